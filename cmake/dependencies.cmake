@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# Debian packages, found by name; docs/decisions/0001-dependencies.md gives each a reason.
+find_program(LLVM_CONFIG NAMES llvm-config-19 REQUIRED)
+find_program(CLANG NAMES clang-19 REQUIRED)
+find_program(LLVM_OPT NAMES opt-19 REQUIRED)
+find_program(FLATC NAMES flatc REQUIRED)
+execute_process(COMMAND ${LLVM_CONFIG} --includedir OUTPUT_VARIABLE LLVM_INCLUDE OUTPUT_STRIP_TRAILING_WHITESPACE)
+execute_process(COMMAND ${LLVM_CONFIG} --libdir OUTPUT_VARIABLE LLVM_LIBDIR OUTPUT_STRIP_TRAILING_WHITESPACE)
+find_library(LLVM_LIBRARY NAMES LLVM-19 LLVM HINTS ${LLVM_LIBDIR} NO_DEFAULT_PATH REQUIRED)
+add_library(llvm INTERFACE)
+target_include_directories(llvm SYSTEM INTERFACE ${LLVM_INCLUDE})
+target_link_libraries(llvm INTERFACE ${LLVM_LIBRARY})
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
+find_package(Threads REQUIRED)

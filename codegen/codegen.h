@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Program -> machine code or C, and the bundle folder around it. */
+#ifndef HADMC_CODEGEN_CODEGEN_H
+#define HADMC_CODEGEN_CODEGEN_H
+
+#include "codegen/program.h"
+#include "codegen/target.h"
+#include "runtime/hadm.h"
+
+struct bytes {
+    const void *at;
+    size_t len;
+};
+
+/* Names under which a model appears in generated code. */
+struct model_names {
+    const char *prefix;       /* foo: C identifier, from the file name or --prefix */
+    const char *upper;        /* FOO */
+    const char *const *io;    /* one C identifier per input and output */
+    const char *const *onnx;  /* the ONNX names behind them */
+};
+struct model_names *model_names_create(struct arena *a, const struct ir_graph *g,
+                                       const char *prefix);
+
+enum emit_kind { EMIT_OBJECT, EMIT_LLVM, EMIT_ASM, EMIT_C };
+
+/* module.c: kernels of the program as one LLVM module, verified, optimised.
+ * LLVM's own fatal errors end the process: call it in a child (child.h). */
+struct status *module_emit(struct arena *a, const struct program *p,
+                           const struct model_names *names, enum emit_kind kind,
+                           struct bytes *out);
+/* glue.c: the API functions, the model descriptor and the runtime (embedded
+ * bitcode) as an object file: what a C compiler would make of foo.c. */
+struct status *glue_emit(struct arena *a, const struct program *p,
+                         const struct model_names *names, const struct hadm_model *model,
+                         struct bytes *out);
+/* c_emit.c: foo_kernels.c. */
+struct status *c_emit_kernels(const struct program *p, const struct model_names *names,
+                              struct text *out);
+
+/* weights_writer.cc: header + payload, streamed to a file. */
+struct weights_info {
+    const uint8_t *structure_hash;
+    const char *model_name, *target, *cpu, *options, *tool_version, *llvm_version;
+    const uint8_t *model_sha256;
+    int opset;
+    uint64_t seed;
+};
+struct status *weights_write(const char *path, const struct program *p,
+                             const struct weights_info *info, uint64_t *n_bytes);
+
+/* SHA-256 over everything the code assumes: steps, shapes, placement, ABI. */
+void structure_hash(const struct program *p, uint8_t out[32]);
+
+struct bundle_options {
+    const char *folder;       /* -o */
+    const char *prefix;       /* NULL: from the model's file name */
+    const char *model_path;   /* for the depfile and provenance */
+    const struct target *target;
+    struct isa isa;
+    uint64_t cpu_features;
+    enum emit_kind kind;
+    bool embed;               /* weights inside the library */
+    int max_workers;
+    const char *command_options; /* as recorded in reports: no paths */
+};
+
+/* Writes the folder whole or not at all (temporary sibling, then rename; an older
+ * bundle is exchanged).  `keep` may be NULL, or the keep_all program whose library
+ * is written beside it for verify. */
+struct status *bundle_write(struct compile *c, struct program *p,
+                            const struct bundle_options *o);
+
+/* ---- running a bundle here (runner.c) --------------------------------------- */
+
+struct bundle_io {       /* what the bundle's report says about its doors */
+    const char *name;    /* ONNX name */
+    enum dtype dtype;
+    int rank;
+    int64_t dim[IR_MAX_RANK];
+    bool dynamic, is_output;
+};
+
+struct bundle_meta {     /* from foo.report.json, checked */
+    const char *prefix, *target, *cpu;
+    int n_inputs, n_outputs;
+    struct bundle_io *io; /* inputs, then outputs */
+};
+
+struct status *bundle_read_meta(struct arena *a, const char *folder,
+                                struct bundle_meta *out);
+
+struct run_options {
+    int repeat;          /* timed runs after warm_up; 1 for verify and run */
+    int warm_up;
+    int n_workers;
+    bool per_step;       /* time every step */
+};
+
+struct run_result {
+    struct tensor *outputs;  /* of the last run */
+    double *wall_us;         /* [repeat] */
+    double *cpu_us;
+    double *step_us;         /* [n_steps] medians when per_step */
+    int n_steps;
+    const char **step_name;
+    int64_t peak_rss_bytes;
+};
+
+/* Runs the library of `folder` in a child process: natively through ORC, or as a
+ * linked program under the target's emulator.  A crash becomes a status. */
+struct status *bundle_run(struct arena *a, const char *folder,
+                          const struct bundle_meta *meta, const struct tensor *inputs,
+                          const struct run_options *o, struct run_result *out);
+
+#endif /* HADMC_CODEGEN_CODEGEN_H */

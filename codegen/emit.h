@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Emitted kernels: hot loops built as LLVM IR, one function per shape.
+ *
+ * Each emit_X takes a numeric description of the work and an instruction set and
+ * adds one internal function to the module:
+ *
+ *     void core(const float *in, const float *weights, const float *bias,
+ *               const float *residual, float *out, uint8_t *scratch,
+ *               int64_t begin, int64_t end)
+ *
+ * Operands that a description does not have are passed as NULL and never read.
+ * Work is units [begin, end); any partition gives the same bytes.  Equal
+ * descriptions give one function (the caller keeps a map).
+ */
+#ifndef HADMC_CODEGEN_EMIT_H
+#define HADMC_CODEGEN_EMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <llvm-c/Core.h>
+#include <llvm-c/TargetMachine.h>
+
+/* What the emitters need to know about a processor. */
+struct isa {
+    const char *triple, *cpu, *features; /* for LLVM */
+    int vector_bytes;   /* 64 AVX-512, 32 AVX2, 16 SSE2 and NEON */
+    int n_registers;    /* vector registers: 32 or 16 */
+    bool fma;           /* fused multiply-add in vectors */
+    bool lane_fma;      /* multiply by one lane of a register (NEON fmla v.s[i]) */
+    bool masks;         /* masked loads and stores (AVX-512) */
+    int64_t l1_bytes, l2_bytes; /* data caches of one core, for blocking */
+};
+
+/* One module under construction, with the types that emitters use all the time. */
+struct emitter {
+    const struct isa *isa;
+    LLVMContextRef context;
+    LLVMModuleRef module;
+    LLVMBuilderRef builder;
+    LLVMTargetMachineRef machine;
+    LLVMTypeRef void_t, ptr, i1, i8, i16, i32, i64, f32, f64;
+};
+
+/* max(x, lo), min(x, hi) and friends, applied to the finished sum. */
+enum activation {
+    ACT_NONE,
+    ACT_RELU,       /* x > 0 ? x : 0 */
+    ACT_CLIP,       /* a = lower, b = upper limit */
+    ACT_LEAKY,      /* x > 0 ? x : a * x */
+    ACT_HARDSWISH,  /* x * clip(x / 6 + 0.5, 0, 1) */
+    ACT_HARDSIGMOID,/* clip(a * x + b, 0, 1) */
+};
+
+/* Convolution, direct.  Input element (n, c, y, x) of group g lies at
+ *   n*in_n + (g*c_in + c)*in_c + y*in_y + x*in_x        (strides in elements)
+ * so that NHWC and NCHW inputs are the same code; outputs are NHWC with pixel
+ * stride out_x (>= total channels when written into a slice of a Concat).
+ * Padding taps are skipped, never read: no border is needed in memory.
+ *
+ * GEMM is a convolution: C[M,N] = A[M,K] B[K,N] is h = 1, w = M, c_in = K,
+ * c_out = N, kernel 1 x 1.
+ *
+ * Weights are packed per conv_pack(): blocks of conv_block() output channels, in
+ * each [kh][kw][c_in][block]; the last block of a group is narrower, nothing is
+ * padded.  16 more floats must be readable after the last weight.
+ *
+ * Unit: one (image, group, channel block, strip of rows); see conv_units().
+ */
+struct conv {
+    int64_t n, h, w;             /* images, input height and width */
+    int64_t oh, ow;              /* output height and width */
+    int64_t groups, c_in, c_out; /* channels per group */
+    int64_t kh, kw, stride_y, stride_x, dilation_y, dilation_x, pad_top, pad_left;
+    int64_t in_n, in_c, in_y, in_x;
+    int64_t out_n, out_y, out_x; /* channel stride is 1 */
+    int64_t res_n, res_y, res_x; /* residual operand, channel stride 1 */
+    bool has_bias, has_residual;
+    enum activation act_before;  /* applied before the residual is added */
+    enum activation act;         /* applied last */
+    float act_a, act_b;          /* parameters of `act`; act_before takes none */
+};
+
+/* How a convolution is cut on an isa: the documented cost rule (docs/kernels.md). */
+struct conv_tiling {
+    int pixels;      /* output pixels per tile, along x */
+    int vectors;     /* output-channel vectors per tile */
+    int64_t block;   /* output channels per weight block */
+    int64_t rows;    /* output rows per unit */
+    int unroll;      /* input channels per iteration */
+};
+
+struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa);
+int64_t conv_units(const struct conv *c, const struct conv_tiling *t);
+/* `from` is ONNX order [groups*c_out][c_in][kh][kw]; `to` has as many floats. */
+void conv_pack(const struct conv *c, const struct conv_tiling *t, const float *from,
+               float *to);
+LLVMValueRef emit_conv(struct emitter *e, const struct conv *c,
+                       const struct conv_tiling *t, const char *name);
+
+/* Depthwise convolution (c_in == 1 and c_out == 1 per group), NHWC, `groups`
+ * channels.  Weights [kh][kw][channels].  Unit: one strip of rows of an image. */
+LLVMValueRef emit_depthwise(struct emitter *e, const struct conv *c, const char *name);
+int64_t depthwise_units(const struct conv *c, const struct isa *isa);
+void depthwise_pack(const struct conv *c, const float *from, float *to);
+
+/* Matrix product with both operands in activations: C[b] = A[b] B[b].
+ * core(A, B, bias, residual, C, scratch, begin, end). */
+struct matmul {
+    int64_t batch, m, n, k;
+    int64_t a_batch, a_row, a_col;  /* strides in elements; batch strides may be 0 */
+    int64_t b_batch, b_row, b_col;
+    int64_t c_batch, c_row;         /* column stride is 1 */
+    bool has_bias;                  /* [n] */
+    float alpha;                    /* scales the product */
+    enum activation act;
+    float act_a, act_b;
+};
+
+int64_t matmul_units(const struct matmul *m, const struct isa *isa);
+int64_t matmul_scratch_bytes(const struct matmul *m, const struct isa *isa); /* a worker */
+LLVMValueRef emit_matmul(struct emitter *e, const struct matmul *m, const char *name);
+
+/* Max and average pooling over NHWC, padding skipped (average divides by the
+ * number of taps inside, or by kh*kw when count_pad).  Uses groups = channels,
+ * kernel, stride, pads and strides of `c`.  Unit: one row of an image. */
+LLVMValueRef emit_pool(struct emitter *e, const struct conv *c, bool max, bool count_pad,
+                       const char *name);
+int64_t pool_units(const struct conv *c);
+
+#endif /* HADMC_CODEGEN_EMIT_H */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reference interpreter: runs a graph node by node on the library kernels,
+ * compiled natively.  It is what every generated library is compared with, and
+ * how constants are folded. */
+#ifndef HADMC_FRONTEND_INTERPRET_H
+#define HADMC_FRONTEND_INTERPRET_H
+
+#include "frontend/ir.h"
+
+/* A tensor with contents.  `dim` are actual dims; `data` dense row-major. */
+struct tensor {
+    enum dtype dtype;
+    int rank;
+    int64_t dim[IR_MAX_RANK];
+    void *data;
+};
+
+/* Results per value id, for callers that want every intermediate. */
+struct interpretation {
+    struct tensor *by_id; /* [compile->n_values]; data NULL when not computed */
+};
+
+/* Run g on `in` (n_in tensors that match the graph's inputs in dtype and dims).
+ * All memory comes from `a`.  A kernel cannot fail; this fails for inputs that do
+ * not match and for nodes without a lowering. */
+struct status *interpret(struct arena *a, const struct ir_graph *g,
+                         const struct tensor *in, struct interpretation *out);
+
+/* One node on values that already have contents (constant folding). */
+struct status *interpret_node(struct arena *a, const struct ir_node *n,
+                              struct interpretation *io);
+
+#endif /* HADMC_FRONTEND_INTERPRET_H */

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ONNX file -> graph.  Everything in the file is hostile until this has returned. */
+#ifndef HADMC_FRONTEND_ONNX_IMPORT_H
+#define HADMC_FRONTEND_ONNX_IMPORT_H
+
+#include "frontend/interpret.h"
+#include "frontend/ir.h"
+
+struct onnx_options {
+    int n_dims; /* --dim NAME=VALUE */
+    struct { const char *name; int64_t value; } dim[64];
+    int n_shapes; /* --shape INPUT=1x3x224x224 */
+    struct { const char *input; int rank; int64_t dim[IR_MAX_RANK]; } shape[64];
+    int n_freezes; /* --freeze INPUT=...: the input becomes a constant */
+    struct { const char *input; struct tensor value; } freeze[64];
+};
+
+/* One thing that keeps a model from compiling. */
+struct onnx_problem {
+    const char *node;   /* name, or "" for the file itself */
+    const char *op;
+    int index;          /* position in the file */
+    int opset;
+    const char *dtype;  /* of the first input, or "" */
+    const char *reason;
+};
+
+struct onnx_problems {
+    int n, cap;
+    struct onnx_problem *at;
+};
+
+/* Reads, checks, inlines functions, pins dims, freezes, brings every node into
+ * canonical form, infers shapes and folds constants.  With `problems`, goes on
+ * after an unsupported node and lists all of them (the returned status says how
+ * many); without, stops at the first. */
+struct status *onnx_import(struct compile *c, const char *path,
+                           const struct onnx_options *options,
+                           struct onnx_problems *problems, struct ir_graph **out);
+/* Same from memory; external data is looked up below `folder` (NULL: refused). */
+struct status *onnx_import_bytes(struct compile *c, const void *bytes, size_t len,
+                                 const char *folder, const struct onnx_options *options,
+                                 struct onnx_problems *problems, struct ir_graph **out);
+
+/* A TensorProto file (input_0.pb) as a tensor in c->perm; with `sequence` also
+ * SequenceProto and OptionalProto: *n tensors. */
+struct status *onnx_read_tensor_file(struct arena *a, const char *path,
+                                     struct tensor *out);
+struct status *onnx_write_tensor_file(const char *path, const char *name,
+                                      const struct tensor *t);
+
+#endif /* HADMC_FRONTEND_ONNX_IMPORT_H */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Passes over the graph.  One file a pass, one exported function each; the order
+ * and the documentation are the table pipeline.def. */
+#ifndef HADMC_FRONTEND_PASS_H
+#define HADMC_FRONTEND_PASS_H
+
+#include "frontend/ir.h"
+
+typedef struct status *pass_fn(struct compile *c, struct ir_graph *g);
+
+struct pass_info {
+    const char *name;     /* spelled with dashes: fold-batchnorm */
+    pass_fn *run;
+    bool lossless;        /* outputs keep their bytes: tested with --skip */
+    const char *summary;  /* one line for docs/passes.md */
+};
+
+extern const struct pass_info pass_info[];
+int pass_count(void);
+
+struct pass_options {
+    const char *dump_after; /* a pass, or "all": print the graph to stderr */
+    const char *stop_after;
+    const char *skip[16];
+    int n_skip;
+};
+
+/* Runs the table in order; verifies after each pass (always: graphs are small). */
+struct status *passes_run(struct compile *c, struct ir_graph *g,
+                          const struct pass_options *options);
+
+#endif /* HADMC_FRONTEND_PASS_H */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SHA-256 (FIPS 180-4), streaming, freestanding: it ships on devices. */
+#ifndef HADMC_RUNTIME_SHA256_H
+#define HADMC_RUNTIME_SHA256_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sha256 {
+    uint32_t state[8];
+    uint64_t n_bytes;
+    uint8_t block[64];
+};
+
+void sha256_begin(struct sha256 *h);
+void sha256_add(struct sha256 *h, const void *bytes, size_t n_bytes);
+void sha256_end(struct sha256 *h, uint8_t digest[32]);
+
+#endif /* HADMC_RUNTIME_SHA256_H */
