@@ -73,6 +73,26 @@ struct status *bundle_write(struct compile *c, struct program *p,
 
 /* ---- running a bundle here (runner.c) --------------------------------------- */
 
+/* What the runner relies on, so that one driver runs every model `foo`:
+ *
+ *   foo.report.json, an object with at least
+ *     "format": 1, "prefix": "foo", "target": NAME, "cpu": NAME,
+ *     "emit": "obj" | "llvm" | "asm" | "c", "embed": BOOL,
+ *     "workspace_bytes": N, "weights_bytes": N (of the file), "max_workers": N,
+ *     "inputs": [{"name": ONNX NAME, "dtype": "f32", "dims": [1, 3]}, ...],
+ *     "outputs": [the same with "dynamic": BOOL],
+ *     "steps": [{"name": C NAME, "node": ONNX NAME, "covers": OPERATORS,
+ *                "flops": N}, ...] in the order of hadm_model.steps
+ *   foo_open(struct foo *, weights, len, workspace, workspace_len, flags)
+ *   foo_use_workers(struct foo *, hadm_parallel_for *, void *pool, uint64_t n)
+ *   foo_run(const struct foo *, const struct foo_in *, const struct foo_out *)
+ *   struct foo      is a struct hadm_context after foo_open
+ *   struct foo_in   one pointer per input, nothing else
+ *   struct foo_out  one pointer per output, then one int64_t * per dynamic output
+ *   foo_weights     with "embed": the bytes of foo.weights as an array
+ *   libfoo.a        all of it, for "emit" obj, llvm and asm; with "c" the runner
+ *                   compiles foo.c and foo_kernels.c with cc -std=c11
+ */
 struct bundle_io {       /* what the bundle's report says about its doors */
     const char *name;    /* ONNX name */
     enum dtype dtype;
@@ -81,20 +101,34 @@ struct bundle_io {       /* what the bundle's report says about its doors */
     bool dynamic, is_output;
 };
 
-struct bundle_meta {     /* from foo.report.json, checked */
-    const char *prefix, *target, *cpu;
-    int n_inputs, n_outputs;
-    struct bundle_io *io; /* inputs, then outputs */
+struct bundle_step {
+    const char *name, *node, *covers;
+    int64_t flops;
 };
 
+struct bundle_meta {     /* from foo.report.json, checked */
+    const char *prefix, *target, *cpu;
+    enum emit_kind kind;
+    bool embed;
+    int64_t workspace_bytes, weights_bytes;
+    int max_workers;
+    int n_inputs, n_outputs;
+    struct bundle_io *io; /* inputs, then outputs */
+    int n_steps;
+    struct bundle_step *steps;
+};
+
+/* The report of the one bundle in `folder`: its only *.report.json. */
 struct status *bundle_read_meta(struct arena *a, const char *folder,
                                 struct bundle_meta *out);
 
 struct run_options {
     int repeat;          /* timed runs after warm_up; 1 for verify and run */
     int warm_up;
-    int n_workers;
+    int n_workers;       /* 0 and 1: the calling thread */
     bool per_step;       /* time every step */
+    bool keep_workspace; /* give the workspace back as the last run left it */
+    int timeout_s;       /* 0: none */
 };
 
 struct run_result {
@@ -104,7 +138,9 @@ struct run_result {
     double *step_us;         /* [n_steps] medians when per_step */
     int n_steps;
     const char **step_name;
-    int64_t peak_rss_bytes;
+    int64_t peak_rss_bytes;  /* of the process that ran it, loading included */
+    double open_us;          /* foo_open, weights mapped */
+    uint8_t *workspace;      /* [workspace_bytes] when keep_workspace */
 };
 
 /* Runs the library of `folder` in a child process: natively through ORC, or as a
@@ -112,5 +148,13 @@ struct run_result {
 struct status *bundle_run(struct arena *a, const char *folder,
                           const struct bundle_meta *meta, const struct tensor *inputs,
                           const struct run_options *o, struct run_result *out);
+
+/* The same for `n_sets` sets of inputs in one process (data sets): inputs
+ * [n_sets][n_inputs]; `out->outputs` is [n_sets][n_outputs], each set runs
+ * `repeat` times. */
+struct status *bundle_run_many(struct arena *a, const char *folder,
+                               const struct bundle_meta *meta, int n_sets,
+                               const struct tensor *inputs, const struct run_options *o,
+                               struct run_result *out);
 
 #endif /* HADMC_CODEGEN_CODEGEN_H */
