@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Thread pool for hadm_run: steps last microseconds, so workers wait by spinning
+ * first and sleep on a condition variable only when nothing comes. */
+#include "runtime/pool.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { SPIN_NS = 50 * 1000, CHUNKS_PER_WORKER = 4 };
+
+struct hadm_pool {
+    int n_workers;
+    int n_started;
+    pthread_t *threads;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+
+    /* The current loop; written by the caller before `generation` moves on. */
+    hadm_body *body;
+    void *arg;
+    int64_t n, chunk;
+
+    atomic_int_fast64_t next;     /* first unit nobody has taken yet     */
+    atomic_uint generation;       /* counts loops                        */
+    atomic_int busy;              /* workers still inside this loop      */
+    atomic_bool stop;
+};
+
+struct worker {
+    struct hadm_pool *pool;
+    int index;
+};
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static void take_chunks(struct hadm_pool *p, int64_t worker)
+{
+    for (;;) {
+        const int64_t begin = atomic_fetch_add(&p->next, p->chunk);
+
+        if (begin >= p->n)
+            return;
+        const int64_t end = p->n - begin < p->chunk ? p->n : begin + p->chunk;
+
+        p->body(p->arg, begin, end, worker);
+    }
+}
+
+/* Returns when the generation differs from `seen`. */
+static unsigned wait_for_loop(struct hadm_pool *p, unsigned seen)
+{
+    const int64_t give_up = now_ns() + SPIN_NS;
+
+    for (int i = 1;; i++) {
+        const unsigned now = atomic_load_explicit(&p->generation, memory_order_acquire);
+
+        if (now != seen)
+            return now;
+        relax();
+        if (i % 64 == 0 && now_ns() > give_up)
+            break;
+    }
+    pthread_mutex_lock(&p->lock);
+    while (atomic_load(&p->generation) == seen)
+        pthread_cond_wait(&p->wake, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+    return atomic_load(&p->generation);
+}
+
+static void *work(void *arg)
+{
+    const struct worker w = *(struct worker *)arg;
+    unsigned seen = 0;
+
+    free(arg);
+    for (;;) {
+        seen = wait_for_loop(w.pool, seen);
+        if (atomic_load(&w.pool->stop))
+            return NULL;
+        take_chunks(w.pool, w.index);
+        atomic_fetch_sub_explicit(&w.pool->busy, 1, memory_order_release);
+    }
+}
+
+static void start_loop(struct hadm_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    atomic_fetch_add_explicit(&p->generation, 1, memory_order_release);
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+}
+
+struct hadm_pool *hadm_pool_create(int n_workers)
+{
+    struct hadm_pool *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return NULL;
+    p->n_workers = n_workers;
+    p->threads = calloc((size_t)n_workers, sizeof *p->threads);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    for (int i = 1; p->threads && i < n_workers; i++) {
+        struct worker *w = malloc(sizeof *w);
+
+        if (w)
+            *w = (struct worker){p, i};
+        if (!w || pthread_create(&p->threads[i], NULL, work, w) != 0) {
+            free(w);
+            break;
+        }
+        p->n_started++;
+    }
+    if (p->n_started != n_workers - 1) {
+        hadm_pool_destroy(p);
+        return NULL;
+    }
+    return p;
+}
+
+void hadm_pool_destroy(struct hadm_pool *p)
+{
+    if (!p)
+        return;
+    atomic_store(&p->stop, true);
+    start_loop(p);
+    for (int i = 1; i <= p->n_started; i++)
+        pthread_join(p->threads[i], NULL);
+    pthread_cond_destroy(&p->wake);
+    pthread_mutex_destroy(&p->lock);
+    free(p->threads);
+    free(p);
+}
+
+void hadm_pool_for(void *pool, hadm_body *body, void *arg, int64_t n, int64_t grain)
+{
+    struct hadm_pool *p = pool;
+
+    if (n <= grain || p->n_workers == 1) {
+        body(arg, 0, n, 0);
+        return;
+    }
+
+    const int64_t share = n / (p->n_workers * CHUNKS_PER_WORKER);
+
+    p->body = body;
+    p->arg = arg;
+    p->n = n;
+    p->chunk = share > grain ? share : grain > 0 ? grain : 1;
+    atomic_store(&p->next, 0);
+    atomic_store(&p->busy, p->n_workers - 1);
+    start_loop(p);
+    take_chunks(p, 0);
+    while (atomic_load_explicit(&p->busy, memory_order_acquire) > 0)
+        relax();
+}
