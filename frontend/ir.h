@@ -46,6 +46,8 @@ struct ir_value {
                              bodies; kept by ir_* functions */
     bool is_input;        /* of a graph or of a body */
     int id;               /* dense, unique in the compile; for side tables */
+    bool made_up;         /* the name is not from the model */
+    struct ir_value *replaced_by; /* after ir_replace_uses: who took its place */
 
     /* Set by the layout pass: this value is `origin` transposed by origin_perm
      * (dim[i] == origin->dim[origin_perm[i]]); NULL when stored as in the model. */
@@ -105,6 +107,7 @@ struct compile {
     int opset;              /* of the default domain */
     uint8_t model_sha256[32];
     struct text warnings;   /* one line each, for the report */
+    struct ir_names *names; /* of all values, taken or once taken (ir.c) */
 };
 
 struct compile *compile_create(void);
@@ -134,8 +137,11 @@ struct ir_value *ir_const_f32(struct compile *c, float value);                  
  * Operands are set with ir_set_input; outputs with ir_set_output or ir_new_output. */
 struct ir_node *ir_node_create(struct ir_graph *g, struct ir_node *at, enum ir_op op,
                                const char *name, int n_in, int n_out);
-void ir_set_input(struct ir_node *n, int i, struct ir_value *v); /* v may be NULL */
+void ir_set_input(struct ir_node *n, int i, struct ir_value *v); /* v may be NULL;
+                                        the operand list grows when i is past its end */
 void ir_set_output(struct ir_node *n, int i, struct ir_value *v);
+/* A fresh value without type (shape inference sets it) as output i. */
+struct ir_value *ir_new_output(struct ir_node *n, int i, const char *name);
 
 /* One-output node with inferred shape, the common case inside passes.  `attr` is
  * a list in text form, e.g. "axis=1 keepdims=0 perm=[0,2,1]", or NULL. */
@@ -143,13 +149,26 @@ struct status *ir_emit(struct ir_graph *g, struct ir_node *before, enum ir_op op
                        const char *name, int n_in, struct ir_value *const *in,
                        const char *attr, struct ir_value **out);
 
+/* Runs the operator's shape function; checks the number of operands first. */
+struct status *ir_infer(struct ir_node *n);
+
+/* Every reader of `old` in g and its bodies, and g's outputs, get `by`.  Outputs of
+ * a graph keep their names: `by` takes the name of the output it becomes; where it
+ * cannot (it is an input, a constant or another output of the model's graph), an
+ * Identity node is put at the end of g to carry the name. */
 void ir_replace_uses(struct ir_graph *g, struct ir_value *old, struct ir_value *by);
+/* ir_replace_uses would add an Identity: no gain in removing a node for it. */
+bool ir_replace_needs_identity(const struct ir_graph *g, const struct ir_value *old,
+                               const struct ir_value *by);
 void ir_remove(struct ir_node *n);  /* its outputs must be unused */
 void ir_move_before(struct ir_node *n, struct ir_node *at); /* at NULL: to the end */
 
 /* ---- asking ---------------------------------------------------------------- */
 
 int64_t ir_count(const struct ir_value *v); /* elements; 1 for rank 0 */
+/* Elements and bytes of a shape, both at most 2^46; false when larger or a
+ * dim is negative: hostile shapes are refused before anything is multiplied. */
+bool ir_shape_fits(enum dtype dtype, int rank, const int64_t *dim);
 int64_t ir_bytes(const struct ir_value *v); /* elements * element size */
 bool ir_same_shape(const struct ir_value *a, const struct ir_value *b);
 bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v);
@@ -171,7 +190,10 @@ void ir_set_attr_float(struct ir_node *n, const char *name, float value);
 void ir_set_attr_str(struct ir_node *n, const char *name, const char *value);
 void ir_set_attr_ints(struct ir_node *n, const char *name, int n_ints, const int64_t *v);
 void ir_set_attr_floats(struct ir_node *n, const char *name, int n_floats, const float *v);
+void ir_set_attr_tensor(struct ir_node *n, const char *name, struct ir_value *constant);
 void ir_remove_attr(struct ir_node *n, const char *name);
+/* "axis=1 perm=[0,2,1] mode=\"linear\"" (ir_text.c). */
+struct status *ir_parse_attrs(struct ir_node *n, const char *text);
 
 /* "node 'conv1' (Conv, ONNX node 17)" in c->perm. */
 const char *ir_node_label(const struct ir_node *n);

@@ -37,13 +37,19 @@ typedef struct status *op_lower_fn(struct lowering *lw, const struct ir_node *n)
 /* Rewrites a freshly imported node of ONNX version `opset` into the canonical
  * form (attributes that became inputs, old defaults, decomposition into other
  * nodes).  NULL when the form has never changed.  Runs before shape_X; inputs
- * have shapes. */
+ * have shapes, outputs do not yet.  The node may be changed in place (op,
+ * attributes, ir_set_input grows the operand list), or replaced: build others
+ * before it with ir_emit, then ir_replace_uses(n->graph, n->out[0], result) and
+ * ir_remove(n).  Nodes made here are folded like imported ones, but their own
+ * import function does not run. */
 typedef struct status *op_import_fn(struct ir_node *n, int opset);
+
+enum { OP_MANY = 1 << 20 }; /* max_in, max_out of operators with lists of operands */
 
 struct op_info {
     const char *name;
     int since;             /* first opset whose form import understands */
-    int min_in, max_in;
+    int min_in, max_in;    /* in canonical form */
     int min_out, max_out;
     unsigned traits;
     op_import_fn *import;
@@ -52,6 +58,23 @@ struct op_info {
 };
 
 extern const struct op_info op_info[OP_COUNT];
+
+/* Prototypes of every function that a row names.  A NULL in a row declares a
+ * function that nobody defines or calls. */
+#pragma push_macro("NULL")
+#undef NULL
+#define OPS_PASTE_(a, b) a##b
+#define OPS_PASTE(a, b) OPS_PASTE_(a, b)
+#define NULL OPS_PASTE(op_no_function_, __COUNTER__)
+#define OP(name, since, min_in, max_in, min_out, max_out, traits, import, shape, lower) \
+    op_import_fn import;                                                               \
+    op_shape_fn shape;                                                                 \
+    op_lower_fn lower;
+#include "frontend/ops.def"
+#undef OPS_PASTE
+#undef OPS_PASTE_
+#undef NULL
+#pragma pop_macro("NULL")
 
 enum ir_op op_from_name(const char *name); /* OP_NONE when unknown */
 
