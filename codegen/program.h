@@ -36,14 +36,21 @@ struct ptensor {
     int readable_after;  /* bytes past the end that emitted code may read */
 };
 
+enum {
+    OPERAND_ABSENT = -1,  /* NULL is passed */
+    OPERAND_SCRATCH = -2, /* ws + scratch_offset + worker * scratch_bytes + offset */
+};
+
 struct operand {
-    int tensor;      /* -1: absent */
+    int tensor;      /* or one of the above */
     int64_t offset;  /* bytes into the tensor */
     bool written;
 };
 
 /* A fused chain of element operators, one loop over `dim`.  Values are numbered:
- * 0 .. n_in-1 the step's inputs, then one per op.  Outputs are contiguous. */
+ * 0 .. n_in-1 the step's inputs, then one per op.  Outputs are contiguous.  With
+ * n_ops == 0 it is a (strided) copy.  Dims are merged: when all but the last are 1
+ * a unit is one element, otherwise a unit is one row (chain_units). */
 struct element_op {
     const struct kernel_info *kernel;
     int src[3];
@@ -60,6 +67,8 @@ struct chain {
     int n_out;
     int *out;                      /* value numbers that are stored */
 };
+
+int64_t chain_units(const struct chain *ch);
 
 enum step_kind {
     STEP_LIBRARY,   /* kcall: operands in the order of the kernel's buf[] */
@@ -80,7 +89,7 @@ struct step {
     int n_operands;
     struct operand operands[K_MAX_BUFS];
     int64_t n_units, grain;     /* grain == n_units: serial */
-    int64_t scratch_bytes;      /* a worker */
+    int64_t scratch_bytes;      /* a worker; a multiple of 64 */
     int64_t flops;              /* 2 x multiply-accumulates, 0 if not counted */
     int64_t scratch_offset;     /* set by the planner */
     int target;                 /* STEP_BRANCH, STEP_JUMP: step number */
@@ -118,6 +127,10 @@ struct program_options {
 struct status *program_build(struct compile *c, const struct ir_graph *g,
                              const struct isa *isa, const struct program_options *o,
                              struct program **out);
+
+/* Where a tensor's bytes are after following alias_of: the tensor that owns the
+ * memory, and how far into it. */
+int program_root(const struct program *p, int tensor, int64_t *offset);
 
 /* planner.c: offsets for every IN_WORKSPACE tensor and every step's scratch, from
  * liveness; 64-byte aligned.  planner_lower_bound: the largest sum of live bytes
