@@ -91,6 +91,16 @@ const char *status_message(const struct status *s)
     return s->message;
 }
 
+int status_n_notes(const struct status *s)
+{
+    return s->n_notes;
+}
+
+const char *status_note_at(const struct status *s, int i)
+{
+    return s->notes[i];
+}
+
 int status_exit_code(const struct status *s)
 {
     if (!s)

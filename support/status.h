@@ -49,6 +49,8 @@ struct status *status_note(struct status *s, const char *format, ...)
 
 enum status_code status_code(const struct status *s);
 const char *status_message(const struct status *s); /* with `where`, without notes */
+int status_n_notes(const struct status *s);
+const char *status_note_at(const struct status *s, int i);
 int status_exit_code(const struct status *s);       /* 0 for OK */
 void status_print(const struct status *s, FILE *to);
 void status_free(struct status *s);
