@@ -47,6 +47,7 @@ typedef void kernel_fn(const void *params, void *const *buf, int64_t begin, int6
 #define K_LINKAGE
 #endif
 #define KERNEL_FN(name)                                                                \
+    K_LINKAGE kernel_fn k_##name;                                                      \
     K_LINKAGE void k_##name(const void *params, void *const *buf, int64_t begin,       \
                             int64_t end)
 

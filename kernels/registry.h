@@ -14,14 +14,17 @@
 struct kernel_info {
     const char *name;   /* without k_ */
     kernel_fn *fn;
-    const char *file;   /* kernels/<file>.c holds it */
+    const char *file;   /* kernels/<file>.c holds it, e.g. "k_reduce" */
     size_t params_size; /* of its struct */
     int n_i64, n_f32;   /* layout of the struct: params.def */
 
-    /* Element operators only (arity > 0): out = e_<name>(in..., f) on scalars. */
+    /* Element operators only (arity > 0): the scalar function is
+     *     out e_<name>(in..., float f0, ... n_f of them)
+     * with the C types of dtypes.def (bool: uint8_t that holds 0 or 1). */
     int arity;
     int n_f;             /* how many of k_eltwise.f the scalar function takes */
-    enum dtype in, out;
+    enum dtype in, out;  /* `in`: of the last input */
+    enum dtype src[3];   /* of every input: the first one of where_* is bool */
 };
 
 /* NULL when there is no such kernel, e.g. "add_f32". */
