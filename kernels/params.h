@@ -18,4 +18,14 @@ struct k_eltwise {
     float f[4];
 };
 
+/* Strided copy (k_copy.c): index space dim, strides of both sides. */
+struct k_copy {
+    int64_t dim[K_MAX_RANK];
+    int64_t in[K_MAX_RANK], out[K_MAX_RANK];
+};
+
+struct k_fill {
+    int64_t bits;
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */
