@@ -6,54 +6,23 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- names: one open-addressing set a compile ------------------------------- */
+#include "support/name_map.h"
+
+/* ---- names: one set a compile ------------------------------------------------ */
 
 struct ir_names {
-    int n, cap; /* cap is a power of two, at most half full */
-    const char **at;
+    struct name_map taken;
     int next_suffix;
 };
-
-static uint32_t hash_text(const char *text)
-{
-    uint32_t h = 2166136261u; /* FNV-1a */
-
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * 16777619u;
-    return h;
-}
-
-static const char **name_slot(const struct ir_names *names, const char *name)
-{
-    uint32_t i = hash_text(name) & (uint32_t)(names->cap - 1);
-
-    while (names->at[i] && strcmp(names->at[i], name) != 0)
-        i = (i + 1) & (uint32_t)(names->cap - 1);
-    return &names->at[i];
-}
-
-static void names_grow(struct compile *c)
-{
-    const struct ir_names old = *c->names;
-
-    c->names->cap = old.cap ? 2 * old.cap : 1024;
-    c->names->at = arena_new_array(c->perm, const char *, c->names->cap);
-    for (int i = 0; i < old.cap; i++)
-        if (old.at[i])
-            *name_slot(c->names, old.at[i]) = old.at[i];
-}
 
 static const char *take_name(struct compile *c, const char *wanted)
 {
     struct ir_names *names = c->names;
-    const char *name = wanted ? arena_strdup(c->perm, wanted) : NULL;
+    char *name = wanted ? arena_strdup(c->perm, wanted) : NULL;
 
-    if (2 * names->n >= names->cap)
-        names_grow(c);
-    while (!name || *name_slot(names, name))
+    while (!name || name_map_get(&names->taken, name))
         name = arena_printf(c->perm, "%s.%d", wanted ? wanted : "t", names->next_suffix++);
-    *name_slot(names, name) = name;
-    names->n++;
+    name_map_put(&names->taken, name, name);
     return name;
 }
 
@@ -68,6 +37,7 @@ struct compile *compile_create(void)
     c->scratch = arena_create();
     c->model_name = c->producer = "";
     c->names = arena_new(perm, struct ir_names);
+    c->names->taken.arena = perm;
     return c;
 }
 
@@ -576,6 +546,28 @@ void ir_set_attr_float(struct ir_node *n, const char *name, float value)
 void ir_set_attr_str(struct ir_node *n, const char *name, const char *value)
 {
     fresh_attr(n, name, ATTR_STRING)->s = arena_strdup(n->graph->compile->perm, value);
+}
+
+const char *const *ir_attr_strings(const struct ir_node *n, const char *name, int *count)
+{
+    const struct ir_attr *at = ir_attr(n, name);
+    const bool found = at && at->kind == ATTR_STRINGS;
+
+    *count = found ? at->n : 0;
+    return found ? at->strings : NULL;
+}
+
+void ir_set_attr_strings(struct ir_node *n, const char *name, int n_strings,
+                         const char *const *v)
+{
+    struct arena *a = n->graph->compile->perm;
+    const char **copy = arena_new_array(a, const char *, n_strings);
+    struct ir_attr *at = fresh_attr(n, name, ATTR_STRINGS);
+
+    for (int i = 0; i < n_strings; i++)
+        copy[i] = arena_strdup(a, v[i]);
+    at->n = n_strings;
+    at->strings = copy;
 }
 
 void ir_set_attr_ints(struct ir_node *n, const char *name, int n_ints, const int64_t *v)

@@ -60,17 +60,20 @@ struct ir_value {
     struct ir_value **items;
 };
 
-enum ir_attr_kind { ATTR_INT, ATTR_FLOAT, ATTR_STRING, ATTR_INTS, ATTR_FLOATS, ATTR_TENSOR };
+enum ir_attr_kind {
+    ATTR_INT, ATTR_FLOAT, ATTR_STRING, ATTR_INTS, ATTR_FLOATS, ATTR_TENSOR, ATTR_STRINGS
+};
 
 struct ir_attr {
     const char *name;
     enum ir_attr_kind kind;
-    int n; /* of ints or floats */
+    int n; /* of ints, floats or strings */
     int64_t i;
     float f;
     const char *s;
     const int64_t *ints;
     const float *floats;
+    const char *const *strings;
     struct ir_value *tensor; /* constant */
     struct ir_attr *next;
 };
@@ -185,6 +188,9 @@ float ir_attr_float(const struct ir_node *n, const char *name, float otherwise);
 const char *ir_attr_str(const struct ir_node *n, const char *name, const char *otherwise);
 /* NULL and *n = 0 when absent. */
 const int64_t *ir_attr_ints(const struct ir_node *n, const char *name, int *n_ints);
+const char *const *ir_attr_strings(const struct ir_node *n, const char *name, int *count);
+void ir_set_attr_strings(struct ir_node *n, const char *name, int n_strings,
+                         const char *const *v);
 void ir_set_attr_int(struct ir_node *n, const char *name, int64_t value);
 void ir_set_attr_float(struct ir_node *n, const char *name, float value);
 void ir_set_attr_str(struct ir_node *n, const char *name, const char *value);
@@ -208,7 +214,9 @@ void ir_print(const struct ir_graph *g, int flags, struct text *out);
 /* Hostile input allowed: every error names the line. */
 struct status *ir_parse(struct compile *c, const char *text, size_t len,
                         struct ir_graph **out);
-/* Every invariant above; INTERNAL when a pass broke one, INVALID from ir_parse. */
+/* Every invariant above, and that shape inference agrees with the types.  INTERNAL:
+ * a pass broke one.  ir_verify_as: the same with another code. */
 struct status *ir_verify(const struct ir_graph *g);
+struct status *ir_verify_as(const struct ir_graph *g, enum status_code code);
 
 #endif /* HADMC_FRONTEND_IR_H */
