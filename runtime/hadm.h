@@ -18,6 +18,11 @@
 
 #define HADM_ABI 1
 
+/* Set to `static` where these sources are copied into one C file. */
+#ifndef HADM_API
+#define HADM_API
+#endif
+
 /* The statuses of every generated foo_status enum, in this order. */
 enum hadm_status {
     HADM_OK = 0,
@@ -47,6 +52,7 @@ typedef void hadm_parallel_for(void *pool, hadm_body *body, void *arg, int64_t n
 enum hadm_step_kind {
     HADM_CALL,       /* run `fn` over its units                                   */
     HADM_BRANCH,     /* if the byte at ws + at is 0 continue at step `target`     */
+    HADM_BRANCH_IO,  /* the same for the byte at io[n_units] + at                 */
     HADM_JUMP,       /* continue at step `target`                                 */
 };
 
@@ -73,13 +79,15 @@ struct hadm_model {
 
 /* x86-64 and AArch64 features that generated code may rely on. */
 enum {
-    HADM_CPU_AVX2 = 1,         /* with FMA, F16C, BMI1/2                          */
+    HADM_CPU_AVX2 = 1,         /* with FMA, F16C, BMI1/2, LZCNT, MOVBE            */
     HADM_CPU_AVX512 = 2,       /* F, BW, DQ, VL, CD                               */
     HADM_CPU_AVX512_VNNI = 4,
     HADM_CPU_AVX_VNNI = 8,
     HADM_CPU_NEON_DOTPROD = 16,
     HADM_CPU_NEON_FP16 = 32,
     HADM_CPU_AVX512_BF16 = 64,
+    HADM_CPU_AVX512_ICELAKE = 128, /* IFMA, VBMI, VBMI2, BITALG, VPOPCNTDQ, GFNI  */
+    HADM_CPU_SSE42 = 256,      /* with SSE3, SSSE3, SSE4.1, POPCNT                */
 };
 
 /* What the caller's `struct foo` holds; 64 bytes, opaque there. */
@@ -93,17 +101,24 @@ struct hadm_context {
     uint64_t reserved[2];
 };
 
-enum { HADM_CHECK_PAYLOAD = 1 };
+enum { HADM_CHECK_PAYLOAD = 1 }; /* flag of hadm_open */
 
-enum hadm_status hadm_open(struct hadm_context *c, const struct hadm_model *model,
-                           const void *weights, size_t weights_len, void *workspace,
-                           size_t workspace_len, unsigned flags);
-enum hadm_status hadm_use_workers(struct hadm_context *c, hadm_parallel_for *parallel_for,
-                                  void *pool, uint64_t n_workers);
-void hadm_run(const struct hadm_context *c, void *const *io);
-const char *hadm_strerror(enum hadm_status status);
+/* Checks everything once: after HADM_OK, hadm_run cannot fail.  `weights` and
+ * `workspace` are borrowed until the last hadm_run.  On failure *c is untouched. */
+HADM_API enum hadm_status hadm_open(struct hadm_context *c,
+                                    const struct hadm_model *model, const void *weights,
+                                    size_t weights_len, void *workspace,
+                                    size_t workspace_len, unsigned flags);
+/* From now on steps are shared among n_workers; parallel_for NULL or n_workers 0:
+ * the calling thread does everything again. */
+HADM_API enum hadm_status hadm_use_workers(struct hadm_context *c,
+                                           hadm_parallel_for *parallel_for, void *pool,
+                                           uint64_t n_workers);
+/* One inference: every step in order.  Re-entrant per context. */
+HADM_API void hadm_run(const struct hadm_context *c, void *const *io);
+HADM_API const char *hadm_strerror(enum hadm_status status);
 
 /* Features of the processor this runs on (HADM_CPU_* bits); 0 elsewhere. */
-uint64_t hadm_cpu_features(void);
+HADM_API uint64_t hadm_cpu_features(void);
 
 #endif /* HADMC_RUNTIME_HADM_H */
