@@ -26,8 +26,22 @@ struct interpretation {
 struct status *interpret(struct arena *a, const struct ir_graph *g,
                          const struct tensor *in, struct interpretation *out);
 
-/* One node on values that already have contents (constant folding). */
+/* One node on values that already have contents (constant folding).  Operands that
+ * are constants need not be in `io`. */
 struct status *interpret_node(struct arena *a, const struct ir_node *n,
                               struct interpretation *io);
+
+/* All nodes of g in order; its inputs are in `io`.  For bodies. */
+struct status *interpret_nodes(struct arena *a, const struct ir_graph *g,
+                               struct interpretation *io);
+
+/* A tensor in io for a value without contents yet: constants point to their data,
+ * everything else gets zeroed memory for the full (or capacity) size. */
+struct tensor *interpret_value(struct arena *a, const struct ir_value *v,
+                               struct interpretation *io);
+
+/* control_flow.c: If, Loop, Scan (interpret_node calls it for OPT_CONTROL). */
+struct status *interpret_control_node(struct arena *a, const struct ir_node *n,
+                                      struct interpretation *io);
 
 #endif /* HADMC_FRONTEND_INTERPRET_H */

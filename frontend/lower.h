@@ -20,7 +20,8 @@
 enum kbuf_kind {
     KB_VALUE,   /* the bytes of `value`, from byte `offset` on */
     KB_DIMS,    /* int64_t[rank]: actual dims of a dynamic `value` */
-    KB_TEMP,    /* temporary memory `index`, shared by the calls of this node */
+    KB_TEMP,    /* temporary memory `index`, from byte `offset` on; shared by the
+                   calls of this node */
     KB_SCRATCH, /* private to one worker during one call; contents undefined */
 };
 
@@ -29,7 +30,7 @@ struct kbuf {
     bool written;           /* output or in/out */
     struct ir_value *value; /* KB_VALUE, KB_DIMS */
     int index;              /* KB_TEMP */
-    int64_t offset;         /* bytes */
+    int64_t offset;         /* bytes: KB_VALUE, KB_TEMP */
     int64_t size;           /* KB_SCRATCH: bytes */
 };
 
@@ -47,7 +48,7 @@ struct lowering {
     int n_calls, cap_calls;
     struct kcall **calls;
     int n_temps;
-    int64_t temp_bytes[16];
+    int64_t temp_bytes[32];
 };
 
 /* The calls of one node.  Fails for INTERNAL and UNSUPPORTED only. */
@@ -86,7 +87,9 @@ struct status *lower_eltwise(struct lowering *lw, const struct ir_node *n, const
                              struct ir_value *out, const float *f);
 
 /* Merge neighbouring dims that every operand walks contiguously and drop ones;
- * same elements in the same order.  Used on every k_eltwise before it runs. */
+ * same elements in the same order.  lower_eltwise does not call it, so that chains
+ * of operators still share dims; whoever runs or prints a call with arity > 0 does
+ * so first. */
 void lower_merge_dims(struct k_eltwise *p, int arity);
 
 #endif /* HADMC_FRONTEND_LOWER_H */
