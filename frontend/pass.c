@@ -7,9 +7,6 @@
 #define PASS(name, lossless, summary) static char name_##name[] = #name;
 #include "frontend/pipeline.def"
 
-#define PASS(name, lossless, summary) pass_fn pass_##name;
-#include "frontend/pipeline.def"
-
 const struct pass_info pass_info[] = {
 #define PASS(name, lossless, summary) {name_##name, pass_##name, lossless, summary},
 #include "frontend/pipeline.def"

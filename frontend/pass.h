@@ -15,6 +15,9 @@ struct pass_info {
     const char *summary;  /* one line for docs/passes.md */
 };
 
+#define PASS(name, lossless, summary) pass_fn pass_##name;
+#include "frontend/pipeline.def"
+
 extern const struct pass_info pass_info[];
 int pass_count(void);
 
