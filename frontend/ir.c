@@ -77,29 +77,21 @@ struct ir_value *ir_value_create(struct compile *c, const char *name, enum dtype
     return v;
 }
 
-static void append(struct arena *a, struct ir_value ***list, int *n, struct ir_value *v)
-{
-    struct ir_value **longer = arena_new_array(a, struct ir_value *, *n + 1);
-
-    if (*n)
-        memcpy(longer, *list, (size_t)*n * sizeof(*longer));
-    longer[(*n)++] = v;
-    *list = longer;
-}
-
 struct ir_value *ir_input(struct ir_graph *g, const char *name, enum dtype dtype, int rank,
                           const int64_t *dim)
 {
     struct ir_value *v = ir_value_create(g->compile, name, dtype, rank, dim);
 
     v->is_input = true;
-    append(g->compile->perm, &g->in, &g->n_in, v);
+    g->in = arena_grow(g->compile->perm, g->in, sizeof(*g->in), g->n_in, &g->cap_in);
+    g->in[g->n_in++] = v;
     return v;
 }
 
 void ir_output(struct ir_graph *g, struct ir_value *v)
 {
-    append(g->compile->perm, &g->out, &g->n_out, v);
+    g->out = arena_grow(g->compile->perm, g->out, sizeof(*g->out), g->n_out, &g->cap_out);
+    g->out[g->n_out++] = v;
     v->n_uses++;
 }
 
@@ -157,7 +149,7 @@ struct ir_node *ir_node_create(struct ir_graph *g, struct ir_node *at, enum ir_o
     n->op = op;
     n->name = name ? arena_strdup(a, name) : "";
     n->onnx_index = -1;
-    n->n_in = n_in;
+    n->n_in = n->cap_in = n_in;
     n->n_out = n_out;
     n->in = arena_new_array(a, struct ir_value *, n_in);
     n->out = arena_new_array(a, struct ir_value *, n_out);
@@ -169,12 +161,7 @@ struct ir_node *ir_node_create(struct ir_graph *g, struct ir_node *at, enum ir_o
 void ir_set_input(struct ir_node *n, int i, struct ir_value *v)
 {
     if (i >= n->n_in) {
-        struct ir_value **longer =
-            arena_new_array(n->graph->compile->perm, struct ir_value *, i + 1);
-
-        if (n->n_in)
-            memcpy(longer, n->in, (size_t)n->n_in * sizeof *longer);
-        n->in = longer;
+        n->in = arena_grow(n->graph->compile->perm, n->in, sizeof(*n->in), i, &n->cap_in);
         n->n_in = i + 1;
     }
     if (v)

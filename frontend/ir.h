@@ -89,6 +89,7 @@ struct ir_node {
     struct ir_graph *body[IR_MAX_BODIES]; /* If: then, else.  Loop, Scan: [0] */
     struct ir_graph *graph;               /* the one it stands in */
     struct ir_node *prev, *next;
+    int cap_in;                           /* room in `in` (ir_set_input) */
 };
 
 struct ir_graph {
@@ -98,6 +99,7 @@ struct ir_graph {
     struct ir_node *first, *last;
     int n_in, n_out;
     struct ir_value **in, **out;
+    int cap_in, cap_out; /* room in the lists (ir_input, ir_output) */
 };
 
 /* What one run of the compiler shares: memory, numbering, options of passes. */
