@@ -17,6 +17,7 @@ E2(div_f32, f32, f32, f32, F0, a / b)
 /* A NaN in either input gives NaN. */
 E2(max_f32, f32, f32, f32, F0, a > b || a != a ? a : b)
 E2(min_f32, f32, f32, f32, F0, a < b || a != a ? a : b)
+E3(clamp_f32, f32, f32, f32, f32, F0, a < b ? (b < c ? b : c) : a > c ? c : a)
 E1(clip_f32, f32, f32, F2, a < f0 ? f0 : a > f1 ? f1 : a)
 
 E2(equal_f32, f32, f32, bool, F0, a == b)
