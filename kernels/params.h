@@ -28,4 +28,42 @@ struct k_fill {
     int64_t bits;
 };
 
+/* Convolution and its transpose over up to three spatial dims (right-aligned,
+ * unused ones are 1), k_conv*.c.  Element (n, c, z, y, x) of the input lies at
+ * n*in_n + c*in_c + z*in_s[0] + y*in_s[1] + x*in_s[2]; outputs alike.  c_in and
+ * c_out count channels of one group. */
+struct k_conv {
+    int64_t n, groups, c_in, c_out;
+    int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
+    int64_t in_n, in_c, in_s[3];
+    int64_t out_n, out_c, out_s[3];
+    int64_t has_bias;
+    int64_t per_channel;            /* integer: weight scale and zero point are vectors */
+    int64_t has_x_zero, has_w_zero; /* integer: otherwise the zero point is 0 */
+};
+
+/* Matrix product out[b] = alpha * a[b] b[b] + beta * c, k_matmul*.c.  Batch dims
+ * and strides are right-aligned; 0 strides repeat an operand. */
+struct k_matmul {
+    int64_t m, n, k;
+    int64_t batch[6], a_batch[6], b_batch[6], c_batch[6];
+    int64_t a_row, a_col, b_row, b_col, c_row, c_col;
+    int64_t has_bias;
+    int64_t row_zero, col_zero;     /* integer: zero points per row of a, column of b */
+    int64_t has_a_zero, has_b_zero;
+    float alpha, beta;
+};
+
+/* Pooling windows, k_pool.c; strides and dims as in k_conv. */
+struct k_pool {
+    int64_t n, c;
+    int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3];
+    int64_t in_n, in_c, in_s[3];
+    int64_t out_n, out_c, out_s[3];
+    int64_t channels_last; /* channels are the contiguous dim: loop over them inside */
+    int64_t count_pad;     /* average: padding counts in the divisor */
+    int64_t column_major;  /* indices: position counted with the first spatial dim fastest */
+    int64_t p;             /* Lp */
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */

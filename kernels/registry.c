@@ -27,9 +27,10 @@ enum {
 #include "kernels/eltwise.def"
 
 static const struct kernel_info table[] = {
-#define KERNEL(name, file, params)                                                     \
-    {.name = #name, .fn = k_##name, .file = #file, .params_size = sizeof(struct k_##params), \
-     .n_i64 = PARAMS_I64_##params, .n_f32 = PARAMS_F32_##params},
+#define KERNEL(kname, kfile, params)                                                   \
+    {.name = #kname, .fn = k_##kname, .file = #kfile,                                  \
+     .params_size = sizeof(struct k_##params), .n_i64 = PARAMS_I64_##params,           \
+     .n_f32 = PARAMS_F32_##params},
 #include "kernels/kernels.def"
 #define LAST_1(s0, s1, s2) s0
 #define LAST_2(s0, s1, s2) s1
