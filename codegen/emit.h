@@ -22,6 +22,8 @@
 #include <llvm-c/Core.h>
 #include <llvm-c/TargetMachine.h>
 
+#include "support/status.h"
+
 /* What the emitters need to know about a processor. */
 struct isa {
     const char *triple, *cpu, *features; /* for LLVM */
@@ -42,6 +44,18 @@ struct emitter {
     LLVMTargetMachineRef machine;
     LLVMTypeRef void_t, ptr, i1, i8, i16, i32, i64, f32, f64;
 };
+
+/* An empty module `name` of a context of its own, with triple and data layout of
+ * `isa`, which is borrowed until emitter_destroy(). */
+struct status *emitter_create(const struct isa *isa, const char *name,
+                              struct emitter *out);
+void emitter_destroy(struct emitter *e);
+
+/* The passes that emitted kernels want: their loops are already unrolled, vectorised
+ * and blocked, and `default<O2>` only makes registers scarcer.  Runs on the whole
+ * module, so specialised library code is optimised in a module of its own, before
+ * both are linked.  Fails if the module does not verify. */
+struct status *emitter_light_passes(struct emitter *e);
 
 /* max(x, lo), min(x, hi) and friends, applied to the finished sum. */
 enum activation {
@@ -66,7 +80,9 @@ enum activation {
  * each [kh][kw][c_in][block]; the last block of a group is narrower, nothing is
  * padded.  16 more floats must be readable after the last weight.
  *
- * Unit: one (image, group, channel block, strip of rows); see conv_units().
+ * Unit: one (image, group, channel block, strip of rows, part of a row); see
+ * conv_units().  A 1 x 1 convolution without stride or padding whose pixels are
+ * evenly spaced is one long row.
  */
 struct conv {
     int64_t n, h, w;             /* images, input height and width */
@@ -89,6 +105,9 @@ struct conv_tiling {
     int64_t block;   /* output channels per weight block */
     int64_t rows;    /* output rows per unit */
     int unroll;      /* input channels per iteration */
+    int tail_pixels; /* pixels per tile where the block is the last, narrower one */
+    int64_t chunks;  /* parts of a row that are units of their own */
+    bool rows_outer; /* units: rows, then blocks (else blocks, then rows) */
 };
 
 struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa);

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Direct convolution and matrix product with constant weights.
+ *
+ *     for each unit: decode (image, group, block of channels, rows, part of a row)
+ *         for each row:
+ *             edge tiles | loop over inner tiles | edge tiles
+ *                 for each kernel row inside the input:
+ *                     for each (kernel column, input channel): one step of the tile
+ *                 bias, activation, residual; store
+ *
+ * Which pixels of an edge tile a tap reaches is known here, so the generated code
+ * has no tests inside a row; kernel rows above and below the input are left out by
+ * the bounds of their loop.
+ */
+#include <assert.h>
+
+#include "codegen/conv_shape.h"
+#include "codegen/emit_tile.h"
+
+enum { WRITE_OUT = 64 }; /* steps of a kernel row that are written out at most */
+
+struct conv_emitter {
+    struct emitter *e;
+    struct conv c; /* flattened */
+    const struct conv_tiling *t;
+    LLVMValueRef function;
+};
+
+/* One unit, or one row of it: where its operands start. */
+struct place {
+    LLVMValueRef in, weights, bias, residual, out;
+    LLVMValueRef tile_begin, tile_end; /* of the row; constants when it is whole */
+    LLVMValueRef y_begin, y_end;
+    LLVMValueRef tap_begin, tap_end;   /* kernel rows inside the input */
+};
+
+static LLVMValueRef param(const struct conv_emitter *ce, unsigned i)
+{
+    return LLVMGetParam(ce->function, i);
+}
+
+/* ---- sums of a tile ------------------------------------------------------------------ */
+
+/* Kernel columns [tap, tap + n) of one kernel row, for pixels that they all reach. */
+static void sum_taps(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
+                     LLVMValueRef weights, struct tap_range r, int64_t tap, int64_t n)
+{
+    struct emitter *e = ce->e;
+    const struct conv *c = &ce->c;
+    const int64_t tap_bytes = c->in_x * c->dilation_x * 4;
+    const int64_t tap_weights = c->c_in * t->weight_step;
+
+    in = emit_at(e, in, tap * tap_bytes);
+    weights = emit_at(e, weights, tap * tap_weights);
+    if (c->c_in == 1 || conv_taps_join(c)) {
+        t->in_step = c->c_in == 1 ? tap_bytes : 4;
+        tile_run(e, t, in, weights, r.first, r.end, n * c->c_in);
+        return;
+    }
+    t->in_step = c->in_c * 4;
+    if (n == 1 || n * c->c_in <= WRITE_OUT) {
+        for (int64_t i = 0; i < n; i++)
+            tile_run(e, t, emit_at(e, in, i * tap_bytes),
+                     emit_at(e, weights, i * tap_weights), r.first, r.end, c->c_in);
+        return;
+    }
+    struct emit_loop l = {0};
+    LLVMValueRef carry[EMIT_MAX_CARRY];
+    const int n_sums = t->pixels * t->vectors;
+
+    for (int i = 0; i < n_sums; i++)
+        carry[i] = t->sum[i];
+    emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, n), 1, carry, n_sums);
+    for (int i = 0; i < n_sums; i++)
+        t->sum[i] = carry[i];
+    tile_run(e, t, emit_at_value(e, in, emit_mul(e, l.at, tap_bytes)),
+             emit_at_value(e, weights, emit_mul(e, l.at, tap_weights)), r.first, r.end,
+             c->c_in);
+    emit_loop_end(e, &l, t->sum);
+}
+
+static bool same_range(struct tap_range a, struct tap_range b)
+{
+    return a.first == b.first && a.end == b.end;
+}
+
+/* One kernel row.  x0 < 0: an inner tile, which every tap reaches with all pixels. */
+static void sum_kernel_row(const struct conv_emitter *ce, struct tile *t,
+                           LLVMValueRef in, LLVMValueRef weights, int64_t x0)
+{
+    const struct conv *c = &ce->c;
+
+    if (x0 < 0) {
+        sum_taps(ce, t, in, weights, (struct tap_range){0, t->pixels}, 0, c->kw);
+        return;
+    }
+    for (int64_t tap = 0; tap < c->kw;) {
+        const struct tap_range r = conv_tap(c, x0, t->pixels, tap);
+        int64_t n = 1;
+
+        while (tap + n < c->kw
+               && same_range(conv_tap(c, x0, t->pixels, tap + n), r))
+            n++;
+        if (r.first < r.end)
+            sum_taps(ce, t, in, weights, r, tap, n);
+        tap += n;
+    }
+}
+
+/* Every output row has a kernel row inside the input. */
+static bool rows_never_empty(const struct conv *c)
+{
+    for (int64_t y = 0; y < c->oh; y++) {
+        bool some = false;
+
+        for (int64_t k = 0; k < c->kh && !some; k++) {
+            const int64_t iy = y * c->stride_y - c->pad_top + k * c->dilation_y;
+
+            some = iy >= 0 && iy < c->h;
+        }
+        if (!some)
+            return false;
+    }
+    return true;
+}
+
+static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
+                       const struct place *at, LLVMValueRef in, int64_t x0)
+{
+    struct emitter *e = ce->e;
+    const struct conv *c = &ce->c;
+    const int64_t row_bytes = c->dilation_y * c->in_y * 4;
+    const int64_t row_weights = c->kw * c->c_in * t->weight_step;
+    const int n = t->pixels * t->vectors;
+    struct emit_loop l = {.never_empty = rows_never_empty(c)};
+    LLVMValueRef carry[EMIT_MAX_CARRY];
+
+    if (c->kh == 1 && !conv_clips_rows(c)) {
+        sum_kernel_row(ce, t, in, at->weights, x0);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        carry[i] = t->sum[i];
+    emit_loop_begin(e, &l, at->tap_begin, at->tap_end, 1, carry, n);
+    for (int i = 0; i < n; i++)
+        t->sum[i] = carry[i];
+    sum_kernel_row(ce, t, emit_at_value(e, in, emit_mul(e, l.at, row_bytes)),
+                   emit_at_value(e, at->weights, emit_mul(e, l.at, row_weights)), x0);
+    emit_loop_end(e, &l, t->sum);
+}
+
+/* ---- rows ----------------------------------------------------------------------------- */
+
+/* The tile at output pixel x (x0 when that is known and the tile at a border). */
+static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
+                         int pixels, int64_t width, LLVMValueRef x, int64_t x0)
+{
+    struct emitter *e = ce->e;
+    const struct conv *c = &ce->c;
+    const int lanes = emit_lanes(e);
+    const int vectors = (int)((width + lanes - 1) / lanes);
+    struct tile t = {
+        .pixels = pixels,
+        .vectors = vectors,
+        .last_lanes = (int)(width - (vectors - 1) * lanes),
+        .pixel_bytes = c->stride_x * c->in_x * 4,
+        .weight_step = width * 4,
+        .weights_padded = true,
+        .unroll = ce->t->unroll,
+    };
+    const struct tile_end end = {
+        .act_before = c->act_before,
+        .act = c->act,
+        .act_a = c->act_a,
+        .act_b = c->act_b,
+        .alpha = 1.0f,
+        .residual = c->has_residual
+                      ? emit_at_value(e, at->residual, emit_mul(e, x, c->res_x * 4))
+                      : NULL,
+        .residual_pixel = c->res_x * 4,
+        .out_pixel = c->out_x * 4,
+    };
+    LLVMValueRef in = emit_at_value(e, at->in, emit_mul(e, x, t.pixel_bytes));
+
+    in = emit_at(e, in, -c->pad_left * c->in_x * 4);
+    tile_start(e, &t, c->has_bias ? at->bias : NULL);
+    sum_kernel(ce, &t, at, in, x0);
+    tile_finish(e, &t, &end, emit_at_value(e, at->out, emit_mul(e, x, c->out_x * 4)));
+}
+
+static bool row_is_whole(const struct conv_emitter *ce)
+{
+    return ce->t->chunks == 1;
+}
+
+/* Tile number `i` of a row, when the unit has it. */
+static void emit_single_tile(const struct conv_emitter *ce, const struct place *at,
+                             const struct row_cut *cut, int64_t width, int64_t i)
+{
+    struct emitter *e = ce->e;
+    const int pixels = i == cut->n - 1 ? cut->last : cut->pixels;
+    const int64_t x0 = i * cut->pixels;
+    struct emit_if has;
+
+    if (!row_is_whole(ce)) {
+        LLVMValueRef i_value = emit_int(e, i);
+        LLVMValueRef from = LLVMBuildICmp(e->builder, LLVMIntSLE, at->tile_begin,
+                                          i_value, "");
+        LLVMValueRef to = LLVMBuildICmp(e->builder, LLVMIntSGT, at->tile_end, i_value,
+                                        "");
+
+        emit_if_begin(e, &has, LLVMBuildAnd(e->builder, from, to, ""));
+    }
+    emit_tile_at(ce, at, pixels, width, emit_int(e, x0), x0);
+    if (!row_is_whole(ce))
+        emit_if_end(e, &has);
+}
+
+static void emit_inner_tiles(const struct conv_emitter *ce, const struct place *at,
+                             const struct row_cut *cut, int64_t width)
+{
+    struct emitter *e = ce->e;
+    LLVMValueRef begin = emit_int(e, cut->left);
+    LLVMValueRef end = emit_int(e, cut->left + cut->inner);
+    struct emit_loop l = {0};
+
+    if (!row_is_whole(ce)) {
+        begin = emit_max(e, begin, at->tile_begin);
+        end = emit_min(e, end, at->tile_end);
+    }
+    emit_loop_begin(e, &l, begin, end, 1, NULL, 0);
+    emit_tile_at(ce, at, cut->pixels, width, emit_mul(e, l.at, cut->pixels), -1);
+    emit_loop_end(e, &l, NULL);
+}
+
+static void emit_row(const struct conv_emitter *ce, const struct place *at,
+                     const struct row_cut *cut, int64_t width)
+{
+    for (int64_t i = 0; i < cut->left; i++)
+        emit_single_tile(ce, at, cut, width, i);
+    if (cut->inner)
+        emit_inner_tiles(ce, at, cut, width);
+    for (int64_t i = cut->left + cut->inner; i < cut->n; i++)
+        emit_single_tile(ce, at, cut, width, i);
+}
+
+/* Kernel rows k with 0 <= iy + k * dilation < h. */
+static void clip_kernel_rows(const struct conv_emitter *ce, struct place *row,
+                             LLVMValueRef iy)
+{
+    struct emitter *e = ce->e;
+    const struct conv *c = &ce->c;
+
+    row->tap_begin = emit_int(e, 0);
+    row->tap_end = emit_int(e, c->kh);
+    if (!conv_clips_rows(c))
+        return;
+    LLVMValueRef above = LLVMBuildSub(e->builder, emit_int(e, 0), iy, "");
+    LLVMValueRef below = LLVMBuildSub(e->builder, emit_int(e, c->h), iy, "");
+
+    row->tap_begin = emit_max(e, row->tap_begin,
+                              emit_divide_up(e, above, c->dilation_y));
+    row->tap_end = emit_min(e, row->tap_end, emit_divide_up(e, below, c->dilation_y));
+}
+
+/* All rows of a unit whose block has `width` channels. */
+static void emit_rows(const struct conv_emitter *ce, const struct place *unit,
+                      LLVMValueRef chunk, int64_t width, int pixels)
+{
+    struct emitter *e = ce->e;
+    const struct conv *c = &ce->c;
+    const struct row_cut cut = conv_cut_row(c, pixels);
+    struct place row = *unit;
+    struct emit_loop l = {.never_empty = true};
+    LLVMValueRef rest;
+
+    if (!row_is_whole(ce)) {
+        LLVMValueRef first = emit_mul(e, chunk, cut.n);
+
+        row.tile_begin = emit_divide(e, first, ce->t->chunks, &rest);
+        row.tile_end = emit_divide(e, emit_add(e, first, cut.n), ce->t->chunks, &rest);
+    }
+    emit_loop_begin(e, &l, unit->y_begin, unit->y_end, 1, NULL, 0);
+    LLVMValueRef iy = emit_add(e, emit_mul(e, l.at, c->stride_y), -c->pad_top);
+
+    clip_kernel_rows(ce, &row, iy);
+    row.in = emit_at_value(e, unit->in, emit_mul(e, iy, c->in_y * 4));
+    row.out = emit_at_value(e, unit->out, emit_mul(e, l.at, c->out_y * 4));
+    if (c->has_residual)
+        row.residual = emit_at_value(e, unit->residual, emit_mul(e, l.at, c->res_y * 4));
+    emit_row(ce, &row, &cut, width);
+    emit_loop_end(e, &l, NULL);
+}
+
+/* ---- units ------------------------------------------------------------------------------ */
+
+struct unit_index {
+    LLVMValueRef image, group, block, strip, chunk;
+};
+
+/* Takes the fastest digit off the unit number. */
+static LLVMValueRef next_digit(struct emitter *e, LLVMValueRef *number, int64_t base)
+{
+    LLVMValueRef digit;
+
+    *number = emit_divide(e, *number, base, &digit);
+    return digit;
+}
+
+static struct unit_index decode_unit(const struct conv_emitter *ce, LLVMValueRef u)
+{
+    struct emitter *e = ce->e;
+    const struct conv *c = &ce->c;
+    const int64_t blocks = conv_blocks(c, ce->t), strips = conv_strips(c, ce->t);
+    struct unit_index x;
+
+    if (ce->t->rows_outer) {
+        x.block = next_digit(e, &u, blocks);
+        x.group = next_digit(e, &u, c->groups);
+        x.chunk = next_digit(e, &u, ce->t->chunks);
+        x.strip = next_digit(e, &u, strips);
+        x.image = next_digit(e, &u, c->n);
+    } else {
+        x.chunk = next_digit(e, &u, ce->t->chunks);
+        x.strip = next_digit(e, &u, strips);
+        x.image = next_digit(e, &u, c->n);
+        x.block = next_digit(e, &u, blocks);
+        x.group = next_digit(e, &u, c->groups);
+    }
+    return x;
+}
+
+static struct place place_unit(const struct conv_emitter *ce, const struct unit_index *x)
+{
+    struct emitter *e = ce->e;
+    LLVMBuilderRef b = e->builder;
+    const struct conv *c = &ce->c;
+    const int64_t steps = c->kh * c->kw * c->c_in;
+    LLVMValueRef channel = LLVMBuildAdd(b, emit_mul(e, x->group, c->c_out),
+                                        emit_mul(e, x->block, ce->t->block), "");
+    LLVMValueRef in = LLVMBuildAdd(b, emit_mul(e, x->image, c->in_n * 4),
+                                   emit_mul(e, x->group, c->c_in * c->in_c * 4), "");
+    LLVMValueRef bytes = emit_mul(e, channel, 4);
+    LLVMValueRef out = LLVMBuildAdd(b, emit_mul(e, x->image, c->out_n * 4), bytes, "");
+    struct place at = {
+        .in = emit_at_value(e, param(ce, CORE_IN), in),
+        .weights = emit_at_value(e, param(ce, CORE_WEIGHTS),
+                                 emit_mul(e, channel, steps * 4)),
+        .out = emit_at_value(e, param(ce, CORE_OUT), out),
+        .y_begin = emit_mul(e, x->strip, ce->t->rows),
+    };
+
+    at.y_end = emit_min(e, emit_add(e, at.y_begin, ce->t->rows), emit_int(e, c->oh));
+    if (c->has_bias)
+        at.bias = emit_at_value(e, param(ce, CORE_BIAS), bytes);
+    if (c->has_residual) {
+        LLVMValueRef r = LLVMBuildAdd(b, emit_mul(e, x->image, c->res_n * 4), bytes, "");
+
+        at.residual = emit_at_value(e, param(ce, CORE_RESIDUAL), r);
+    }
+    return at;
+}
+
+static void emit_unit(const struct conv_emitter *ce, LLVMValueRef u)
+{
+    struct emitter *e = ce->e;
+    const struct conv_tiling *t = ce->t;
+    const int64_t full = conv_full_blocks(&ce->c, t), tail = conv_tail_width(&ce->c, t);
+    const struct unit_index x = decode_unit(ce, u);
+    const struct place at = place_unit(ce, &x);
+    struct emit_if is;
+
+    if (full) {
+        if (tail)
+            emit_if_begin(e, &is,
+                          LLVMBuildICmp(e->builder, LLVMIntSLT, x.block,
+                                        emit_int(e, full), ""));
+        emit_rows(ce, &at, x.chunk, t->block, t->pixels);
+        if (tail)
+            emit_if_end(e, &is);
+    }
+    if (tail) {
+        if (full)
+            emit_if_begin(e, &is,
+                          LLVMBuildICmp(e->builder, LLVMIntSGE, x.block,
+                                        emit_int(e, full), ""));
+        emit_rows(ce, &at, x.chunk, tail, t->tail_pixels);
+        if (full)
+            emit_if_end(e, &is);
+    }
+}
+
+LLVMValueRef emit_conv(struct emitter *e, const struct conv *c,
+                       const struct conv_tiling *t, const char *name)
+{
+    struct conv_emitter ce = {.e = e, .c = conv_flatten(c), .t = t};
+    struct emit_loop l = {0};
+
+    ce.function = emit_core(e, name);
+    emit_loop_begin(e, &l, param(&ce, CORE_BEGIN), param(&ce, CORE_END), 1, NULL, 0);
+    emit_unit(&ce, l.at);
+    emit_loop_end(e, &l, NULL);
+    LLVMBuildRetVoid(e->builder);
+    return ce.function;
+}
