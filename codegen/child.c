@@ -201,8 +201,12 @@ static struct status *fork_child(struct child *c)
     if (c->pid > 0)
         return OK;
 
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
     const struct rlimit no_core = {0, 0};
 
+    /* A crash shall end the child, not run the parent's handlers. */
+    for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++)
+        signal(crashes[i], SIG_DFL);
     setrlimit(RLIMIT_CORE, &no_core);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)

@@ -5,6 +5,7 @@
 
 #include "codegen/program.h"
 #include "codegen/target.h"
+#include "frontend/interpret.h"
 #include "runtime/hadm.h"
 
 struct bytes {
@@ -128,7 +129,9 @@ struct run_options {
     int n_workers;       /* 0 and 1: the calling thread */
     bool per_step;       /* time every step */
     bool keep_workspace; /* give the workspace back as the last run left it */
+    bool as_program;     /* a linked program instead of ORC: what peak memory means */
     int timeout_s;       /* 0: none */
+    const struct target *target; /* target_find(meta->target): how to run it here */
 };
 
 struct run_result {
@@ -138,9 +141,11 @@ struct run_result {
     double *step_us;         /* [n_steps] medians when per_step */
     int n_steps;
     const char **step_name;
-    int64_t peak_rss_bytes;  /* of the process that ran it, loading included */
+    int64_t peak_rss_bytes;  /* of the program that ran it; 0 unless as_program or
+                                emulated */
     double open_us;          /* foo_open, weights mapped */
     uint8_t *workspace;      /* [workspace_bytes] when keep_workspace */
+    bool emulated;           /* times mean nothing */
 };
 
 /* Runs the library of `folder` in a child process: natively through ORC, or as a

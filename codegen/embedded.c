@@ -21,7 +21,7 @@
 #include "codegen/embedded.def"
 #undef EMBED
 
-enum group { GROUP_kernels, GROUP_runtime, GROUP_source };
+enum group { GROUP_kernels, GROUP_runtime, GROUP_runner, GROUP_source };
 
 static const struct row {
     enum group group;
@@ -47,6 +47,13 @@ static struct embedded find(enum group group, const char *key)
 struct embedded embedded_bitcode(const char *name, const char *triple)
 {
     return find(strcmp(name, "runtime") == 0 ? GROUP_runtime : GROUP_kernels, triple);
+}
+
+struct embedded embedded_object(const char *name, const char *triple)
+{
+    if (strcmp(name, "runner") != 0)
+        return (struct embedded){NULL, 0};
+    return find(GROUP_runner, triple);
 }
 
 struct embedded embedded_source(const char *path)

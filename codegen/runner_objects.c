@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The object files of a bundle: read from libfoo.a (Unix ar, System V or BSD long
+ * names), or compiled from the C sources of a bundle made with --emit c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codegen/runner.h"
+
+enum { MACHINE_X86_64 = 62, MACHINE_AARCH64 = 183 };
+
+struct status *runner_read_file(struct arena *a, const char *path, struct bytes *out)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        const int why = errno;
+
+        if (fd >= 0)
+            close(fd);
+        return FAIL(IO_ERROR, "cannot read '%s': %s", path, strerror(why));
+    }
+
+    const size_t len = (size_t)st.st_size;
+    uint8_t *at = arena_alloc(a, len + 1);
+    size_t done = 0;
+
+    while (done < len) {
+        const ssize_t n = read(fd, at + done, len - done);
+
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    close(fd);
+    if (done < len)
+        return FAIL(IO_ERROR, "cannot read '%s' to its end", path);
+    *out = (struct bytes){at, len};
+    return OK;
+}
+
+struct status *runner_write_file(const char *path, const void *bytes, size_t len)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    const uint8_t *at = bytes;
+    size_t done = 0;
+
+    while (fd >= 0 && done < len) {
+        const ssize_t n = write(fd, at + done, len - done);
+
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    if (fd < 0 || close(fd) != 0 || done < len)
+        return FAIL(IO_ERROR, "cannot write '%s': %s", path, strerror(errno));
+    return OK;
+}
+
+/* ---- ar -------------------------------------------------------------------------- */
+
+enum { AR_MAGIC = 8, AR_HEADER = 60, AR_SIZE_AT = 48, AR_SIZE_LEN = 10 };
+
+static bool is_elf(const uint8_t *at, size_t len)
+{
+    return len >= 64 && memcmp(at, "\177ELF", 4) == 0;
+}
+
+/* Members that are not ELF are the symbol table and the table of long names. */
+static struct status *read_archive(struct arena *a, const char *path, struct bytes file,
+                                   struct runner_objects *out)
+{
+    const uint8_t *at = file.at;
+    int cap = 0;
+
+    if (file.len < AR_MAGIC || memcmp(at, "!<arch>\n", AR_MAGIC) != 0)
+        return FAIL(INVALID, "'%s' is not an archive", path);
+    for (size_t pos = AR_MAGIC; pos + AR_HEADER <= file.len;) {
+        char digits[AR_SIZE_LEN + 1] = {0};
+
+        memcpy(digits, at + pos + AR_SIZE_AT, AR_SIZE_LEN);
+
+        const unsigned long len = strtoul(digits, NULL, 10);
+
+        pos += AR_HEADER;
+        if (len > file.len - pos)
+            return FAIL(INVALID, "'%s' is cut off", path);
+        if (is_elf(at + pos, len)) {
+            out->at = arena_grow(a, out->at, sizeof *out->at, out->n, &cap);
+            out->at[out->n] = (struct runner_object){
+                arena_printf(a, "member%d.o", out->n),
+                {arena_copy(a, at + pos, len), len}}; /* copied: aligned */
+            out->n++;
+        }
+        pos += len + (len & 1);
+    }
+    return OK;
+}
+
+static struct status *find_machine(const char *folder, struct runner_objects *o)
+{
+    enum { E_MACHINE = 18 };
+
+    for (int i = 0; i < o->n; i++) {
+        const uint8_t *at = o->at[i].bytes.at;
+        const int machine = at[E_MACHINE] | at[E_MACHINE + 1] << 8;
+
+        if (i > 0 && machine != o->machine)
+            return FAIL(INVALID, "objects of '%s' are for different processors", folder);
+        o->machine = machine;
+    }
+    return o->n ? OK : FAIL(INVALID, "the library of '%s' holds no objects", folder);
+}
+
+/* ---- C --------------------------------------------------------------------------- */
+
+/* argv of a compiler for `target`'s processor; NULL when there is none here. */
+static const char *const *find_compiler(const struct target *t)
+{
+    static const char *const native[][4] = {{"cc"}, {"gcc"}, {"clang"}, {"clang-19"}};
+    static const char *const aarch64[][4] = {
+        {"aarch64-linux-gnu-gcc"},
+        {"clang-19", "--target=aarch64-linux-gnu"},
+        {"clang", "--target=aarch64-linux-gnu"}};
+    const bool foreign = t && t->run_with[0];
+    const char *const(*list)[4] = foreign ? aarch64 : native;
+    const size_t n = foreign ? 3 : 4;
+
+    for (size_t i = 0; i < n; i++)
+        if (child_find_program((const char *const[]){list[i][0], NULL}))
+            return list[i];
+    return NULL;
+}
+
+static struct status *compile_one(struct runner_job *job, const char *const *compiler,
+                                  const char *source, const char *object,
+                                  struct runner_objects *out)
+{
+    struct arena *a = job->arena;
+    char *argv[16];
+    int n = 0;
+    struct bytes said;
+
+    for (; *compiler; compiler++)
+        argv[n++] = arena_strdup(a, *compiler);
+    for (const char *const *flag = (const char *const[]){"-std=c11", "-O2", "-fPIC",
+                                                         "-ffp-contract=off", "-c", NULL};
+         *flag; flag++)
+        argv[n++] = arena_strdup(a, *flag);
+    argv[n++] = arena_printf(a, "%s/%s", job->folder, source);
+    argv[n++] = arena_strdup(a, "-o");
+    argv[n++] = arena_strdup(a, object);
+    argv[n] = NULL;
+    RETURN_IF_FAIL(child_exec(a, "the C compiler", argv,
+                              &(struct child_options){.foreign = true}, &said));
+    out->at[out->n].name = source;
+    RETURN_IF_FAIL(runner_read_file(a, object, &out->at[out->n].bytes));
+    out->n++;
+    return OK;
+}
+
+static struct status *compile_sources(struct runner_job *job, struct runner_objects *out)
+{
+    struct arena *a = job->arena;
+    const char *const *compiler = find_compiler(job->options->target);
+    char object[] = "/tmp/hadmcc-XXXXXX.o";
+    const int fd = compiler ? mkstemps(object, 2) : -1;
+
+    if (!compiler)
+        return FAIL(UNSUPPORTED,
+                    "this bundle holds C sources and there is no C compiler here");
+    if (fd < 0)
+        return FAIL(IO_ERROR, "cannot make a file in /tmp: %s", strerror(errno));
+    close(fd);
+    out->at = arena_new_array(a, struct runner_object, 2);
+
+    struct status *s = compile_one(job, compiler,
+                                   arena_printf(a, "%s.c", job->meta->prefix), object, out);
+
+    if (!s)
+        s = compile_one(job, compiler, arena_printf(a, "%s_kernels.c", job->meta->prefix),
+                        object, out);
+    unlink(object);
+    return status_note(s, "while compiling the C sources of '%s'", job->folder);
+}
+
+/* ---------------------------------------------------------------------------------- */
+
+bool runner_is_native(int machine)
+{
+#if defined(__x86_64__)
+    return machine == MACHINE_X86_64;
+#elif defined(__aarch64__)
+    return machine == MACHINE_AARCH64;
+#else
+    return false;
+#endif
+}
+
+struct status *runner_load_objects(struct runner_job *job, struct runner_objects *out)
+{
+    memset(out, 0, sizeof *out);
+    if (job->meta->kind == EMIT_C) {
+        RETURN_IF_FAIL(compile_sources(job, out));
+    } else {
+        const char *path = arena_printf(job->arena, "%s/lib%s.a", job->folder,
+                                        job->meta->prefix);
+        struct bytes file;
+
+        RETURN_IF_FAIL(runner_read_file(job->arena, path, &file));
+        RETURN_IF_FAIL(read_archive(job->arena, path, file, out));
+    }
+    return find_machine(job->folder, out);
+}
