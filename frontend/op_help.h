@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What import, shape and lower functions of many operators share. */
+#ifndef HADMC_FRONTEND_OP_HELP_H
+#define HADMC_FRONTEND_OP_HELP_H
+
+#include "frontend/ir.h"
+#include "frontend/lower.h"
+
+/* Set output i to this type; nothing happens when it is left out. */
+void op_set_out(struct ir_node *n, int i, enum dtype dtype, int rank, const int64_t *dim);
+
+/* No operand may have a size that is known only when running. */
+struct status *op_refuse_dynamic(const struct ir_node *n);
+
+/* -rank..rank-1 -> 0..rank-1. */
+struct status *op_axis(const struct ir_node *n, int64_t axis, int rank, int *out);
+/* Same for a list, which may not name an axis twice. */
+struct status *op_axes(const struct ir_node *n, int n_axes, const int64_t *axis, int rank,
+                       int *out);
+
+/* Input i as constant integers.  `what` names it in the message that asks for a
+ * constant.  A missing optional input gives NULL and 0. */
+struct status *op_const_ints(struct ir_node *n, int i, const char *what,
+                             const int64_t **out, int *n_out);
+/* Input i as constant floats (f32, f64, f16, bf16). */
+struct status *op_const_floats(struct ir_node *n, int i, const char *what,
+                               const float **out, int *n_out);
+
+/* Keep only the first n_in inputs. */
+void op_keep_inputs(struct ir_node *n, int n_in);
+
+/* Put a Cast to `dtype` before input i, unless it has this type already. */
+struct status *op_cast_input(struct ir_node *n, int i, enum dtype dtype);
+
+struct status *op_check_rank(const struct ir_node *n, int i, int least, int most);
+/* Inputs a and b (when present) have the same element type. */
+struct status *op_same_dtype(const struct ir_node *n, int a, int b);
+
+/* A product of dims; saturates far above every size that ir_infer accepts. */
+int64_t op_product(int n, const int64_t *dim);
+
+/* ---- lowering ---------------------------------------------------------------- */
+
+void op_buf(struct kcall *call, struct kbuf buf, int64_t more_offset);
+struct kbuf op_value(struct ir_value *v);
+struct kbuf op_temp(int temp);
+
+/* out[sum i*out] = in[sum i*in] for elements of `size` bytes: strided copy of any
+ * rank with dims merged, loops ordered and a tile kernel where both sides are
+ * contiguous along different dims.  `from` and `to` stand at the first element. */
+struct status *op_copy(struct lowering *lw, const struct ir_node *n, int size, int rank,
+                       const int64_t *dim, const int64_t *in, const int64_t *out,
+                       struct kbuf from, struct kbuf to);
+/* All bytes of `from` (same count of elements) to `to`. */
+struct status *op_copy_all(struct lowering *lw, const struct ir_node *n,
+                           struct ir_value *from, struct ir_value *to);
+/* Every element of `to` gets the low `size` bytes of `bits`. */
+void op_fill(struct lowering *lw, int size, int64_t count, uint64_t bits, struct kbuf to);
+
+/* Row-major strides of dims, same rank. */
+void op_strides(int rank, const int64_t *dim, int64_t *stride);
+
+#endif /* HADMC_FRONTEND_OP_HELP_H */
