@@ -39,7 +39,7 @@ struct status *glue_emit(struct arena *a, const struct program *p,
 struct status *c_emit_kernels(const struct program *p, const struct model_names *names,
                               struct text *out);
 
-/* weights_writer.cc: header + payload, streamed to a file. */
+/* weights_writer.c: header + payload, streamed to a file. */
 struct weights_info {
     const uint8_t *structure_hash;
     const char *model_name, *target, *cpu, *options, *tool_version, *llvm_version;
@@ -47,6 +47,9 @@ struct weights_info {
     int opset;
     uint64_t seed;
 };
+/* Bytes of the payload that code may read: whole tensors and readable_after, a
+ * multiple of 64. */
+int64_t weights_payload_bytes(const struct program *p);
 struct status *weights_write(const char *path, const struct program *p,
                              const struct weights_info *info, uint64_t *n_bytes);
 
