@@ -113,6 +113,7 @@ struct program {
     int64_t workspace_bytes;    /* set by the planner, scratch included */
     int64_t payload_bytes;      /* weights */
     int max_workers;
+    bool keep_all;
 };
 
 struct program_options {

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files that build a program share: program.c drives, hot.c recognises
+ * operators with an emitted kernel, fuse_chain.c joins element operators. */
+#ifndef HADMC_CODEGEN_BUILDER_H
+#define HADMC_CODEGEN_BUILDER_H
+
+#include "codegen/program.h"
+
+/* What becomes of one node of the graph. */
+enum node_role {
+    NODE_LIBRARY, /* the calls of lower_node */
+    NODE_HOT,     /* an emitted kernel, ended by this node */
+    NODE_COVERED, /* part of another node's kernel: emits nothing */
+    NODE_ALIAS,   /* its output is (part of) its input's memory */
+    NODE_CONCAT,  /* inputs are written into place where possible */
+};
+
+/* An emitted kernel and the nodes it covers. */
+struct hot {
+    enum step_kind kind;
+    const struct ir_node *main; /* Conv, Gemm, ... */
+    struct ir_value *in, *weights, *bias, *residual, *out;
+    struct conv conv;
+    struct conv_tiling tiling;
+    bool pool_max, count_pad;
+    struct matmul matmul;
+    float alpha, beta;          /* Gemm: multiplied into weights and bias */
+    bool weights_transposed;    /* [c_in][c_out] in the model: a Gemm without transB */
+    const char *covers;
+};
+
+struct node_plan {
+    const struct ir_node *node;
+    enum node_role role;
+    struct hot *hot;
+};
+
+struct builder {
+    struct compile *compile;
+    struct arena *arena;       /* compile->perm */
+    const struct ir_graph *graph;
+    const struct isa *isa;
+    bool keep_all;
+    struct program *program;
+    struct node_plan *plans;   /* of the nodes of `graph`, in order */
+    int n_plans;
+    int *tensor_of;            /* by value id: tensor + 1, 0 when there is none yet */
+    int *dims_of;              /* by value id: tensor + 1 of a dynamic value's dims */
+    int cap_values;
+    int *const_buckets;        /* hash of contents -> first tensor + 1 */
+    int *const_next;           /* by tensor: next with the same hash, + 1 */
+    int n_buckets, cap_const_next;
+};
+
+/* ---- program.c ------------------------------------------------------------- */
+
+struct node_plan *build_plan_of(struct builder *b, const struct ir_node *n);
+int build_tensor(struct builder *b, const struct ir_value *v); /* creates on first use */
+int build_temp(struct builder *b, const char *name, int64_t bytes);
+int build_const(struct builder *b, const char *name, const void *data, int64_t bytes,
+                int readable_after);
+struct step *build_step(struct builder *b, enum step_kind kind, const struct ir_node *n);
+void build_operand(struct step *s, int tensor, int64_t offset, bool written);
+
+/* ---- hot.c ----------------------------------------------------------------- */
+
+/* Recognises `n` as an operator with an emitted kernel for b->isa; NULL if not. */
+struct hot *hot_recognise(struct builder *b, const struct ir_node *n);
+/* Takes the operators after `h` that its epilogue can do into it and marks them in
+ * the plans.  Returns the last node. */
+const struct ir_node *hot_extend(struct builder *b, struct hot *h);
+void hot_step(struct builder *b, const struct hot *h);
+
+/* ---- fuse_chain.c ---------------------------------------------------------- */
+
+/* One element operator as a chain of its own. */
+struct chain *chain_of_call(struct arena *a, const struct kcall *call);
+struct chain *chain_of_copy(struct arena *a, enum dtype dtype, int64_t count);
+/* Joins STEP_CHAIN steps whose data flows from one to the next. */
+void fuse_chains(struct builder *b);
+
+#endif /* HADMC_CODEGEN_BUILDER_H */
