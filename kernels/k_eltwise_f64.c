@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Element operators on float64. */
 #include "kernels/eltwise.h"
+#include "kernels/math.h"
 
 E1(id_f64, f64, f64, F0, a)
 E1(neg_f64, f64, f64, F0, -a)
-E1(abs_f64, f64, f64, F0, f64_of_bits(bits_of_f64(a) & 0x7fffffffffffffffu))
+E1(abs_f64, f64, f64, F0, math_abs64(a))
 E1(relu_f64, f64, f64, F0, a > 0.0 ? a : 0.0)
 E1(sqrt_f64, f64, f64, F0, __builtin_sqrt(a))
 E1(reciprocal_f64, f64, f64, F0, 1.0 / a)
@@ -23,3 +24,22 @@ E2(less_or_equal_f64, f64, f64, bool, F0, a <= b)
 E2(greater_f64, f64, f64, bool, F0, a > b)
 E2(greater_or_equal_f64, f64, f64, bool, F0, a >= b)
 E3(where_f64, bool, f64, f64, f64, F0, a ? b : c)
+
+E1(sign_f64, f64, f64, F0, a > 0.0 ? 1.0 : a < 0.0 ? -1.0 : a)
+E1(floor_f64, f64, f64, F0, math_floor64(a))
+E1(ceil_f64, f64, f64, F0, math_ceil64(a))
+E1(round_f64, f64, f64, F0, math_round64(a))
+E1(isnan_f64, f64, bool, F0, a != a)
+E1(isinf_f64, f64, bool, F2, a == (a < 0.0 ? -MATH_INF64 : MATH_INF64) && (a < 0.0 ? f0 : f1) != 0.0f)
+E2(fmod_f64, f64, f64, f64, F0, math_fmod64(a, b))
+E1(divide_by_f64, f64, f64, F1, a / (double)f0)
+E1(exp_f64, f64, f64, F0, math_exp64(a))
+E1(log_f64, f64, f64, F0, math_log64(a))
+E1(sigmoid_f64, f64, f64, F0, math_sigmoid64(a))
+E1(tanh_f64, f64, f64, F0, math_tanh64(a))
+E1(erf_f64, f64, f64, F0, math_erf64(a))
+E1(sin_f64, f64, f64, F0, math_sin_turned64(a, 0))
+E1(cos_f64, f64, f64, F0, math_sin_turned64(a, 1))
+E2(pow_f64, f64, f64, f64, F0, math_pow64(a, b))
+E2(prelu_f64, f64, f64, f64, F0, a > 0.0 ? a : b * a)
+E1(leaky_relu_f64, f64, f64, F1, a > 0.0 ? a : (double)f0 * a)
