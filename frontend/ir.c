@@ -6,24 +6,25 @@
 #include <math.h>
 #include <string.h>
 
+#include "frontend/mapped_file.h"
 #include "support/name_map.h"
 
 /* ---- names: one set a compile ------------------------------------------------ */
 
 struct ir_names {
-    struct name_map taken;
+    struct name_map taken; /* name -> struct ir_value */
     int next_suffix;
 };
 
-static const char *take_name(struct compile *c, const char *wanted)
+static void take_name(struct compile *c, const char *wanted, struct ir_value *v)
 {
     struct ir_names *names = c->names;
     char *name = wanted ? arena_strdup(c->perm, wanted) : NULL;
 
     while (!name || name_map_get(&names->taken, name))
         name = arena_printf(c->perm, "%s.%d", wanted ? wanted : "t", names->next_suffix++);
-    name_map_put(&names->taken, name, name);
-    return name;
+    name_map_put(&names->taken, name, v);
+    v->name = name;
 }
 
 /* ---- compile ------------------------------------------------------------------ */
@@ -46,6 +47,7 @@ void compile_destroy(struct compile *c)
     if (!c)
         return;
     text_free(&c->warnings);
+    mapped_files_close(c);
     arena_destroy(c->scratch);
     arena_destroy(c->perm); /* c lives in it */
 }
@@ -68,7 +70,7 @@ struct ir_value *ir_value_create(struct compile *c, const char *name, enum dtype
 
     assert(rank >= 0 && rank <= IR_MAX_RANK);
     v->made_up = !name;
-    v->name = take_name(c, name);
+    take_name(c, name, v);
     v->dtype = dtype;
     v->rank = rank;
     for (int i = 0; i < rank; i++)
@@ -280,7 +282,7 @@ static struct ir_value *identity_named(struct ir_graph *g, struct ir_value *of,
     return v;
 }
 
-static void swap_names(struct ir_value *a, struct ir_value *b)
+static void swap_names(struct compile *c, struct ir_value *a, struct ir_value *b)
 {
     const char *name = a->name;
     const bool made_up = a->made_up;
@@ -289,6 +291,23 @@ static void swap_names(struct ir_value *a, struct ir_value *b)
     a->made_up = b->made_up;
     b->name = name;
     b->made_up = made_up;
+    name_map_put(&c->names->taken, a->name, a);
+    name_map_put(&c->names->taken, b->name, b);
+}
+
+void ir_rename(struct compile *c, struct ir_value *v, const char *name)
+{
+    struct ir_value *owner = name_map_get(&c->names->taken, name);
+
+    if (owner == v)
+        return;
+    if (!owner) {
+        /* The old name stays taken: it may stand in messages already. */
+        take_name(c, name, v);
+        v->made_up = false;
+        return;
+    }
+    swap_names(c, v, owner);
 }
 
 void ir_replace_uses(struct ir_graph *g, struct ir_value *old, struct ir_value *by)
@@ -301,7 +320,7 @@ void ir_replace_uses(struct ir_graph *g, struct ir_value *old, struct ir_value *
     if (ir_replace_needs_identity(g, old, by))
         as_output = identity_named(g, by, old->name);
     if (ir_is_graph_output(g, old) && !g->outer)
-        swap_names(old, as_output);
+        swap_names(g->compile, old, as_output);
     for (int i = 0; i < g->n_out; i++)
         if (g->out[i] == old) {
             g->out[i] = as_output;

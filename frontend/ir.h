@@ -113,6 +113,7 @@ struct compile {
     uint8_t model_sha256[32];
     struct text warnings;   /* one line each, for the report */
     struct ir_names *names; /* of all values, taken or once taken (ir.c) */
+    struct mapped_file *files; /* the model's, open until compile_destroy */
 };
 
 struct compile *compile_create(void);
@@ -153,6 +154,9 @@ struct ir_value *ir_new_output(struct ir_node *n, int i, const char *name);
 struct status *ir_emit(struct ir_graph *g, struct ir_node *before, enum ir_op op,
                        const char *name, int n_in, struct ir_value *const *in,
                        const char *attr, struct ir_value **out);
+
+/* Gives v this name; whoever had it gets v's. */
+void ir_rename(struct compile *c, struct ir_value *v, const char *name);
 
 /* Runs the operator's shape function; checks the number of operands first. */
 struct status *ir_infer(struct ir_node *n);
