@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MaxPool, AveragePool, LpPool: windows as in op_window.h, and
+ *
+ *     ceil_mode           the last, partly empty window counts
+ *     count_include_pad   AveragePool: padding counts in the divisor
+ *     storage_order       MaxPool: indices count with the first spatial dim fastest
+ *     p                   LpPool: 1 or 2
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "frontend/op_help.h"
+#include "frontend/op_window.h"
+
+static struct status *import_pool(struct ir_node *n)
+{
+    return window_import(n, NULL);
+}
+
+struct status *import_MaxPool(struct ir_node *n, int opset)
+{
+    (void)opset;
+    return import_pool(n);
+}
+
+struct status *import_AveragePool(struct ir_node *n, int opset)
+{
+    (void)opset;
+    return import_pool(n);
+}
+
+struct status *import_LpPool(struct ir_node *n, int opset)
+{
+    (void)opset;
+    return import_pool(n);
+}
+
+static bool ceil_mode(const struct ir_node *n)
+{
+    return ir_attr_int(n, "ceil_mode", 0) != 0;
+}
+
+static struct status *shape_pool(struct ir_node *n)
+{
+    struct window w;
+    int64_t spatial[3], dim[IR_MAX_RANK];
+
+    RETURN_IF_FAIL(op_refuse_dynamic(n));
+    RETURN_IF_FAIL(window_read(n, n->in[0], NULL, &w));
+    for (int d = 0; d < 3; d++)
+        RETURN_IF_FAIL(window_out(n, &w, d, ceil_mode(n), &spatial[d]));
+    const int rank = window_dims(&w, w.channels, spatial, dim);
+    op_set_out(n, 0, n->in[0]->dtype, rank, dim);
+    op_set_out(n, 1, DT_i64, rank, dim);
+    return OK;
+}
+
+static struct status *check_float(const struct ir_node *n)
+{
+    const enum dtype t = n->in[0]->dtype;
+
+    if (t == DT_f32 || t == DT_f64 || t == DT_f16 || t == DT_bf16)
+        return OK;
+    return FAIL_AT(n, INVALID, "is not defined for %s", dtype_info[t].name);
+}
+
+struct status *shape_MaxPool(struct ir_node *n)
+{
+    const bool indices = n->n_out > 1 && n->out[1];
+
+    if (indices && ir_attr_int(n, "channels_last", 0))
+        return FAIL_AT(n, UNSUPPORTED, "has no channels-last form with indices");
+    return shape_pool(n);
+}
+
+struct status *shape_AveragePool(struct ir_node *n)
+{
+    RETURN_IF_FAIL(check_float(n));
+    return shape_pool(n);
+}
+
+struct status *shape_LpPool(struct ir_node *n)
+{
+    const int64_t p = ir_attr_int(n, "p", 2);
+
+    RETURN_IF_FAIL(check_float(n));
+    if (p < 1)
+        return FAIL_AT(n, INVALID, "p is %lld", (long long)p);
+    if (p > 2)
+        return FAIL_AT(n, UNSUPPORTED, "p is %lld; 1 and 2 are possible", (long long)p);
+    return shape_pool(n);
+}
+
+static struct status *lower_pool(struct lowering *lw, const struct ir_node *n,
+                                 const char *kernel)
+{
+    const struct ir_value *x = n->in[0], *y = n->out[0];
+    const bool indices = n->n_out > 1 && n->out[1];
+    struct window w;
+
+    RETURN_IF_FAIL(window_read(n, x, NULL, &w));
+    struct k_pool p = {.n = w.batch,
+                       .c = w.channels,
+                       .channels_last = w.channels_last,
+                       .count_pad = ir_attr_int(n, "count_include_pad", 0) != 0,
+                       .column_major = ir_attr_int(n, "storage_order", 0) != 0,
+                       .p = ir_attr_int(n, "p", 2)};
+    for (int d = 0; d < 3; d++) {
+        const int at = d - (3 - w.n_spatial);
+        p.in[d] = w.in[d];
+        p.kernel[d] = w.kernel[d];
+        p.stride[d] = w.stride[d];
+        p.dilation[d] = w.dilation[d];
+        p.pad[d] = w.pad[d];
+        p.pad_end[d] = w.pad_end[d];
+        p.out[d] = at < 0 ? 1 : y->dim[at + (w.channels_last ? 1 : 2)];
+    }
+    window_strides(&w, p.c, p.in, &p.in_n, &p.in_c, p.in_s);
+    window_strides(&w, p.c, p.out, &p.out_n, &p.out_c, p.out_s);
+
+    const int64_t rows = p.n * p.out[0] * p.out[1];
+    struct kcall *call = lower_call_typed(lw, kernel, x->dtype, &p,
+                                          w.channels_last ? rows : rows * p.c);
+    if (!call)
+        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
+                       dtype_info[x->dtype].name);
+    lower_in(call, n->in[0]);
+    lower_out(call, n->out[0]);
+    if (indices)
+        lower_out(call, n->out[1]);
+    return OK;
+}
+
+struct status *lower_MaxPool(struct lowering *lw, const struct ir_node *n)
+{
+    const bool indices = n->n_out > 1 && n->out[1];
+
+    return lower_pool(lw, n, indices ? "max_pool_index" : "max_pool");
+}
+
+struct status *lower_AveragePool(struct lowering *lw, const struct ir_node *n)
+{
+    return lower_pool(lw, n, "avg_pool");
+}
+
+struct status *lower_LpPool(struct lowering *lw, const struct ir_node *n)
+{
+    return lower_pool(lw, n, "lp_pool");
+}
