@@ -56,6 +56,11 @@ struct status *weights_write(const char *path, const struct program *p,
 /* SHA-256 over everything the code assumes: steps, shapes, placement, ABI. */
 void structure_hash(const struct program *p, uint8_t out[32]);
 
+/* descriptor.c: what foo_open and foo_run have to know; the steps' `fn` is NULL, the
+ * linker fills it in: step s is the function <prefix>_<s.name>. */
+struct hadm_model *model_describe(struct arena *a, const struct program *p,
+                                  uint64_t cpu_features);
+
 struct bundle_options {
     const char *folder;       /* -o */
     const char *prefix;       /* NULL: from the model's file name */
