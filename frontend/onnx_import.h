@@ -42,6 +42,11 @@ struct status *onnx_import_bytes(struct compile *c, const void *bytes, size_t le
                                  const char *folder, const struct onnx_options *options,
                                  struct onnx_problems *problems, struct ir_graph **out);
 
+/* ONNX names of the model's inputs in file order, without those that are
+ * initializers: the order of input_0.pb, input_1.pb, ...  At most `max`; 0 when the
+ * file cannot be read. */
+int onnx_input_names(struct arena *a, const char *path, const char **names, int max);
+
 /* A TensorProto file (input_0.pb) as a tensor in c->perm; with `sequence` also
  * SequenceProto and OptionalProto: *n tensors. */
 struct status *onnx_read_tensor_file(struct arena *a, const char *path,

@@ -18,6 +18,11 @@ struct pass_info {
 #define PASS(name, lossless, summary) pass_fn pass_##name;
 #include "frontend/pipeline.def"
 
+/* The layout pass: convolutions and pools become channels last and transposes are
+ * pushed out of the network.  Not in the table: only targets with emitted kernels
+ * want it, after everything else. */
+pass_fn pass_channels_last;
+
 extern const struct pass_info pass_info[];
 int pass_count(void);
 

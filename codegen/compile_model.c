@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ONNX file -> bundle: import, passes, layout, program, planner, folder. */
+#include "codegen/compile_model.h"
+
+#include <string.h>
+
+#include "codegen/child.h"
+
+const char *model_short_name(struct arena *a, const char *path)
+{
+    const char *end = path + strlen(path);
+    const char *base = strrchr(path, '/');
+
+    base = base ? base + 1 : path;
+    if (end - base > 5 && strcmp(end - 5, ".onnx") == 0)
+        end -= 5;
+    if (end - base == 5 && strncmp(base, "model", 5) == 0 && base > path + 1) {
+        const char *folder_end = base - 1, *folder = folder_end;
+
+        while (folder > path && folder[-1] != '/')
+            folder--;
+        if (folder_end > folder && *folder != '.')
+            return arena_strndup(a, folder, (size_t)(folder_end - folder));
+    }
+    return arena_strndup(a, base, (size_t)(end - base));
+}
+
+struct status *compile_graph(struct compile *c, const char *path,
+                             const struct compile_options *o, const struct isa *isa,
+                             struct ir_graph **out)
+{
+    RETURN_IF_FAIL(onnx_import(c, path, &o->onnx, NULL, out));
+    RETURN_IF_FAIL(passes_run(c, *out, &o->passes));
+    return isa ? pass_channels_last(c, *out) : OK;
+}
+
+struct job {
+    const char *path;
+    const struct compile_options *o;
+    const struct target *target;
+    struct isa isa;
+    uint64_t cpu_features;
+};
+
+static struct status *write_bundle(struct compile *c, const struct job *job)
+{
+    const struct compile_options *o = job->o;
+    const struct isa *isa = o->kind == EMIT_C ? NULL : &job->isa;
+    const int max_workers = o->max_workers > 0 ? o->max_workers : 1;
+    struct ir_graph *graph;
+    struct program *program;
+
+    RETURN_IF_FAIL(compile_graph(c, job->path, o, isa, &graph));
+
+    const struct program_options program_options = {.keep_all = o->keep_all,
+                                                    .max_workers = max_workers};
+
+    RETURN_IF_FAIL(program_build(c, graph, isa, &program_options, &program));
+    planner_place(program);
+
+    const char *short_name = model_short_name(c->perm, job->path);
+    const struct bundle_options bundle = {
+        .folder = o->folder ? o->folder
+                            : arena_printf(c->perm, "%s.%s", short_name, job->target->name),
+        .prefix = o->prefix ? o->prefix : short_name,
+        .model_path = job->path,
+        .target = job->target,
+        .isa = job->isa,
+        .cpu_features = job->cpu_features,
+        .kind = o->kind,
+        .embed = o->embed,
+        .max_workers = max_workers,
+        .command_options = o->command_options ? o->command_options : "",
+    };
+
+    return bundle_write(c, program, &bundle);
+}
+
+static struct status *write_bundle_in_child(void *arg, FILE *out)
+{
+    const struct job *job = arg;
+    struct compile *c = compile_create();
+    struct status *s = write_bundle(c, job);
+
+    (void)out;
+    compile_destroy(c);
+    return s;
+}
+
+struct status *compile_model(const char *path, const struct compile_options *o)
+{
+    struct arena *a = arena_create();
+    struct job job = {.path = path, .o = o, .target = target_find(o->target)};
+    struct bytes nothing;
+    struct status *s;
+
+    if (!job.target)
+        s = FAIL(BAD_USAGE, "no target '%s'; `hadmcc targets` lists them", o->target);
+    else
+        s = job.target->resolve(a, o->cpu, &job.isa, &job.cpu_features);
+    if (!s)
+        s = child_run(a, "compiling", write_bundle_in_child, &job, NULL, &nothing);
+    arena_destroy(a);
+    return status_note(s, "while compiling '%s' for target '%s'", path, o->target);
+}

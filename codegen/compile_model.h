@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole way from an ONNX file to a bundle, in one call: what the command line
+ * and the conformance tests share. */
+#ifndef HADMC_CODEGEN_COMPILE_MODEL_H
+#define HADMC_CODEGEN_COMPILE_MODEL_H
+
+#include "codegen/codegen.h"
+#include "frontend/onnx_import.h"
+#include "frontend/pass.h"
+
+struct compile_options {
+    const char *target;  /* name */
+    const char *cpu;     /* NULL: the target's default */
+    const char *folder;  /* of the bundle; NULL: <model>.<target> */
+    const char *prefix;  /* NULL: from the model's file name */
+    struct onnx_options onnx;
+    struct pass_options passes;
+    enum emit_kind kind;
+    bool embed;
+    bool keep_all;       /* every tensor of the graph stays in memory, as an output:
+                            for comparing layer by layer */
+    int max_workers;     /* 0 counts as 1 */
+    const char *command_options; /* recorded in the bundle; no paths */
+};
+
+/* "runs/resnet8.onnx" -> "resnet8"; "…/keyword/model.onnx" -> "keyword". */
+const char *model_short_name(struct arena *a, const char *path);
+
+/* Import and passes: the graph as the code generator takes it.  `isa` NULL: as the
+ * C output takes it (no layout change). */
+struct status *compile_graph(struct compile *c, const char *path,
+                             const struct compile_options *o, const struct isa *isa,
+                             struct ir_graph **out);
+
+struct status *compile_model(const char *path, const struct compile_options *o);
+
+#endif /* HADMC_CODEGEN_COMPILE_MODEL_H */
