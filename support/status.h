@@ -41,7 +41,7 @@ struct status;
 /* `where` (may be NULL) is copied and printed before the message, with ": ". */
 struct status *status_new(enum status_code code, const char *where, const char *file,
                           int line, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+    __attribute__((format(printf, 5, 6), returns_nonnull));
 
 /* Append "while ..." to a failure; OK stays OK.  Returns its argument. */
 struct status *status_note(struct status *s, const char *format, ...)
