@@ -66,4 +66,40 @@ struct k_pool {
     int64_t p;             /* Lp */
 };
 
+/* Pad (k_move.c): dim = output, src = input dims, begin = elements before it along
+ * each dim (may be negative); mode 0 constant, 1 reflect, 2 edge, 3 wrap. */
+struct k_pad {
+    int64_t dim[K_MAX_RANK], src[K_MAX_RANK], begin[K_MAX_RANK], in[K_MAX_RANK];
+    int64_t mode, has_value;
+};
+
+/* Rows along one axis: [outer, n, inner] (k_move.c, k_gather.c, k_search.c). */
+struct k_axis {
+    int64_t outer, n, inner;
+    int64_t count; /* indices, depth or outputs along the axis */
+    int64_t flag;
+};
+
+/* Data-dependent selection (k_move.c). */
+struct k_nonzero {
+    int64_t dim[K_MAX_RANK]; /* right-aligned */
+    int64_t rank;
+    int64_t mask;            /* bits that make an element nonzero */
+};
+
+/* GatherElements, ScatterElements: index space dim, strides of the data; the axis'
+ * own stride is `step`, in data[] it is 0. */
+struct k_element {
+    int64_t dim[K_MAX_RANK], data[K_MAX_RANK];
+    int64_t size, step; /* of the axis */
+};
+
+/* GatherND, ScatterND: [batch, tuples] tuples of `depth` indices select slices of
+ * `inner` elements. */
+struct k_nd {
+    int64_t batch, tuples, depth, inner;
+    int64_t batch_step; /* elements of data in one batch */
+    int64_t size[K_MAX_RANK], step[K_MAX_RANK];
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */
