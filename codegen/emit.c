@@ -9,6 +9,7 @@
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
+#include "codegen/conv_shape.h"
 #include "codegen/emit_build.h"
 
 static void init_targets(void)
@@ -235,6 +236,20 @@ LLVMValueRef emit_divide_up(struct emitter *e, LLVMValueRef a, int64_t b)
     LLVMValueRef q = LLVMBuildUDiv(e->builder, emit_add(e, a, lift * b + b - 1),
                                    emit_int(e, b), "");
     return emit_add(e, q, -lift);
+}
+
+void emit_kernel_rows(struct emitter *e, const struct conv *c, LLVMValueRef iy,
+                      LLVMValueRef *begin, LLVMValueRef *end)
+{
+    *begin = emit_int(e, 0);
+    *end = emit_int(e, c->kh);
+    if (!conv_clips_rows(c))
+        return;
+    LLVMValueRef above = LLVMBuildSub(e->builder, emit_int(e, 0), iy, "");
+    LLVMValueRef below = LLVMBuildSub(e->builder, emit_int(e, c->h), iy, "");
+
+    *begin = emit_max(e, *begin, emit_divide_up(e, above, c->dilation_y));
+    *end = emit_min(e, *end, emit_divide_up(e, below, c->dilation_y));
 }
 
 LLVMValueRef emit_at_value(struct emitter *e, LLVMValueRef p, LLVMValueRef bytes)
@@ -536,18 +551,33 @@ void emit_loop_end(struct emitter *e, struct emit_loop *l, LLVMValueRef *carry)
     }
 }
 
-void emit_if_begin(struct emitter *e, struct emit_if *s, LLVMValueRef condition)
+void emit_if_begin(struct emitter *e, struct emit_if *s, LLVMValueRef condition,
+                   LLVMValueRef *carry, int n)
 {
     LLVMBasicBlockRef then = new_block(e, "then");
 
+    assert(n <= EMIT_MAX_CARRY);
+    s->before = LLVMGetInsertBlock(e->builder);
     s->after = new_block(e, "endif");
+    s->n = n;
+    for (int i = 0; i < n; i++)
+        s->initial[i] = carry[i];
     LLVMBuildCondBr(e->builder, condition, then, s->after);
     LLVMPositionBuilderAtEnd(e->builder, then);
 }
 
-void emit_if_end(struct emitter *e, struct emit_if *s)
+void emit_if_end(struct emitter *e, struct emit_if *s, LLVMValueRef *carry)
 {
+    LLVMBasicBlockRef then = LLVMGetInsertBlock(e->builder);
+
     LLVMBuildBr(e->builder, s->after);
-    LLVMMoveBasicBlockAfter(s->after, LLVMGetInsertBlock(e->builder));
+    LLVMMoveBasicBlockAfter(s->after, then);
     LLVMPositionBuilderAtEnd(e->builder, s->after);
+    for (int i = 0; i < s->n; i++) {
+        LLVMValueRef merged = LLVMBuildPhi(e->builder, LLVMTypeOf(carry[i]), "");
+
+        LLVMAddIncoming(merged, &s->initial[i], &s->before, 1);
+        LLVMAddIncoming(merged, &carry[i], &then, 1);
+        carry[i] = merged;
+    }
 }

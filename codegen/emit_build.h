@@ -33,6 +33,10 @@ LLVMValueRef emit_divide(struct emitter *e, LLVMValueRef a, int64_t b,
 /* The smallest x with b * x >= a (a may be negative, b > 0). */
 LLVMValueRef emit_divide_up(struct emitter *e, LLVMValueRef a, int64_t b);
 
+/* Kernel rows k with 0 <= iy + k * dilation < h, as [*begin, *end). */
+void emit_kernel_rows(struct emitter *e, const struct conv *c, LLVMValueRef iy,
+                      LLVMValueRef *begin, LLVMValueRef *end);
+
 LLVMValueRef emit_at(struct emitter *e, LLVMValueRef p, int64_t bytes);
 LLVMValueRef emit_at_value(struct emitter *e, LLVMValueRef p, LLVMValueRef bytes);
 
@@ -86,11 +90,15 @@ void emit_loop_begin(struct emitter *e, struct emit_loop *l, LLVMValueRef begin,
                      LLVMValueRef end, int64_t step, LLVMValueRef *carry, int n);
 void emit_loop_end(struct emitter *e, struct emit_loop *l, LLVMValueRef *carry);
 
-/* if (condition) { ... } */
+/* if (condition) { ... }, with values that the body may replace. */
 struct emit_if {
-    LLVMBasicBlockRef after;
+    LLVMBasicBlockRef before, after;
+    int n;
+    LLVMValueRef initial[EMIT_MAX_CARRY];
 };
-void emit_if_begin(struct emitter *e, struct emit_if *s, LLVMValueRef condition);
-void emit_if_end(struct emitter *e, struct emit_if *s);
+
+void emit_if_begin(struct emitter *e, struct emit_if *s, LLVMValueRef condition,
+                   LLVMValueRef *carry, int n);
+void emit_if_end(struct emitter *e, struct emit_if *s, LLVMValueRef *carry);
 
 #endif /* HADMC_CODEGEN_EMIT_BUILD_H */

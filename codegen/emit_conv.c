@@ -209,11 +209,11 @@ static void emit_single_tile(const struct conv_emitter *ce, const struct place *
         LLVMValueRef to = LLVMBuildICmp(e->builder, LLVMIntSGT, at->tile_end, i_value,
                                         "");
 
-        emit_if_begin(e, &has, LLVMBuildAnd(e->builder, from, to, ""));
+        emit_if_begin(e, &has, LLVMBuildAnd(e->builder, from, to, ""), NULL, 0);
     }
     emit_tile_at(ce, at, pixels, width, emit_int(e, x0), x0);
     if (!row_is_whole(ce))
-        emit_if_end(e, &has);
+        emit_if_end(e, &has, NULL);
 }
 
 static void emit_inner_tiles(const struct conv_emitter *ce, const struct place *at,
@@ -244,25 +244,6 @@ static void emit_row(const struct conv_emitter *ce, const struct place *at,
         emit_single_tile(ce, at, cut, width, i);
 }
 
-/* Kernel rows k with 0 <= iy + k * dilation < h. */
-static void clip_kernel_rows(const struct conv_emitter *ce, struct place *row,
-                             LLVMValueRef iy)
-{
-    struct emitter *e = ce->e;
-    const struct conv *c = &ce->c;
-
-    row->tap_begin = emit_int(e, 0);
-    row->tap_end = emit_int(e, c->kh);
-    if (!conv_clips_rows(c))
-        return;
-    LLVMValueRef above = LLVMBuildSub(e->builder, emit_int(e, 0), iy, "");
-    LLVMValueRef below = LLVMBuildSub(e->builder, emit_int(e, c->h), iy, "");
-
-    row->tap_begin = emit_max(e, row->tap_begin,
-                              emit_divide_up(e, above, c->dilation_y));
-    row->tap_end = emit_min(e, row->tap_end, emit_divide_up(e, below, c->dilation_y));
-}
-
 /* All rows of a unit whose block has `width` channels. */
 static void emit_rows(const struct conv_emitter *ce, const struct place *unit,
                       LLVMValueRef chunk, int64_t width, int pixels)
@@ -283,7 +264,7 @@ static void emit_rows(const struct conv_emitter *ce, const struct place *unit,
     emit_loop_begin(e, &l, unit->y_begin, unit->y_end, 1, NULL, 0);
     LLVMValueRef iy = emit_add(e, emit_mul(e, l.at, c->stride_y), -c->pad_top);
 
-    clip_kernel_rows(ce, &row, iy);
+    emit_kernel_rows(e, c, iy, &row.tap_begin, &row.tap_end);
     row.in = emit_at_value(e, unit->in, emit_mul(e, iy, c->in_y * 4));
     row.out = emit_at_value(e, unit->out, emit_mul(e, l.at, c->out_y * 4));
     if (c->has_residual)
@@ -374,19 +355,19 @@ static void emit_unit(const struct conv_emitter *ce, LLVMValueRef u)
         if (tail)
             emit_if_begin(e, &is,
                           LLVMBuildICmp(e->builder, LLVMIntSLT, x.block,
-                                        emit_int(e, full), ""));
+                                        emit_int(e, full), ""), NULL, 0);
         emit_rows(ce, &at, x.chunk, t->block, t->pixels);
         if (tail)
-            emit_if_end(e, &is);
+            emit_if_end(e, &is, NULL);
     }
     if (tail) {
         if (full)
             emit_if_begin(e, &is,
                           LLVMBuildICmp(e->builder, LLVMIntSGE, x.block,
-                                        emit_int(e, full), ""));
+                                        emit_int(e, full), ""), NULL, 0);
         emit_rows(ce, &at, x.chunk, tail, t->tail_pixels);
         if (full)
-            emit_if_end(e, &is);
+            emit_if_end(e, &is, NULL);
     }
 }
 

@@ -139,30 +139,36 @@ void tile_run(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef w
         steps(e, t, carry[n], carry[n + 1], first, end, rest);
 }
 
-void tile_finish(struct emitter *e, struct tile *t, const struct tile_end *end,
-                 LLVMValueRef out)
+/* One finished vector of outputs, `at` bytes into the pixel. */
+static LLVMValueRef finish(struct emitter *e, const struct tile_end *end, LLVMValueRef x,
+                           int pixel, int64_t at, int used)
 {
     const int lanes = emit_lanes(e);
 
+    if (end->alpha != 1.0f)
+        x = LLVMBuildFMul(e->builder, x, emit_constant(e, end->alpha, lanes), "");
+    if (end->bias)
+        x = LLVMBuildFAdd(e->builder, x,
+                          emit_load_part(e, emit_at(e, end->bias, at), lanes, used), "");
+    x = emit_activation(e, x, end->act_before, 0.0f, 0.0f);
+    if (end->residual) {
+        LLVMValueRef p = emit_at(e, end->residual, pixel * end->residual_pixel + at);
+
+        x = LLVMBuildFAdd(e->builder, x, emit_load_part(e, p, lanes, used), "");
+    }
+    return emit_activation(e, x, end->act, end->act_a, end->act_b);
+}
+
+void tile_finish(struct emitter *e, struct tile *t, const struct tile_end *end,
+                 LLVMValueRef out)
+{
     for (int i = 0; i < t->pixels; i++) {
         for (int j = 0; j < t->vectors; j++) {
+            const int64_t at = j * emit_lanes(e) * 4;
             const int used = lanes_of(e, t, j);
-            const int64_t at = j * lanes * 4;
-            LLVMValueRef x = t->sum[i * t->vectors + j];
 
-            if (end->alpha != 1.0f)
-                x = LLVMBuildFMul(e->builder, x, emit_constant(e, end->alpha, lanes),
-                                  "");
-            x = emit_activation(e, x, end->act_before, 0.0f, 0.0f);
-            if (end->residual) {
-                LLVMValueRef r = emit_load_part(
-                    e, emit_at(e, end->residual, i * end->residual_pixel + at), lanes,
-                    used);
-
-                x = LLVMBuildFAdd(e->builder, x, r, "");
-            }
-            x = emit_activation(e, x, end->act, end->act_a, end->act_b);
-            emit_store_part(e, x, emit_at(e, out, i * end->out_pixel + at), used);
+            emit_store_part(e, finish(e, end, t->sum[i * t->vectors + j], i, at, used),
+                            emit_at(e, out, i * end->out_pixel + at), used);
         }
     }
 }

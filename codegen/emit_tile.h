@@ -37,6 +37,7 @@ struct tile_end {
     enum activation act_before, act;
     float act_a, act_b;
     float alpha;           /* factor of the sums; 1 is none */
+    LLVMValueRef bias;     /* added after alpha; NULL for none */
     LLVMValueRef residual; /* of the first pixel; NULL for none */
     int64_t residual_pixel, out_pixel; /* bytes from pixel to pixel */
 };
