@@ -120,6 +120,9 @@ static const char *model_prefix(struct arena *a, const struct ir_graph *g,
 
     for (char *p = name; *p && !prefix; p++)
         *p = (char)tolower((unsigned char)*p);
+    /* hadm_open and the like are the runtime's. */
+    if (strncmp(name, "hadm", 4) == 0 || strncmp(name, "sha256", 6) == 0)
+        return arena_printf(a, "model_%s", name);
     return is_reserved(name) ? arena_printf(a, "%s_model", name) : name;
 }
 

@@ -25,6 +25,7 @@ TEST(the_prefix_is_the_file_name_as_an_identifier)
     CHECK_TEXT(names_of(c, "models/ResNet-8 v1.2.onnx", 0, NULL)->upper, "RESNET_8_V1_2");
     CHECK_TEXT(names_of(c, "3d.onnx", 0, NULL)->prefix, "x3d");
     CHECK_TEXT(names_of(c, "New.onnx", 0, NULL)->prefix, "new_model");
+    CHECK_TEXT(names_of(c, "hadm.onnx", 0, NULL)->prefix, "model_hadm");
     CHECK_TEXT(names_of(c, "\xe6\xa8\xa1.onnx", 0, NULL)->prefix, "model");
     compile_destroy(c);
 }
