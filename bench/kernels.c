@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Speed of emitted kernels against what this core can do at that moment.
+ *
+ *     bench-kernels [resnet|mobile|random] [--only TEXT] [--rounds N] [--tile PxV]
+ *
+ * The machine may be shared and its clock moves, so every sample is taken between two
+ * bursts of register-only multiply-adds, and what counts is the ratio.  Times are CPU
+ * time of the thread.  Multiply-accumulates are nominal: padding counts.
+ *
+ * `random` compares with the roofline: the larger of arithmetic at peak and of moving
+ * input, weights and output once at the read bandwidth of the cache level they fit.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "codegen/conv_shape.h"
+#include "codegen/emit_build.h"
+#include "tests/jit.h"
+
+enum { MAX_ROUNDS = 99 };
+
+struct options {
+    const char *set, *only;
+    int rounds, pixels, vectors;
+    const struct isa *isa;
+};
+
+/* ---- the machine --------------------------------------------------------------------- */
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+enum { PEAK_SUMS = 24, READ_BYTES = 512 };
+
+/* core: [begin, end) rounds of PEAK_SUMS independent multiply-adds. */
+static void emit_peak(struct emitter *e)
+{
+    LLVMValueRef f = emit_core(e, "peak"), sum[PEAK_SUMS];
+    const int lanes = emit_lanes(e);
+    LLVMTypeRef type = emit_vector(e, lanes);
+    LLVMValueRef a = emit_load(e, type, LLVMGetParam(f, CORE_IN));
+    LLVMValueRef b = emit_load(e, type, LLVMGetParam(f, CORE_WEIGHTS));
+    struct emit_loop l = {0};
+
+    for (int i = 0; i < PEAK_SUMS; i++)
+        sum[i] = emit_constant(e, (float)i, lanes);
+    emit_loop_begin(e, &l, LLVMGetParam(f, CORE_BEGIN), LLVMGetParam(f, CORE_END), 1, sum,
+                    PEAK_SUMS);
+    for (int i = 0; i < PEAK_SUMS; i++)
+        sum[i] = emit_multiply_add(e, a, b, sum[i]);
+    emit_loop_end(e, &l, sum);
+    for (int i = 0; i < PEAK_SUMS; i++)
+        emit_store(e, sum[i], emit_at(e, LLVMGetParam(f, CORE_OUT), i * lanes * 4));
+    LLVMBuildRetVoid(e->builder);
+}
+
+/* core: reads READ_BYTES at each of the blocks [begin, end) of `in`. */
+static void emit_read(struct emitter *e)
+{
+    LLVMValueRef f = emit_core(e, "read"), sum[4];
+    const int lanes = emit_lanes(e);
+    struct emit_loop l = {0};
+
+    for (int i = 0; i < 4; i++)
+        sum[i] = emit_constant(e, 0.0f, lanes);
+    emit_loop_begin(e, &l, LLVMGetParam(f, CORE_BEGIN), LLVMGetParam(f, CORE_END), 1, sum,
+                    4);
+    LLVMValueRef p = emit_at_value(e, LLVMGetParam(f, CORE_IN),
+                                   emit_mul(e, l.at, READ_BYTES));
+    for (int i = 0; i < READ_BYTES / 4 / lanes; i++)
+        sum[i % 4] = LLVMBuildFAdd(e->builder, sum[i % 4],
+                                   emit_load(e, emit_vector(e, lanes),
+                                             emit_at(e, p, i * lanes * 4)), "");
+    emit_loop_end(e, &l, sum);
+    for (int i = 0; i < 4; i++)
+        emit_store(e, sum[i], emit_at(e, LLVMGetParam(f, CORE_OUT), i * lanes * 4));
+    LLVMBuildRetVoid(e->builder);
+}
+
+struct machine {
+    struct jit jit;
+    core_fn *peak, *read;
+    double flops_per_round;
+    double l2_rate, l3_rate, memory_rate; /* bytes a second */
+};
+
+static double peak_rate(const struct machine *m)
+{
+    static float ones[64], out[64 * PEAK_SUMS];
+    const int64_t rounds = 20000;
+    const double start = cpu_seconds();
+
+    m->peak(ones, ones, NULL, NULL, out, NULL, 0, rounds);
+    return m->flops_per_round * (double)rounds / (cpu_seconds() - start);
+}
+
+static double read_rate(const struct machine *m, int64_t bytes)
+{
+    static float out[256];
+    float *data = aligned_alloc(64, (size_t)bytes);
+    double best = 0;
+
+    memset(data, 0, (size_t)bytes);
+    for (int i = 0; i < 7; i++) {
+        const int64_t n = bytes / READ_BYTES;
+        const double start = cpu_seconds();
+        const int64_t repeat = 1 + (1 << 24) / bytes;
+
+        for (int64_t r = 0; r < repeat; r++)
+            m->read(data, NULL, NULL, NULL, out, NULL, 0, n);
+        const double rate = (double)(bytes * repeat) / (cpu_seconds() - start);
+
+        best = rate > best ? rate : best;
+    }
+    free(data);
+    return best;
+}
+
+static struct machine machine_open(const struct isa *isa)
+{
+    struct machine m = {.jit = jit_open(isa)};
+
+    emit_peak(&m.jit.emitter);
+    emit_read(&m.jit.emitter);
+    jit_finish(&m.jit);
+    m.peak = jit_find(&m.jit, "peak");
+    m.read = jit_find(&m.jit, "read");
+    m.flops_per_round = 2.0 * PEAK_SUMS * isa->vector_bytes / 4;
+    m.l2_rate = read_rate(&m, isa->l2_bytes / 2);
+    m.l3_rate = read_rate(&m, 8 << 20);
+    m.memory_rate = read_rate(&m, 96 << 20);
+    return m;
+}
+
+/* ---- one kernel ------------------------------------------------------------------------ */
+
+struct job {
+    char name[96];
+    struct conv c;
+    bool depthwise;
+};
+
+struct sample {
+    double flops, of_peak, of_roof;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *v, int n)
+{
+    qsort(v, (size_t)n, sizeof *v, compare);
+    return v[n / 2];
+}
+
+static float *operand(int64_t n)
+{
+    const size_t bytes = ((size_t)n * 4 + 64 + 63) / 64 * 64;
+    float *p = aligned_alloc(64, bytes);
+
+    for (size_t i = 0; i < bytes / 4; i++)
+        p[i] = (float)((int)(i * 2654435761u >> 20) % 256 - 128) / 128;
+    return p;
+}
+
+static double flops_of(const struct conv *c)
+{
+    return 2.0 * (double)(c->n * c->oh * c->ow * c->groups)
+         * (double)(c->c_out * c->c_in * c->kh * c->kw);
+}
+
+static double bytes_of(const struct conv *c)
+{
+    return 4.0
+         * ((double)(c->n * c->h * c->w) * (double)(c->groups * c->c_in)
+            + (double)(c->groups * c->c_out) * (double)(c->c_in * c->kh * c->kw)
+            + (double)(c->n * c->oh * c->ow) * (double)(c->groups * c->c_out));
+}
+
+/* Seconds below which nobody gets at `peak` operations a second. */
+static double roof_seconds(const struct machine *m, const struct conv *c, double peak)
+{
+    const double bytes = bytes_of(c), l2 = (double)m->jit.emitter.isa->l2_bytes;
+    const double rate = bytes < l2 ? m->l2_rate
+                      : bytes < 16e6 ? m->l3_rate : m->memory_rate;
+    const double move = bytes / rate, multiply = flops_of(c) / peak;
+
+    return move > multiply ? move : multiply;
+}
+
+static struct sample measure(const struct machine *m, const struct options *o,
+                             const struct job *job, struct conv_tiling *t)
+{
+    const struct conv *c = &job->c;
+    const int64_t n_weights = c->groups * c->c_out * c->c_in * c->kh * c->kw;
+    float *in = operand(c->n * c->h * c->w * c->groups * c->c_in);
+    float *onnx = operand(n_weights), *weights = operand(n_weights);
+    float *bias = operand(c->groups * c->c_out);
+    float *out = operand(c->n * c->oh * c->ow * c->groups * c->c_out);
+    struct jit j = jit_open(o->isa);
+    double of_peak[MAX_ROUNDS], of_roof[MAX_ROUNDS];
+    struct sample s = {0};
+    int64_t units;
+
+    *t = conv_tile(c, o->isa);
+    if (o->pixels) {
+        t->pixels = t->tail_pixels = o->pixels;
+        t->vectors = o->vectors;
+        t->block = o->vectors * o->isa->vector_bytes / 4;
+    }
+    if (job->depthwise) {
+        depthwise_pack(c, onnx, weights);
+        emit_depthwise(&j.emitter, c, "core");
+        units = depthwise_units(c, o->isa);
+    } else {
+        conv_pack(c, t, onnx, weights);
+        emit_conv(&j.emitter, c, t, "core");
+        units = conv_units(c, t);
+    }
+    jit_finish(&j);
+    core_fn *core = jit_find(&j, "core");
+    const double flops = flops_of(c);
+    const int repeat = 1 + (int)(6e7 / flops);
+
+    core(in, weights, bias, NULL, out, NULL, 0, units);
+    for (int i = 0; i < o->rounds; i++) {
+        const double before = peak_rate(m), start = cpu_seconds();
+
+        for (int r = 0; r < repeat; r++)
+            core(in, weights, bias, NULL, out, NULL, 0, units);
+        const double seconds = (cpu_seconds() - start) / repeat;
+        const double peak = (before + peak_rate(m)) / 2;
+
+        of_peak[i] = flops / seconds / peak;
+        of_roof[i] = roof_seconds(m, c, peak) / seconds;
+        if (flops / seconds > s.flops)
+            s.flops = flops / seconds;
+    }
+    s.of_peak = median(of_peak, o->rounds);
+    s.of_roof = median(of_roof, o->rounds);
+    jit_close(&j);
+    free(in);
+    free(onnx);
+    free(weights);
+    free(bias);
+    free(out);
+    return s;
+}
+
+/* ---- the shapes -------------------------------------------------------------------------- */
+
+static void set_strides(struct conv *c, bool planar)
+{
+    const int64_t in = c->groups * c->c_in, out = c->groups * c->c_out;
+
+    c->in_x = planar ? 1 : in;
+    c->in_c = planar ? c->h * c->w : 1;
+    c->in_y = c->w * c->in_x;
+    c->in_n = c->h * c->w * in;
+    c->out_x = c->res_x = out;
+    c->out_y = c->res_y = c->ow * out;
+    c->out_n = c->res_n = c->oh * c->ow * out;
+}
+
+static struct job make_job(int64_t c_in, int64_t size, int64_t c_out, int64_t k,
+                           int64_t stride, int64_t groups)
+{
+    const int64_t out = (size + stride - 1) / stride;
+    struct job j = {
+        .c = {
+            .n = 1, .h = size, .w = size, .oh = out, .ow = out, .groups = groups,
+            .c_in = c_in / groups, .c_out = c_out / groups, .kh = k, .kw = k,
+            .stride_y = stride, .stride_x = stride, .dilation_y = 1, .dilation_x = 1,
+            .pad_top = (k - 1) / 2, .pad_left = (k - 1) / 2, .has_bias = true,
+            .act = ACT_RELU,
+        },
+        .depthwise = groups > 1 && groups == c_in && groups == c_out,
+    };
+
+    if (size == 1)
+        j.c.pad_top = j.c.pad_left = 0;
+    set_strides(&j.c, c_in == 3);
+    snprintf(j.name, sizeof j.name, "%s%ldx%ld %ld->%ld %ldx%ld s%ld",
+             j.depthwise ? "dw " : "", (long)size, (long)size, (long)c_in, (long)c_out,
+             (long)k, (long)k, (long)stride);
+    return j;
+}
+
+/* c_in, input size, c_out, kernel, stride, groups. */
+static const int resnet[][6] = {
+    {3, 224, 64, 7, 2, 1},     {64, 56, 64, 3, 1, 1},     {64, 56, 128, 3, 2, 1},
+    {128, 28, 128, 3, 1, 1},   {64, 56, 128, 1, 2, 1},    {128, 28, 256, 3, 2, 1},
+    {256, 14, 256, 3, 1, 1},   {128, 28, 256, 1, 2, 1},   {256, 14, 512, 3, 2, 1},
+    {512, 7, 512, 3, 1, 1},    {256, 14, 512, 1, 2, 1},   {64, 56, 64, 1, 1, 1},
+    {64, 56, 256, 1, 1, 1},    {256, 56, 64, 1, 1, 1},    {256, 56, 128, 1, 1, 1},
+    {128, 56, 128, 3, 2, 1},   {128, 28, 512, 1, 1, 1},   {256, 56, 512, 1, 2, 1},
+    {512, 28, 128, 1, 1, 1},   {512, 28, 256, 1, 1, 1},   {256, 28, 256, 3, 2, 1},
+    {256, 14, 1024, 1, 1, 1},  {512, 28, 1024, 1, 2, 1},  {1024, 14, 256, 1, 1, 1},
+    {1024, 14, 512, 1, 1, 1},  {512, 14, 512, 3, 2, 1},   {512, 7, 2048, 1, 1, 1},
+    {1024, 14, 2048, 1, 2, 1}, {2048, 7, 512, 1, 1, 1},
+};
+
+static const int mobile[][6] = {
+    {3, 224, 32, 3, 2, 1},     {32, 112, 32, 3, 1, 32},   {32, 112, 16, 1, 1, 1},
+    {16, 112, 96, 1, 1, 1},    {96, 112, 96, 3, 2, 96},   {96, 56, 24, 1, 1, 1},
+    {24, 56, 144, 1, 1, 1},    {144, 56, 144, 3, 1, 144}, {144, 56, 24, 1, 1, 1},
+    {144, 56, 144, 3, 2, 144}, {144, 28, 32, 1, 1, 1},    {32, 28, 192, 1, 1, 1},
+    {192, 28, 192, 3, 1, 192}, {192, 28, 32, 1, 1, 1},    {192, 28, 192, 3, 2, 192},
+    {192, 14, 64, 1, 1, 1},    {64, 14, 384, 1, 1, 1},    {384, 14, 384, 3, 1, 384},
+    {384, 14, 64, 1, 1, 1},    {576, 14, 576, 3, 2, 576}, {160, 7, 960, 1, 1, 1},
+    {960, 7, 960, 3, 1, 960},  {960, 7, 160, 1, 1, 1},    {320, 7, 1280, 1, 1, 1},
+    {1280, 1, 1000, 1, 1, 1},  {3, 96, 8, 3, 2, 1},       {8, 48, 8, 3, 1, 8},
+    {8, 48, 16, 1, 1, 1},      {16, 48, 16, 3, 2, 16},    {16, 24, 32, 1, 1, 1},
+    {3, 32, 16, 3, 1, 1},      {16, 32, 16, 3, 1, 1},     {32, 16, 32, 3, 1, 1},
+    {64, 8, 64, 3, 1, 1},
+};
+
+static uint64_t seed = 20240607;
+
+static double random_unit(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (double)(seed >> 40) / (double)(1 << 24);
+}
+
+static int64_t random_in(int64_t lo, int64_t hi)
+{
+    return lo + (int64_t)(random_unit() * (double)(hi - lo + 1));
+}
+
+/* Sizes are spread evenly over their logarithm. */
+static int64_t random_log(int64_t lo, int64_t hi)
+{
+    return (int64_t)((double)lo * pow((double)(hi + 1) / (double)lo, random_unit()));
+}
+
+static struct conv random_gemm(void)
+{
+    struct conv c = {
+        .n = 1, .h = 1, .w = random_log(1, 1024), .groups = 1,
+        .c_in = random_log(16, 2048), .c_out = random_log(8, 2048), .kh = 1, .kw = 1,
+        .stride_y = 1, .stride_x = 1, .dilation_y = 1, .dilation_x = 1,
+    };
+
+    c.oh = 1;
+    c.ow = c.w;
+    return c;
+}
+
+static struct conv random_conv(void)
+{
+    static const int kernels[] = {1, 1, 2, 3, 3, 3, 3, 4, 5, 7};
+    const bool grouped = random_in(0, 3) == 0;
+    struct conv c = {
+        .n = random_in(0, 3) ? 1 : 2, .h = random_log(4, 112), .w = random_log(4, 112),
+        .groups = grouped ? random_in(2, 32) : 1,
+        .c_in = grouped ? random_log(4, 64) : random_log(3, 512),
+        .c_out = grouped ? random_log(4, 64) : random_log(4, 512),
+        .kh = kernels[random_in(0, 9)], .kw = kernels[random_in(0, 9)],
+        .stride_y = random_in(0, 2) ? 1 : 2, .stride_x = random_in(0, 2) ? 1 : 2,
+        .dilation_y = random_in(0, 3) ? 1 : random_in(2, 3),
+        .dilation_x = random_in(0, 3) ? 1 : random_in(2, 3),
+    };
+    const int64_t pad_y = random_in(0, c.kh - 1), pad_x = random_in(0, c.kw - 1);
+
+    c.pad_top = random_in(0, c.kh - 1);
+    c.pad_left = random_in(0, c.kw - 1);
+    c.oh = (c.h + c.pad_top + pad_y - (c.kh - 1) * c.dilation_y - 1) / c.stride_y + 1;
+    c.ow = (c.w + c.pad_left + pad_x - (c.kw - 1) * c.dilation_x - 1) / c.stride_x + 1;
+    return c;
+}
+
+static struct job random_job(void)
+{
+    for (;;) {
+        struct job j = {.c = random_in(0, 3) ? random_conv() : random_gemm()};
+        struct conv *c = &j.c;
+
+        if (c->oh < 1 || c->ow < 1)
+            continue;
+        const double mmac = flops_of(c) / 2e6;
+
+        if (mmac < 1 || mmac > 200)
+            continue;
+        c->has_bias = true;
+        c->act = ACT_RELU;
+        set_strides(c, false);
+        snprintf(j.name, sizeof j.name,
+                 "%ldx%ldx%ld g%ld %ld->%ld %ldx%ld s%ld,%ld d%ld,%ld p%ld,%ld", (long)c->n,
+                 (long)c->h, (long)c->w, (long)c->groups, (long)c->c_in, (long)c->c_out,
+                 (long)c->kh, (long)c->kw, (long)c->stride_y, (long)c->stride_x,
+                 (long)c->dilation_y, (long)c->dilation_x, (long)c->pad_top,
+                 (long)c->pad_left);
+        return j;
+    }
+}
+
+/* ---- the table --------------------------------------------------------------------------- */
+
+struct total {
+    double log_peak;
+    int n, above_60;
+};
+
+static void run_job(const struct machine *m, const struct options *o,
+                    const struct job *job, struct total *sum)
+{
+    struct conv_tiling t;
+
+    if (o->only && !strstr(job->name, o->only))
+        return;
+    const struct sample s = measure(m, o, job, &t);
+
+    printf("%-48s %8.2f %7.1f %6.1f %6.1f", job->name, flops_of(&job->c) / 2e6,
+           s.flops * 1e-9, 100 * s.of_peak, 100 * s.of_roof);
+    if (!job->depthwise)
+        printf("  %dx%d,%d rows %ld chunks %ld%s", t.pixels, t.vectors, t.tail_pixels,
+               (long)t.rows, (long)t.chunks, t.rows_outer ? " rows outer" : "");
+    printf("\n");
+    fflush(stdout);
+    sum->log_peak += log(s.of_peak);
+    sum->n++;
+    sum->above_60 += s.of_roof >= 0.6;
+}
+
+static void run_set(const struct machine *m, const struct options *o, const char *set)
+{
+    struct total sum = {0};
+
+    if (o->set && strcmp(o->set, set))
+        return;
+    printf("\n%-48s %8s %7s %6s %6s\n", set, "MMAC", "GFLOP/s", "%peak", "%roof");
+    if (!strcmp(set, "resnet") || !strcmp(set, "mobile")) {
+        const bool big = set[0] == 'r';
+        const size_t n = big ? sizeof resnet / sizeof *resnet
+                             : sizeof mobile / sizeof *mobile;
+
+        for (size_t i = 0; i < n; i++) {
+            const int *v = big ? resnet[i] : mobile[i];
+            const struct job job = make_job(v[0], v[1], v[2], v[3], v[4], v[5]);
+
+            run_job(m, o, &job, &sum);
+        }
+    } else {
+        for (int i = 0; i < 200; i++) {
+            const struct job job = random_job();
+
+            run_job(m, o, &job, &sum);
+        }
+    }
+    if (sum.n)
+        printf("%-48s geometric mean %.1f %% of peak; %d of %d reach 60 %% of the roofline\n",
+               set, 100 * exp(sum.log_peak / sum.n), sum.above_60, sum.n);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.rounds = 11, .isa = &jit_isas[jit_first_isa()]};
+
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--only") && i + 1 < argc)
+            o.only = argv[++i];
+        else if (!strcmp(argv[i], "--rounds") && i + 1 < argc)
+            o.rounds = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--tile") && i + 1 < argc)
+            sscanf(argv[++i], "%dx%d", &o.pixels, &o.vectors);
+        else if (!strcmp(argv[i], "--isa") && i + 1 < argc)
+            o.isa = &jit_isas[atoi(argv[++i]) % JIT_N_ISAS];
+        else
+            o.set = argv[i];
+    }
+    if (o.rounds < 1 || o.rounds > MAX_ROUNDS)
+        o.rounds = 11;
+    struct machine m = machine_open(o.isa);
+
+    printf("%s: peak %.1f GFLOP/s, reads L2 %.0f L3 %.0f memory %.0f GB/s\n", o.isa->cpu,
+           peak_rate(&m) * 1e-9, m.l2_rate * 1e-9, m.l3_rate * 1e-9,
+           m.memory_rate * 1e-9);
+    run_set(&m, &o, "resnet");
+    run_set(&m, &o, "mobile");
+    run_set(&m, &o, "random");
+    jit_close(&m.jit);
+    return 0;
+}
