@@ -102,4 +102,41 @@ struct k_nd {
     int64_t size[K_MAX_RANK], step[K_MAX_RANK];
 };
 
+/* Reductions (k_reduce.c): output element e lies at e; its window of the input starts
+ * at sum of kept indices times kept_stride and walks red[] with red_stride[].  Dims
+ * are merged: usually one kept group on either side of one reduced group. */
+struct k_reduce {
+    int64_t kept[K_MAX_RANK], kept_stride[K_MAX_RANK];
+    int64_t red[K_MAX_RANK], red_stride[K_MAX_RANK];
+    int64_t count;     /* elements reduced into one */
+    int64_t take_last; /* arg: of equal elements the last one */
+};
+
+/* Rows of n elements `inner` apart: element i of row r = o * inner + c lies at
+ * (o * n + i) * inner + c (k_softmax.c, k_scan.c). */
+struct k_rows {
+    int64_t n, inner;
+    int64_t exclusive, reverse; /* CumSum */
+};
+
+/* Normalizations (k_norm.c): rows of n contiguous elements.  Element i of row r is
+ * scaled by entry ((r % cycle) * per_row + i / run) of scale and bias. */
+struct k_norm {
+    int64_t n, cycle, per_row, run;
+    int64_t has_scale, has_bias, want_mean, want_inv;
+    float eps;
+};
+
+/* Local response normalization over `size` channels of [N, c, inner]. */
+struct k_lrn {
+    int64_t c, inner, size;
+    float alpha, beta, bias;
+};
+
+/* Negative log likelihood: x [N, c, inner], target and loss [N, inner]. */
+struct k_nll {
+    int64_t c, inner, ignore; /* `ignore`: a class that counts nothing */
+    int64_t has_ignore, has_weight;
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */
