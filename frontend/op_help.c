@@ -176,6 +176,15 @@ void op_strides(int rank, const int64_t *dim, int64_t *stride)
 
 /* ---- buffers -------------------------------------------------------------------- */
 
+struct kcall *op_call_sized(struct lowering *lw, const char *op, enum dtype dtype,
+                            const void *params, int64_t units)
+{
+    char name[80];
+
+    snprintf(name, sizeof name, "%s_%d", op, dtype_info[dtype].bytes);
+    return lower_call(lw, name, params, units);
+}
+
 void op_buf(struct kcall *call, struct kbuf buf, int64_t more_offset)
 {
     assert(call->n_bufs < K_MAX_BUFS);

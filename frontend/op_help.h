@@ -39,7 +39,17 @@ struct status *op_same_dtype(const struct ir_node *n, int a, int b);
 /* A product of dims; saturates far above every size that ir_infer accepts. */
 int64_t op_product(int n, const int64_t *dim);
 
+/* Output 0 gets the shape that the inputs are stretched to. */
+struct status *op_broadcast_out(struct ir_node *n, enum dtype dtype);
+
+/* The limits of a Clip when they are known, infinities where left out; lo <= hi. */
+bool op_clip_limits(const struct ir_node *n, float *lo, float *hi);
+
 /* ---- lowering ---------------------------------------------------------------- */
+
+/* Kernel "<op>_<element size>", for operators that do not look at elements. */
+struct kcall *op_call_sized(struct lowering *lw, const char *op, enum dtype dtype,
+                            const void *params, int64_t units);
 
 void op_buf(struct kcall *call, struct kbuf buf, int64_t more_offset);
 struct kbuf op_value(struct ir_value *v);
