@@ -133,6 +133,19 @@ struct status *op_cast_input(struct ir_node *n, int i, enum dtype dtype)
     return OK;
 }
 
+struct status *op_reshaped(struct ir_node *n, struct ir_value *v, int rank,
+                           const int64_t *dim, struct ir_value **out)
+{
+    char attr[32 * IR_MAX_RANK] = "shape=[";
+    size_t len = strlen(attr);
+
+    for (int d = 0; d < rank; d++)
+        len += (size_t)snprintf(attr + len, sizeof attr - len, "%s%lld", d ? "," : "",
+                                (long long)dim[d]);
+    snprintf(attr + len, sizeof attr - len, "]");
+    return ir_emit(n->graph, n, op_from_name("Reshape"), NULL, 1, &v, attr, out);
+}
+
 struct status *op_check_rank(const struct ir_node *n, int i, int least, int most)
 {
     const struct ir_value *v = n->in[i];

@@ -39,6 +39,10 @@ struct status *op_same_dtype(const struct ir_node *n, int a, int b);
 /* A product of dims; saturates far above every size that ir_infer accepts. */
 int64_t op_product(int n, const int64_t *dim);
 
+/* A Reshape of v put before n. */
+struct status *op_reshaped(struct ir_node *n, struct ir_value *v, int rank,
+                           const int64_t *dim, struct ir_value **out);
+
 /* Output 0 gets the shape that the inputs are stretched to. */
 struct status *op_broadcast_out(struct ir_node *n, enum dtype dtype);
 
