@@ -41,7 +41,7 @@ static struct status *read_file(struct arena *a, int fd, size_t limit, struct by
             return FAIL(IO_ERROR, "cannot read a child's result: %s", strerror(errno));
         done += (size_t)n;
     }
-    *out = (struct bytes){at, len};
+    *out = (struct bytes){.at = at, .len = len};
     return OK;
 }
 
@@ -133,10 +133,10 @@ static int wait_for(struct child *c, int timeout_s)
     }
 }
 
-static const char *stderr_text(struct arena *a, const struct child *c)
+static const char *stderr_text(struct arena *a, const struct child *c, size_t limit)
 {
-    struct bytes b = {"", 0};
-    struct status *s = read_file(a, c->err, MAX_STDERR, &b);
+    struct bytes b = {.at = "", .len = 0};
+    struct status *s = read_file(a, c->err, limit, &b);
 
     status_free(s);
 
@@ -159,7 +159,7 @@ static struct status *judge(struct arena *a, const struct child *c, int wait_sta
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0)
         return OK;
 
-    const char *said = stderr_text(a, c);
+    const char *said = stderr_text(a, c, MAX_STDERR);
     const char *colon = *said ? ": " : "";
 
     if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL)
@@ -180,7 +180,7 @@ static struct status *finish(struct arena *a, struct child *c, const char *what,
 
     RETURN_IF_FAIL(judge(a, c, wait_status, what, o));
 
-    const char *said = stderr_text(a, c);
+    const char *said = stderr_text(a, c, SIZE_MAX / 2);
 
     if (*said)
         fprintf(stderr, "%s\n", said);

@@ -39,7 +39,7 @@ struct status *runner_read_file(struct arena *a, const char *path, struct bytes 
     close(fd);
     if (done < len)
         return FAIL(IO_ERROR, "cannot read '%s' to its end", path);
-    *out = (struct bytes){at, len};
+    *out = (struct bytes){.at = at, .len = len};
     return OK;
 }
 
@@ -93,7 +93,7 @@ static struct status *read_archive(struct arena *a, const char *path, struct byt
             out->at = arena_grow(a, out->at, sizeof *out->at, out->n, &cap);
             out->at[out->n] = (struct runner_object){
                 arena_printf(a, "member%d.o", out->n),
-                {arena_copy(a, at + pos, len), len}}; /* copied: aligned */
+                {.at = arena_copy(a, at + pos, len), .len = len}}; /* aligned */
             out->n++;
         }
         pos += len + (len & 1);

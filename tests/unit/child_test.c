@@ -48,7 +48,7 @@ static struct status *run(child_fn *fn, void *arg, const struct child_options *o
 
 TEST(what_a_child_writes_comes_back)
 {
-    struct bytes b = {NULL, 0};
+    struct bytes b = {.len = 0};
 
     CHECK_OK(run(say_hello, (void *)(uintptr_t)"you", NULL, &b));
     CHECK_EQ(b.len, 9);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is in a file, as one JSON object each. */
+#ifndef HADMC_CLI_INSPECT_H
+#define HADMC_CLI_INSPECT_H
+
+#include <jansson.h>
+
+#include "support/arena.h"
+#include "support/status.h"
+
+/* The file as it is, without the checks of an import: names, shapes, opsets, counts
+ * of operators, bytes of parameters. */
+struct status *inspect_onnx(struct arena *a, const char *path, json_t **out);
+
+/* Header and payload of foo.weights, digests checked. */
+struct status *inspect_weights(struct arena *a, const char *path, json_t **out);
+
+/* foo.report.json and the sizes of the files around it. */
+struct status *inspect_bundle(struct arena *a, const char *path, json_t **out);
+
+#endif /* HADMC_CLI_INSPECT_H */

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/json_out.h"
+
+struct status *json_out_print(json_t *value)
+{
+    const int failed = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+
+    json_decref(value);
+    if (failed)
+        return FAIL(IO_ERROR, "cannot write JSON to stdout");
+    puts("");
+    return OK;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parsing of a command line against a verb's table. */
+#include "cli/option.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct option *find(const struct verb *v, const char *name, size_t len)
+{
+    for (int i = 0; i < v->n_options; i++) {
+        const struct option *o = &v->options[i];
+
+        if (o->kind != OPTION_SECTION && strlen(o->name) == len
+            && strncmp(o->name, name, len) == 0)
+            return o;
+    }
+    return NULL;
+}
+
+/* ---- the nearest spelling ------------------------------------------------------- */
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Edits (insert, delete, replace, swap neighbours) between two short words. */
+static int distance(const char *a, const char *b)
+{
+    enum { MAX = 40 };
+    const int n = (int)strlen(a), m = (int)strlen(b);
+    int d[MAX + 1][MAX + 1];
+
+    if (n > MAX || m > MAX)
+        return INT_MAX;
+    for (int i = 0; i <= n; i++)
+        for (int j = 0; j <= m; j++) {
+            if (i == 0 || j == 0) {
+                d[i][j] = i + j;
+                continue;
+            }
+            const int replace = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+
+            d[i][j] = least(replace, least(d[i - 1][j], d[i][j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
+        }
+    return d[n][m];
+}
+
+const char *option_nearest(const char *word, const char *const *candidates)
+{
+    const char *best = NULL;
+    int best_distance = 1 + (int)strlen(word) / 3;
+
+    for (; *candidates; candidates++) {
+        const int d = distance(word, *candidates);
+
+        if (d <= best_distance && (!best || d < best_distance)) {
+            best = *candidates;
+            best_distance = d;
+        }
+    }
+    return best;
+}
+
+static const char *how_to_help(const struct verb *v)
+{
+    static char text[64];
+
+    snprintf(text, sizeof text, "`hadmcc %s%s--help` lists the options", v->name,
+             *v->name ? " " : "");
+    return text;
+}
+
+static struct status *unknown(const struct verb *v, const char *word, size_t len)
+{
+    const char *names[LIST_MAX] = {"--help"};
+    int n = 1;
+    char name[64];
+
+    for (int i = 0; i < v->n_options && n < LIST_MAX - 1; i++)
+        if (v->options[i].kind != OPTION_SECTION)
+            names[n++] = v->options[i].name;
+    snprintf(name, sizeof name, "%.*s", (int)(len < 63 ? len : 63), word);
+
+    const char *near = option_nearest(name, names);
+
+    if (near)
+        return FAIL(BAD_USAGE, "there is no option '%s'; did you mean '%s'?", name, near);
+    return FAIL(BAD_USAGE, "there is no option '%s'; %s", name, how_to_help(v));
+}
+
+/* ---- values ---------------------------------------------------------------------- */
+
+static struct status *set_count(const struct option *o, const char *value, int *out)
+{
+    char *end;
+
+    errno = 0;
+    const long n = strtol(value, &end, 10);
+
+    if (errno || end == value || *end || n < 1 || n > INT_MAX)
+        return FAIL(BAD_USAGE, "%s takes a whole number of at least 1, not '%s'", o->name,
+                    value);
+    *out = (int)n;
+    return OK;
+}
+
+static struct status *set_number(const struct option *o, const char *value, double *out)
+{
+    char *end;
+    const double x = strtod(value, &end);
+
+    if (end == value || *end || !isfinite(x) || x <= 0)
+        return FAIL(BAD_USAGE, "%s takes a positive number, not '%s'", o->name, value);
+    *out = x;
+    return OK;
+}
+
+/* `arg` lists the words: obj|llvm|asm|c */
+static struct status *set_choice(const struct option *o, const char *value,
+                                 const char **out)
+{
+    const size_t len = strlen(value);
+
+    for (const char *word = o->arg; *word;) {
+        const size_t n = strcspn(word, "|");
+
+        if (n == len && strncmp(word, value, n) == 0) {
+            *out = value;
+            return OK;
+        }
+        word += n + (word[n] == '|');
+    }
+    return FAIL(BAD_USAGE, "%s takes one of %s, not '%s'", o->name, o->arg, value);
+}
+
+static struct status *set(const struct option *o, const char *value, void *args)
+{
+    void *field = (char *)args + o->offset;
+    struct text_list *list = field;
+
+    switch (o->kind) {
+    case OPTION_SECTION:
+        break;
+    case OPTION_FLAG:
+        *(bool *)field = true;
+        break;
+    case OPTION_TEXT:
+        *(const char **)field = value;
+        break;
+    case OPTION_COUNT:
+        return set_count(o, value, field);
+    case OPTION_NUMBER:
+        return set_number(o, value, field);
+    case OPTION_CHOICE:
+        return set_choice(o, value, field);
+    case OPTION_LIST:
+        if (list->n == LIST_MAX)
+            return FAIL(BAD_USAGE, "%s is given more than %d times", o->name, LIST_MAX);
+        list->at[list->n++] = value;
+        break;
+    }
+    return OK;
+}
+
+/* ---- the line --------------------------------------------------------------------- */
+
+/* One option at argv[*i], with its value behind '=' or in the next word. */
+static struct status *parse_option(const struct verb *v, int argc, char *const argv[],
+                                   int *i, void *args)
+{
+    const char *word = argv[*i];
+    const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
+    const size_t len = equals ? (size_t)(equals - word) : strlen(word);
+    const struct option *o = find(v, word, len);
+
+    if (!o)
+        return unknown(v, word, len);
+    if (o->kind == OPTION_FLAG)
+        return equals ? FAIL(BAD_USAGE, "%s takes no value", o->name) : set(o, NULL, args);
+    if (equals)
+        return set(o, equals + 1, args);
+    if (*i + 1 == argc)
+        return FAIL(BAD_USAGE, "%s needs a value: %s %s", o->name, o->name, o->arg);
+    return set(o, argv[++*i], args);
+}
+
+struct status *option_parse(const struct verb *v, int argc, char *const argv[],
+                            const char **operand, void *args, bool *help)
+{
+    bool only_operands = false;
+
+    memset(args, 0, v->args_size);
+    *operand = NULL;
+    *help = false;
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            *help = true;
+            return OK;
+        }
+    for (int i = 0; i < argc; i++) {
+        if (!only_operands && strcmp(argv[i], "--") == 0) {
+            only_operands = true;
+        } else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
+            RETURN_IF_FAIL(parse_option(v, argc, argv, &i, args));
+        } else if (*operand || !*v->operand) {
+            return FAIL(BAD_USAGE, "'%s' is one operand too many", argv[i]);
+        } else {
+            *operand = argv[i];
+        }
+    }
+    return OK;
+}

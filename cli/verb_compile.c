@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hadmcc MODEL.onnx --target NAME: reads, optimises, compiles, writes the bundle. */
+#include <string.h>
+
+#include "cli/model.h"
+#include "cli/progress.h"
+#include "codegen/compile_model.h"
+
+#define OPTIONS_FILE "cli/verb_compile.def"
+#include "cli/option_rows.h"
+
+#ifndef HADMC_VERSION
+#error "the build defines HADMC_VERSION"
+#endif
+
+static struct status *about_hadmcc(const struct args *o)
+{
+    struct text out = {0};
+    struct status *s = OK;
+
+    if (o->version)
+        text_puts(&out, "hadmcc " HADMC_VERSION "\n");
+    else if (o->man)
+        option_print_man(&out);
+    else
+        s = option_print_completion(o->completion, &out);
+    if (!s)
+        fputs(out.bytes, stdout);
+    text_free(&out);
+    return s;
+}
+
+static struct status *unknown_target(const char *name)
+{
+    const char *names[LIST_MAX] = {NULL};
+    struct text list = {0};
+
+    for (int i = 0; all_targets[i] && i < LIST_MAX - 1; i++) {
+        names[i] = all_targets[i]->name;
+        text_printf(&list, "%s%s", i ? ", " : "", names[i]);
+    }
+
+    const char *near = option_nearest(name, names);
+    struct status *s =
+        near ? FAIL(BAD_USAGE, "there is no target '%s'; did you mean '%s'?", name, near)
+             : FAIL(BAD_USAGE, "there is no target '%s'; there are %s", name, list.bytes);
+
+    text_free(&list);
+    return s;
+}
+
+static struct status *check_args(const char *model, const struct args *o)
+{
+    if (!model)
+        return FAIL(BAD_USAGE, "no model given; `hadmcc --help` says how");
+    if (!o->target && !o->stop_after)
+        return FAIL(BAD_USAGE, "--target is missing; `hadmcc targets` lists them");
+    if (o->target && !target_find(o->target))
+        return unknown_target(o->target);
+    return OK;
+}
+
+static enum emit_kind kind_of(const char *word)
+{
+    if (!word || strcmp(word, "obj") == 0)
+        return EMIT_OBJECT;
+    if (strcmp(word, "llvm") == 0)
+        return EMIT_LLVM;
+    return strcmp(word, "asm") == 0 ? EMIT_ASM : EMIT_C;
+}
+
+static struct pass_options pass_options_of(const struct args *o)
+{
+    struct pass_options p = {.dump_after = o->dump_after, .stop_after = o->stop_after};
+    const int max = (int)(sizeof p.skip / sizeof p.skip[0]);
+
+    for (p.n_skip = 0; p.n_skip < o->skip.n && p.n_skip < max; p.n_skip++)
+        p.skip[p.n_skip] = o->skip.at[p.n_skip];
+    return p;
+}
+
+/* Options that change the result, without paths: for the report. */
+static const char *options_text(struct arena *a, const struct args *o)
+{
+    struct text t = {0};
+
+    text_printf(&t, "--target %s", o->target);
+    if (o->cpu)
+        text_printf(&t, " --cpu %s", o->cpu);
+    for (int i = 0; i < o->dim.n; i++)
+        text_printf(&t, " --dim %s", o->dim.at[i]);
+    for (int i = 0; i < o->shape.n; i++)
+        text_printf(&t, " --shape %s", o->shape.at[i]);
+    for (int i = 0; i < o->freeze.n; i++) {
+        const char *path = strstr(o->freeze.at[i], "=@");
+        const size_t n = path ? (size_t)(path - o->freeze.at[i]) : strlen(o->freeze.at[i]);
+
+        text_printf(&t, " --freeze %.*s%s", (int)n, o->freeze.at[i], path ? "=@FILE" : "");
+    }
+    if (o->freeze_from)
+        text_puts(&t, " --freeze-from DIR");
+    if (o->emit)
+        text_printf(&t, " --emit %s", o->emit);
+    if (o->embed)
+        text_puts(&t, " --embed");
+    if (o->workers)
+        text_printf(&t, " --workers %d", o->workers);
+    for (int i = 0; i < o->skip.n; i++)
+        text_printf(&t, " --skip %s", o->skip.at[i]);
+
+    const char *copy = arena_strdup(a, t.bytes);
+
+    text_free(&t);
+    return copy;
+}
+
+static void print_graph(const struct ir_graph *g)
+{
+    struct text t = {0};
+
+    ir_print(g, 0, &t);
+    fputs(t.bytes, stdout);
+    text_free(&t);
+}
+
+/* --stop-after: the graph as it is then, nothing else. */
+static struct status *print_stopped(const char *model, const struct compile_options *co)
+{
+    struct compile *c = compile_create();
+    struct ir_graph *g = NULL;
+    struct status *s = compile_graph(c, model, co, NULL, &g);
+
+    if (!s)
+        print_graph(g);
+    compile_destroy(c);
+    return s;
+}
+
+static struct status *compile(struct arena *a, const char *model, const struct args *o)
+{
+    const struct model_options mo = MODEL_OPTIONS(o);
+    struct compile_options co = {
+        .target = o->target,
+        .cpu = o->cpu,
+        .folder = o->folder,
+        .prefix = o->prefix,
+        .passes = pass_options_of(o),
+        .kind = kind_of(o->emit),
+        .embed = o->embed,
+        .max_workers = o->workers,
+    };
+
+    RETURN_IF_FAIL(model_parse_options(a, model, &mo, &co.onnx));
+    if (o->stop_after)
+        return print_stopped(model, &co);
+    co.command_options = options_text(a, o);
+    return compile_model(model, &co);
+}
+
+static struct status *run(const char *model, const void *args)
+{
+    const struct args *o = args;
+
+    if (o->version || o->man || o->completion)
+        return about_hadmcc(o);
+    RETURN_IF_FAIL(check_args(model, o));
+
+    struct arena *a = arena_create();
+
+    progress(arena_printf(a, "compiling %s", model));
+
+    struct status *s = compile(a, model, o);
+
+    progress(NULL);
+    arena_destroy(a);
+    return s;
+}
+
+const struct verb verb_compile = {
+    .name = "",
+    .operand = "MODEL.onnx",
+    .about = "Compile an ONNX model into a small, fast library for one device.",
+    .example = "hadmcc keyword.onnx --target orin -o keyword.orin",
+    .options = options,
+    .n_options = N_OPTIONS,
+    .args_size = sizeof(struct args),
+    .run = run,
+};

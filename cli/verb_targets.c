@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hadmcc targets: the devices that this hadmcc compiles for. */
+#include <string.h>
+
+#include <jansson.h>
+
+#include "cli/json_out.h"
+#include "codegen/codegen.h"
+
+#define OPTIONS_FILE "cli/verb_targets.def"
+#include "cli/option_rows.h"
+
+/* The processor that a target means by default; "-" when this machine has none of
+ * the kind that the target asks for. */
+static const char *default_cpu(struct arena *a, const struct target *t)
+{
+    struct isa isa;
+    uint64_t features;
+    struct status *s = t->resolve(a, NULL, &isa, &features);
+
+    if (!s)
+        return isa.cpu;
+    status_free(s);
+    return "-";
+}
+
+static void print_names(void)
+{
+    for (int i = 0; all_targets[i]; i++)
+        printf("%s\n", all_targets[i]->name);
+}
+
+static void print_table(struct arena *a)
+{
+    for (int i = 0; all_targets[i]; i++)
+        printf("%-10s %-18s %s\n", all_targets[i]->name, default_cpu(a, all_targets[i]),
+               all_targets[i]->summary);
+}
+
+static struct status *print_json(struct arena *a)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; all_targets[i]; i++) {
+        const struct target *t = all_targets[i];
+        json_t *device = json_loads(t->device_json, 0, NULL);
+        json_t *row = json_object();
+
+        json_object_set_new(row, "name", json_string(t->name));
+        json_object_set_new(row, "summary", json_string(t->summary));
+        json_object_set_new(row, "cpu", json_string(default_cpu(a, t)));
+        json_object_set_new(row, "device", device ? device : json_null());
+        json_array_append_new(list, row);
+    }
+    return json_out_print(list);
+}
+
+static struct status *run(const char *operand, const void *args)
+{
+    const struct args *o = args;
+    struct arena *a = arena_create();
+    struct status *s = OK;
+
+    (void)operand;
+    if (o->json)
+        s = print_json(a);
+    else if (o->names)
+        print_names();
+    else
+        print_table(a);
+    arena_destroy(a);
+    return s;
+}
+
+const struct verb verb_targets = {
+    .name = "targets",
+    .operand = "",
+    .about = "List the devices that hadmcc compiles for: name, default processor, what "
+             "it is.",
+    .example = "hadmcc targets",
+    .options = options,
+    .n_options = N_OPTIONS,
+    .args_size = sizeof(struct args),
+    .run = run,
+};
