@@ -128,25 +128,52 @@ static bool only_dense_uses(const struct program *p, const struct step *s, int r
     return true;
 }
 
+/* Tensor `to`, made by `step`, takes the place of `from`, last read there. */
+static bool can_take_over(const struct program *p, int step, int from, int to)
+{
+    return to >= 0 && from >= 0 && from != to && p->tensors[to].first == step
+           && p->tensors[from].last == step && p->tensors[from].bytes == p->tensors[to].bytes;
+}
+
+static void take_over(struct program *p, int from, int to)
+{
+    p->tensors[to].alias_of = from;
+    p->tensors[to].alias_offset = 0;
+    p->tensors[from].last = p->tensors[to].last;
+}
+
 static void write_over_input(struct program *p, int step, const struct operand *out)
 {
     const struct step *s = &p->steps[step];
     const int to = whole_root(p, out);
 
-    if (to < 0 || p->tensors[to].first != step)
-        return;
     for (int k = 0; k < s->u.chain->n_in; k++) {
         const int from = whole_root(p, &s->operands[k]);
 
-        if (from < 0 || from == to || p->tensors[from].last != step
-            || p->tensors[from].bytes != p->tensors[to].bytes
-            || !only_dense_uses(p, s, from))
-            continue;
-        p->tensors[to].alias_of = from;
-        p->tensors[to].alias_offset = 0;
-        p->tensors[from].last = p->tensors[to].last;
-        return;
+        if (can_take_over(p, step, from, to) && only_dense_uses(p, s, from)) {
+            take_over(p, from, to);
+            return;
+        }
     }
+}
+
+/* A convolution reads an element of the residual right before it stores the result
+ * there, unless the residual is its input too. */
+static void write_over_residual(struct program *p, int step)
+{
+    enum { IN, RESIDUAL = 3, OUT };
+    const struct step *s = &p->steps[step];
+    const struct conv *c = &s->u.conv.conv;
+
+    if (s->kind != STEP_CONV || !c->has_residual || c->res_x != c->out_x
+        || c->res_y != c->out_y || c->res_n != c->out_n)
+        return;
+    const int from = whole_root(p, &s->operands[RESIDUAL]);
+    const int to = whole_root(p, &s->operands[OUT]);
+
+    if (can_take_over(p, step, from, to)
+        && program_root(p, s->operands[IN].tensor, NULL) != from)
+        take_over(p, from, to);
 }
 
 static bool in_loop(const struct program *p, int step)
@@ -162,9 +189,10 @@ static void work_in_place(struct program *p)
     for (int i = 0; i < p->n_steps; i++) {
         const struct step *s = &p->steps[i];
 
-        if (s->kind != STEP_CHAIN || in_loop(p, i))
+        if (in_loop(p, i))
             continue;
-        for (int o = 0; o < s->u.chain->n_out; o++)
+        write_over_residual(p, i);
+        for (int o = 0; s->kind == STEP_CHAIN && o < s->u.chain->n_out; o++)
             write_over_input(p, i, &s->operands[s->u.chain->n_in + o]);
     }
 }

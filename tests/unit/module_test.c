@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// links: codegen targets frontend kernels
+/* Graphs through the whole middle: program, placement, LLVM, and the object run in
+ * this process; the interpreter says what is right.  Element operators, reductions
+ * and data movement must agree byte for byte. */
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include <llvm-c/LLJIT.h>
+#include <llvm-c/OrcEE.h>
+#include <llvm-c/Target.h>
+
+#include "codegen/codegen.h"
+#include "frontend/interpret.h"
+
+/* ---- running an object ---------------------------------------------------------- */
+
+static void check_llvm(LLVMErrorRef error)
+{
+    if (!error)
+        return;
+    char *words = LLVMGetErrorMessage(error);
+
+    print_error("LLVM: %s\n", words);
+    LLVMDisposeErrorMessage(words);
+    fail();
+}
+
+/* `ptr table[]` with the address of every step's function. */
+static LLVMMemoryBufferRef table_object(const struct program *p, LLVMTargetMachineRef machine)
+{
+    const LLVMContextRef c = LLVMContextCreate();
+    const LLVMModuleRef m = LLVMModuleCreateWithNameInContext("table", c);
+    const LLVMTypeRef ptr = LLVMPointerTypeInContext(c, 0);
+    const LLVMTypeRef fn = LLVMFunctionType(LLVMVoidTypeInContext(c), NULL, 0, false);
+    LLVMValueRef *rows = calloc((size_t)p->n_steps + 1, sizeof *rows);
+    LLVMMemoryBufferRef object;
+    char *why = NULL, name[200];
+
+    for (int i = 0; i < p->n_steps; i++) {
+        snprintf(name, sizeof name, "t_%s", p->steps[i].name);
+        rows[i] = p->steps[i].kind == STEP_BRANCH || p->steps[i].kind == STEP_JUMP
+                      ? LLVMConstNull(ptr) : LLVMAddFunction(m, name, fn);
+    }
+    const LLVMValueRef array = LLVMConstArray2(ptr, rows, (uint64_t)p->n_steps);
+
+    LLVMSetInitializer(LLVMAddGlobal(m, LLVMTypeOf(array), "table"), array);
+    LLVMSetTarget(m, p->isa->triple);
+    assert_false(LLVMTargetMachineEmitToMemoryBuffer(machine, m, LLVMObjectFile, &why, &object));
+    free(rows);
+    LLVMDisposeModule(m);
+    LLVMContextDispose(c);
+    return object;
+}
+
+static LLVMTargetMachineRef machine_of(const struct isa *isa)
+{
+    LLVMTargetRef t;
+    char *why = NULL;
+
+    assert_false(LLVMGetTargetFromTriple(isa->triple, &t, &why));
+    return LLVMCreateTargetMachine(t, isa->triple, "", "", LLVMCodeGenLevelNone, LLVMRelocPIC,
+                                   LLVMCodeModelDefault);
+}
+
+static LLVMOrcLLJITRef load(const struct program *p, struct bytes object, hadm_kernel ***table)
+{
+    LLVMOrcLLJITRef jit;
+    LLVMOrcExecutorAddress at;
+    const LLVMTargetMachineRef machine = machine_of(p->isa);
+
+    check_llvm(LLVMOrcCreateLLJIT(&jit, NULL));
+    const LLVMOrcJITDylibRef lib = LLVMOrcLLJITGetMainJITDylib(jit);
+    LLVMOrcDefinitionGeneratorRef process;
+
+    check_llvm(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(
+        &process, LLVMOrcLLJITGetGlobalPrefix(jit), NULL, NULL));
+    LLVMOrcJITDylibAddGenerator(lib, process);
+    check_llvm(LLVMOrcLLJITAddObjectFile(
+        jit, lib,
+        LLVMCreateMemoryBufferWithMemoryRangeCopy(object.at, object.len, "object")));
+    check_llvm(LLVMOrcLLJITAddObjectFile(jit, lib, table_object(p, machine)));
+    check_llvm(LLVMOrcLLJITLookup(jit, &at, "table"));
+    *table = (hadm_kernel **)(uintptr_t)at;
+    LLVMDisposeTargetMachine(machine);
+    return jit;
+}
+
+static uint8_t *payload_of(const struct program *p)
+{
+    uint8_t *w = aligned_alloc(64, ((size_t)p->payload_bytes + 127) / 64 * 64);
+
+    for (int t = 0; t < p->n_tensors; t++)
+        if (p->tensors[t].place == IN_WEIGHTS && p->tensors[t].first >= 0)
+            memcpy(w + p->tensors[t].offset, p->tensors[t].data, (size_t)p->tensors[t].bytes);
+    return w;
+}
+
+/* Runs the steps; units are split in three uneven parts where that is allowed. */
+static void run_steps(const struct program *p, hadm_kernel *const *table, uint8_t *ws,
+                      const uint8_t *w, void *const *io)
+{
+    for (int i = 0; i < p->n_steps; i++) {
+        const struct step *s = &p->steps[i];
+        const int64_t n = s->n_units;
+        const int64_t cut[] = {0, s->grain >= n ? 0 : n / 3, s->grain >= n ? 0 : n - n / 4, n};
+
+        if (s->kind == STEP_JUMP) {
+            i = s->target - 1;
+        } else if (s->kind == STEP_BRANCH) {
+            int64_t at;
+            const int root = program_root(p, s->operands[0].tensor, &at);
+
+            if (!ws[p->tensors[root].offset + at])
+                i = s->target - 1;
+        } else {
+            for (int k = 0; k < 3; k++)
+                if (cut[k] < cut[k + 1])
+                    table[i](ws, w, io, cut[k], cut[k + 1], 0);
+        }
+    }
+}
+
+/* ---- comparing ------------------------------------------------------------------- */
+
+static uint32_t seed;
+
+static uint32_t draw(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return seed >> 8;
+}
+
+static void fill(void *data, enum dtype dtype, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        switch (dtype) {
+        case DT_f32:
+            ((float *)data)[i] = (float)(draw() % 4096) / 512.0f - 4.0f;
+            break;
+        case DT_bool:
+            ((uint8_t *)data)[i] = draw() % 2;
+            break;
+        case DT_i64:
+            ((int64_t *)data)[i] = draw() % 5;
+            break;
+        case DT_i32:
+            ((int32_t *)data)[i] = (int32_t)(draw() % 9) - 4;
+            break;
+        default:
+            ((uint8_t *)data)[i] = (uint8_t)draw();
+        }
+}
+
+static void compare(const struct ir_value *v, const void *got, const void *want,
+                    float tolerance)
+{
+    if (tolerance == 0.0f || v->dtype != DT_f32) {
+        CHECK_BYTES(got, want, (size_t)ir_bytes(v));
+        return;
+    }
+    for (int64_t i = 0; i < ir_count(v); i++) {
+        const float g = ((const float *)got)[i], w = ((const float *)want)[i];
+
+        if (!(fabsf(g - w) <= tolerance * (1.0f + fabsf(w))))
+            fail_msg("%s[%lld] is %g, not %g", v->name, (long long)i, (double)g, (double)w);
+    }
+}
+
+struct outcome {
+    int n_steps, n_chains, n_emitted;
+    int64_t workspace, payload;
+};
+
+static struct isa host_isa(struct arena *a)
+{
+    struct isa isa;
+    uint64_t features;
+
+    CHECK_OK(target_find("host")->resolve(a, NULL, &isa, &features));
+    return isa;
+}
+
+static struct outcome run_graph(struct compile *c, struct ir_graph *g, bool keep_all,
+                                float tolerance)
+{
+    struct arena *a = arena_create();
+    const struct isa isa = host_isa(a);
+    struct program_options options = {.keep_all = keep_all};
+    struct tensor *in = arena_new_array(a, struct tensor, g->n_in + 1);
+    struct interpretation want;
+    struct program *p;
+    struct bytes object;
+    hadm_kernel **table;
+    void *io[64];
+
+    for (int i = 0; i < g->n_in; i++) {
+        in[i].dtype = g->in[i]->dtype;
+        in[i].rank = g->in[i]->rank;
+        memcpy(in[i].dim, g->in[i]->dim, sizeof in[i].dim);
+        io[i] = in[i].data = arena_alloc(a, (size_t)ir_bytes(g->in[i]) + 1);
+        fill(in[i].data, in[i].dtype, ir_count(g->in[i]));
+    }
+    for (int i = 0; i < g->n_out; i++)
+        io[g->n_in + i] = arena_alloc(a, (size_t)ir_bytes(g->out[i]) + 1);
+    CHECK_OK(interpret(a, g, in, &want));
+    CHECK_OK(program_build(c, g, &isa, &options, &p));
+    planner_place(p);
+    CHECK_OK(module_emit(a, p, &(struct model_names){.prefix = "t", .upper = "T"}, EMIT_OBJECT,
+                         &object));
+    const LLVMOrcLLJITRef jit = load(p, object, &table);
+    uint8_t *w = payload_of(p);
+    uint8_t *ws = aligned_alloc(64, ((size_t)p->workspace_bytes + 127) / 64 * 64);
+
+    memset(ws, 0xee, (size_t)p->workspace_bytes);
+    run_steps(p, table, ws, w, io);
+    for (int i = 0; i < g->n_out; i++)
+        compare(g->out[i], io[g->n_in + i], want.by_id[g->out[i]->id].data, tolerance);
+    struct outcome out = {.n_steps = p->n_steps, .workspace = p->workspace_bytes,
+                          .payload = p->payload_bytes};
+    for (int i = 0; i < p->n_steps; i++) {
+        out.n_chains += p->steps[i].kind == STEP_CHAIN;
+        out.n_emitted += p->steps[i].kind >= STEP_CONV && p->steps[i].kind <= STEP_POOL;
+    }
+    check_llvm(LLVMOrcDisposeLLJIT(jit));
+    free(w);
+    free(ws);
+    arena_destroy(a);
+    return out;
+}
+
+/* The graph of `text` gives the interpreter's bytes, fused and unfused. */
+static struct outcome run_text(const char *text, float tolerance)
+{
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    run_graph(c, g, true, tolerance);
+    const struct outcome out = run_graph(c, g, false, tolerance);
+
+    compile_destroy(c);
+    return out;
+}
+
+/* ---- chains ----------------------------------------------------------------------- */
+
+TEST(module_joins_element_operators_into_one_loop)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[2,3,5,7], %y: f32[2,3,5,7]) {\n"
+        "  %a = Add(%x, %y) : f32[2,3,5,7]\n"
+        "  %b = Relu(%a) : f32[2,3,5,7]\n"
+        "  %c = Mul(%b, %x) : f32[2,3,5,7]\n"
+        "  return %c\n"
+        "}\n", 0.0f);
+
+    CHECK_EQ(o.n_steps, 1);
+    CHECK_EQ(o.workspace, 0);
+}
+
+TEST(module_broadcasts_inside_a_joined_loop)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[2,3,5,7], %s: f32[3,1,1], %r: f32[7]) {\n"
+        "  %a = Mul(%x, %s) : f32[2,3,5,7]\n"
+        "  %b = Relu(%a) : f32[2,3,5,7]\n"
+        "  %c = Add(%b, %r) : f32[2,3,5,7]\n"
+        "  return %c\n"
+        "}\n", 0.0f);
+
+    CHECK_EQ(o.n_steps, 1);
+}
+
+TEST(module_stores_what_others_read_from_a_joined_loop)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[4,100], %y: f32[4,100]) {\n"
+        "  %a = Add(%x, %y) : f32[4,100]\n"
+        "  %b = Relu(%a) : f32[4,100]\n"
+        "  return %a, %b\n"
+        "}\n", 0.0f);
+
+    CHECK_EQ(o.n_steps, 1);
+}
+
+TEST(module_leaves_a_narrow_operator_out_of_a_wide_loop)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[4,100], %y: f32[100]) {\n"
+        "  %a = Sqrt(%y) : f32[100]\n"
+        "  %b = Add(%x, %a) : f32[4,100]\n"
+        "  return %b\n"
+        "}\n", 0.0f);
+
+    CHECK_EQ(o.n_steps, 2);
+}
+
+/* ---- views and doors ---------------------------------------------------------------- */
+
+TEST(module_copies_nothing_for_a_reshape_between_operators)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[4,6]) {\n"
+        "  %a = Relu(%x) : f32[4,6]\n"
+        "  %b = Reshape(%a) {shape=[2,2,6]} : f32[2,2,6]\n"
+        "  %c = Neg(%b) : f32[2,2,6]\n"
+        "  return %c\n"
+        "}\n", 0.0f);
+
+    CHECK_EQ(o.n_steps, 1);
+}
+
+TEST(module_copies_an_input_that_is_also_an_output)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[4,6]) {\n"
+        "  %y = Identity(%x) : f32[4,6]\n"
+        "  return %y\n"
+        "}\n", 0.0f);
+
+    CHECK_EQ(o.n_steps, 1);
+}
+
+TEST(module_writes_the_inputs_of_an_outermost_concat_into_place)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[1,6,5], %y: f32[1,2,5]) {\n"
+        "  %a = Relu(%x) : f32[1,6,5]\n"
+        "  %b = Neg(%y) : f32[1,2,5]\n"
+        "  %c = Concat(%a, %b) {axis=1} : f32[1,8,5]\n"
+        "  %s = Transpose(%c) {perm=[2,1,0]} : f32[5,8,1]\n"
+        "  return %s\n"
+        "}\n", 0.0f);
+
+    CHECK_EQ(o.n_steps, 3);
+}
+
+TEST(module_writes_convolutions_into_slices_of_a_channel_concat)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[1,6,5,4]) {\n"
+        "  %v = const f32[8,4,1,1] {1, 2, -1, 0, 3, 1, 1, -2, 0.5, 1, 2, 3, 4, 5, 6, 7,\n"
+        "    1, 2, -1, 0, 3, 1, 1, -2, 0.5, 1, 2, 3, 4, 5, 6, 7}\n"
+        "  %w = const f32[4,4,1,1] {1, 2, -1, 0, 3, 1, 1, -2, 0.5, 1, 2, 3, 4, 5, 6, 7}\n"
+        "  %a = Conv(%x, %w) {channels_last=1, kernel_shape=[1,1]} : f32[1,6,5,4]\n"
+        "  %b = Conv(%x, %v) {channels_last=1, kernel_shape=[1,1]} : f32[1,6,5,8]\n"
+        "  %c = Concat(%a, %b) {axis=3} : f32[1,6,5,12]\n"
+        "  return %c\n"
+        "}\n", 1e-5f);
+
+    CHECK_EQ(o.n_steps, 2);
+    CHECK_EQ(o.workspace, 0);
+}
+
+TEST(module_cuts_outermost_slices_without_copying)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[6,10]) {\n"
+        "  %a = Neg(%x) : f32[6,10]\n"
+        "  %b = Slice(%a) {starts=[2,0], steps=[1,1], sizes=[3,10]} : f32[3,10]\n"
+        "  %c = Transpose(%b) {perm=[1,0]} : f32[10,3]\n"
+        "  return %c\n"
+        "}\n", 0.0f);
+
+    CHECK_EQ(o.n_steps, 2);
+}
+
+/* ---- emitted kernels ---------------------------------------------------------------- */
+
+static const char residual_block[] =
+    "graph t(%x: f32[1,6,5,4]) {\n"
+    "  %w = const f32[4,4,1,1] {1, 2, -1, 0, 3, 1, 1, -2, 0.5, 1, 2, 3, 4, 5, 6, 7}\n"
+    "  %k = const f32[4] {1, -2, 3, -4}\n"
+    "  %h = Relu(%x) : f32[1,6,5,4]\n"
+    "  %a = Conv(%h, %w, %k) {channels_last=1, kernel_shape=[1,1]} : f32[1,6,5,4]\n"
+    "  %b = Relu(%a) : f32[1,6,5,4]\n"
+    "  %c = Conv(%b, %w) {channels_last=1, kernel_shape=[1,1]} : f32[1,6,5,4]\n"
+    "  %d = Add(%c, %h) : f32[1,6,5,4]\n"
+    "  %e = Relu(%d) : f32[1,6,5,4]\n"
+    "  %f = Neg(%e) : f32[1,6,5,4]\n"
+    "  return %f\n"
+    "}\n";
+
+/* relu, conv+relu, conv+add+relu over the residual, neg: h and b are in memory. */
+TEST(module_fuses_bias_activation_and_residual_into_convolutions)
+{
+    const struct outcome o = run_text(residual_block, 1e-5f);
+
+    CHECK_EQ(o.n_steps, 4);
+    CHECK_EQ(o.n_emitted, 2);
+    CHECK_EQ(o.workspace, 2 * 512); /* 6*5*4 floats are 480 bytes */
+    CHECK_EQ(o.payload, 2 * 64); /* the equal weights once, 64 bytes readable after them */
+}
+
+TEST(module_takes_gemm_and_matmul_as_emitted_products)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[3,4], %y: f32[2,4,5], %z: f32[2,5,3]) {\n"
+        "  %w = const f32[4,2] {1, 2, 3, 4, 5, 6, 7, 8}\n"
+        "  %b = const f32[2] {1, 2}\n"
+        "  %g = Gemm(%x, %w, %b) {alpha=0.5, beta=2} : f32[3,2]\n"
+        "  %m = MatMul(%y, %z) : f32[2,4,3]\n"
+        "  return %g, %m\n"
+        "}\n", 1e-5f);
+
+    CHECK_EQ(o.n_emitted, 2);
+}
+
+TEST(module_reads_an_image_of_few_channels_through_its_transpose)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[1,2,6,5]) {\n"
+        "  %w = const f32[4,2,1,1] {1, 2, -1, 0, 3, 1, 1, -2}\n"
+        "  %t = Transpose(%x) {perm=[0,2,3,1]} : f32[1,6,5,2]\n"
+        "  %a = Conv(%t, %w) {channels_last=1, kernel_shape=[1,1]} : f32[1,6,5,4]\n"
+        "  return %a\n"
+        "}\n", 1e-5f);
+
+    CHECK_EQ(o.n_steps, 1);
+}
+
+/* ---- the object --------------------------------------------------------------------- */
+
+TEST(module_emits_the_same_bytes_every_time)
+{
+    struct bytes object[2];
+    struct arena *a = arena_create();
+    const struct isa isa = host_isa(a);
+
+    for (int i = 0; i < 2; i++) {
+        struct compile *c = compile_create();
+        struct ir_graph *g;
+        struct program *p;
+
+        CHECK_OK(ir_parse(c, residual_block, strlen(residual_block), &g));
+        CHECK_OK(program_build(c, g, &isa, NULL, &p));
+        planner_place(p);
+        CHECK_OK(module_emit(a, p, &(struct model_names){.prefix = "t", .upper = "T"},
+                             EMIT_OBJECT, &object[i]));
+        compile_destroy(c);
+    }
+    CHECK_EQ(object[0].len, object[1].len);
+    CHECK_BYTES(object[0].at, object[1].at, object[0].len);
+    arena_destroy(a);
+}
