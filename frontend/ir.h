@@ -86,12 +86,25 @@ struct ir_node {
     struct ir_value **in;  /* NULL where an optional input is left out */
     struct ir_value **out; /* NULL where an optional output is left out */
     struct ir_attr *attrs;
-    struct ir_graph *body[IR_MAX_BODIES]; /* If: then, else.  Loop, Scan: [0] */
+    struct ir_graph *body[IR_MAX_BODIES]; /* If: then, else.  Loop: [0] */
     struct ir_graph *graph;               /* the one it stands in */
     struct ir_node *prev, *next;
     int cap_in;                           /* room in `in` (ir_set_input) */
 };
 
+/* Control operators that the importer could not resolve.  Bodies read values of the
+ * graphs around them.
+ *
+ *   If    in: cond (bool, one element).  Bodies have no inputs; output i of the node is
+ *         output i of the body that runs; both have the same type.
+ *   Loop  in: trips (i64, or NULL: no limit), cond (bool, or NULL: true), carried...
+ *         body in: round (i64 [], from 0), cond (bool []), carried...
+ *         body out: cond, carried..., rows...
+ *         out: carried..., then each row stacked along a new first axis.  Runs while
+ *         round < trips and cond.  Where cond can end it early a stacked output is
+ *         `dynamic` with the constant trips as capacity.  A round reads what the round
+ *         before carried: in and out of the body are different memory.
+ *   A body's outputs may be constants, its own inputs, or values from outside. */
 struct ir_graph {
     const char *name;
     struct compile *compile;

@@ -23,6 +23,8 @@ enum op_traits {
     OPT_LAYOUT = 4,    /* result unchanged when all operands are transposed alike */
     OPT_CONTROL = 8,   /* has bodies: If, Loop, Scan */
     OPT_NO_FOLD = 16,  /* never evaluated at compile time */
+    OPT_HEAVY = 32,    /* many operations an element (Conv, MatMul, LSTM): folded only
+                          where that is quick */
 };
 
 /* Sets dtype, rank, dims (and `dynamic`) of every output from the inputs, or
