@@ -12,6 +12,18 @@ const struct pass_info pass_info[] = {
 #include "frontend/pipeline.def"
 };
 
+/* Runs in order, as indices of pass_info: AGAIN repeats a pass of the table. */
+enum {
+#define PASS(name, lossless, summary) PASS_##name,
+#include "frontend/pipeline.def"
+};
+
+static const int schedule[] = {
+#define PASS(name, lossless, summary) PASS_##name,
+#define AGAIN(name)                   PASS_##name,
+#include "frontend/pipeline.def"
+};
+
 int pass_count(void)
 {
     return (int)(sizeof pass_info / sizeof pass_info[0]);
@@ -81,8 +93,8 @@ struct status *passes_run(struct compile *c, struct ir_graph *g,
     const struct pass_options *o = options ? options : &none;
 
     RETURN_IF_FAIL(check_options(o));
-    for (int i = 0; i < pass_count(); i++) {
-        const struct pass_info *p = &pass_info[i];
+    for (size_t i = 0; i < sizeof schedule / sizeof schedule[0]; i++) {
+        const struct pass_info *p = &pass_info[schedule[i]];
 
         if (!skipped(o, p->name)) {
             struct status *s = p->run(c, g);

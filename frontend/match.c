@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See match.h. */
+#include "frontend/match.h"
+
+#include <math.h>
+
+struct ir_node *match_def(const struct ir_value *v, enum ir_op op)
+{
+    return v && v->def && v->def->op == op ? v->def : NULL;
+}
+
+struct ir_node *match_sole_def(const struct ir_value *v, enum ir_op op)
+{
+    return v && v->n_uses == 1 ? match_def(v, op) : NULL;
+}
+
+bool match_const_f32(const struct ir_value *v)
+{
+    return v && v->data && v->dtype == DT_f32;
+}
+
+bool match_scalar(const struct ir_value *v, double wanted)
+{
+    double x;
+
+    return ir_const_scalar(v, &x)
+        && (x == wanted || fabs(x - wanted) <= 1e-6 * fabs(wanted));
+}
+
+bool match_uniform_f32(const struct ir_value *v, float *out)
+{
+    if (!match_const_f32(v) || !ir_count(v))
+        return false;
+
+    const float *x = v->data;
+
+    for (int64_t i = 1; i < ir_count(v); i++)
+        if (x[i] != x[0])
+            return false;
+    *out = x[0];
+    return true;
+}
+
+int match_const_operand(const struct ir_node *n)
+{
+    if (n->n_in != 2 || !n->in[0] || !n->in[1] || !n->in[0]->data == !n->in[1]->data)
+        return -1;
+    return n->in[1]->data ? 1 : 0;
+}
+
+bool match_broadcasts_into(const struct ir_value *v, const struct ir_value *to)
+{
+    if (v->rank > to->rank)
+        return false;
+    for (int i = 0; i < v->rank; i++) {
+        const int64_t d = v->dim[i];
+
+        if (d != 1 && d != to->dim[to->rank - v->rank + i])
+            return false;
+    }
+    return true;
+}
