@@ -91,6 +91,29 @@ static inline void run_core_body(void *arg, int64_t begin, int64_t end, int64_t 
     r->step->fn(r->model->workspace, r->model->payload, r->io, begin, end, worker);
 }
 
+/* One step of hadm_run; the number of the next one. */
+static inline int64_t run_core_step(const struct hadm_context *model,
+                                    const struct hadm_step *s, int64_t next,
+                                    void *const *io)
+{
+    struct run_core_range range = {model, s, io};
+
+    switch (s->kind) {
+    case HADM_JUMP:
+        return s->target;
+    case HADM_BRANCH:
+        return model->workspace[s->at] ? next : s->target;
+    case HADM_BRANCH_IO:
+        return ((const uint8_t *)io[s->n_units])[s->at] ? next : s->target;
+    default:
+        if (model->parallel_for && s->grain < s->n_units)
+            model->parallel_for(model->pool, run_core_body, &range, s->n_units, s->grain);
+        else if (s->n_units > 0)
+            run_core_body(&range, 0, s->n_units, 0);
+        return next;
+    }
+}
+
 /* What hadm_run does, with a look at the clock after each step.  A step inside a
  * loop adds up; one in a branch that is not taken stays 0. */
 static inline void run_core_steps(const struct run_api *api, const struct hadm_context *model,
@@ -106,19 +129,7 @@ static inline void run_core_steps(const struct run_api *api, const struct hadm_c
 
     for (int64_t i = 0; i < n;) {
         const struct hadm_step *s = &steps[i];
-        int64_t next = i + 1;
-
-        if (s->kind == HADM_JUMP) {
-            next = s->target;
-        } else if (s->kind == HADM_BRANCH) {
-            next = model->workspace[s->at] ? next : s->target;
-        } else if (model->parallel_for && s->grain < s->n_units) {
-            struct run_core_range range = {model, s, io};
-
-            model->parallel_for(model->pool, run_core_body, &range, s->n_units, s->grain);
-        } else {
-            s->fn(model->workspace, model->payload, io, 0, s->n_units, 0);
-        }
+        const int64_t next = run_core_step(model, s, i + 1, io);
 
         const double after = api->wall_us();
 
