@@ -139,4 +139,27 @@ struct k_nll {
     int64_t has_ignore, has_weight;
 };
 
+/* Where each output position along one axis reads (k_resize.c: resize_taps). */
+struct k_taps {
+    int64_t n_in, n_out;
+    int64_t mode;       /* 0 nearest, 1 linear, 2 cubic */
+    int64_t coordinate; /* TAPS_* of k_resize.c */
+    int64_t rounding;   /* nearest: 0 prefer floor, 1 prefer ceil, 2 floor, 3 ceil */
+    int64_t taps;       /* elements per output */
+    int64_t first;      /* the first, counted from the one left of the position */
+    int64_t antialias, exclude_outside;
+    int64_t weighted;   /* nearest: write weights, all 1 */
+    float scale;        /* out / in */
+    float roi_start, roi_end;
+    float cubic_a;
+};
+
+/* Interpolation along two neighbouring axes: [outer, h, w, inner] ->
+ * [outer, out_h, out_w, inner]. */
+struct k_resize {
+    int64_t outer, h, w, inner, out_h, out_w;
+    int64_t taps_h, taps_w;
+    float extrapolation;
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */
