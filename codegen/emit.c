@@ -262,6 +262,15 @@ LLVMValueRef emit_at(struct emitter *e, LLVMValueRef p, int64_t bytes)
     return bytes ? emit_at_value(e, p, emit_int(e, bytes)) : p;
 }
 
+LLVMValueRef emit_hide(struct emitter *e, LLVMValueRef p)
+{
+    LLVMTypeRef type = LLVMFunctionType(e->ptr, &e->ptr, 1, 0);
+    LLVMValueRef nothing = LLVMGetInlineAsm(type, "", 0, "=r,0", 4, false, false,
+                                            LLVMInlineAsmDialectATT, false);
+
+    return LLVMBuildCall2(e->builder, type, nothing, &p, 1, "");
+}
+
 /* ---- vectors --------------------------------------------------------------------- */
 
 int emit_lanes(const struct emitter *e)

@@ -40,6 +40,9 @@ void emit_kernel_rows(struct emitter *e, const struct conv *c, LLVMValueRef iy,
 LLVMValueRef emit_at(struct emitter *e, LLVMValueRef p, int64_t bytes);
 LLVMValueRef emit_at_value(struct emitter *e, LLVMValueRef p, LLVMValueRef bytes);
 
+/* The same address, but nobody knows: loads through it are not merged with others. */
+LLVMValueRef emit_hide(struct emitter *e, LLVMValueRef p);
+
 /* A call of the intrinsic `name` with its overloaded types. */
 LLVMValueRef emit_intrinsic(struct emitter *e, const char *name, LLVMTypeRef *overload,
                             unsigned n_overload, LLVMValueRef *args, unsigned n_args);

@@ -59,9 +59,11 @@ static void sum_taps(const struct conv_emitter *ce, struct tile *t, LLVMValueRef
     }
     t->in_step = c->in_c * 4;
     if (n == 1 || n * c->c_in <= WRITE_OUT) {
-        for (int64_t i = 0; i < n; i++)
+        for (int64_t i = 0; i < n; i++) {
             tile_run(e, t, emit_at(e, in, i * tap_bytes),
                      emit_at(e, weights, i * tap_weights), r.first, r.end, c->c_in);
+            in = emit_hide(e, in);
+        }
         return;
     }
     struct emit_loop l = {0};

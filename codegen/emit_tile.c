@@ -87,12 +87,27 @@ static void four_steps_by_lane(struct emitter *e, struct tile *t, LLVMValueRef i
     }
 }
 
+/* Steps after which a pixel reads what its neighbour has read.  LLVM would keep such
+ * inputs in registers that the tile does not have. */
+static int64_t steps_apart(const struct tile *t)
+{
+    const int64_t n = t->in_step ? t->pixel_bytes / t->in_step : 1;
+
+    return n < 1 ? 1 : n;
+}
+
 static void steps(struct emitter *e, struct tile *t, LLVMValueRef in,
                   LLVMValueRef weights, int first, int end, int64_t count)
 {
     const bool by_lane = e->isa->lane_fma && t->in_step == 4;
+    const int64_t apart = steps_apart(t);
+    int64_t hidden = 0;
 
     for (int64_t k = 0; k < count;) {
+        if (k - hidden >= apart) {
+            in = emit_hide(e, in);
+            hidden = k;
+        }
         LLVMValueRef x = emit_at(e, in, k * t->in_step);
         LLVMValueRef w = emit_at(e, weights, k * t->weight_step);
 
