@@ -505,7 +505,7 @@ static struct status *name_output(struct ir_graph *g, const char *name, struct i
         ir_rename(g->compile, v, name);
         return OK;
     }
-    RETURN_IF_FAIL(ir_emit(g, NULL, OP_Identity, NULL, 1, &v, NULL, out));
+    RETURN_IF_FAIL(ir_emit(g, NULL, OP_Identity, name, 1, &v, NULL, out));
     /* An input keeps its name; the copy gets another one then. */
     if (!v->is_input || strcmp(v->name, name) != 0)
         ir_rename(g->compile, *out, name);

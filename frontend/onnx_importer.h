@@ -100,7 +100,8 @@ struct status *site_define(const struct site *at, int i, struct ir_value *v);
 const struct onnx_attr *site_attr(const struct site *at, const char *name);
 int64_t site_attr_int(const struct site *at, const char *name, int64_t otherwise);
 
-/* A node made for an operator of the model, shaped and folded. */
+/* A node in ONNX's newest form, made for an operator of the model: brought into
+ * canonical form, shaped and folded. */
 struct status *site_emit(const struct site *at, enum ir_op op, int n_in,
                          struct ir_value *const *in, const char *attr,
                          struct ir_value **out);

@@ -220,24 +220,43 @@ struct status *finish_nodes(struct importer *im, struct ir_graph *g, struct ir_n
     return OK;
 }
 
+static struct status *emit(const struct site *at, struct ir_node *n, int n_in,
+                           struct ir_value *const *in, const char *attr,
+                           struct ir_node *mark)
+{
+    for (int i = 0; i < n_in; i++) {
+        if (in[i] && (in[i]->is_sequence || in[i] == &onnx_nothing))
+            return FAIL_SITE(at, INVALID, "reads a sequence where a tensor is expected");
+        ir_set_input(n, i, in[i]);
+    }
+    if (attr)
+        RETURN_IF_FAIL(ir_parse_attrs(n, attr));
+    n->onnx_index = at->scope->im->top_index;
+    if (op_info[n->op].import)
+        RETURN_IF_FAIL(op_info[n->op].import(n, NEWEST_OPSET));
+    return finish_nodes(at->scope->im, at->scope->g, mark, n);
+}
+
+static void remove_after(struct ir_graph *g, const struct ir_node *mark)
+{
+    while (g->last != mark)
+        ir_remove(g->last);
+}
+
 struct status *site_emit(const struct site *at, enum ir_op op, int n_in,
                          struct ir_value *const *in, const char *attr,
                          struct ir_value **out)
 {
     struct ir_graph *g = at->scope->g;
     struct ir_node *mark = g->last;
+    struct ir_node *n = ir_node_create(g, NULL, op, at->name, n_in, 1);
+    struct ir_value *made = ir_new_output(n, 0, NULL);
+    struct status *s = emit(at, n, n_in, in, attr, mark);
 
-    for (int i = 0; i < n_in; i++)
-        if (in[i] && in[i]->is_sequence)
-            return FAIL_SITE(at, INVALID, "reads a sequence where a tensor is expected");
-    RETURN_IF_FAIL(ir_emit(g, NULL, op, NULL, n_in, in, attr, out));
-    if (g->last != mark) {
-        g->last->name = at->name;
-        g->last->onnx_index = at->scope->im->top_index;
-    }
-    RETURN_IF_FAIL(finish_nodes(at->scope->im, g, mark, NULL));
-    *out = current(*out);
-    return OK;
+    if (s)
+        remove_after(g, mark);
+    *out = current(made);
+    return s;
 }
 
 /* ---- structure: constants, identities, shapes --------------------------------------------- */
@@ -600,12 +619,6 @@ static void make_outputs(const struct site *at, struct ir_node *to)
         else if (i < op_info[to->op].min_out)
             ir_new_output(to, i, NULL);
     }
-}
-
-static void remove_after(struct ir_graph *g, const struct ir_node *mark)
-{
-    while (g->last != mark)
-        ir_remove(g->last);
 }
 
 /* Operands, attributes, canonical form, shapes.  made[i] is what output i was first. */

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// links: frontend
+/* Importing ONNX: what becomes of small models, and what is said about bad ones. */
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "frontend/onnx_import.h"
+#include "tests/onnx_build.h"
+
+static struct status *import(struct compile *c, struct text *model,
+                             const struct onnx_options *o, struct onnx_problems *problems,
+                             struct ir_graph **g)
+{
+    struct status *s =
+        onnx_import_bytes(c, model->bytes, model->len, NULL, o, problems, g);
+
+    text_free(model);
+    return s;
+}
+
+/* The imported graph as text. */
+static const char *imported(struct text *graph, int opset, const struct onnx_options *o)
+{
+    static char kept[8192];
+    struct compile *c = compile_create();
+    struct text model = onnx_model(graph, opset), out = {0};
+    struct ir_graph *g = NULL;
+
+    CHECK_OK(import(c, &model, o, NULL, &g));
+    ir_print(g, IR_TEXT_ALL_DATA, &out);
+    CHECK(out.len < sizeof kept);
+    memcpy(kept, out.bytes, out.len + 1);
+    text_free(&out);
+    compile_destroy(c);
+    return kept;
+}
+
+static void check_refused(struct text *graph, int opset, const struct onnx_options *o,
+                          enum status_code code, const char *words)
+{
+    struct compile *c = compile_create();
+    struct text model = onnx_model(graph, opset);
+    struct ir_graph *g;
+
+    CHECK_FAILS(import(c, &model, o, NULL, &g), code, words);
+    compile_destroy(c);
+}
+
+TEST(a_node_keeps_its_names_and_place)
+{
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2,3");
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2,3");
+    CHECK_TEXT(imported(&g, 13, NULL), "graph test(%x: f32[2,3]) {\n"
+                                       "  %y = Relu(%x) : f32[2,3] #0\n"
+                                       "  return %y\n"
+                                       "}\n");
+}
+
+TEST(shapes_become_constants_and_constants_fold)
+{
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2,3");
+    onnx_node(&g, GRAPH_NODE, "Shape", "x", "s", NULL);
+    onnx_node(&g, GRAPH_NODE, "Add", "s s", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_INT64, "2");
+    CHECK_TEXT(imported(&g, 14, NULL), "graph test(%x: f32[2,3]) {\n"
+                                       "  %y.0 = const i64[2] {4,6}\n"
+                                       "  %y = Identity(%y.0) : i64[2]\n"
+                                       "  return %y\n"
+                                       "}\n");
+}
+
+TEST(identities_vanish_and_outputs_keep_their_names)
+{
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "a", NULL);
+    onnx_node(&g, GRAPH_NODE, "Identity", "a", "b", NULL);
+    onnx_node(&g, GRAPH_NODE, "Dropout", "b", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+    CHECK_TEXT(imported(&g, 13, NULL), "graph test(%x: f32[2]) {\n"
+                                       "  %y = Relu(%x) : f32[2] \"a\" #0\n"
+                                       "  return %y\n"
+                                       "}\n");
+}
+
+TEST(two_outputs_of_one_value_are_told_apart)
+{
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "y", NULL);
+    onnx_node(&g, GRAPH_NODE, "Identity", "y", "z", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+    onnx_value(&g, GRAPH_OUTPUT, "z", ONNX_FLOAT, "2");
+    CHECK_TEXT(imported(&g, 13, NULL), "graph test(%x: f32[2]) {\n"
+                                       "  %y = Relu(%x) : f32[2] #0\n"
+                                       "  %z = Identity(%y) : f32[2]\n"
+                                       "  return %y, %z\n"
+                                       "}\n");
+}
+
+TEST(nodes_nobody_reads_may_be_anything)
+{
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    onnx_node(&g, GRAPH_NODE, "NoSuchThing", "nowhere", "z", NULL);
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+    CHECK(strstr(imported(&g, 13, NULL), "%y = Relu(%x)"));
+}
+
+static struct text open_model(void)
+{
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "N,3");
+    onnx_value(&g, GRAPH_INPUT, "z", ONNX_FLOAT, "N,?");
+    onnx_node(&g, GRAPH_NODE, "Add", "x z", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "N,3");
+    return g;
+}
+
+TEST(open_dimensions_are_listed_with_the_option_that_fixes_them)
+{
+    struct text g = open_model();
+
+    check_refused(&g, 13, NULL, UNSUPPORTED,
+                  "shapes must be fixed; dimension 0 of input 'x': give --dim N=SIZE; "
+                  "dimension 0 of input 'z': give --dim N=SIZE; "
+                  "dimension 1 of input 'z': give --shape z=...");
+}
+
+TEST(a_shape_fixes_a_named_dimension_everywhere)
+{
+    struct onnx_options o = {.n_shapes = 1};
+    struct text g = open_model();
+
+    o.shape[0].input = "z";
+    o.shape[0].rank = 2;
+    o.shape[0].dim[0] = 4;
+    o.shape[0].dim[1] = 3;
+    CHECK(strstr(imported(&g, 13, &o), "(%x: f32[4,3], %z: f32[4,3])"));
+}
+
+TEST(options_that_fit_nothing_name_what_there_is)
+{
+    struct onnx_options o = {.n_dims = 1, .dim = {{"M", 4}}};
+    struct text g = open_model();
+
+    check_refused(&g, 13, &o, BAD_USAGE,
+                  "no input has a dimension 'M'; open dimensions are N (input 'x')");
+    o = (struct onnx_options){.n_shapes = 1};
+    o.shape[0].input = "q";
+    g = open_model();
+    check_refused(&g, 13, &o, BAD_USAGE, "--shape: the model has no input 'q'; it has x z");
+}
+
+TEST(a_frozen_input_is_a_constant)
+{
+    float two[] = {2, 2};
+    struct onnx_options o = {
+        .n_freezes = 1,
+        .freeze = {{"z", {.dtype = DT_f32, .rank = 2, .dim = {1, 2}, .data = two}}}};
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,2");
+    onnx_value(&g, GRAPH_INPUT, "z", ONNX_FLOAT, "1,2");
+    onnx_node(&g, GRAPH_NODE, "Add", "x z", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,2");
+
+    const char *text = imported(&g, 13, &o);
+
+    CHECK(strstr(text, "(%x: f32[1,2]) {"));
+    CHECK(strstr(text, "%z = const f32[1,2] {2,2}"));
+}
+
+/* x -> Relu or Neg, by a constant and by an input. */
+static struct text if_model(bool constant)
+{
+    struct text g = {0}, yes = {0}, no = {0}, attrs = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    if (constant)
+        onnx_initializer(&g, "c", ONNX_BOOL, 0, NULL, "\0", 1);
+    else
+        onnx_value(&g, GRAPH_INPUT, "c", ONNX_BOOL, "");
+    onnx_node(&yes, GRAPH_NODE, "Relu", "x", "a", NULL);
+    onnx_value(&yes, GRAPH_OUTPUT, "a", ONNX_FLOAT, "2");
+    onnx_node(&no, GRAPH_NODE, "Neg", "x", "b", NULL);
+    onnx_value(&no, GRAPH_OUTPUT, "b", ONNX_FLOAT, "2");
+    onnx_attr_graph(&attrs, "then_branch", &yes);
+    onnx_attr_graph(&attrs, "else_branch", &no);
+    onnx_node(&g, GRAPH_NODE, "If", "c", "y", &attrs);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+    return g;
+}
+
+TEST(a_constant_condition_leaves_one_branch)
+{
+    struct text g = if_model(true);
+
+    CHECK(strstr(imported(&g, 13, NULL), "%y = Neg(%x) : f32[2]"));
+}
+
+TEST(a_condition_known_when_running_keeps_both)
+{
+    struct text g = if_model(false);
+
+    CHECK_TEXT(imported(&g, 13, NULL), "graph test(%x: f32[2], %c: bool[]) {\n"
+                                       "  %y = If(%c) : f32[2] #0\n"
+                                       "  body then_branch() {\n"
+                                       "    %a = Relu(%x) : f32[2] #0\n"
+                                       "    return %a\n"
+                                       "  }\n"
+                                       "  body else_branch() {\n"
+                                       "    %b = Neg(%x) : f32[2] #0\n"
+                                       "    return %b\n"
+                                       "  }\n"
+                                       "  return %y\n"
+                                       "}\n");
+}
+
+/* s := s + x, n times, collecting s. */
+static struct text loop_model(int64_t n, const char *trips)
+{
+    struct text g = {0}, body = {0}, attrs = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    if (*trips == '-')
+        onnx_value(&g, GRAPH_INPUT, "go", ONNX_BOOL, "");
+    onnx_initializer(&g, "n", ONNX_INT64, 0, NULL, &n, 8);
+    onnx_value(&body, GRAPH_INPUT, "i", ONNX_INT64, "");
+    onnx_value(&body, GRAPH_INPUT, "c", ONNX_BOOL, "");
+    onnx_value(&body, GRAPH_INPUT, "s", ONNX_FLOAT, "2");
+    onnx_node(&body, GRAPH_NODE, "Identity", *trips == '-' ? "go" : "c", "c2", NULL);
+    onnx_node(&body, GRAPH_NODE, "Add", "s x", "s2", NULL);
+    onnx_value(&body, GRAPH_OUTPUT, "c2", ONNX_BOOL, "");
+    onnx_value(&body, GRAPH_OUTPUT, "s2", ONNX_FLOAT, "2");
+    onnx_value(&body, GRAPH_OUTPUT, "s2", ONNX_FLOAT, "2");
+    onnx_attr_graph(&attrs, "body", &body);
+    onnx_node(&g, GRAPH_NODE, "Loop", *trips == '-' ? "n go x" : "n - x", "last all",
+              &attrs);
+    onnx_value(&g, GRAPH_OUTPUT, "last", ONNX_FLOAT, "2");
+    onnx_value(&g, GRAPH_OUTPUT, "all", ONNX_FLOAT, "?,2");
+    return g;
+}
+
+TEST(a_short_loop_is_spelled_out)
+{
+    struct text g = loop_model(2, "n");
+    const char *text = imported(&g, 13, NULL);
+
+    CHECK(strstr(text, "%last/0/s2 = Add(%x, %x)"));
+    CHECK(strstr(text, "%last = Add(%last/0/s2, %x)"));
+    CHECK(strstr(text, "%all = Concat("));
+    CHECK(!strstr(text, "Loop("));
+}
+
+TEST(a_loop_of_no_rounds_passes_its_state_on)
+{
+    struct text g = loop_model(0, "n");
+    const char *text = imported(&g, 13, NULL);
+
+    CHECK(strstr(text, "%last = Identity(%x)"));
+    CHECK(strstr(text, "const f32[0,2] {}"));
+}
+
+TEST(a_long_loop_stays)
+{
+    struct text g = loop_model(100000, "n");
+
+    CHECK(strstr(imported(&g, 13, NULL), "%last, %all = Loop(%n, _, %x) : f32[2], "
+                                         "f32[100000,2]"));
+}
+
+TEST(a_loop_that_may_end_early_has_a_capacity)
+{
+    struct text g = loop_model(5, "-");
+
+    CHECK(strstr(imported(&g, 13, NULL), "Loop(%n, %go, %x) : f32[2], f32<=[5,2]"));
+}
+
+/* f(a) = Add(a, a) + k where k is an attribute. */
+TEST(functions_are_inlined_with_their_attributes)
+{
+    struct text g = {0}, f = {0}, ref = {0}, attrs = {0}, given = {0}, version = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2,3");
+    onnx_attr_int(&given, "k", 0);
+    struct text node = {0};
+
+    pb_string(&node, 1, "x");
+    pb_string(&node, 2, "y");
+    pb_string(&node, 4, "Halves");
+    pb_string(&node, 7, "my.domain");
+    text_append(&node, given.bytes, given.len);
+    text_free(&given);
+    pb_message(&g, GRAPH_NODE, &node);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2,3");
+
+    struct text model = onnx_model(&g, 13);
+
+    pb_string(&f, 1, "Halves");
+    pb_string(&f, 4, "a");
+    pb_string(&f, 5, "r");
+    pb_string(&f, 6, "k");
+    pb_string(&ref, 1, "axis");
+    pb_string(&ref, 21, "k");
+    pb_int(&ref, 20, 2);
+    pb_message(&attrs, 5, &ref);
+    onnx_node(&f, 7, "Concat", "a a", "r", &attrs);
+    pb_int(&version, 2, 13);
+    pb_message(&f, 9, &version);
+    pb_string(&f, 10, "my.domain");
+    pb_message(&model, 25, &f);
+
+    struct compile *c = compile_create();
+    struct text out = {0};
+    struct ir_graph *graph;
+
+    CHECK_OK(import(c, &model, NULL, NULL, &graph));
+    ir_print(graph, 0, &out);
+    CHECK(strstr(out.bytes, "%y = Concat(%x, %x) {axis=0} : f32[4,3] \"y/r\" #0"));
+    text_free(&out);
+    compile_destroy(c);
+}
+
+TEST(all_unsupported_nodes_are_listed_at_once)
+{
+    struct text g = {0};
+    struct onnx_problems problems = {0};
+    struct compile *c = compile_create();
+    struct ir_graph *graph;
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    onnx_node(&g, GRAPH_NODE, "Frob", "x", "a", NULL);
+    onnx_node(&g, GRAPH_NODE, "Relu", "a", "b", NULL);
+    onnx_node(&g, GRAPH_NODE, "Nicate", "b", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+
+    struct text model = onnx_model(&g, 13);
+
+    CHECK_FAILS(import(c, &model, NULL, &problems, &graph), UNSUPPORTED,
+                "2 of 3 nodes cannot be compiled");
+    CHECK_EQ(problems.n, 2);
+    CHECK_TEXT(problems.at[0].node, "a");
+    CHECK_TEXT(problems.at[0].op, "Frob");
+    CHECK_TEXT(problems.at[0].dtype, "f32");
+    CHECK_TEXT(problems.at[0].reason, "operator is not supported");
+    CHECK_EQ(problems.at[1].index, 2);
+    compile_destroy(c);
+}
+
+TEST(errors_name_the_node_and_the_reason)
+{
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    onnx_node(&g, GRAPH_NODE, "Relu", "q", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+    check_refused(&g, 13, NULL, INVALID,
+                  "node 'y' (Relu, ONNX node 0): reads 'q', which nothing before it");
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+    check_refused(&g, 13, NULL, INVALID, "output 'y' is defined by no node");
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_STRING, "2");
+    onnx_value(&g, GRAPH_OUTPUT, "x", ONNX_STRING, "2");
+    check_refused(&g, 13, NULL, UNSUPPORTED, "input 'x' has element type string");
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "y", NULL);
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+    check_refused(&g, 13, NULL, INVALID, "'y' is defined twice");
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+    check_refused(&g, 99, NULL, UNSUPPORTED, "opset 99; the newest known is 21");
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    onnx_initializer(&g, "w", ONNX_FLOAT, 1, (int64_t[]){3}, "12345678", 8);
+    onnx_node(&g, GRAPH_NODE, "Add", "x w", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+    check_refused(&g, 13, NULL, INVALID, "has 8 bytes of data, the shape needs 12");
+}
+
+/* ---- external data ------------------------------------------------------------------- */
+
+static char folder[64];
+
+static struct status *import_external(const char *location, const char *offset)
+{
+    struct text g = {0}, tensor = {0};
+    const char *pairs[][2] = {{"location", location}, {"offset", offset}};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2");
+    pb_int(&tensor, 1, 2);
+    pb_int(&tensor, 2, ONNX_FLOAT);
+    pb_string(&tensor, 8, "w");
+    for (int i = 0; i < 2; i++) {
+        struct text pair = {0};
+
+        pb_string(&pair, 1, pairs[i][0]);
+        pb_string(&pair, 2, pairs[i][1]);
+        pb_message(&tensor, 13, &pair);
+    }
+    pb_int(&tensor, 14, 1);
+    pb_message(&g, GRAPH_INITIALIZER, &tensor);
+    onnx_node(&g, GRAPH_NODE, "Add", "x w", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2");
+
+    struct text model = onnx_model(&g, 13);
+    struct compile *c = compile_create();
+    struct ir_graph *graph;
+    struct status *s =
+        onnx_import_bytes(c, model.bytes, model.len, folder, NULL, NULL, &graph);
+
+    text_free(&model);
+    compile_destroy(c);
+    return s;
+}
+
+TEST(external_data_stays_below_the_folder_of_the_model)
+{
+    char path[128];
+
+    strcpy(folder, "/tmp/hadmc_external_XXXXXX");
+    CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/w.bin", folder);
+    FILE *f = fopen(path, "wb");
+    CHECK(f && fwrite("0123456789ab", 1, 12, f) == 12 && !fclose(f));
+    snprintf(path, sizeof path, "%s/link", folder);
+    CHECK(!symlink("/etc/passwd", path));
+
+    CHECK_OK(import_external("w.bin", "4"));
+    CHECK_FAILS(import_external("w.bin", "8"), INVALID, "ends at byte 12");
+    CHECK_FAILS(import_external("w.bin", "-4"), INVALID, "offset '-4'");
+    CHECK_FAILS(import_external("/etc/passwd", "0"), INVALID, "not relative");
+    CHECK_FAILS(import_external("../../etc/passwd", "0"), INVALID, "outside");
+    CHECK_FAILS(import_external("link", "0"), INVALID, "outside");
+    CHECK_FAILS(import_external(".", "0"), INVALID, "outside");
+    CHECK_FAILS(import_external("none.bin", "0"), IO_ERROR, "No such file");
+
+    unlink(path);
+    snprintf(path, sizeof path, "%s/w.bin", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
+TEST(tensors_survive_a_file)
+{
+    uint8_t nibbles[] = {1, 15, 7};
+    const struct tensor t = {.dtype = DT_u4, .rank = 1, .dim = {3}, .data = nibbles};
+    struct arena *a = arena_create();
+    struct tensor back;
+
+    CHECK_OK(onnx_write_tensor_file("/tmp/hadmc_tensor_test.pb", "t", &t));
+    CHECK_OK(onnx_read_tensor_file(a, "/tmp/hadmc_tensor_test.pb", &back));
+    CHECK_EQ(back.dtype, DT_u4);
+    CHECK_EQ(back.dim[0], 3);
+    CHECK_BYTES(back.data, nibbles, 3);
+    unlink("/tmp/hadmc_tensor_test.pb");
+    arena_destroy(a);
+}
