@@ -11,6 +11,7 @@
 struct bytes {
     const void *at;
     size_t len;
+    int64_t stack_bytes; /* of machine code: the deepest frames of a call chain */
 };
 
 /* Names under which a model appears in generated code. */

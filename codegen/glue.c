@@ -226,7 +226,9 @@ static struct status *compile(struct glue *g, struct llvm_session *s, const stru
     RETURN_IF_FAIL(llvm_verify(g->e.module));
     RETURN_IF_FAIL(llvm_optimise(s, g->e.module, "default<Os>"));
     RETURN_IF_FAIL(check_imports(g));
-    return llvm_emit(g->arena, s, g->e.module, EMIT_OBJECT, out);
+    RETURN_IF_FAIL(llvm_emit(g->arena, s, g->e.module, EMIT_OBJECT, out));
+    out->stack_bytes = s->all_frames_bytes; /* nesting is shallow: a bound */
+    return OK;
 }
 
 struct status *glue_emit(struct arena *a, const struct program *p,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of the LLVM C API that need care: sessions with their complaints,
  * linking bitcode, running passes, emitting. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <llvm-c/Analysis.h>
@@ -13,17 +14,49 @@
 #include "codegen/embedded.h"
 #include "codegen/module.h"
 
+/* "stack frame size (96) exceeds limit (0) in function 'f'": functions are asked for
+ * this warning, it is how their frames become known. */
+static void note_frame(struct llvm_session *s, const char *words)
+{
+    static const char start[] = "stack frame size (";
+
+    if (strncmp(words, start, sizeof start - 1) != 0)
+        return;
+    const int64_t bytes = strtoll(words + sizeof start - 1, NULL, 10);
+
+    s->all_frames_bytes += bytes;
+    if (bytes > s->frame_bytes[0]) {
+        s->frame_bytes[1] = s->frame_bytes[0];
+        s->frame_bytes[0] = bytes;
+    } else if (bytes > s->frame_bytes[1]) {
+        s->frame_bytes[1] = bytes;
+    }
+}
+
 /* Errors of code generation do not fail the call that made them: they arrive here. */
 static void on_diagnostic(LLVMDiagnosticInfoRef info, void *closure)
 {
     struct llvm_session *s = closure;
-
-    if (LLVMGetDiagInfoSeverity(info) != LLVMDSError || s->complaint.len)
-        return;
     char *words = LLVMGetDiagInfoDescription(info);
 
-    text_puts(&s->complaint, words);
+    note_frame(s, words);
+    if (LLVMGetDiagInfoSeverity(info) == LLVMDSError && !s->complaint.len)
+        text_puts(&s->complaint, words);
     LLVMDisposeMessage(words);
+}
+
+/* A step's function calls at most one other: two frames, and two return addresses
+ * and saved registers below what LLVM counts. */
+static int64_t stack_bytes(const struct llvm_session *s)
+{
+    return s->frame_bytes[0] + s->frame_bytes[1] + 64;
+}
+
+static void ask_for_frames(const struct llvm_session *s, LLVMModuleRef m)
+{
+    for (LLVMValueRef f = LLVMGetFirstFunction(m); f; f = LLVMGetNextFunction(f))
+        if (!LLVMIsDeclaration(f))
+            llvm_fn_text_attr(s->context, f, "warn-stack-size", "0");
 }
 
 static void register_targets(void)
@@ -237,7 +270,7 @@ struct status *llvm_check_imports(LLVMModuleRef m)
     return OK;
 }
 
-struct status *llvm_emit(struct arena *a, const struct llvm_session *s, LLVMModuleRef m,
+struct status *llvm_emit(struct arena *a, struct llvm_session *s, LLVMModuleRef m,
                          enum emit_kind kind, struct bytes *out)
 {
     LLVMMemoryBufferRef buffer = NULL;
@@ -246,10 +279,11 @@ struct status *llvm_emit(struct arena *a, const struct llvm_session *s, LLVMModu
     if (kind == EMIT_LLVM) {
         char *text = LLVMPrintModuleToString(m);
 
-        *out = (struct bytes){arena_strdup(a, text), strlen(text)};
+        *out = (struct bytes){.at = arena_strdup(a, text), .len = strlen(text)};
         LLVMDisposeMessage(text);
         return OK;
     }
+    ask_for_frames(s, m);
     if (LLVMTargetMachineEmitToMemoryBuffer(s->machine, m,
                                             kind == EMIT_ASM ? LLVMAssemblyFile
                                                              : LLVMObjectFile,
@@ -259,6 +293,7 @@ struct status *llvm_emit(struct arena *a, const struct llvm_session *s, LLVMModu
         LLVMDisposeMessage(why);
         return failed;
     }
+    out->stack_bytes = stack_bytes(s);
     out->len = LLVMGetBufferSize(buffer);
     out->at = arena_copy(a, LLVMGetBufferStart(buffer), out->len);
     LLVMDisposeMemoryBuffer(buffer);

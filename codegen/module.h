@@ -33,6 +33,8 @@ struct llvm_session {
     LLVMContextRef context;
     LLVMTargetMachineRef machine;
     struct text complaint;
+    int64_t frame_bytes[2];   /* the two largest stack frames of what was emitted */
+    int64_t all_frames_bytes; /* the sum of all */
 };
 
 struct status *llvm_open(struct llvm_session *s, const struct isa *isa);
@@ -56,7 +58,7 @@ struct status *llvm_optimise(const struct llvm_session *s, LLVMModuleRef m,
 /* Nothing but memcpy and memset may be missing. */
 struct status *llvm_check_imports(LLVMModuleRef m);
 /* EMIT_OBJECT, EMIT_LLVM, EMIT_ASM.  Changes the module. */
-struct status *llvm_emit(struct arena *a, const struct llvm_session *s, LLVMModuleRef m,
+struct status *llvm_emit(struct arena *a, struct llvm_session *s, LLVMModuleRef m,
                          enum emit_kind kind, struct bytes *out);
 
 /* ---- step_ir.c ----------------------------------------------------------------- */

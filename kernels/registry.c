@@ -27,16 +27,16 @@ enum {
 #include "kernels/eltwise.def"
 
 static const struct kernel_info table[] = {
-#define KERNEL(kname, kfile, params)                                                   \
-    {.name = #kname, .fn = k_##kname, .file = #kfile,                                  \
-     .params_size = sizeof(struct k_##params), .n_i64 = PARAMS_I64_##params,           \
-     .n_f32 = PARAMS_F32_##params},
+#define KERNEL(kname, kfile, kparams)                                                  \
+    {.name = #kname, .fn = k_##kname, .file = #kfile, .params = #kparams,              \
+     .params_size = sizeof(struct k_##kparams), .n_i64 = PARAMS_I64_##kparams,         \
+     .n_f32 = PARAMS_F32_##kparams},
 #include "kernels/kernels.def"
 #define LAST_1(s0, s1, s2) s0
 #define LAST_2(s0, s1, s2) s1
 #define LAST_3(s0, s1, s2) s2
 #define ELTWISE(opname, opfile, opn_f, oparity, s0, s1, s2, opout)                     \
-    {.name = #opname, .fn = k_##opname, .file = #opfile,                               \
+    {.name = #opname, .fn = k_##opname, .file = #opfile, .params = "eltwise",          \
      .params_size = sizeof(struct k_eltwise), .n_i64 = PARAMS_I64_eltwise,             \
      .n_f32 = PARAMS_F32_eltwise, .arity = (oparity), .n_f = (opn_f),                  \
      .in = LAST_##oparity(DT_##s0, DT_##s1, DT_##s2), .out = DT_##opout,               \

@@ -15,6 +15,7 @@ struct kernel_info {
     const char *name;   /* without k_ */
     kernel_fn *fn;
     const char *file;   /* kernels/<file>.c holds it, e.g. "k_reduce" */
+    const char *params; /* its struct is k_<params> */
     size_t params_size; /* of its struct */
     int n_i64, n_f32;   /* layout of the struct: params.def */
 

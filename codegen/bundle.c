@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the bundle folder: everything into a temporary sibling, which then takes
+ * the place of the folder in one step. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codegen/bundle.h"
+#include "codegen/runner.h"
+
+#include <llvm-c/Core.h>
+
+enum { C_STACK_ESTIMATE = 4096 };
+
+/* ---- files ---------------------------------------------------------------------------- */
+
+static struct status *put_file(const struct bundle_job *job, const char *folder,
+                               const char *suffix, const void *bytes, size_t len)
+{
+    const char *path = arena_printf(job->arena, "%s/%s%s", folder, job->names->prefix, suffix);
+    struct status *s = runner_write_file(path, bytes, len);
+
+    if (!s && chmod(path, 0644) != 0)
+        s = FAIL(IO_ERROR, "cannot set the mode of '%s': %s", path, strerror(errno));
+    return s;
+}
+
+/* Takes what is in `t`. */
+static struct status *put_text(const struct bundle_job *job, const char *folder,
+                               const char *suffix, struct text *t)
+{
+    struct status *s = put_file(job, folder, suffix, t->bytes, t->len);
+
+    text_free(t);
+    return s;
+}
+
+static struct status *put_weights(struct bundle_job *job, const char *folder)
+{
+    unsigned major, minor, patch;
+
+    LLVMGetVersion(&major, &minor, &patch);
+    const struct bundle_options *o = job->options;
+    const struct weights_info info = {
+        .structure_hash = job->model->structure_hash,
+        .model_name = job->compile->model_name,
+        .model_sha256 = job->compile->model_sha256,
+        .opset = job->compile->opset,
+        .target = o->target->name,
+        .cpu = o->kind == EMIT_C ? "any" : o->isa.cpu,
+        .options = o->command_options,
+        .tool_version = arena_printf(job->arena, "hadmcc %s", hadmcc_version()),
+        .llvm_version = arena_printf(job->arena, "%u.%u.%u", major, minor, patch),
+    };
+    const char *path = arena_printf(job->arena, "%s/%s.weights", folder, job->names->prefix);
+
+    RETURN_IF_FAIL(weights_write(path, job->program, &info, &job->weights_bytes));
+    return chmod(path, 0644) == 0 ? OK
+                                  : FAIL(IO_ERROR, "cannot set the mode of '%s': %s", path,
+                                         strerror(errno));
+}
+
+/* ---- code ----------------------------------------------------------------------------- */
+
+static struct status *put_library(struct bundle_job *job, const char *folder,
+                                  struct bytes kernels)
+{
+    struct arena *a = job->arena;
+    const char *foo = job->names->prefix;
+    struct archive_member members[3];
+    struct bytes glue, weights;
+    struct text library = {0};
+    int n = 0;
+
+    RETURN_IF_FAIL(glue_emit(a, job->program, job->names, job->model, &glue));
+    members[n++] = (struct archive_member){arena_printf(a, "%s.o", foo), glue};
+    members[n++] = (struct archive_member){arena_printf(a, "%s_kernels.o", foo), kernels};
+    if (job->options->embed) {
+        RETURN_IF_FAIL(runner_read_file(a, arena_printf(a, "%s/%s.weights", folder, foo),
+                                        &weights));
+        members[n++] = (struct archive_member){
+            arena_printf(a, "%s_weights.o", foo),
+            elf_blob(a, job->options->isa.triple, arena_printf(a, "%s_weights", foo), weights)};
+    }
+    job->stack_bytes = glue.stack_bytes + kernels.stack_bytes;
+    job->code_bytes = elf_loaded_bytes(glue) + elf_loaded_bytes(kernels);
+    RETURN_IF_FAIL(archive_write(members, n, &library));
+
+    const char *path = arena_printf(a, "%s/lib%s.a", folder, foo);
+    struct status *s = runner_write_file(path, library.bytes, library.len);
+
+    text_free(&library);
+    if (!s && chmod(path, 0644) != 0)
+        s = FAIL(IO_ERROR, "cannot set the mode of '%s': %s", path, strerror(errno));
+    return s;
+}
+
+static struct status *put_machine_code(struct bundle_job *job, const char *folder)
+{
+    static const char *const suffix[] = {[EMIT_OBJECT] = "_kernels.o",
+                                         [EMIT_LLVM] = "_kernels.ll",
+                                         [EMIT_ASM] = "_kernels.s"};
+    const enum emit_kind kind = job->options->kind;
+    struct bytes object, shown;
+
+    RETURN_IF_FAIL(module_emit(job->arena, job->program, job->names, EMIT_OBJECT, &object));
+    shown = object;
+    if (kind != EMIT_OBJECT)
+        RETURN_IF_FAIL(module_emit(job->arena, job->program, job->names, kind, &shown));
+    RETURN_IF_FAIL(put_file(job, folder, suffix[kind], shown.at, shown.len));
+    return put_library(job, folder, object);
+}
+
+static struct status *put_embedded_text(struct bundle_job *job, const char *folder)
+{
+    const char *foo = job->names->prefix;
+    struct bytes weights;
+    struct text t = {0};
+
+    RETURN_IF_FAIL(runner_read_file(
+        job->arena, arena_printf(job->arena, "%s/%s.weights", folder, foo), &weights));
+    c_put_banner(&t, job, "the weights file as an array");
+    text_printf(&t, " */\n#include \"%s.h\"\n\n_Alignas(64) const unsigned char"
+                    " %s_weights[%s_WEIGHTS_BYTES] = {", foo, foo, job->names->upper);
+    for (size_t i = 0; i < weights.len; i++)
+        text_printf(&t, "%s%d,", i % 20 ? "" : "\n", ((const uint8_t *)weights.at)[i]);
+    text_puts(&t, "\n};\n");
+    return put_text(job, folder, "_weights.c", &t);
+}
+
+static struct status *put_c(struct bundle_job *job, const char *folder)
+{
+    struct text kernels = {0};
+    struct status *s = c_emit_kernels(job->program, job->names, &kernels);
+
+    if (s) {
+        text_free(&kernels);
+        return s;
+    }
+    job->stack_bytes = C_STACK_ESTIMATE;
+    RETURN_IF_FAIL(put_text(job, folder, "_kernels.c", &kernels));
+    return job->options->embed ? put_embedded_text(job, folder) : OK;
+}
+
+/* ---- the folder ------------------------------------------------------------------------ */
+
+static struct status *put_texts(struct bundle_job *job, const char *folder)
+{
+    typedef void writer(const struct bundle_job *job, struct text *out);
+    static const struct {
+        const char *suffix;
+        writer *write;
+    } rows[] = {
+        {".h", api_header},
+        {".report.json", report_json},
+        {".report.html", report_html},
+        {".pc", package_pkg_config},
+        {"-config.cmake", package_cmake},
+        {".d", package_depfile},
+    };
+    struct text t = {0}, probe = {0};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        rows[i].write(job, &t);
+        RETURN_IF_FAIL(put_text(job, folder, rows[i].suffix, &t));
+    }
+    RETURN_IF_FAIL(api_source(job, &t));
+    RETURN_IF_FAIL(put_text(job, folder, ".c", &t));
+    RETURN_IF_FAIL(selftest_source(job, &t, &probe));
+    RETURN_IF_FAIL(put_text(job, folder, "_selftest.c", &t));
+    return put_text(job, folder, "_probe.h", &probe);
+}
+
+static struct status *fill(struct bundle_job *job, const char *folder)
+{
+    RETURN_IF_FAIL(put_weights(job, folder));
+    RETURN_IF_FAIL(job->options->kind == EMIT_C ? put_c(job, folder)
+                                                : put_machine_code(job, folder));
+    return put_texts(job, folder);
+}
+
+/* Bundles are flat: files of the folder, then the folder. */
+static void remove_folder(const char *folder)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            unlinkat(fd, e->d_name, 0);
+    if (dir)
+        closedir(dir);
+    else if (fd >= 0)
+        close(fd);
+    rmdir(folder);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* Only an empty folder or an older bundle may be replaced: anything else is somebody's
+ * work. */
+static struct status *check_replaceable(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    bool report = false, folders = false;
+    int n = 0;
+
+    if (!dir)
+        return errno == ENOENT ? OK
+                               : FAIL(IO_ERROR, "cannot write the bundle to '%s': %s", folder,
+                                      strerror(errno));
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        n++;
+        report |= ends_with(e->d_name, ".report.json");
+        folders |= e->d_type == DT_DIR;
+    }
+    closedir(dir);
+    if (n == 0 || (report && !folders))
+        return OK;
+    return FAIL(IO_ERROR, "'%s' exists and is not a bundle; remove it, or choose another"
+                          " folder with -o", folder);
+}
+
+/* `fresh` becomes `folder`; what was there before is removed. */
+static struct status *replace(const char *fresh, const char *folder)
+{
+    if (renameat2(AT_FDCWD, fresh, AT_FDCWD, folder, RENAME_EXCHANGE) == 0) {
+        remove_folder(fresh); /* the older one */
+        return OK;
+    }
+    if (rename(fresh, folder) == 0) /* there was none, or an empty one */
+        return OK;
+    return FAIL(IO_ERROR, "cannot write '%s': %s", folder, strerror(errno));
+}
+
+static const char *without_slashes(struct arena *a, const char *path)
+{
+    size_t n = strlen(path);
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return arena_strndup(a, path, n);
+}
+
+struct status *bundle_write(struct compile *c, struct program *p,
+                            const struct bundle_options *o)
+{
+    const struct model_names *names = model_names_create(c->perm, p->graph, o->prefix);
+    struct bundle_job job = {
+        .compile = c,
+        .arena = c->perm,
+        .program = p,
+        .options = o,
+        .names = names,
+        .model = model_describe(c->perm, p, o->kind == EMIT_C ? 0 : o->cpu_features),
+    };
+    const char *folder = without_slashes(c->perm, o->folder);
+    char *fresh = arena_printf(c->perm, "%s.new-XXXXXX", folder);
+
+    RETURN_IF_FAIL(check_replaceable(folder));
+    if (!mkdtemp(fresh) || chmod(fresh, 0755) != 0)
+        return FAIL(IO_ERROR, "cannot make a folder beside '%s': %s", folder, strerror(errno));
+
+    struct status *s = fill(&job, fresh);
+
+    if (!s)
+        s = replace(fresh, folder);
+    if (s)
+        remove_folder(fresh);
+    return status_note(s, "while writing the bundle '%s'", folder);
+}
