@@ -665,3 +665,35 @@ struct status *onnx_import(struct compile *c, const char *path,
     mapped_files_rest(c);
     return status_note(s, "while importing '%s'", path);
 }
+
+static bool is_initializer(const struct onnx_graph *g, const char *name)
+{
+    for (int i = 0; i < g->initializer.n; i++) {
+        const struct onnx_tensor *t = g->initializer.at[i];
+
+        if (t->name && strcmp(t->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int onnx_input_names(struct arena *a, const char *path, const char **names, int max)
+{
+    struct compile *c = compile_create();
+    const struct mapped_file *file;
+    const struct onnx_model *model = NULL;
+    struct status *s = mapped_file_open(c, path, &file);
+    int n = 0;
+
+    if (!s)
+        s = onnx_wire_model(c->perm, file->bytes, file->len, &model);
+    for (int i = 0; !s && model->graph && i < model->graph->input.n && n < max; i++) {
+        const struct onnx_value_info *info = model->graph->input.at[i];
+
+        if (info->name && !is_initializer(model->graph, info->name))
+            names[n++] = arena_strdup(a, info->name);
+    }
+    status_free(s);
+    compile_destroy(c);
+    return n;
+}
