@@ -75,10 +75,12 @@ static struct status *put_library(struct bundle_job *job, const char *folder,
     const char *foo = job->names->prefix;
     struct archive_member members[3];
     struct bytes glue, weights;
+    int64_t glue_stack;
     struct text library = {0};
     int n = 0;
 
-    RETURN_IF_FAIL(glue_emit(a, job->program, job->names, job->model, &glue));
+    RETURN_IF_FAIL(glue_emit(a, job->program, job->names, job->model, &glue,
+                             &glue_stack));
     members[n++] = (struct archive_member){arena_printf(a, "%s.o", foo), glue};
     members[n++] = (struct archive_member){arena_printf(a, "%s_kernels.o", foo), kernels};
     if (job->options->embed) {
@@ -88,7 +90,7 @@ static struct status *put_library(struct bundle_job *job, const char *folder,
             arena_printf(a, "%s_weights.o", foo),
             elf_blob(a, job->options->isa.triple, arena_printf(a, "%s_weights", foo), weights)};
     }
-    job->stack_bytes = glue.stack_bytes + kernels.stack_bytes;
+    job->stack_bytes += glue_stack;
     job->code_bytes = elf_loaded_bytes(glue) + elf_loaded_bytes(kernels);
     RETURN_IF_FAIL(archive_write(members, n, &library));
 
@@ -109,7 +111,8 @@ static struct status *put_machine_code(struct bundle_job *job, const char *folde
     const enum emit_kind kind = job->options->kind;
     struct bytes object, shown;
 
-    RETURN_IF_FAIL(module_emit(job->arena, job->program, job->names, EMIT_OBJECT, &object));
+    RETURN_IF_FAIL(module_emit_sized(job->arena, job->program, job->names, EMIT_OBJECT,
+                                     &object, &job->stack_bytes));
     shown = object;
     if (kind != EMIT_OBJECT)
         RETURN_IF_FAIL(module_emit(job->arena, job->program, job->names, kind, &shown));

@@ -11,7 +11,6 @@
 struct bytes {
     const void *at;
     size_t len;
-    int64_t stack_bytes; /* of machine code: the deepest frames of a call chain */
 };
 
 /* Names under which a model appears in generated code. */
@@ -31,11 +30,15 @@ enum emit_kind { EMIT_OBJECT, EMIT_LLVM, EMIT_ASM, EMIT_C };
 struct status *module_emit(struct arena *a, const struct program *p,
                            const struct model_names *names, enum emit_kind kind,
                            struct bytes *out);
+/* The same, and a bound on the stack that a step's function uses. */
+struct status *module_emit_sized(struct arena *a, const struct program *p,
+                                 const struct model_names *names, enum emit_kind kind,
+                                 struct bytes *out, int64_t *stack_bytes);
 /* glue.c: the API functions, the model descriptor and the runtime (embedded
  * bitcode) as an object file: what a C compiler would make of foo.c. */
 struct status *glue_emit(struct arena *a, const struct program *p,
                          const struct model_names *names, const struct hadm_model *model,
-                         struct bytes *out);
+                         struct bytes *out, int64_t *stack_bytes);
 /* c_emit.c: foo_kernels.c. */
 struct status *c_emit_kernels(const struct program *p, const struct model_names *names,
                               struct text *out);

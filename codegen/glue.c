@@ -218,7 +218,7 @@ static struct status *check_imports(const struct glue *g)
 }
 
 static struct status *compile(struct glue *g, struct llvm_session *s, const struct isa *plain,
-                              struct bytes *out)
+                              struct bytes *out, int64_t *stack_bytes)
 {
     define_types(g);
     build_functions(g);
@@ -227,13 +227,13 @@ static struct status *compile(struct glue *g, struct llvm_session *s, const stru
     RETURN_IF_FAIL(llvm_optimise(s, g->e.module, "default<Os>"));
     RETURN_IF_FAIL(check_imports(g));
     RETURN_IF_FAIL(llvm_emit(g->arena, s, g->e.module, EMIT_OBJECT, out));
-    out->stack_bytes = s->all_frames_bytes; /* nesting is shallow: a bound */
+    *stack_bytes = s->all_frames_bytes; /* calls are few and nest little: a bound */
     return OK;
 }
 
 struct status *glue_emit(struct arena *a, const struct program *p,
                          const struct model_names *names, const struct hadm_model *model,
-                         struct bytes *out)
+                         struct bytes *out, int64_t *stack_bytes)
 {
     const struct isa plain = {.triple = p->isa->triple, .cpu = "", .features = ""};
     struct glue g = {.program = p, .names = names, .model = model, .arena = a};
@@ -242,7 +242,7 @@ struct status *glue_emit(struct arena *a, const struct program *p,
 
     if (!failed) {
         llvm_emitter(&g.e, &s, &plain, names->prefix);
-        failed = compile(&g, &s, &plain, out);
+        failed = compile(&g, &s, &plain, out, stack_bytes);
     }
     if (g.e.builder)
         LLVMDisposeBuilder(g.e.builder);

@@ -45,9 +45,8 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *closure)
     LLVMDisposeMessage(words);
 }
 
-/* A step's function calls at most one other: two frames, and two return addresses
- * and saved registers below what LLVM counts. */
-static int64_t stack_bytes(const struct llvm_session *s)
+/* Two frames, and the return addresses that LLVM does not count. */
+int64_t llvm_stack_bytes(const struct llvm_session *s)
 {
     return s->frame_bytes[0] + s->frame_bytes[1] + 64;
 }
@@ -293,7 +292,6 @@ struct status *llvm_emit(struct arena *a, struct llvm_session *s, LLVMModuleRef 
         LLVMDisposeMessage(why);
         return failed;
     }
-    out->stack_bytes = stack_bytes(s);
     out->len = LLVMGetBufferSize(buffer);
     out->at = arena_copy(a, LLVMGetBufferStart(buffer), out->len);
     LLVMDisposeMemoryBuffer(buffer);

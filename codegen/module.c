@@ -76,9 +76,9 @@ static void close_part(struct part *x)
         LLVMDisposeModule(x->e.module);
 }
 
-struct status *module_emit(struct arena *a, const struct program *p,
-                           const struct model_names *names, enum emit_kind kind,
-                           struct bytes *out)
+struct status *module_emit_sized(struct arena *a, const struct program *p,
+                                 const struct model_names *names, enum emit_kind kind,
+                                 struct bytes *out, int64_t *stack_bytes)
 {
     struct llvm_session s;
     struct part hot = {0}, plain = {0};
@@ -93,8 +93,18 @@ struct status *module_emit(struct arena *a, const struct program *p,
         failed = join_parts(&s, &hot, &plain);
     if (!failed)
         failed = llvm_emit(a, &s, plain.e.module, kind, out);
+    *stack_bytes = llvm_stack_bytes(&s);
     close_part(&hot);
     close_part(&plain);
     llvm_close(&s);
     return status_note(failed, "while generating code for '%s'", p->isa->triple);
+}
+
+struct status *module_emit(struct arena *a, const struct program *p,
+                           const struct model_names *names, enum emit_kind kind,
+                           struct bytes *out)
+{
+    int64_t stack_bytes;
+
+    return module_emit_sized(a, p, names, kind, out, &stack_bytes);
 }

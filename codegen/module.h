@@ -57,6 +57,8 @@ struct status *llvm_optimise(const struct llvm_session *s, LLVMModuleRef m,
                              const char *pipeline);
 /* Nothing but memcpy and memset may be missing. */
 struct status *llvm_check_imports(LLVMModuleRef m);
+/* What a function that calls at most one other uses of the stack; after llvm_emit. */
+int64_t llvm_stack_bytes(const struct llvm_session *s);
 /* EMIT_OBJECT, EMIT_LLVM, EMIT_ASM.  Changes the module. */
 struct status *llvm_emit(struct arena *a, struct llvm_session *s, LLVMModuleRef m,
                          enum emit_kind kind, struct bytes *out);
