@@ -5,6 +5,8 @@
  *     count_include_pad   AveragePool: padding counts in the divisor
  *     storage_order       MaxPool: indices count with the first spatial dim fastest
  *     p                   LpPool: 1 or 2
+ *
+ * GlobalAveragePool, GlobalMaxPool and GlobalLpPool are imported as reductions.
  */
 #include <stdio.h>
 #include <string.h>
@@ -146,4 +148,43 @@ struct status *lower_AveragePool(struct lowering *lw, const struct ir_node *n)
 struct status *lower_LpPool(struct lowering *lw, const struct ir_node *n)
 {
     return lower_pool(lw, n, "lp_pool");
+}
+
+/* ---- global pools: reductions over all spatial dims -------------------------------- */
+
+static struct status *become_reduction(struct ir_node *n, enum ir_op op)
+{
+    const struct ir_value *x = n->in[0];
+    int64_t axes[IR_MAX_RANK];
+
+    RETURN_IF_FAIL(op_check_rank(n, 0, 3, IR_MAX_RANK));
+    for (int d = 2; d < x->rank; d++)
+        axes[d - 2] = d;
+    n->op = op;
+    n->attrs = NULL;
+    ir_set_attr_ints(n, "axes", x->rank - 2, axes);
+    ir_set_attr_int(n, "keepdims", 1);
+    return OK;
+}
+
+struct status *import_GlobalAveragePool(struct ir_node *n, int opset)
+{
+    (void)opset;
+    return become_reduction(n, OP_ReduceMean);
+}
+
+struct status *import_GlobalMaxPool(struct ir_node *n, int opset)
+{
+    (void)opset;
+    return become_reduction(n, OP_ReduceMax);
+}
+
+struct status *import_GlobalLpPool(struct ir_node *n, int opset)
+{
+    const int64_t p = ir_attr_int(n, "p", 2);
+
+    (void)opset;
+    if (p != 1 && p != 2)
+        return FAIL_AT(n, UNSUPPORTED, "p is %lld; 1 and 2 are possible", (long long)p);
+    return become_reduction(n, p == 1 ? OP_ReduceL1 : OP_ReduceL2);
 }
