@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files that build a program share: program.c drives, hot.c recognises
- * operators with an emitted kernel, fuse_chain.c joins element operators. */
+ * operators with an emitted kernel, control.c does If and Loop, fuse_chain.c joins
+ * element operators. */
 #ifndef HADMC_CODEGEN_BUILDER_H
 #define HADMC_CODEGEN_BUILDER_H
 
@@ -13,6 +14,7 @@ enum node_role {
     NODE_COVERED, /* part of another node's kernel: emits nothing */
     NODE_ALIAS,   /* its output is (part of) its input's memory */
     NODE_CONCAT,  /* inputs are written into place where possible */
+    NODE_CONTROL, /* If, Loop: steps with jumps */
 };
 
 /* An emitted kernel and the nodes it covers. */
@@ -56,11 +58,20 @@ struct builder {
 
 struct node_plan *build_plan_of(struct builder *b, const struct ir_node *n);
 int build_tensor(struct builder *b, const struct ir_value *v); /* creates on first use */
+int build_dims(struct builder *b, const struct ir_value *v); /* of a dynamic value */
 int build_temp(struct builder *b, const char *name, int64_t bytes);
 int build_const(struct builder *b, const char *name, const void *data, int64_t bytes,
                 int readable_after);
 struct step *build_step(struct builder *b, enum step_kind kind, const struct ir_node *n);
 void build_operand(struct step *s, int tensor, int64_t offset, bool written);
+/* `v` is part of the tensor `of`. */
+void build_alias(struct builder *b, const struct ir_value *v, int of, int64_t offset);
+/* The steps of every node of g, which may be a body. */
+struct status *build_graph(struct builder *b, const struct ir_graph *g);
+
+/* ---- control.c --------------------------------------------------------------- */
+
+struct status *build_control(struct builder *b, const struct ir_node *n);
 
 /* ---- hot.c ----------------------------------------------------------------- */
 

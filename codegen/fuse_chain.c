@@ -443,8 +443,42 @@ static bool join(struct builder *b, int i, int j, struct step *out)
     return true;
 }
 
+/* A jump from between them, or to after the first, keeps two steps apart. */
+static bool control_between(const struct program *p, int i, int j)
+{
+    for (int k = 0; k < p->n_steps; k++) {
+        const struct step *s = &p->steps[k];
+
+        if (s->kind != STEP_BRANCH && s->kind != STEP_JUMP)
+            continue;
+        if ((k > i && k < j) || (s->target > i && s->target <= j))
+            return true;
+    }
+    return false;
+}
+
+/* The joined loop reads element e of everything before it stores element e of
+ * anything: what it overwrites may only be read element for element. */
+static bool overwrites_safely(const struct program *p, int i, int j)
+{
+    const struct step *a = &p->steps[i], *b = &p->steps[j];
+
+    for (int o = b->u.chain->n_in; o < b->n_operands; o++)
+        for (int k = 0; k < a->u.chain->n_in; k++) {
+            const struct range in = range_of(p, &a->operands[k]);
+            const struct range out = range_of(p, &b->operands[o]);
+
+            if (overlap(in, out) && !(same_range(in, out) && is_dense(a->u.chain, k)))
+                return false;
+        }
+    return true;
+}
+
 static void remove_step(struct program *p, int i)
 {
+    for (int k = 0; k < p->n_steps; k++)
+        if (p->steps[k].target > i)
+            p->steps[k].target--;
     memmove(&p->steps[i], &p->steps[i + 1],
             sizeof p->steps[0] * (size_t)(p->n_steps - i - 1));
     p->n_steps--;
@@ -478,7 +512,8 @@ static bool fuse_one(struct builder *b, int *j)
         struct step joined;
 
         if (i < 0 || p->steps[i].kind != STEP_CHAIN || linked_value(p, i, *j, k) < 0
-            || chain_count(p->steps[i].u.chain) == 0)
+            || chain_count(p->steps[i].u.chain) == 0 || control_between(p, i, *j)
+            || !overwrites_safely(p, i, *j))
             continue;
         const bool sink = can_sink(p, i, *j);
 

@@ -50,7 +50,8 @@ static struct strided behind_transpose(struct builder *b, struct ir_value *v)
     int64_t from[IR_MAX_RANK];
     struct strided s = {.base = v};
 
-    if (!perm || n_perm != v->rank || v->n_uses != 1 || b->keep_all || t->in[0]->data)
+    if (!perm || n_perm != v->rank || v->n_uses != 1 || b->keep_all || t->in[0]->data
+        || !build_plan_of(b, t))
         return plain(v);
     dense_strides(t->in[0], from);
     for (int i = 0; i < v->rank; i++)

@@ -129,7 +129,7 @@ int build_tensor(struct builder *b, const struct ir_value *v)
     return t;
 }
 
-static int dims_tensor(struct builder *b, const struct ir_value *v)
+int build_dims(struct builder *b, const struct ir_value *v)
 {
     reserve_values(b, v->id);
     if (!b->dims_of[v->id])
@@ -190,7 +190,7 @@ static void add_call_operands(struct builder *b, struct step *s, const struct kc
                 build_operand(s, OPERAND_ABSENT, 0, k->written);
             break;
         case KB_DIMS:
-            build_operand(s, dims_tensor(b, k->value), k->offset, k->written);
+            build_operand(s, build_dims(b, k->value), k->offset, k->written);
             break;
         case KB_TEMP:
             build_operand(s, temps[k->index], k->offset, k->written);
@@ -255,6 +255,11 @@ static void set_alias(struct program *p, int tensor, int of, int64_t offset)
 {
     p->tensors[tensor].alias_of = of;
     p->tensors[tensor].alias_offset = offset;
+}
+
+void build_alias(struct builder *b, const struct ir_value *v, int of, int64_t offset)
+{
+    set_alias(b->program, build_tensor(b, v), of, offset);
 }
 
 /* A Transpose that keeps the order of all dims longer than 1 moves no bytes. */
@@ -348,7 +353,7 @@ static bool is_alias(const struct ir_node *n)
     }
 }
 
-static void build_alias(struct builder *b, const struct ir_node *n)
+static void build_view(struct builder *b, const struct ir_node *n)
 {
     const int from = build_tensor(b, n->in[0]);
     int64_t at = n->op == OP_Slice ? slice_offset(n) : 0;
@@ -356,9 +361,7 @@ static void build_alias(struct builder *b, const struct ir_node *n)
     for (int i = 0; i < n->n_out; i++) {
         if (!n->out[i])
             continue;
-        const int to = build_tensor(b, n->out[i]);
-
-        set_alias(b->program, to, from, at);
+        build_alias(b, n->out[i], from, at);
         at += ir_bytes(n->out[i]); /* Split has several */
     }
 }
@@ -373,7 +376,7 @@ static bool owns_memory(struct builder *b, const struct ir_value *v, int *root)
     const int t = build_tensor(b, v);
 
     *root = program_root(p, t, &at);
-    return at == 0 && p->tensors[*root].place == IN_WORKSPACE
+    return at == 0 && !v->is_input && p->tensors[*root].place == IN_WORKSPACE
            && p->tensors[*root].bytes == p->tensors[t].bytes;
 }
 
@@ -501,6 +504,10 @@ static void plan_nodes(struct builder *b, const struct ir_graph *g)
 
         if (plan->role != NODE_LIBRARY)
             continue;
+        if (op_info[plan->node->op].traits & OPT_CONTROL) {
+            plan->role = NODE_CONTROL;
+            continue;
+        }
         struct hot *h = b->isa ? hot_recognise(b, plan->node) : NULL;
 
         if (h) {
@@ -526,13 +533,31 @@ static struct status *build_node(struct builder *b, const struct node_plan *plan
     case NODE_COVERED:
         return OK;
     case NODE_ALIAS:
-        build_alias(b, plan->node);
+        build_view(b, plan->node);
         return OK;
     case NODE_CONCAT:
         return build_concat(b, plan->node);
+    case NODE_CONTROL:
+        return build_control(b, plan->node);
     default:
         return build_library(b, plan->node);
     }
+}
+
+/* The nodes of `g` in order; bodies of control nodes come back here. */
+struct status *build_graph(struct builder *b, const struct ir_graph *g)
+{
+    struct node_plan *const outer = b->plans;
+    const int n_outer = b->n_plans;
+    struct status *s = OK;
+
+    plan_nodes(b, g);
+    for (int i = 0; i < b->n_plans && !s; i++)
+        s = status_note(build_node(b, &b->plans[i]), "while building %s",
+                        ir_node_label(b->plans[i].node));
+    b->plans = outer;
+    b->n_plans = n_outer;
+    return s;
 }
 
 /* ---- doors ------------------------------------------------------------------- */
@@ -570,7 +595,7 @@ static void add_outputs(struct builder *b)
         p->tensors[io].place = IN_IO;
         p->tensors[io].io_index = g->n_in + i;
         if (v->dynamic) {
-            const int tensor = dims_tensor(b, v);
+            const int tensor = build_dims(b, v);
             struct ptensor *dims = &p->tensors[tensor];
 
             dims->place = IN_IO;
@@ -688,10 +713,7 @@ struct status *program_build(struct compile *c, const struct ir_graph *g,
     };
     reserve_values(&b, c->n_values);
     add_inputs(&b);
-    plan_nodes(&b, g);
-    for (int i = 0; i < b.n_plans; i++)
-        RETURN_IF_FAIL(status_note(build_node(&b, &b.plans[i]), "while building %s",
-                                   ir_node_label(b.plans[i].node)));
+    RETURN_IF_FAIL(build_graph(&b, g));
     if (!b.keep_all)
         fuse_chains(&b);
     add_outputs(&b);

@@ -98,28 +98,31 @@ static uint8_t *payload_of(const struct program *p)
     return w;
 }
 
-/* Runs the steps; units are split in three uneven parts where that is allowed. */
-static void run_steps(const struct program *p, hadm_kernel *const *table, uint8_t *ws,
-                      const uint8_t *w, void *const *io)
+/* Is the condition of a branch 0? */
+static bool leaves(const struct hadm_step *s, const uint8_t *ws, void *const *io)
+{
+    return !(s->kind == HADM_BRANCH ? ws[s->at] : ((uint8_t *)io[s->n_units])[s->at]);
+}
+
+/* Runs the steps; units are split in three uneven parts where that is allowed, each
+ * by a worker of its own. */
+static void run_steps(const struct program *p, const struct hadm_model *m,
+                      hadm_kernel *const *table, uint8_t *ws, const uint8_t *w,
+                      void *const *io)
 {
     for (int i = 0; i < p->n_steps; i++) {
-        const struct step *s = &p->steps[i];
+        const struct hadm_step *s = &m->steps[i];
         const int64_t n = s->n_units;
-        const int64_t cut[] = {0, s->grain >= n ? 0 : n / 3, s->grain >= n ? 0 : n - n / 4, n};
+        const bool serial = p->steps[i].kind == STEP_LIBRARY && p->steps[i].u.call->serial;
+        const int64_t cut[] = {0, serial ? 0 : n / 3, serial ? 0 : n - n / 4, n};
 
-        if (s->kind == STEP_JUMP) {
+        if (s->kind == HADM_JUMP)
             i = s->target - 1;
-        } else if (s->kind == STEP_BRANCH) {
-            int64_t at;
-            const int root = program_root(p, s->operands[0].tensor, &at);
-
-            if (!ws[p->tensors[root].offset + at])
-                i = s->target - 1;
-        } else {
-            for (int k = 0; k < 3; k++)
-                if (cut[k] < cut[k + 1])
-                    table[i](ws, w, io, cut[k], cut[k + 1], 0);
-        }
+        else if (s->kind != HADM_CALL)
+            i = leaves(s, ws, io) ? s->target - 1 : i;
+        for (int k = 0; k < 3 && s->kind == HADM_CALL; k++)
+            if (cut[k] < cut[k + 1])
+                table[s - m->steps](ws, w, io, cut[k], cut[k + 1], k);
     }
 }
 
@@ -188,7 +191,7 @@ static struct outcome run_graph(struct compile *c, struct ir_graph *g, bool keep
 {
     struct arena *a = arena_create();
     const struct isa isa = host_isa(a);
-    struct program_options options = {.keep_all = keep_all};
+    const struct program_options options = {.keep_all = keep_all, .max_workers = 3};
     struct tensor *in = arena_new_array(a, struct tensor, g->n_in + 1);
     struct interpretation want;
     struct program *p;
@@ -215,7 +218,7 @@ static struct outcome run_graph(struct compile *c, struct ir_graph *g, bool keep
     uint8_t *ws = aligned_alloc(64, ((size_t)p->workspace_bytes + 127) / 64 * 64);
 
     memset(ws, 0xee, (size_t)p->workspace_bytes);
-    run_steps(p, table, ws, w, io);
+    run_steps(p, model_describe(a, p, 0), table, ws, w, io);
     for (int i = 0; i < g->n_out; i++)
         compare(g->out[i], io[g->n_in + i], want.by_id[g->out[i]->id].data, tolerance);
     struct outcome out = {.n_steps = p->n_steps, .workspace = p->workspace_bytes,
@@ -420,6 +423,48 @@ TEST(module_reads_an_image_of_few_channels_through_its_transpose)
         "}\n", 1e-5f);
 
     CHECK_EQ(o.n_steps, 1);
+}
+
+/* ---- control flow ------------------------------------------------------------------- */
+
+static const char branches[] =
+    "graph t(%x: f32[2,3], %c: bool[]) {\n"
+    "  %y = If(%c) : f32[2,3]\n"
+    "  body yes() {\n"
+    "    %a = Relu(%x) : f32[2,3]\n"
+    "    return %a\n"
+    "  }\n"
+    "  body no() {\n"
+    "    %b = Neg(%x) : f32[2,3]\n"
+    "    %d = Add(%b, %x) : f32[2,3]\n"
+    "    return %d\n"
+    "  }\n"
+    "  %z = Neg(%y) : f32[2,3]\n"
+    "  return %z\n"
+    "}\n";
+
+TEST(module_takes_the_branch_that_the_condition_names)
+{
+    for (seed = 1; seed < 60; seed += 19) /* both conditions are drawn */
+        run_text(branches, 0.0f);
+}
+
+/* Fibonacci on vectors: the two states change places, each round is kept. */
+TEST(module_repeats_a_body_and_collects_its_rows)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[3], %y: f32[3]) {\n"
+        "  %n = const i64[] {5}\n"
+        "  %p, %q, %rows = Loop(%n, _, %x, %y) : f32[3], f32[3], f32[5,3]\n"
+        "  body round(%i: i64[], %go: bool[], %a: f32[3], %b: f32[3]) {\n"
+        "    %s = Add(%a, %b) : f32[3]\n"
+        "    %h = Sub(%s, %x) : f32[3]\n"
+        "    return %go, %b, %s, %h\n"
+        "  }\n"
+        "  return %p, %q, %rows\n"
+        "}\n", 0.0f);
+
+    CHECK(o.n_steps > 5);
 }
 
 /* ---- the object --------------------------------------------------------------------- */
