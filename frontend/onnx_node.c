@@ -609,6 +609,15 @@ static struct status *set_inputs(const struct site *at, struct ir_node *to)
     return OK;
 }
 
+/* Import functions may look at the first min_in operands without asking. */
+static struct status *need_inputs(const struct site *at, const struct ir_node *n)
+{
+    for (int i = 0; i < op_info[n->op].min_in; i++)
+        if (!ir_in(n, i))
+            return FAIL_SITE(at, INVALID, "input %d is left out but required", i);
+    return OK;
+}
+
 static void make_outputs(const struct site *at, struct ir_node *to)
 {
     for (int i = 0; i < to->n_out; i++) {
@@ -628,6 +637,7 @@ static struct status *build(const struct site *at, struct ir_node *n, struct ir_
     const struct op_info *info = &op_info[n->op];
 
     RETURN_IF_FAIL(set_inputs(at, n));
+    RETURN_IF_FAIL(need_inputs(at, n));
     RETURN_IF_FAIL(set_attrs(at, n));
     make_outputs(at, n);
     memcpy(made, n->out, (size_t)n->n_out * sizeof *made);

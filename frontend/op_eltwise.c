@@ -161,8 +161,9 @@ struct status *op_broadcast_out(struct ir_node *n, enum dtype dtype)
 
 struct status *shape_Broadcast(struct ir_node *n)
 {
-    for (int i = 1; i < n->n_in; i++)
-        RETURN_IF_FAIL(op_same_dtype(n, 0, i));
+    if (n->n_in != 2 || !n->in[1])
+        return FAIL_AT(n, INVALID, "does not have two operands");
+    RETURN_IF_FAIL(op_same_dtype(n, 0, 1));
     return op_broadcast_out(n, n->in[0]->dtype);
 }
 

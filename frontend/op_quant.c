@@ -117,6 +117,8 @@ static struct status *check(const struct ir_node *n)
 {
     struct steps scale, zero;
 
+    if (!ir_in(n, ZERO))
+        return FAIL_AT(n, INVALID, "has no zero point");
     RETURN_IF_FAIL(op_refuse_dynamic(n));
     RETURN_IF_FAIL(read_steps(n, n->in[SCALE], &scale));
     if (ir_count(n->in[ZERO]) != 1 && ir_count(n->in[ZERO]) != ir_count(n->in[SCALE]))
@@ -137,8 +139,8 @@ struct status *shape_QuantizeLinear(struct ir_node *n)
 
 struct status *shape_DequantizeLinear(struct ir_node *n)
 {
-    RETURN_IF_FAIL(op_same_dtype(n, X, ZERO));
     RETURN_IF_FAIL(check(n));
+    RETURN_IF_FAIL(op_same_dtype(n, X, ZERO));
     op_set_out(n, 0, n->in[SCALE]->dtype, n->in[X]->rank, n->in[X]->dim);
     return OK;
 }

@@ -39,7 +39,7 @@ typedef struct status *op_lower_fn(struct lowering *lw, const struct ir_node *n)
 /* Rewrites a freshly imported node of ONNX version `opset` into the canonical
  * form (attributes that became inputs, old defaults, decomposition into other
  * nodes).  NULL when the form has never changed.  Runs before shape_X; inputs
- * have shapes, outputs do not yet.  The node may be changed in place (op,
+ * have shapes (the first min_in of the row are there), outputs do not yet.  The node may be changed in place (op,
  * attributes, ir_set_input grows the operand list), or replaced: build others
  * before it with ir_emit, then ir_replace_uses(n->graph, n->out[0], result) and
  * ir_remove(n).  Nodes made here are folded like imported ones, but their own
