@@ -1,82 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hadmcc check: everything that keeps a model from compiling, at once. */
-#include <string.h>
-
 #include "cli/json_out.h"
 #include "cli/model.h"
-#include "frontend/lower.h"
+#include "cli/problems.h"
 
 #define OPTIONS_FILE "cli/verb_check.def"
 #include "cli/option_rows.h"
-
-/* ---- nodes without a kernel for their types ------------------------------------------ */
-
-static void add_problem(struct compile *c, const struct ir_node *n, const struct status *s,
-                        struct onnx_problems *out)
-{
-    const char *message = status_message(s), *label = ir_node_label(n);
-    const size_t n_label = strlen(label);
-    const struct ir_value *first = ir_in(n, 0);
-
-    /* The table has columns for the node: drop "node 'x' (Op): " from the text. */
-    if (strncmp(message, label, n_label) == 0 && strncmp(message + n_label, ": ", 2) == 0)
-        message += n_label + 2;
-    out->at = arena_grow(c->perm, out->at, sizeof *out->at, out->n, &out->cap);
-    out->at[out->n++] = (struct onnx_problem){
-        .node = n->name ? n->name : "",
-        .op = op_info[n->op].name,
-        .index = n->onnx_index,
-        .opset = c->opset,
-        .dtype = first ? dtype_info[first->dtype].name : "",
-        .reason = arena_strdup(c->perm, message),
-    };
-}
-
-static void check_lowering(struct compile *c, const struct ir_graph *g,
-                           struct onnx_problems *out)
-{
-    for (const struct ir_node *n = g->first; n; n = n->next) {
-        for (int i = 0; i < IR_MAX_BODIES; i++)
-            if (n->body[i])
-                check_lowering(c, n->body[i], out);
-        if (!op_info[n->op].lower)
-            continue;
-
-        struct lowering lw = {.compile = c};
-        struct status *s = lower_node(c, n, &lw);
-
-        if (s)
-            add_problem(c, n, s, out);
-        status_free(s);
-    }
-}
-
-/* ---- printing -------------------------------------------------------------------------- */
-
-static int width_of(const char *text, int at_least)
-{
-    const int n = (int)strlen(text);
-
-    return n > at_least ? n : at_least;
-}
-
-static void print_table(const struct onnx_problems *p)
-{
-    int node = 4, op = 2;
-
-    for (int i = 0; i < p->n; i++) {
-        node = width_of(p->at[i].node, node);
-        op = width_of(p->at[i].op, op);
-    }
-    printf("%5s  %-*s  %-*s  %5s  %-5s  %s\n", "index", node, "node", op, "op", "opset",
-           "dtype", "reason");
-    for (int i = 0; i < p->n; i++) {
-        const struct onnx_problem *q = &p->at[i];
-
-        printf("%5d  %-*s  %-*s  %5d  %-5s  %s\n", q->index, node, q->node, op, q->op,
-               q->opset, q->dtype, q->reason);
-    }
-}
 
 static json_t *json_problem(const struct onnx_problem *p)
 {
@@ -109,18 +38,14 @@ static struct status *check(struct compile *c, const char *model, const struct a
 {
     const struct model_options mo = MODEL_OPTIONS(o);
     struct onnx_problems problems = {0};
-    struct ir_graph *g = NULL;
-    struct status *s = model_import(c, model, &mo, &problems, &g);
+    struct onnx_options options_of_model;
 
-    if (s && !problems.n)
-        return s;
-    if (!s)
-        check_lowering(c, g, &problems);
-    status_free(s);
+    RETURN_IF_FAIL(model_parse_options(c->perm, model, &mo, &options_of_model));
+    RETURN_IF_FAIL(problems_find(c, model, &options_of_model, &problems));
     if (o->json)
         RETURN_IF_FAIL(print_json(model, &problems));
     else if (problems.n)
-        print_table(&problems);
+        problems_print(&problems, stdout);
     else
         printf("%s: every node is supported\n", model);
     if (problems.n)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/model.h"
+#include "cli/problems.h"
 #include "cli/progress.h"
 #include "codegen/compile_model.h"
 
@@ -136,6 +137,20 @@ static struct status *print_stopped(const char *model, const struct compile_opti
     return s;
 }
 
+/* Compilation stops at the first node that it cannot do; tell about all of them. */
+static void list_problems(const char *model, const struct onnx_options *o)
+{
+    struct compile *c = compile_create();
+    struct onnx_problems problems = {0};
+
+    status_free(problems_find(c, model, o, &problems));
+    if (problems.n > 1) {
+        progress(NULL);
+        problems_print(&problems, stderr);
+    }
+    compile_destroy(c);
+}
+
 static struct status *compile(struct arena *a, const char *model, const struct args *o)
 {
     const struct model_options mo = MODEL_OPTIONS(o);
@@ -154,7 +169,12 @@ static struct status *compile(struct arena *a, const char *model, const struct a
     if (o->stop_after)
         return print_stopped(model, &co);
     co.command_options = options_text(a, o);
-    return compile_model(model, &co);
+
+    struct status *s = compile_model(model, &co);
+
+    if (s && (status_code(s) == UNSUPPORTED || status_code(s) == INVALID))
+        list_problems(model, &co.onnx);
+    return s;
 }
 
 static struct status *run(const char *model, const void *args)

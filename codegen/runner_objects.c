@@ -148,7 +148,7 @@ static struct status *compile_one(struct runner_job *job, const char *const *com
     for (; *compiler; compiler++)
         argv[n++] = arena_strdup(a, *compiler);
     for (const char *const *flag = (const char *const[]){"-std=c11", "-O2", "-fPIC",
-                                                         "-ffp-contract=off", "-c", NULL};
+                                                         "-ffp-contract=off", "-w", "-c", NULL};
          *flag; flag++)
         argv[n++] = arena_strdup(a, *flag);
     argv[n++] = arena_printf(a, "%s/%s", job->folder, source);
@@ -165,6 +165,9 @@ static struct status *compile_one(struct runner_job *job, const char *const *com
 
 static struct status *compile_sources(struct runner_job *job, struct runner_objects *out)
 {
+    enum { N_SOURCES = 3 };
+    static const char *const ends[N_SOURCES] = {"", "_kernels", "_weights"};
+    const int n = job->meta->embed ? N_SOURCES : N_SOURCES - 1;
     struct arena *a = job->arena;
     const char *const *compiler = find_compiler(job->options->target);
     char object[] = "/tmp/hadmcc-XXXXXX.o";
@@ -176,13 +179,12 @@ static struct status *compile_sources(struct runner_job *job, struct runner_obje
     if (fd < 0)
         return FAIL(IO_ERROR, "cannot make a file in /tmp: %s", strerror(errno));
     close(fd);
-    out->at = arena_new_array(a, struct runner_object, 2);
+    out->at = arena_new_array(a, struct runner_object, N_SOURCES);
 
-    struct status *s = compile_one(job, compiler,
-                                   arena_printf(a, "%s.c", job->meta->prefix), object, out);
+    struct status *s = OK;
 
-    if (!s)
-        s = compile_one(job, compiler, arena_printf(a, "%s_kernels.c", job->meta->prefix),
+    for (int i = 0; !s && i < n; i++)
+        s = compile_one(job, compiler, arena_printf(a, "%s%s.c", job->meta->prefix, ends[i]),
                         object, out);
     unlink(object);
     return status_note(s, "while compiling the C sources of '%s'", job->folder);

@@ -9,7 +9,7 @@
 #include "support/status.h"
 
 struct target {
-    const char *name;          /* "host", "orin" ... */
+    const char *name;          /* of its folder in targets/ */
     const char *summary;       /* one line for `hadmcc targets` */
     const char *device_json;   /* embedded text of the folder's device.json */
     /* The instruction set for --cpu CPU (NULL: the target's default; host: what
