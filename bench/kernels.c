@@ -216,9 +216,11 @@ static struct sample measure(const struct machine *m, const struct options *o,
 
     *t = conv_tile(c, o->isa);
     if (o->pixels) {
-        t->pixels = t->tail_pixels = o->pixels;
+        t->pixels = o->pixels;
         t->vectors = o->vectors;
         t->block = o->vectors * o->isa->vector_bytes / 4;
+        t->n_tails = c->c_out % t->block > 0;
+        t->tail[0] = (struct conv_piece){c->c_out % t->block, 1, o->pixels};
     }
     if (job->depthwise) {
         depthwise_pack(c, onnx, weights);
@@ -414,6 +416,17 @@ struct total {
     int n, above_60;
 };
 
+static void print_tiling(const struct conv *c, const struct conv_tiling *t)
+{
+    if (conv_whole_blocks(c, t))
+        printf(" %dx%d", t->pixels, t->vectors);
+    for (int i = 0; i < t->n_tails; i++)
+        printf(" +%dx(%ld,%d)", t->tail[i].pixels, (long)t->tail[i].width,
+               t->tail[i].depth);
+    printf(" rows %ld chunks %ld%s%s", (long)t->rows, (long)t->chunks,
+           t->rows_outer ? " outer" : "", t->swapped ? " swapped" : "");
+}
+
 static void run_job(const struct machine *m, const struct options *o,
                     const struct job *job, struct total *sum)
 {
@@ -426,8 +439,7 @@ static void run_job(const struct machine *m, const struct options *o,
     printf("%-48s %8.2f %7.1f %6.1f %6.1f", job->name, flops_of(&job->c) / 2e6,
            s.flops * 1e-9, 100 * s.of_peak, 100 * s.of_roof);
     if (!job->depthwise)
-        printf("  %dx%d,%d rows %ld chunks %ld%s", t.pixels, t.vectors, t.tail_pixels,
-               (long)t.rows, (long)t.chunks, t.rows_outer ? " rows outer" : "");
+        print_tiling(&job->c, &t);
     printf("\n");
     fflush(stdout);
     sum->log_peak += log(s.of_peak);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Geometry of a convolution's tiles, shared by the cost rule and the emitter.
+/* Geometry of a convolution's tiles, shared by the cost rule, the weight packer and
+ * the emitter.
  *
  * A row of outputs is cut into tiles of `pixels`; the last one may be shorter.
  * Tiles whose taps all lie inside the input are alike and become one loop; the
@@ -16,6 +17,8 @@
 /* The same work with as few dimensions as possible: a 1 x 1 convolution over
  * evenly spaced pixels has one image with one row. */
 struct conv conv_flatten(const struct conv *c);
+/* The convolution as tiles see it: flattened, rows and columns swapped if need be. */
+struct conv conv_view(const struct conv *c, const struct conv_tiling *t);
 
 struct row_cut {
     int pixels;          /* of a tile */
@@ -34,12 +37,27 @@ struct tap_range conv_tap(const struct conv *c, int64_t x0, int pixels, int64_t 
 
 /* Some output row has a tap above or below the input. */
 bool conv_clips_rows(const struct conv *c);
-/* Taps of one kernel row lie behind one another in memory: kw * c_in steps of 4 bytes. */
-bool conv_taps_join(const struct conv *c);
 
-int64_t conv_full_blocks(const struct conv *c, const struct conv_tiling *t);
-int64_t conv_tail_width(const struct conv *c, const struct conv_tiling *t);
+/* A kernel row of one group is `n` runs of `length` steps; a step is one input value
+ * for all output channels.  Weights are packed run by run.  Inputs are `step` floats
+ * apart in a run, and runs start `next` floats apart. */
+struct conv_runs {
+    enum {
+        RUN_ROW,      /* all (column, channel) pairs: they are contiguous */
+        RUN_CHANNELS, /* one run a kernel column */
+        RUN_COLUMNS,  /* one run a channel (planar input) */
+    } kind;
+    int64_t n, length, step, next;
+};
+struct conv_runs conv_runs(const struct conv *c, int depth);
+
+/* Blocks of a group are numbered: whole ones, then tails. */
 int64_t conv_blocks(const struct conv *c, const struct conv_tiling *t);
+int64_t conv_whole_blocks(const struct conv *c, const struct conv_tiling *t);
 int64_t conv_strips(const struct conv *c, const struct conv_tiling *t);
+
+/* The tiling for weights that are used where they lie: rows of c_out floats.  At most
+ * one tail, of depth 1, and nothing is swapped. */
+struct conv_tiling conv_tile_plain(const struct conv *c, const struct isa *isa);
 
 #endif /* HADMC_CODEGEN_CONV_SHAPE_H */

@@ -7,14 +7,17 @@
  * same model gives the same code on every machine.
  */
 #include <assert.h>
-#include <string.h>
 
 #include "codegen/conv_shape.h"
 
 enum {
+    MAX_VECTORS = 12,
     LATENCY = 4,           /* cycles from one multiply-add to the next on its sum */
-    TILE_OVERHEAD = 30,    /* cycles to start and end a tile */
+    TILE_OVERHEAD = 20,    /* cycles to start and end a tile */
     EPILOGUE = 2,          /* cycles a stored vector */
+    UNIT_OVERHEAD = 60,    /* cycles to find a unit's operands */
+    L2_RATE = 40,          /* bytes a cycle from the second-level cache ... */
+    L3_RATE = 20,          /* ... and from beyond */
     PAGE_SETS = 4096,      /* addresses this far apart share a set of the L1 cache */
     MAX_LINES_PER_SET = 8, /* input lines a tile may hold in one set */
     UNIT_CYCLES = 40000,   /* work worth handing to a thread */
@@ -31,6 +34,11 @@ static int64_t min64(int64_t a, int64_t b)
 }
 
 static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static double max_double(double a, double b)
 {
     return a > b ? a : b;
 }
@@ -68,6 +76,35 @@ struct conv conv_flatten(const struct conv *c)
     f.oh = f.h;
     f.ow = f.w;
     return f;
+}
+
+static void swap64(int64_t *a, int64_t *b)
+{
+    const int64_t t = *a;
+
+    *a = *b;
+    *b = t;
+}
+
+static struct conv swap_axes(struct conv c)
+{
+    swap64(&c.h, &c.w);
+    swap64(&c.oh, &c.ow);
+    swap64(&c.kh, &c.kw);
+    swap64(&c.stride_y, &c.stride_x);
+    swap64(&c.dilation_y, &c.dilation_x);
+    swap64(&c.pad_top, &c.pad_left);
+    swap64(&c.in_y, &c.in_x);
+    swap64(&c.out_y, &c.out_x);
+    swap64(&c.res_y, &c.res_x);
+    return c;
+}
+
+struct conv conv_view(const struct conv *c, const struct conv_tiling *t)
+{
+    const struct conv f = conv_flatten(c);
+
+    return t->swapped ? swap_axes(f) : f;
 }
 
 struct tap_range conv_tap(const struct conv *c, int64_t x0, int pixels, int64_t t)
@@ -118,26 +155,27 @@ bool conv_clips_rows(const struct conv *c)
         || (c->oh - 1) * c->stride_y - c->pad_top + (c->kh - 1) * c->dilation_y >= c->h;
 }
 
-bool conv_taps_join(const struct conv *c)
+struct conv_runs conv_runs(const struct conv *c, int depth)
 {
-    const bool channels_join = c->in_c == 1 || c->c_in == 1;
+    const int64_t column = c->in_x * c->dilation_x;
 
-    return channels_join && (c->kw == 1 || c->in_x * c->dilation_x == c->c_in);
+    if (c->c_in == 1)
+        return (struct conv_runs){RUN_ROW, 1, c->kw, column, 0};
+    if (c->in_c == 1 && (c->kw == 1 || column == c->c_in))
+        return (struct conv_runs){RUN_ROW, 1, c->kw * c->c_in, 1, 0};
+    if (depth > 1 && column == 1)
+        return (struct conv_runs){RUN_COLUMNS, c->c_in, c->kw, 1, c->in_c};
+    return (struct conv_runs){RUN_CHANNELS, c->kw, c->c_in, c->in_c, column};
 }
 
-int64_t conv_full_blocks(const struct conv *c, const struct conv_tiling *t)
+int64_t conv_whole_blocks(const struct conv *c, const struct conv_tiling *t)
 {
     return c->c_out / t->block;
 }
 
-int64_t conv_tail_width(const struct conv *c, const struct conv_tiling *t)
-{
-    return c->c_out % t->block;
-}
-
 int64_t conv_blocks(const struct conv *c, const struct conv_tiling *t)
 {
-    return ceil_div(c->c_out, t->block);
+    return conv_whole_blocks(c, t) + t->n_tails;
 }
 
 int64_t conv_strips(const struct conv *c, const struct conv_tiling *t)
@@ -147,28 +185,36 @@ int64_t conv_strips(const struct conv *c, const struct conv_tiling *t)
 
 int64_t conv_units(const struct conv *c, const struct conv_tiling *t)
 {
-    const struct conv f = conv_flatten(c);
+    const struct conv v = conv_view(c, t);
 
-    return f.n * f.groups * conv_blocks(&f, t) * conv_strips(&f, t) * t->chunks;
+    return v.n * v.groups * conv_blocks(&v, t) * conv_strips(&v, t) * t->chunks;
 }
 
-/* ---- register tiles ---------------------------------------------------------------- */
+/* ---- cost of a tile ------------------------------------------------------------------ */
 
-/* Sums, one row of weights, and what holds an input: a broadcast on x86 (and a
- * product, without fma); one register a pixel where multiply-add takes lanes. */
-static int registers(const struct isa *isa, int pixels, int vectors)
+/* What the rule weighs: one orientation of a convolution on one isa. */
+struct rule {
+    const struct conv *c;
+    const struct isa *isa;
+    int lanes;
+    bool plain; /* no depth, no division of the tail */
+};
+
+/* Sums, one row of weights, what holds an input (a broadcast on x86, and a product
+ * without fma; one register a pixel where multiply-add takes lanes), one to spare. */
+static bool registers_suffice(const struct rule *r, int pixels, int vectors)
 {
     const int sums = pixels * vectors;
+    const int n = r->isa->lane_fma ? sums + vectors + pixels + 1
+                                   : sums + vectors + 1 + !r->isa->fma;
 
-    if (isa->lane_fma)
-        return sums + vectors + pixels + 1;
-    return sums + vectors + 1 + !isa->fma;
+    return n + (r->isa->n_registers > 16) <= r->isa->n_registers;
 }
 
 /* Input lines of a tile's pixels that fall into the same set of the L1 cache. */
 static int64_t lines_per_set(const struct conv *c, int pixels)
 {
-    int64_t distance = c->in_x * c->stride_x * 4 % PAGE_SETS;
+    const int64_t distance = c->in_x * c->stride_x * 4 % PAGE_SETS;
 
     if (distance == 0)
         return pixels;
@@ -178,59 +224,140 @@ static int64_t lines_per_set(const struct conv *c, int pixels)
     return 1;
 }
 
-static double step_cycles(const struct conv *c, const struct isa *isa, int p, int v)
+/* Steps of a whole kernel: one row of weights each. */
+static int64_t kernel_steps(const struct conv *c, int depth)
 {
-    const double multiply = p * v * (isa->fma ? 0.5 : 1.0);
-    const double load = isa->lane_fma ? (p / 4.0 + v) * 0.5 : (p + v) * 0.5;
-    double cycles = multiply > load ? multiply : load;
+    const struct conv_runs runs = conv_runs(c, depth);
 
-    if (cycles < LATENCY)
-        cycles = LATENCY;
-    cycles += 0.05 * (p + v);
-    if (c->c_in >= 64 && lines_per_set(c, p) > MAX_LINES_PER_SET)
+    return c->kh * runs.n * ceil_div(runs.length, depth);
+}
+
+/* Cycles in which a step's weights arrive, when their block is no longer in L1. */
+static double stream_cycles(const struct rule *r, const struct conv_piece *piece)
+{
+    const double step = (double)(piece->width * piece->depth * 4);
+    const double block = step * (double)kernel_steps(r->c, piece->depth);
+
+    if (block < 0.6 * (double)r->isa->l1_bytes)
+        return 0.0;
+    return step / (block < 0.9 * (double)r->isa->l2_bytes ? L2_RATE : L3_RATE);
+}
+
+static double step_cycles(const struct rule *r, const struct conv_piece *piece, int p)
+{
+    const int v = (int)ceil_div(piece->width * piece->depth, r->lanes);
+    const bool by_lane = r->isa->lane_fma && conv_runs(r->c, 1).step == 1;
+    const double multiply = p * v * (r->isa->fma ? 0.5 : 1.0);
+    const double load = ((by_lane ? p / 4.0 : p) + v) * 0.5;
+    double cycles = max_double(max_double(multiply, load), LATENCY);
+
+    cycles = max_double(cycles, stream_cycles(r, piece)) + 0.05 * (p + v);
+    if (r->c->c_in >= 64 && lines_per_set(r->c, p) > MAX_LINES_PER_SET)
         cycles *= 1.3;
     return cycles;
 }
 
-static double tile_cycles(const struct conv *c, const struct isa *isa, int p, int v)
+static double tile_cycles(const struct rule *r, const struct conv_piece *piece, int p)
 {
-    const double steps = (double)(c->kh * c->kw * c->c_in);
+    const int v = (int)ceil_div(piece->width * piece->depth, r->lanes);
+    double finish = EPILOGUE * p * v;
 
-    return steps * step_cycles(c, isa, p, v) + (double)(EPILOGUE * p * v + TILE_OVERHEAD);
+    for (int d = 1; d < piece->depth; d *= 2)
+        finish += p;
+    return (double)kernel_steps(r->c, piece->depth) * step_cycles(r, piece, p) + finish
+         + TILE_OVERHEAD;
 }
 
-static double row_cycles(const struct conv *c, const struct isa *isa, int p, int v)
+static double row_cycles(const struct rule *r, const struct conv_piece *piece)
 {
-    const int64_t full = c->ow / p;
-    const int last = (int)(c->ow % p);
+    const int64_t full = r->c->ow / piece->pixels;
+    const int last = (int)(r->c->ow % piece->pixels);
 
-    return (double)full * tile_cycles(c, isa, p, v)
-         + (last ? tile_cycles(c, isa, last, v) : 0.0);
+    return (double)full * tile_cycles(r, piece, piece->pixels)
+         + (last ? tile_cycles(r, piece, last) : 0.0);
 }
 
-/* The best width of a tile with `v` vectors; 0 if none fits. */
-static int best_pixels(const struct conv *c, const struct isa *isa, int v, double *cost)
+/* Sets the best number of pixels; returns the cycles of one row, or 0 if no tile fits
+ * the registers. */
+static double fit_pixels(const struct rule *r, struct conv_piece *piece)
 {
-    int best = 0;
+    const int v = (int)ceil_div(piece->width * piece->depth, r->lanes);
+    struct conv_piece best = *piece;
+    double best_cost = 0.0;
 
-    *cost = 0.0;
-    for (int p = 1; registers(isa, p, v) <= isa->n_registers && p <= c->ow; p++) {
-        const double now = row_cycles(c, isa, p, v);
+    for (int p = 1; p <= r->c->ow && registers_suffice(r, p, v); p++) {
+        piece->pixels = p;
+        const double cost = row_cycles(r, piece);
 
-        if (!best || now <= *cost) {
-            best = p;
-            *cost = now;
+        if (best_cost == 0.0 || cost <= best_cost) {
+            best = *piece;
+            best_cost = cost;
         }
     }
-    return best;
+    *piece = best;
+    return best_cost;
 }
 
-static int unroll_of(const struct conv *c, const struct isa *isa)
-{
-    int64_t run = conv_taps_join(c) ? c->kw * c->c_in : c->c_in;
+/* ---- tails ---------------------------------------------------------------------------- */
 
-    (void)isa;
-    return run >= 4 ? 4 : (int)run;
+struct tails {
+    int n;
+    struct conv_piece piece[CONV_TAILS];
+    double cost; /* 0: impossible */
+};
+
+/* A run that depth does not divide ends with a masked load. */
+static bool depth_allowed(const struct rule *r, int depth)
+{
+    const struct conv_runs runs = conv_runs(r->c, depth);
+
+    return !r->plain && runs.step == 1
+        && (r->isa->masks || (r->c->c_in % depth == 0 && runs.kind != RUN_COLUMNS));
+}
+
+static struct tails one_piece(const struct rule *r, int64_t width)
+{
+    struct tails t = {.n = 1, .piece[0] = {.width = width, .depth = 1}};
+    struct conv_piece *piece = &t.piece[0];
+
+    t.cost = fit_pixels(r, piece);
+    for (int d = 2; width * d <= r->lanes; d *= 2) {
+        struct conv_piece deep = {.width = width, .depth = d};
+
+        if (!depth_allowed(r, d))
+            continue;
+        const double cost = fit_pixels(r, &deep);
+
+        if (cost < t.cost) {
+            *piece = deep;
+            t.cost = cost;
+        }
+    }
+    return t;
+}
+
+/* The best division of `width` channels into at most `most` pieces. */
+static struct tails divide(const struct rule *r, int64_t width, int most)
+{
+    struct tails best = one_piece(r, width);
+
+    if (most == 1 || r->plain)
+        return best;
+    for (int64_t first = 1; first < width; first = first < r->lanes ? 2 * first
+                                                                    : first + r->lanes) {
+        struct tails head = one_piece(r, first);
+        const struct tails rest = divide(r, width - first, most - 1);
+        const double cost = head.cost + rest.cost + UNIT_OVERHEAD;
+
+        if (head.cost == 0.0 || rest.cost == 0.0
+            || (best.cost != 0.0 && cost >= best.cost))
+            continue;
+        for (int i = 0; i < rest.n; i++)
+            head.piece[head.n++] = rest.piece[i];
+        head.cost = cost;
+        best = head;
+    }
+    return best;
 }
 
 /* ---- units -------------------------------------------------------------------------- */
@@ -255,69 +382,192 @@ static bool rows_go_outer(const struct conv *c, const struct isa *isa,
 
 /* A unit is some rows of one block, worth about UNIT_CYCLES; one long row (a matrix,
  * a signal) is cut across instead. */
-static void cut_units(const struct conv *c, const struct isa *isa, struct conv_tiling *t)
+static void cut_units(const struct rule *r, struct conv_tiling *t)
 {
-    const int v = (int)ceil_div(min64(t->block, c->c_out), isa->vector_bytes / 4);
-    const double row = row_cycles(c, isa, t->pixels, v);
-    const int64_t tiles = ceil_div(c->ow, t->pixels);
+    const struct conv_piece whole = {t->block, 1, t->pixels};
+    const struct conv_piece *piece = r->c->c_out >= t->block ? &whole : &t->tail[0];
+    const double row = row_cycles(r, piece);
+    const int64_t tiles = ceil_div(r->c->ow, piece->pixels);
 
     t->rows = 1;
     t->chunks = 1;
     if (row < UNIT_CYCLES)
-        t->rows = min64(c->oh, max64(1, (int64_t)(UNIT_CYCLES / row)));
+        t->rows = min64(r->c->oh, max64(1, (int64_t)(UNIT_CYCLES / row)));
     else
         t->chunks = min64(tiles, max64(1, (int64_t)(row / UNIT_CYCLES)));
 }
 
-struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa)
+/* ---- the choice -------------------------------------------------------------------------- */
+
+struct choice {
+    struct conv_tiling tiling;
+    double cost; /* cycles of one group of an image; 0: none */
+};
+
+static void try_vectors(const struct rule *r, int vectors, struct choice *best)
+{
+    struct conv_piece whole = {.width = (int64_t)vectors * r->lanes, .depth = 1};
+    struct choice now = {.tiling = {.vectors = vectors, .block = whole.width}};
+    const int64_t n = r->c->c_out / whole.width, rest = r->c->c_out % whole.width;
+
+    if (n) {
+        const double row = fit_pixels(r, &whole);
+
+        if (row == 0.0)
+            return;
+        now.cost += row * (double)n;
+        now.tiling.pixels = whole.pixels;
+    }
+    if (rest) {
+        const struct tails t = divide(r, rest, CONV_TAILS);
+
+        if (t.cost == 0.0)
+            return;
+        now.cost += t.cost;
+        now.tiling.n_tails = t.n;
+        for (int i = 0; i < t.n; i++)
+            now.tiling.tail[i] = t.piece[i];
+    }
+    now.cost *= (double)r->c->oh;
+    if (best->cost == 0.0 || now.cost < best->cost)
+        *best = now;
+}
+
+static struct choice choose(const struct rule *r)
+{
+    const int64_t most = ceil_div(r->c->c_out, r->lanes);
+    struct choice best = {.cost = 0.0};
+
+    for (int v = 1; v <= MAX_VECTORS && v <= most; v++)
+        try_vectors(r, v, &best);
+    assert(best.cost != 0.0);
+    best.tiling.unroll = 4;
+    cut_units(r, &best.tiling);
+    best.tiling.rows_outer = rows_go_outer(r->c, r->isa, &best.tiling);
+    return best;
+}
+
+struct conv_tiling conv_tile_plain(const struct conv *c, const struct isa *isa)
 {
     const struct conv f = conv_flatten(c);
-    const int lanes = isa->vector_bytes / 4;
-    const int64_t vectors = ceil_div(f.c_out, lanes);
-    struct conv_tiling best = {0};
-    double best_cost = 0.0;
+    const struct rule r = {&f, isa, isa->vector_bytes / 4, true};
 
-    for (int v = 1; v <= 12 && v <= vectors; v++) {
-        struct conv_tiling t = {.vectors = v, .block = (int64_t)v * lanes};
-        const int64_t tail = vectors % v;
-        double cost, tail_cost = 0.0;
+    return choose(&r).tiling;
+}
 
-        t.pixels = best_pixels(&f, isa, v, &cost);
-        if (!t.pixels)
-            break;
-        t.tail_pixels = t.pixels;
-        if (tail)
-            t.tail_pixels = best_pixels(&f, isa, (int)tail, &tail_cost);
-        cost = cost * (double)(vectors / v) + tail_cost;
-        if (best.vectors && cost >= best_cost)
-            continue;
-        best = t;
-        best_cost = cost;
+struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa)
+{
+    const struct conv f = conv_flatten(c), turned = swap_axes(f);
+    const struct rule upright = {&f, isa, isa->vector_bytes / 4, false};
+    struct choice best = choose(&upright);
+
+    if (f.oh > 1) {
+        const struct rule swapped = {&turned, isa, isa->vector_bytes / 4, false};
+        const struct choice other = choose(&swapped);
+
+        if (other.cost < 0.9 * best.cost) {
+            best = other;
+            best.tiling.swapped = true;
+        }
     }
-    assert(best.vectors);
-    best.unroll = unroll_of(&f, isa);
-    cut_units(&f, isa, &best);
-    best.rows_outer = rows_go_outer(&f, isa, &best);
-    return best;
+    return best.tiling;
+}
+
+void conv_tiling_fields(const struct conv_tiling *t, int64_t out[CONV_TILING_FIELDS])
+{
+    int n = 0;
+
+    for (int i = 0; i < CONV_TILING_FIELDS; i++)
+        out[i] = 0;
+    out[n++] = t->block;
+    out[n++] = t->vectors;
+    out[n++] = t->pixels;
+    out[n++] = t->unroll;
+    out[n++] = t->swapped;
+    out[n++] = t->rows;
+    out[n++] = t->chunks;
+    out[n++] = t->rows_outer;
+    out[n++] = t->n_tails;
+    for (int i = 0; i < t->n_tails; i++) {
+        out[n++] = t->tail[i].width;
+        out[n++] = t->tail[i].depth;
+        out[n++] = t->tail[i].pixels;
+    }
+    assert(n <= CONV_TILING_FIELDS);
 }
 
 /* ---- weights -------------------------------------------------------------------------- */
 
+/* Where weights of one block come from: a filter of the model's order, and the taps of
+ * the view in it. */
+struct pack {
+    const struct conv *v; /* the view */
+    int64_t filter;       /* floats from one output channel to the next */
+    int64_t tap_y, tap_x; /* floats from one kernel row, column of the view to the next */
+    int64_t channel;      /* floats from one input channel to the next */
+};
+
+static int64_t run_source(const struct pack *p, const struct conv_runs *runs, int64_t run,
+                          int64_t step)
+{
+    switch (runs->kind) {
+    case RUN_ROW:
+        return step / p->v->c_in * p->tap_x + step % p->v->c_in * p->channel;
+    case RUN_CHANNELS:
+        return run * p->tap_x + step * p->channel;
+    case RUN_COLUMNS:
+        return run * p->channel + step * p->tap_x;
+    }
+    return 0;
+}
+
+/* [kernel row][run][length / depth][width][depth], the last group of a run being as
+ * deep as what is left. */
+static void pack_block(const struct pack *p, int64_t width, int depth, const float *from,
+                       float *to)
+{
+    const struct conv_runs runs = conv_runs(p->v, depth);
+
+    for (int64_t y = 0; y < p->v->kh; y++) {
+        for (int64_t run = 0; run < runs.n; run++) {
+            for (int64_t k = 0; k < runs.length; k += depth) {
+                const int64_t deep = min64(depth, runs.length - k);
+
+                for (int64_t d = 0; d < deep; d++) {
+                    const float *source =
+                        from + y * p->tap_y + run_source(p, &runs, run, k + d);
+
+                    for (int64_t o = 0; o < width; o++)
+                        to[o * deep + d] = source[o * p->filter];
+                }
+                to += width * deep;
+            }
+        }
+    }
+}
+
 void conv_pack(const struct conv *c, const struct conv_tiling *t, const float *from,
                float *to)
 {
-    const int64_t taps = c->kh * c->kw, group = c->c_out * c->c_in * taps;
+    const struct conv v = conv_view(c, t);
+    const struct pack p = {
+        .v = &v,
+        .filter = c->c_in * c->kh * c->kw,
+        .tap_y = t->swapped ? 1 : c->kw,
+        .tap_x = t->swapped ? c->kw : 1,
+        .channel = c->kh * c->kw,
+    };
 
     for (int64_t g = 0; g < c->groups; g++) {
-        for (int64_t o = 0; o < c->c_out; o++) {
-            const int64_t first = o / t->block * t->block;
-            const int64_t width = min64(t->block, c->c_out - first);
-            const float *filter = from + g * group + o * c->c_in * taps;
-            float *column = to + g * group + first * c->c_in * taps + (o - first);
-
-            for (int64_t k = 0; k < taps; k++)
-                for (int64_t i = 0; i < c->c_in; i++)
-                    column[(k * c->c_in + i) * width] = filter[i * taps + k];
+        for (int64_t i = 0; i < conv_whole_blocks(c, t); i++) {
+            pack_block(&p, t->block, 1, from, to);
+            from += t->block * p.filter;
+            to += t->block * p.filter;
+        }
+        for (int i = 0; i < t->n_tails; i++) {
+            pack_block(&p, t->tail[i].width, t->tail[i].depth, from, to);
+            from += t->tail[i].width * p.filter;
+            to += t->tail[i].width * p.filter;
         }
     }
 }

@@ -341,13 +341,23 @@ LLVMValueRef emit_shuffle(struct emitter *e, LLVMValueRef a, LLVMValueRef b,
                                   "");
 }
 
-static LLVMValueRef part_mask(struct emitter *e, int lanes, int used)
+static LLVMValueRef range_mask(struct emitter *e, int lanes, int lo, int hi)
 {
     LLVMValueRef bit[64];
 
     for (int i = 0; i < lanes; i++)
-        bit[i] = LLVMConstInt(e->i1, i < used, 0);
+        bit[i] = LLVMConstInt(e->i1, i >= lo && i < hi, 0);
     return LLVMConstVector(bit, (unsigned)lanes);
+}
+
+static LLVMValueRef masked_load(struct emitter *e, LLVMValueRef p, int lanes, int lo,
+                                int hi, LLVMValueRef otherwise)
+{
+    LLVMTypeRef overload[] = {emit_vector(e, lanes), e->ptr};
+    LLVMValueRef args[] = {p, LLVMConstInt(e->i32, 4, 0), range_mask(e, lanes, lo, hi),
+                           otherwise};
+
+    return emit_intrinsic(e, "llvm.masked.load", overload, 2, args, 4);
 }
 
 static int largest_power(int n)
@@ -388,10 +398,15 @@ LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int us
         return emit_load(e, type, p);
     if (!e->isa->masks)
         return load_pieces(e, p, lanes, used);
-    LLVMTypeRef overload[] = {type, e->ptr};
-    LLVMValueRef args[] = {p, LLVMConstInt(e->i32, 4, 0), part_mask(e, lanes, used),
-                           LLVMGetPoison(type)};
-    return emit_intrinsic(e, "llvm.masked.load", overload, 2, args, 4);
+    return masked_load(e, p, lanes, 0, used, LLVMGetPoison(type));
+}
+
+LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo, int hi)
+{
+    if (lo == 0 && hi == lanes)
+        return emit_load(e, emit_vector(e, lanes), p);
+    assert(e->isa->masks);
+    return masked_load(e, p, lanes, lo, hi, emit_constant(e, 0.0f, lanes));
 }
 
 static void store_pieces(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int used)
@@ -423,7 +438,7 @@ void emit_store_part(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int 
     }
     LLVMTypeRef overload[] = {type, e->ptr};
     LLVMValueRef args[] = {value, p, LLVMConstInt(e->i32, 4, 0),
-                           part_mask(e, lanes, used)};
+                           range_mask(e, lanes, 0, used)};
     emit_intrinsic(e, "llvm.masked.store", overload, 2, args, 4);
 }
 

@@ -76,9 +76,9 @@ enum activation {
  * GEMM is a convolution: C[M,N] = A[M,K] B[K,N] is h = 1, w = M, c_in = K,
  * c_out = N, kernel 1 x 1.
  *
- * Weights are packed per conv_pack(): blocks of conv_block() output channels, in
- * each [kh][kw][c_in][block]; the last block of a group is narrower, nothing is
- * padded.  16 more floats must be readable after the last weight.
+ * Weights are packed per conv_pack(): blocks of output channels, in each
+ * [kh][kw][c_in][block]; the last blocks of a group are narrower, nothing is padded.
+ * 16 more floats must be readable after the last weight.
  *
  * Unit: one (image, group, channel block, strip of rows, part of a row); see
  * conv_units().  A 1 x 1 convolution without stride or padding whose pixels are
@@ -98,19 +98,35 @@ struct conv {
     float act_a, act_b;          /* parameters of `act`; act_before takes none */
 };
 
-/* How a convolution is cut on an isa: the documented cost rule (docs/kernels.md). */
+/* Output channels that share a kind of tile.  With depth d, lanes hold d consecutive
+ * inputs of every channel and are added up at the end: 8 channels of depth 2 fill 16
+ * lanes.  Depth 1: `width` is one or more vectors. */
+struct conv_piece {
+    int64_t width;   /* output channels */
+    int depth;
+    int pixels;      /* output pixels per tile, along a row */
+};
+
+enum { CONV_TAILS = 3, CONV_TILING_FIELDS = 24 };
+
+/* How a convolution is cut on an isa: the documented cost rule (docs/kernels.md).
+ * A group's channels are as many blocks of `block` as fit, then the tails. */
 struct conv_tiling {
-    int pixels;      /* output pixels per tile, along x */
-    int vectors;     /* output-channel vectors per tile */
-    int64_t block;   /* output channels per weight block */
-    int64_t rows;    /* output rows per unit */
+    int64_t block;   /* output channels of a whole weight block: vectors of depth 1 */
+    int vectors;     /* of a block */
+    int pixels;      /* output pixels per tile */
+    int n_tails;
+    struct conv_piece tail[CONV_TAILS];
     int unroll;      /* input channels per iteration */
-    int tail_pixels; /* pixels per tile where the block is the last, narrower one */
+    bool swapped;    /* tiles lie along y: rows and columns change places */
+    int64_t rows;    /* output rows per unit */
     int64_t chunks;  /* parts of a row that are units of their own */
     bool rows_outer; /* units: rows, then blocks (else blocks, then rows) */
 };
 
 struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa);
+/* All that code and packed weights depend on, as numbers: for keys and hashes. */
+void conv_tiling_fields(const struct conv_tiling *t, int64_t out[CONV_TILING_FIELDS]);
 int64_t conv_units(const struct conv *c, const struct conv_tiling *t);
 /* `from` is ONNX order [groups*c_out][c_in][kh][kw]; `to` has as many floats. */
 void conv_pack(const struct conv *c, const struct conv_tiling *t, const float *from,

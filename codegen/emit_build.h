@@ -61,6 +61,8 @@ void emit_store(struct emitter *e, LLVMValueRef value, LLVMValueRef p);
 /* The first `used` lanes of a vector of `lanes`; nothing else is touched, other
  * lanes are undefined. */
 LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int used);
+/* Lanes [lo, hi) of a vector of `lanes`, the others 0; nothing else is touched. */
+LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo, int hi);
 void emit_store_part(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int used);
 /* Lanes index[0..n) of a and b taken together; -1 is any. */
 LLVMValueRef emit_shuffle(struct emitter *e, LLVMValueRef a, LLVMValueRef b,

@@ -17,11 +17,14 @@
 #include "codegen/conv_shape.h"
 #include "codegen/emit_tile.h"
 
-enum { WRITE_OUT = 64 }; /* steps of a kernel row that are written out at most */
+enum {
+    WRITE_OUT = 64,  /* steps of a kernel row that are written out at most */
+    MAX_PIXELS = 64,
+};
 
 struct conv_emitter {
     struct emitter *e;
-    struct conv c; /* flattened */
+    struct conv c; /* the view */
     const struct conv_tiling *t;
     LLVMValueRef function;
 };
@@ -41,44 +44,45 @@ static LLVMValueRef param(const struct conv_emitter *ce, unsigned i)
 
 /* ---- sums of a tile ------------------------------------------------------------------ */
 
-/* Kernel columns [tap, tap + n) of one kernel row, for pixels that they all reach. */
-static void sum_taps(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
-                     LLVMValueRef weights, struct tap_range r, int64_t tap, int64_t n)
+/* `n` runs of a kernel row, from `run` on, for pixels that they all reach. */
+static void sum_runs(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
+                     LLVMValueRef weights, struct tap_range r, int64_t run, int64_t n)
 {
     struct emitter *e = ce->e;
-    const struct conv *c = &ce->c;
-    const int64_t tap_bytes = c->in_x * c->dilation_x * 4;
-    const int64_t tap_weights = c->c_in * t->weight_step;
+    const struct conv_runs runs = conv_runs(&ce->c, 1);
+    const int64_t next = runs.next * 4, next_weights = runs.length * t->weight_step;
+    const int n_sums = t->pixels * t->vectors;
+    struct emit_loop l = {0};
+    LLVMValueRef carry[EMIT_MAX_CARRY];
 
-    in = emit_at(e, in, tap * tap_bytes);
-    weights = emit_at(e, weights, tap * tap_weights);
-    if (c->c_in == 1 || conv_taps_join(c)) {
-        t->in_step = c->c_in == 1 ? tap_bytes : 4;
-        tile_run(e, t, in, weights, r.first, r.end, n * c->c_in);
-        return;
-    }
-    t->in_step = c->in_c * 4;
-    if (n == 1 || n * c->c_in <= WRITE_OUT) {
+    in = emit_at(e, in, run * next);
+    weights = emit_at(e, weights, run * next_weights);
+    if (n == 1 || n * runs.length <= WRITE_OUT) {
         for (int64_t i = 0; i < n; i++) {
-            tile_run(e, t, emit_at(e, in, i * tap_bytes),
-                     emit_at(e, weights, i * tap_weights), r.first, r.end, c->c_in);
-            in = emit_hide(e, in);
+            if (i)
+                in = emit_hide(e, in);
+            tile_run(e, t, emit_at(e, in, i * next),
+                     emit_at(e, weights, i * next_weights), r.first, r.end, runs.length);
         }
         return;
     }
-    struct emit_loop l = {0};
-    LLVMValueRef carry[EMIT_MAX_CARRY];
-    const int n_sums = t->pixels * t->vectors;
-
     for (int i = 0; i < n_sums; i++)
         carry[i] = t->sum[i];
     emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, n), 1, carry, n_sums);
     for (int i = 0; i < n_sums; i++)
         t->sum[i] = carry[i];
-    tile_run(e, t, emit_at_value(e, in, emit_mul(e, l.at, tap_bytes)),
-             emit_at_value(e, weights, emit_mul(e, l.at, tap_weights)), r.first, r.end,
-             c->c_in);
+    tile_run(e, t, emit_at_value(e, in, emit_mul(e, l.at, next)),
+             emit_at_value(e, weights, emit_mul(e, l.at, next_weights)), r.first, r.end,
+             runs.length);
     emit_loop_end(e, &l, t->sum);
+}
+
+static struct tap_range tap_of(const struct conv_emitter *ce, const struct tile *t,
+                               int64_t x0, int64_t tap)
+{
+    if (x0 < 0)
+        return (struct tap_range){0, t->pixels};
+    return conv_tap(&ce->c, x0, t->pixels, tap);
 }
 
 static bool same_range(struct tap_range a, struct tap_range b)
@@ -91,21 +95,148 @@ static void sum_kernel_row(const struct conv_emitter *ce, struct tile *t,
                            LLVMValueRef in, LLVMValueRef weights, int64_t x0)
 {
     const struct conv *c = &ce->c;
+    const struct conv_runs runs = conv_runs(c, 1);
 
-    if (x0 < 0) {
-        sum_taps(ce, t, in, weights, (struct tap_range){0, t->pixels}, 0, c->kw);
-        return;
-    }
+    t->in_step = runs.step * 4;
     for (int64_t tap = 0; tap < c->kw;) {
-        const struct tap_range r = conv_tap(c, x0, t->pixels, tap);
+        const struct tap_range r = tap_of(ce, t, x0, tap);
         int64_t n = 1;
 
-        while (tap + n < c->kw
-               && same_range(conv_tap(c, x0, t->pixels, tap + n), r))
+        while (tap + n < c->kw && same_range(tap_of(ce, t, x0, tap + n), r))
+            n++;
+        if (r.first < r.end && runs.kind == RUN_ROW)
+            tile_run(ce->e, t, emit_at(ce->e, in, tap * c->c_in * t->in_step),
+                     emit_at(ce->e, weights, tap * c->c_in * t->weight_step), r.first,
+                     r.end, n * c->c_in);
+        else if (r.first < r.end)
+            sum_runs(ce, t, in, weights, r, tap, n);
+        tap += n;
+    }
+}
+
+/* ---- the same with depth ---------------------------------------------------------------- */
+
+/* Inputs [lo, hi) of a run exist for a pixel. */
+struct run_part {
+    int64_t lo[MAX_PIXELS], hi[MAX_PIXELS];
+};
+
+static struct run_part run_part(const struct conv_emitter *ce, const struct tile *t,
+                                const struct conv_runs *runs, int64_t run, int64_t x0)
+{
+    const int64_t tap_steps = runs->kind == RUN_ROW ? ce->c.c_in : 1;
+    struct run_part part;
+
+    for (int i = 0; i < t->pixels; i++) {
+        part.lo[i] = part.hi[i] = 0;
+        for (int64_t tap = 0; tap < ce->c.kw; tap++) {
+            const struct tap_range r = tap_of(ce, t, x0, tap);
+
+            if (i < r.first || i >= r.end)
+                continue;
+            if (runs->kind == RUN_CHANNELS && tap == run)
+                part.hi[i] = runs->length;
+            if (runs->kind == RUN_CHANNELS)
+                continue;
+            if (part.hi[i] == 0)
+                part.lo[i] = tap * tap_steps;
+            part.hi[i] = (tap + 1) * tap_steps;
+        }
+    }
+    return part;
+}
+
+/* Pixels that have all inputs [k, k + depth) of the run; `whole` is false when others
+ * have some. */
+static struct tap_range whole_pixels(const struct tile *t, const struct run_part *part,
+                                     int64_t k, bool *whole)
+{
+    struct tap_range r = {t->pixels, 0};
+
+    *whole = true;
+    for (int i = 0; i < t->pixels; i++) {
+        if (part->lo[i] <= k && k + t->depth <= part->hi[i]) {
+            r.first = i < r.first ? i : r.first;
+            r.end = i + 1;
+        } else if (part->lo[i] < k + t->depth && k < part->hi[i]) {
+            *whole = false;
+        }
+    }
+    return r;
+}
+
+/* One step for which some pixels lack inputs, or the run ends. */
+static void sum_part(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
+                     LLVMValueRef weights, const struct run_part *part, int64_t k,
+                     int deep)
+{
+    int lo[MAX_PIXELS], hi[MAX_PIXELS];
+
+    for (int i = 0; i < t->pixels; i++) {
+        const int64_t from = part->lo[i] - k, to = part->hi[i] - k;
+
+        lo[i] = from < 0 ? 0 : from > deep ? deep : (int)from;
+        hi[i] = to < 0 ? 0 : to > deep ? deep : (int)to;
+    }
+    tile_step_part(ce->e, t, emit_at(ce->e, in, k * 4),
+                   emit_at(ce->e, weights, k * t->width * 4), lo, hi, deep);
+}
+
+static void sum_deep_run(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
+                         LLVMValueRef weights, const struct run_part *part,
+                         int64_t length)
+{
+    const int64_t full = length / t->depth * t->depth;
+
+    for (int64_t k = 0; k < full;) {
+        bool whole, next_whole;
+        const struct tap_range r = whole_pixels(t, part, k, &whole);
+        int64_t n = 1;
+
+        if (!whole) {
+            sum_part(ce, t, in, weights, part, k, t->depth);
+            k += t->depth;
+            continue;
+        }
+        while (k + n * t->depth < full
+               && same_range(whole_pixels(t, part, k + n * t->depth, &next_whole), r)
+               && next_whole)
             n++;
         if (r.first < r.end)
-            sum_taps(ce, t, in, weights, r, tap, n);
-        tap += n;
+            tile_run(ce->e, t, emit_at(ce->e, in, k * 4),
+                     emit_at(ce->e, weights, k * t->width * 4), r.first, r.end, n);
+        k += n * t->depth;
+    }
+    if (full < length)
+        sum_part(ce, t, in, weights, part, full, (int)(length - full));
+}
+
+static void sum_kernel_row_deep(const struct conv_emitter *ce, struct tile *t,
+                                LLVMValueRef in, LLVMValueRef weights, int64_t x0)
+{
+    struct emitter *e = ce->e;
+    const struct conv_runs runs = conv_runs(&ce->c, t->depth);
+    const int64_t run_weights = runs.length * t->width * 4;
+    const bool alike = x0 < 0 || runs.kind == RUN_COLUMNS;
+    struct emit_loop l = {0};
+
+    t->in_step = t->depth * 4;
+    if (alike && runs.n * runs.length > WRITE_OUT && runs.n > 1) {
+        const struct run_part part = run_part(ce, t, &runs, 0, x0);
+
+        emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, runs.n), 1, t->sum, t->pixels);
+        sum_deep_run(ce, t, emit_at_value(e, in, emit_mul(e, l.at, runs.next * 4)),
+                     emit_at_value(e, weights, emit_mul(e, l.at, run_weights)), &part,
+                     runs.length);
+        emit_loop_end(e, &l, t->sum);
+        return;
+    }
+    for (int64_t run = 0; run < runs.n; run++) {
+        const struct run_part part = run_part(ce, t, &runs, run, x0);
+
+        sum_deep_run(ce, t, emit_at(e, in, run * runs.next * 4),
+                     emit_at(e, weights, run * run_weights), &part, runs.length);
+        in = emit_hide(e, in);
     }
 }
 
@@ -126,19 +257,28 @@ static bool rows_never_empty(const struct conv *c)
     return true;
 }
 
+static void sum_one_row(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
+                        LLVMValueRef weights, int64_t x0)
+{
+    if (t->depth > 1)
+        sum_kernel_row_deep(ce, t, in, weights, x0);
+    else
+        sum_kernel_row(ce, t, in, weights, x0);
+}
+
 static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
                        const struct place *at, LLVMValueRef in, int64_t x0)
 {
     struct emitter *e = ce->e;
     const struct conv *c = &ce->c;
     const int64_t row_bytes = c->dilation_y * c->in_y * 4;
-    const int64_t row_weights = c->kw * c->c_in * t->weight_step;
+    const int64_t row_weights = c->kw * c->c_in * t->width * 4;
     const int n = t->pixels * t->vectors;
     struct emit_loop l = {.never_empty = rows_never_empty(c)};
     LLVMValueRef carry[EMIT_MAX_CARRY];
 
     if (c->kh == 1 && !conv_clips_rows(c)) {
-        sum_kernel_row(ce, t, in, at->weights, x0);
+        sum_one_row(ce, t, in, at->weights, x0);
         return;
     }
     for (int i = 0; i < n; i++)
@@ -146,8 +286,8 @@ static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
     emit_loop_begin(e, &l, at->tap_begin, at->tap_end, 1, carry, n);
     for (int i = 0; i < n; i++)
         t->sum[i] = carry[i];
-    sum_kernel_row(ce, t, emit_at_value(e, in, emit_mul(e, l.at, row_bytes)),
-                   emit_at_value(e, at->weights, emit_mul(e, l.at, row_weights)), x0);
+    sum_one_row(ce, t, emit_at_value(e, in, emit_mul(e, l.at, row_bytes)),
+                emit_at_value(e, at->weights, emit_mul(e, l.at, row_weights)), x0);
     emit_loop_end(e, &l, t->sum);
 }
 
@@ -155,18 +295,19 @@ static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
 
 /* The tile at output pixel x (x0 when that is known and the tile at a border). */
 static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
-                         int pixels, int64_t width, LLVMValueRef x, int64_t x0)
+                         int pixels, const struct conv_piece *piece, LLVMValueRef x,
+                         int64_t x0)
 {
     struct emitter *e = ce->e;
     const struct conv *c = &ce->c;
     const int lanes = emit_lanes(e);
-    const int vectors = (int)((width + lanes - 1) / lanes);
     struct tile t = {
         .pixels = pixels,
-        .vectors = vectors,
-        .last_lanes = (int)(width - (vectors - 1) * lanes),
+        .vectors = (int)((piece->width * piece->depth + lanes - 1) / lanes),
+        .width = (int)piece->width,
+        .depth = piece->depth,
         .pixel_bytes = c->stride_x * c->in_x * 4,
-        .weight_step = width * 4,
+        .weight_step = piece->width * piece->depth * 4,
         .weights_padded = true,
         .unroll = ce->t->unroll,
     };
@@ -176,6 +317,7 @@ static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
         .act_a = c->act_a,
         .act_b = c->act_b,
         .alpha = 1.0f,
+        .bias = c->has_bias && piece->depth > 1 ? at->bias : NULL,
         .residual = c->has_residual
                       ? emit_at_value(e, at->residual, emit_mul(e, x, c->res_x * 4))
                       : NULL,
@@ -185,7 +327,7 @@ static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
     LLVMValueRef in = emit_at_value(e, at->in, emit_mul(e, x, t.pixel_bytes));
 
     in = emit_at(e, in, -c->pad_left * c->in_x * 4);
-    tile_start(e, &t, c->has_bias ? at->bias : NULL);
+    tile_start(e, &t, c->has_bias && piece->depth == 1 ? at->bias : NULL);
     sum_kernel(ce, &t, at, in, x0);
     tile_finish(e, &t, &end, emit_at_value(e, at->out, emit_mul(e, x, c->out_x * 4)));
 }
@@ -197,7 +339,8 @@ static bool row_is_whole(const struct conv_emitter *ce)
 
 /* Tile number `i` of a row, when the unit has it. */
 static void emit_single_tile(const struct conv_emitter *ce, const struct place *at,
-                             const struct row_cut *cut, int64_t width, int64_t i)
+                             const struct row_cut *cut, const struct conv_piece *piece,
+                             int64_t i)
 {
     struct emitter *e = ce->e;
     const int pixels = i == cut->n - 1 ? cut->last : cut->pixels;
@@ -213,13 +356,13 @@ static void emit_single_tile(const struct conv_emitter *ce, const struct place *
 
         emit_if_begin(e, &has, LLVMBuildAnd(e->builder, from, to, ""), NULL, 0);
     }
-    emit_tile_at(ce, at, pixels, width, emit_int(e, x0), x0);
+    emit_tile_at(ce, at, pixels, piece, emit_int(e, x0), x0);
     if (!row_is_whole(ce))
         emit_if_end(e, &has, NULL);
 }
 
 static void emit_inner_tiles(const struct conv_emitter *ce, const struct place *at,
-                             const struct row_cut *cut, int64_t width)
+                             const struct row_cut *cut, const struct conv_piece *piece)
 {
     struct emitter *e = ce->e;
     LLVMValueRef begin = emit_int(e, cut->left);
@@ -231,28 +374,28 @@ static void emit_inner_tiles(const struct conv_emitter *ce, const struct place *
         end = emit_min(e, end, at->tile_end);
     }
     emit_loop_begin(e, &l, begin, end, 1, NULL, 0);
-    emit_tile_at(ce, at, cut->pixels, width, emit_mul(e, l.at, cut->pixels), -1);
+    emit_tile_at(ce, at, cut->pixels, piece, emit_mul(e, l.at, cut->pixels), -1);
     emit_loop_end(e, &l, NULL);
 }
 
 static void emit_row(const struct conv_emitter *ce, const struct place *at,
-                     const struct row_cut *cut, int64_t width)
+                     const struct row_cut *cut, const struct conv_piece *piece)
 {
     for (int64_t i = 0; i < cut->left; i++)
-        emit_single_tile(ce, at, cut, width, i);
+        emit_single_tile(ce, at, cut, piece, i);
     if (cut->inner)
-        emit_inner_tiles(ce, at, cut, width);
+        emit_inner_tiles(ce, at, cut, piece);
     for (int64_t i = cut->left + cut->inner; i < cut->n; i++)
-        emit_single_tile(ce, at, cut, width, i);
+        emit_single_tile(ce, at, cut, piece, i);
 }
 
-/* All rows of a unit whose block has `width` channels. */
+/* All rows of a unit. */
 static void emit_rows(const struct conv_emitter *ce, const struct place *unit,
-                      LLVMValueRef chunk, int64_t width, int pixels)
+                      LLVMValueRef chunk, const struct conv_piece *piece)
 {
     struct emitter *e = ce->e;
     const struct conv *c = &ce->c;
-    const struct row_cut cut = conv_cut_row(c, pixels);
+    const struct row_cut cut = conv_cut_row(c, piece->pixels);
     struct place row = *unit;
     struct emit_loop l = {.never_empty = true};
     LLVMValueRef rest;
@@ -271,7 +414,7 @@ static void emit_rows(const struct conv_emitter *ce, const struct place *unit,
     row.out = emit_at_value(e, unit->out, emit_mul(e, l.at, c->out_y * 4));
     if (c->has_residual)
         row.residual = emit_at_value(e, unit->residual, emit_mul(e, l.at, c->res_y * 4));
-    emit_row(ce, &row, &cut, width);
+    emit_row(ce, &row, &cut, piece);
     emit_loop_end(e, &l, NULL);
 }
 
@@ -318,65 +461,79 @@ static struct place place_unit(const struct conv_emitter *ce, const struct unit_
     struct emitter *e = ce->e;
     LLVMBuilderRef b = e->builder;
     const struct conv *c = &ce->c;
-    const int64_t steps = c->kh * c->kw * c->c_in;
-    LLVMValueRef channel = LLVMBuildAdd(b, emit_mul(e, x->group, c->c_out),
-                                        emit_mul(e, x->block, ce->t->block), "");
     LLVMValueRef in = LLVMBuildAdd(b, emit_mul(e, x->image, c->in_n * 4),
                                    emit_mul(e, x->group, c->c_in * c->in_c * 4), "");
-    LLVMValueRef bytes = emit_mul(e, channel, 4);
-    LLVMValueRef out = LLVMBuildAdd(b, emit_mul(e, x->image, c->out_n * 4), bytes, "");
     struct place at = {
         .in = emit_at_value(e, param(ce, CORE_IN), in),
-        .weights = emit_at_value(e, param(ce, CORE_WEIGHTS),
-                                 emit_mul(e, channel, steps * 4)),
-        .out = emit_at_value(e, param(ce, CORE_OUT), out),
         .y_begin = emit_mul(e, x->strip, ce->t->rows),
     };
 
     at.y_end = emit_min(e, emit_add(e, at.y_begin, ce->t->rows), emit_int(e, c->oh));
+    return at;
+}
+
+/* Goes to the first channel of a block. */
+static void place_channel(const struct conv_emitter *ce, const struct unit_index *x,
+                          LLVMValueRef in_group, struct place *at)
+{
+    struct emitter *e = ce->e;
+    LLVMBuilderRef b = e->builder;
+    const struct conv *c = &ce->c;
+    const int64_t steps = c->kh * c->kw * c->c_in;
+    LLVMValueRef channel = LLVMBuildAdd(b, emit_mul(e, x->group, c->c_out), in_group, "");
+    LLVMValueRef bytes = emit_mul(e, channel, 4);
+    LLVMValueRef out = LLVMBuildAdd(b, emit_mul(e, x->image, c->out_n * 4), bytes, "");
+
+    at->weights = emit_at_value(e, param(ce, CORE_WEIGHTS), emit_mul(e, channel, steps * 4));
+    at->out = emit_at_value(e, param(ce, CORE_OUT), out);
     if (c->has_bias)
-        at.bias = emit_at_value(e, param(ce, CORE_BIAS), bytes);
+        at->bias = emit_at_value(e, param(ce, CORE_BIAS), bytes);
     if (c->has_residual) {
         LLVMValueRef r = LLVMBuildAdd(b, emit_mul(e, x->image, c->res_n * 4), bytes, "");
 
-        at.residual = emit_at_value(e, param(ce, CORE_RESIDUAL), r);
+        at->residual = emit_at_value(e, param(ce, CORE_RESIDUAL), r);
     }
-    return at;
+}
+
+/* The unit's work if its block is one of [first, first + n), which start at channel
+ * `channel` of the group and are all like `piece`. */
+static void emit_blocks(const struct conv_emitter *ce, const struct unit_index *x,
+                        const struct place *unit, int64_t first, int64_t n,
+                        int64_t channel, const struct conv_piece *piece)
+{
+    struct emitter *e = ce->e;
+    LLVMValueRef index = emit_add(e, x->block, -first);
+    struct place at = *unit;
+    struct emit_if is;
+
+    emit_if_begin(e, &is, LLVMBuildICmp(e->builder, LLVMIntULT, index, emit_int(e, n), ""),
+                  NULL, 0);
+    place_channel(ce, x, emit_add(e, emit_mul(e, index, piece->width), channel), &at);
+    emit_rows(ce, &at, x->chunk, piece);
+    emit_if_end(e, &is, NULL);
 }
 
 static void emit_unit(const struct conv_emitter *ce, LLVMValueRef u)
 {
-    struct emitter *e = ce->e;
     const struct conv_tiling *t = ce->t;
-    const int64_t full = conv_full_blocks(&ce->c, t), tail = conv_tail_width(&ce->c, t);
+    const struct conv_piece whole = {t->block, 1, t->pixels};
+    const int64_t n_whole = conv_whole_blocks(&ce->c, t);
     const struct unit_index x = decode_unit(ce, u);
     const struct place at = place_unit(ce, &x);
-    struct emit_if is;
+    int64_t channel = n_whole * t->block;
 
-    if (full) {
-        if (tail)
-            emit_if_begin(e, &is,
-                          LLVMBuildICmp(e->builder, LLVMIntSLT, x.block,
-                                        emit_int(e, full), ""), NULL, 0);
-        emit_rows(ce, &at, x.chunk, t->block, t->pixels);
-        if (tail)
-            emit_if_end(e, &is, NULL);
-    }
-    if (tail) {
-        if (full)
-            emit_if_begin(e, &is,
-                          LLVMBuildICmp(e->builder, LLVMIntSGE, x.block,
-                                        emit_int(e, full), ""), NULL, 0);
-        emit_rows(ce, &at, x.chunk, tail, t->tail_pixels);
-        if (full)
-            emit_if_end(e, &is, NULL);
+    if (n_whole)
+        emit_blocks(ce, &x, &at, 0, n_whole, 0, &whole);
+    for (int i = 0; i < t->n_tails; i++) {
+        emit_blocks(ce, &x, &at, n_whole + i, 1, channel, &t->tail[i]);
+        channel += t->tail[i].width;
     }
 }
 
 LLVMValueRef emit_conv(struct emitter *e, const struct conv *c,
                        const struct conv_tiling *t, const char *name)
 {
-    struct conv_emitter ce = {.e = e, .c = conv_flatten(c), .t = t};
+    struct conv_emitter ce = {.e = e, .c = conv_view(c, t), .t = t};
     struct emit_loop l = {0};
 
     ce.function = emit_core(e, name);

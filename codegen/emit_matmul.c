@@ -51,7 +51,7 @@ static struct matmul_cut cut_matmul(const struct matmul *m, const struct isa *is
         },
     };
 
-    cut.tiling = conv_tile(&cut.as_conv, isa);
+    cut.tiling = conv_tile_plain(&cut.as_conv, isa);
     cut.blocks = conv_blocks(&cut.as_conv, &cut.tiling);
     cut.padded = cut.tiling.block < m->n ? cut.tiling.block : round_up(m->n, lanes);
     cut.pack = m->b_col != 1 || (m->b_row * 4 >= FAR_ROWS && m->m > FEW_ROWS)
@@ -215,11 +215,11 @@ static void emit_product_tile(const struct matmul_emitter *me,
     struct emitter *e = me->e;
     const struct matmul *m = me->m;
     const int lanes = emit_lanes(e);
-    const int vectors = (int)((width + lanes - 1) / lanes);
     struct tile t = {
         .pixels = rows,
-        .vectors = vectors,
-        .last_lanes = (int)(width - (vectors - 1) * lanes),
+        .vectors = (int)((width + lanes - 1) / lanes),
+        .width = (int)width,
+        .depth = 1,
         .pixel_bytes = m->a_row * 4,
         .in_step = m->a_col * 4,
         .weight_step = at->b_step,
@@ -295,7 +295,7 @@ static void emit_unit(const struct matmul_emitter *me, LLVMValueRef u)
     const struct matmul *m = me->m;
     const struct conv *c = &me->cut.as_conv;
     const struct conv_tiling *t = &me->cut.tiling;
-    const int64_t full = conv_full_blocks(c, t), tail = conv_tail_width(c, t);
+    const int64_t full = conv_whole_blocks(c, t);
     struct matmul_place at = {0};
     struct emit_if is;
     LLVMValueRef chunk, block, batch;
@@ -321,10 +321,10 @@ static void emit_unit(const struct matmul_emitter *me, LLVMValueRef u)
         emit_block(me, &at, t->block, t->pixels);
         emit_if_end(e, &is, NULL);
     }
-    if (tail) {
+    if (t->n_tails) {
         emit_if_begin(e, &is, LLVMBuildICmp(e->builder, LLVMIntSGE, block,
                                             emit_int(e, full), ""), NULL, 0);
-        emit_block(me, &at, tail, t->tail_pixels);
+        emit_block(me, &at, t->tail[0].width, t->tail[0].pixels);
         emit_if_end(e, &is, NULL);
     }
 }

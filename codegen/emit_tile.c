@@ -9,14 +9,11 @@ enum {
     MAX_PIXELS = 64,
 };
 
-int tile_width(const struct emitter *e, const struct tile *t)
-{
-    return (t->vectors - 1) * emit_lanes(e) + t->last_lanes;
-}
-
 static int lanes_of(const struct emitter *e, const struct tile *t, int vector)
 {
-    return vector == t->vectors - 1 ? t->last_lanes : emit_lanes(e);
+    const int rest = t->width - vector * emit_lanes(e);
+
+    return t->depth > 1 || rest > emit_lanes(e) ? emit_lanes(e) : rest;
 }
 
 void tile_start(struct emitter *e, struct tile *t, LLVMValueRef bias)
@@ -57,6 +54,20 @@ static void multiply_add(struct emitter *e, struct tile *t, int pixel, LLVMValue
         sum[j] = emit_multiply_add(e, in, w[j], sum[j]);
 }
 
+/* What a pixel multiplies a row of weights with: its input in every lane, or `depth`
+ * inputs over and over. */
+static LLVMValueRef spread(struct emitter *e, const struct tile *t, LLVMValueRef x)
+{
+    const int lanes = emit_lanes(e);
+    int index[64];
+
+    if (t->depth == lanes)
+        return x;
+    for (int i = 0; i < lanes; i++)
+        index[i] = i % t->depth;
+    return emit_shuffle(e, x, x, index, lanes);
+}
+
 void tile_step(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef weights,
                int first, int end)
 {
@@ -64,9 +75,47 @@ void tile_step(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef 
 
     load_weights(e, t, weights, w);
     for (int i = first; i < end; i++) {
-        LLVMValueRef x = emit_load(e, e->f32, emit_at(e, in, i * t->pixel_bytes));
+        LLVMValueRef p = emit_at(e, in, i * t->pixel_bytes);
 
-        multiply_add(e, t, i, emit_splat(e, x, emit_lanes(e)), w);
+        if (t->depth > 1)
+            multiply_add(e, t, i, spread(e, t, emit_load(e, emit_vector(e, t->depth), p)),
+                         w);
+        else
+            multiply_add(e, t, i,
+                         emit_splat(e, emit_load(e, e->f32, p), emit_lanes(e)), w);
+    }
+}
+
+/* Weights [channel][deep] in lanes [channel][depth], the others 0. */
+static LLVMValueRef load_narrow_weights(struct emitter *e, const struct tile *t,
+                                        LLVMValueRef weights, int deep)
+{
+    const int lanes = emit_lanes(e);
+    LLVMValueRef w = emit_load(e, emit_vector(e, lanes), weights);
+    int index[64];
+
+    if (deep == t->depth)
+        return w;
+    for (int i = 0; i < lanes; i++) {
+        const int from = i / t->depth * deep + i % t->depth;
+
+        index[i] = i % t->depth < deep && from < lanes ? from : lanes;
+    }
+    return emit_shuffle(e, w, emit_constant(e, 0.0f, lanes), index, lanes);
+}
+
+void tile_step_part(struct emitter *e, struct tile *t, LLVMValueRef in,
+                    LLVMValueRef weights, const int *lo, const int *hi, int deep)
+{
+    LLVMValueRef w = load_narrow_weights(e, t, weights, deep);
+
+    for (int i = 0; i < t->pixels; i++) {
+        if (lo[i] >= hi[i])
+            continue;
+        LLVMValueRef p = emit_at(e, in, i * t->pixel_bytes);
+        LLVMValueRef x = emit_load_range(e, p, t->depth, lo[i], hi[i]);
+
+        multiply_add(e, t, i, spread(e, t, x), &w);
     }
 }
 
@@ -99,7 +148,7 @@ static int64_t steps_apart(const struct tile *t)
 static void steps(struct emitter *e, struct tile *t, LLVMValueRef in,
                   LLVMValueRef weights, int first, int end, int64_t count)
 {
-    const bool by_lane = e->isa->lane_fma && t->in_step == 4;
+    const bool by_lane = e->isa->lane_fma && t->in_step == 4 && t->depth == 1;
     const int64_t apart = steps_apart(t);
     int64_t hidden = 0;
 
@@ -154,11 +203,27 @@ void tile_run(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef w
         steps(e, t, carry[n], carry[n + 1], first, end, rest);
 }
 
+/* Sums of `depth` neighbouring lanes, in the first lanes of a vector of at least 4. */
+static LLVMValueRef add_depth(struct emitter *e, const struct tile *t, LLVMValueRef x)
+{
+    const int lanes = emit_lanes(e), n = lanes / t->depth;
+    int index[64];
+
+    for (int s = 1; s < t->depth; s *= 2) {
+        for (int i = 0; i < lanes; i++)
+            index[i] = i ^ s;
+        x = LLVMBuildFAdd(e->builder, x, emit_shuffle(e, x, x, index, lanes), "");
+    }
+    for (int i = 0; i < 4 || i < n; i++)
+        index[i] = i < n ? i * t->depth : -1;
+    return emit_shuffle(e, x, x, index, n < 4 ? 4 : n);
+}
+
 /* One finished vector of outputs, `at` bytes into the pixel. */
 static LLVMValueRef finish(struct emitter *e, const struct tile_end *end, LLVMValueRef x,
                            int pixel, int64_t at, int used)
 {
-    const int lanes = emit_lanes(e);
+    const int lanes = (int)LLVMGetVectorSize(LLVMTypeOf(x));
 
     if (end->alpha != 1.0f)
         x = LLVMBuildFMul(e->builder, x, emit_constant(e, end->alpha, lanes), "");
@@ -180,9 +245,12 @@ void tile_finish(struct emitter *e, struct tile *t, const struct tile_end *end,
     for (int i = 0; i < t->pixels; i++) {
         for (int j = 0; j < t->vectors; j++) {
             const int64_t at = j * emit_lanes(e) * 4;
-            const int used = lanes_of(e, t, j);
+            const int used = t->depth > 1 ? t->width : lanes_of(e, t, j);
+            LLVMValueRef x = t->sum[i * t->vectors + j];
 
-            emit_store_part(e, finish(e, end, t->sum[i * t->vectors + j], i, at, used),
+            if (t->depth > 1)
+                x = add_depth(e, t, x);
+            emit_store_part(e, finish(e, end, x, i, at, used),
                             emit_at(e, out, i * end->out_pixel + at), used);
         }
     }

@@ -11,7 +11,8 @@
 
 struct tile {
     int pixels, vectors;
-    int last_lanes;        /* lanes in use in the last vector */
+    int width;             /* output channels; the last vector may be narrow */
+    int depth;             /* inputs a step; > 1: one vector, lanes [channel][depth] */
     int64_t pixel_bytes;   /* from an input pixel to the next one of the tile */
     int64_t in_step;       /* bytes from one step to the next: input ... */
     int64_t weight_step;   /* ... and weights */
@@ -20,14 +21,15 @@ struct tile {
     LLVMValueRef sum[EMIT_MAX_CARRY]; /* [pixel * vectors + vector] */
 };
 
-/* Channels of the tile: all whole vectors but the last. */
-int tile_width(const struct emitter *e, const struct tile *t);
-
-/* Sums start at the bias, or at 0 when it is NULL. */
+/* Sums start at the bias, or at 0 when it is NULL (as they must with depth). */
 void tile_start(struct emitter *e, struct tile *t, LLVMValueRef bias);
 /* One step for pixels [first, end); addresses of the tile's first pixel. */
 void tile_step(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef weights,
                int first, int end);
+/* A step of depth at which pixel i has the inputs [lo[i], hi[i]) of `deep`, and the
+ * weights are [channel][deep]. */
+void tile_step_part(struct emitter *e, struct tile *t, LLVMValueRef in,
+                    LLVMValueRef weights, const int *lo, const int *hi, int deep);
 /* `count` steps in a loop. */
 void tile_run(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef weights,
               int first, int end, int64_t count);

@@ -397,12 +397,14 @@ static void conv_key(struct text *key, const struct step *s)
         c->in_n, c->in_c, c->in_y, c->in_x, c->out_n, c->out_y, c->out_x,
         c->has_residual ? c->res_n : 0, c->has_residual ? c->res_y : 0,
         c->has_residual ? c->res_x : 0, c->has_bias, c->has_residual, c->act_before, c->act,
-        t->pixels, t->vectors, t->block, t->rows, t->unroll, t->tail_pixels, t->chunks,
-        t->rows_outer, s->u.conv.pool_max, s->u.conv.count_pad,
+        s->u.conv.pool_max, s->u.conv.count_pad,
     };
     const float limits[] = {c->act_a, c->act_b};
+    int64_t tiling[CONV_TILING_FIELDS];
 
+    conv_tiling_fields(t, tiling);
     text_append(key, numbers, sizeof numbers);
+    text_append(key, tiling, sizeof tiling);
     text_append(key, limits, sizeof limits);
 }
 

@@ -63,9 +63,10 @@ static void add_conv(struct sha256 *h, const struct conv *c)
 
 static void add_tiling(struct sha256 *h, const struct conv_tiling *t)
 {
-    const int64_t numbers[] = {t->pixels, t->vectors, t->block, t->rows, t->unroll};
+    int64_t numbers[CONV_TILING_FIELDS];
 
-    add_i64s(h, numbers, (int)(sizeof numbers / sizeof numbers[0]));
+    conv_tiling_fields(t, numbers);
+    add_i64s(h, numbers, CONV_TILING_FIELDS);
 }
 
 static void add_matmul(struct sha256 *h, const struct matmul *m)

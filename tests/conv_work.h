@@ -150,14 +150,18 @@ static inline void describe(const struct work *w)
     const struct conv *c = &w->c;
 
     print_error("n %ld in %ldx%ldx%ldx%ld out %ldx%ldx%ld kernel %ldx%ld stride %ldx%ld "
-                "dilation %ldx%ld pad %ld,%ld in_c %ld tile %dx%d tail %d block %ld "
-                "rows %ld chunks %ld %d\n",
+                "dilation %ldx%ld pad %ld,%ld in_c %ld tile %dx%d block %ld rows %ld "
+                "chunks %ld outer %d swapped %d tails",
                 (long)c->n, (long)c->groups, (long)c->c_in, (long)c->h, (long)c->w,
                 (long)c->c_out, (long)c->oh, (long)c->ow, (long)c->kh, (long)c->kw,
                 (long)c->stride_y, (long)c->stride_x, (long)c->dilation_y,
                 (long)c->dilation_x, (long)c->pad_top, (long)c->pad_left, (long)c->in_c,
-                w->t.pixels, w->t.vectors, w->t.tail_pixels, (long)w->t.block,
-                (long)w->t.rows, (long)w->t.chunks, w->t.rows_outer);
+                w->t.pixels, w->t.vectors, (long)w->t.block, (long)w->t.rows,
+                (long)w->t.chunks, w->t.rows_outer, w->t.swapped);
+    for (int i = 0; i < w->t.n_tails; i++)
+        print_error(" %ldx%d,%d", (long)w->t.tail[i].width, w->t.tail[i].depth,
+                    w->t.tail[i].pixels);
+    print_error("\n");
 }
 
 static inline void check_close(const struct work *w, const struct isa *isa)
