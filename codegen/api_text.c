@@ -13,8 +13,8 @@
 static void put_members(struct text *t, const struct bundle_job *job, int from, int to)
 {
     for (int i = from; i < to; i++)
-        text_printf(t, "%s.%s = %s", i > from ? ", " : "", job->names->io[i],
-                    job->names->io[i]);
+        text_printf(t, "%s.%s = %s", i > from ? ",\n *                 " : "",
+                    job->names->io[i], job->names->io[i]);
 }
 
 static void put_usage(struct text *t, const struct bundle_job *job)
@@ -24,13 +24,16 @@ static void put_usage(struct text *t, const struct bundle_job *job)
 
     text_printf(t,
                 " *\n"
-                " *     static _Alignas(%s_WORKSPACE_ALIGN) uint8_t memory[%s_WORKSPACE_BYTES];\n"
+                " *     static _Alignas(%s_WORKSPACE_ALIGN)\n"
+                " *         uint8_t memory[%s_WORKSPACE_BYTES];\n"
                 " *     struct %s m;\n"
-                " *     if (%s_open(&m, weights, weights_len, memory, sizeof memory, 0) == %s_OK)\n"
-                " *         %s_run(&m, &(struct %s_in){",
+                " *     if (%s_open(&m, weights, weights_len, memory, sizeof memory, 0)\n"
+                " *         == %s_OK)\n"
+                " *         %s_run(&m,\n"
+                " *             &(struct %s_in){",
                 FOO, FOO, foo, foo, FOO, foo, foo);
     put_members(t, job, 0, g->n_in);
-    text_printf(t, "},\n *                &(struct %s_out){", foo);
+    text_printf(t, "},\n *             &(struct %s_out){", foo);
     put_members(t, job, g->n_in, g->n_in + g->n_out);
     text_puts(t, "});\n *\n");
 }
@@ -178,37 +181,67 @@ static void put_doors(struct text *t, const struct bundle_job *job)
 
 /* ---- foo.h: functions ------------------------------------------------------------------ */
 
+/* The four functions, declared in foo.h and defined in foo.c. */
+enum api_function { API_OPEN, API_RUN, API_USE_WORKERS, API_STRERROR };
+
+static void put_prototype(struct text *t, const struct bundle_job *job, enum api_function f)
+{
+    struct arena *a = job->arena;
+    const char *foo = job->names->prefix;
+    const char *status = arena_printf(a, "enum %s_status", foo);
+    const char *m = arena_printf(a, "struct %s *m", foo);
+    const char *open[] = {m, "const void *weights", "size_t weights_len", "void *workspace",
+                          "size_t workspace_len", "unsigned flags"};
+    const char *run[] = {arena_printf(a, "const struct %s *m", foo),
+                         arena_printf(a, "const struct %s_in *in", foo),
+                         arena_printf(a, "const struct %s_out *out", foo)};
+    const char *workers[] = {m, arena_printf(a, "%s_parallel_for *parallel_for", foo),
+                             "void *pool", "uint64_t n_workers"};
+    const char *code = arena_printf(a, "enum %s_status status", foo);
+
+    switch (f) {
+    case API_OPEN:
+        c_put_prototype(t, status, arena_printf(a, "%s_open", foo), 6, open);
+        break;
+    case API_RUN:
+        c_put_prototype(t, "void", arena_printf(a, "%s_run", foo), 3, run);
+        break;
+    case API_USE_WORKERS:
+        c_put_prototype(t, status, arena_printf(a, "%s_use_workers", foo), 4, workers);
+        break;
+    case API_STRERROR:
+        c_put_prototype(t, "const char", arena_printf(a, "*%s_strerror", foo), 1, &code);
+    }
+}
+
 static void put_functions(struct text *t, const struct bundle_job *job)
 {
     const char *foo = job->names->prefix, *FOO = job->names->upper;
 
     text_printf(t, "struct %s { uint64_t private_[8]; };\n\n", foo);
     text_printf(t,
-                "/* Check everything once: the weights' whole structure, that they belong to this\n"
-                " * code, the processor and the workspace.  After %s_OK, %s_run cannot fail.\n"
-                " * `flags` is 0 or %s_CHECK_PAYLOAD. */\n"
-                "enum %s_status %s_open(struct %s *m, const void *weights, size_t weights_len,\n"
-                "                       void *workspace, size_t workspace_len, unsigned flags);\n\n",
-                FOO, foo, FOO, foo, foo, foo);
+                "/* Check everything once: the weights' whole structure, that they belong to\n"
+                " * this code, the processor, the workspace.  After %s_OK, running cannot\n"
+                " * fail.  `flags` is 0 or %s_CHECK_PAYLOAD. */\n",
+                FOO, FOO);
+    put_prototype(t, job, API_OPEN);
+    text_puts(t, ";\n\n/* One inference; every element of every output is written. */\n");
+    put_prototype(t, job, API_RUN);
     text_printf(t,
-                "/* One inference; every element of every output is written. */\n"
-                "void %s_run(const struct %s *m, const struct %s_in *in,\n"
-                "            const struct %s_out *out);\n\n",
-                foo, foo, foo, foo);
-    text_printf(t,
-                "/* Share the work of %s_run among `n_workers` threads of yours, the caller\n"
-                " * included: parallel_for(pool, body, arg, n, grain) has to call\n"
-                " * body(arg, begin, end, worker) on disjoint ranges that cover [0, n), worker in\n"
-                " * 0 .. n_workers-1, never two at once with one number, and return when all are\n"
-                " * done; ranges below `grain` are not worth a thread.  Results do not depend on\n"
-                " * it.  NULL: back to one thread. */\n"
+                ";\n\n"
+                "/* Share the work of runs among `n_workers` threads of yours, the caller included.\n"
+                " * parallel_for has to call body(arg, begin, end, worker) on disjoint ranges that\n"
+                " * cover [0, n), with worker in 0 .. n_workers-1 and never two at once with one\n"
+                " * number, and to return when all are done; less than `grain` is not worth a\n"
+                " * thread.  Results do not depend on it.  NULL: back to one thread. */\n"
                 "typedef void %s_body(void *arg, int64_t begin, int64_t end, int64_t worker);\n"
-                "typedef void %s_parallel_for(void *pool, %s_body *body, void *arg, int64_t n,\n"
-                "                             int64_t grain);\n"
-                "enum %s_status %s_use_workers(struct %s *m, %s_parallel_for *parallel_for,\n"
-                "                              void *pool, uint64_t n_workers);\n\n",
-                foo, foo, foo, foo, foo, foo, foo, foo);
-    text_printf(t, "const char *%s_strerror(enum %s_status status);\n\n", foo, foo);
+                "typedef void %s_parallel_for(void *pool, %s_body *body, void *arg,\n"
+                "        int64_t n, int64_t grain);\n",
+                foo, foo, foo);
+    put_prototype(t, job, API_USE_WORKERS);
+    text_puts(t, ";\n\n");
+    put_prototype(t, job, API_STRERROR);
+    text_puts(t, ";\n\n");
     if (job->options->embed)
         text_printf(t, "extern const unsigned char %s_weights[%s_WEIGHTS_BYTES];\n\n", foo, FOO);
 }
@@ -293,23 +326,22 @@ static void put_wrappers(struct text *t, const struct bundle_job *job)
 {
     const char *foo = job->names->prefix;
 
+    text_printf(t, "_Static_assert(sizeof(struct hadm_context) <= sizeof(struct %s), \"context\");\n\n",
+                foo);
+    put_prototype(t, job, API_OPEN);
     text_printf(t,
-                "_Static_assert(sizeof(struct hadm_context) <= sizeof(struct %s), \"context\");\n\n"
-                "enum %s_status %s_open(struct %s *m, const void *weights, size_t weights_len,\n"
-                "                       void *workspace, size_t workspace_len, unsigned flags)\n"
-                "{\n"
+                "\n{\n"
                 "    struct hadm_context c;\n"
-                "    const enum hadm_status status = hadm_open(&c, &%s_model, weights, weights_len,\n"
-                "                                              workspace, workspace_len, flags);\n\n"
+                "    const enum hadm_status status = hadm_open(\n"
+                "        &c, &%s_model, weights, weights_len, workspace, workspace_len, flags);\n\n"
                 "    if (status == HADM_OK)\n"
                 "        memcpy(m->private_, &c, sizeof c);\n"
                 "    return (enum %s_status)status;\n"
                 "}\n\n",
-                foo, foo, foo, foo, foo, foo);
+                foo, foo);
+    put_prototype(t, job, API_USE_WORKERS);
     text_printf(t,
-                "enum %s_status %s_use_workers(struct %s *m, %s_parallel_for *parallel_for,\n"
-                "                              void *pool, uint64_t n_workers)\n"
-                "{\n"
+                "\n{\n"
                 "    struct hadm_context c;\n"
                 "    enum hadm_status status;\n\n"
                 "    memcpy(&c, m->private_, sizeof c);\n"
@@ -317,30 +349,24 @@ static void put_wrappers(struct text *t, const struct bundle_job *job)
                 "    memcpy(m->private_, &c, sizeof c);\n"
                 "    return (enum %s_status)status;\n"
                 "}\n\n",
-                foo, foo, foo, foo, foo);
-    text_printf(t,
-                "const char *%s_strerror(enum %s_status status)\n"
-                "{\n"
-                "    return hadm_strerror((enum hadm_status)status);\n"
-                "}\n\n",
-                foo, foo);
+                foo);
+    put_prototype(t, job, API_STRERROR);
+    text_puts(t, "\n{\n    return hadm_strerror((enum hadm_status)status);\n}\n\n");
 }
 
 static void put_run(struct text *t, const struct bundle_job *job)
 {
-    const char *foo = job->names->prefix;
     const struct ir_graph *g = job->program->graph;
     const char *const *io = job->names->io;
-
-    text_printf(t,
-                "void %s_run(const struct %s *m, const struct %s_in *in,\n"
-                "            const struct %s_out *out)\n"
-                "{\n"
-                "    struct hadm_context c;\n"
-                "    void *io[%u];\n\n",
-                foo, foo, foo, foo, job->model->n_io ? job->model->n_io : 1);
-    text_puts(t, "    memcpy(&c, m->private_, sizeof c);\n");
     int k = 0;
+
+    put_prototype(t, job, API_RUN);
+    text_printf(t,
+                "\n{\n"
+                "    struct hadm_context c;\n"
+                "    void *io[%u];\n\n"
+                "    memcpy(&c, m->private_, sizeof c);\n",
+                job->model->n_io ? job->model->n_io : 1);
     for (int i = 0; i < g->n_in; i++)
         text_printf(t, "    io[%d] = (void *)in->%s;\n", k++, io[i]);
     for (int i = g->n_in; i < g->n_in + g->n_out; i++)

@@ -28,6 +28,9 @@ void c_put_comment(struct text *t, const char *words);
 void c_put_string(struct text *t, const char *words);
 /* "[1, 3, 224, 224]"; "a scalar" for rank 0. */
 void c_put_shape(struct text *t, const struct ir_value *v);
+/* "TYPE NAME(PARAM, PARAM)", broken before column 88. */
+void c_put_prototype(struct text *t, const char *type, const char *name, int n,
+                     const char *const *params);
 /* The statement about generated code that opens every file of a bundle. */
 void c_put_banner(struct text *t, const struct bundle_job *job, const char *what);
 /* An embedded source file as part of another one: its own includes are left out

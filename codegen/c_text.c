@@ -43,6 +43,30 @@ void c_put_shape(struct text *t, const struct ir_value *v)
     text_puts(t, "]");
 }
 
+void c_put_prototype(struct text *t, const char *type, const char *name, int n,
+                     const char *const *params)
+{
+    const int indent = (int)(strlen(type) + 1 + strlen(name) + 1);
+    const int hang = indent > 44 ? 8 : indent;
+    int column = indent;
+
+    text_printf(t, "%s %s(", type, name);
+    for (int i = 0; i < n; i++) {
+        const int len = (int)strlen(params[i]);
+
+        if (i > 0 && column + len + 3 > 88) {
+            text_printf(t, ",\n%*s", hang, "");
+            column = hang;
+        } else if (i > 0) {
+            text_puts(t, ", ");
+            column += 2;
+        }
+        text_puts(t, params[i]);
+        column += len;
+    }
+    text_puts(t, ")");
+}
+
 void c_put_banner(struct text *t, const struct bundle_job *job, const char *what)
 {
     text_printf(t, "/* %s: ", job->names->prefix);

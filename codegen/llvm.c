@@ -14,15 +14,16 @@
 #include "codegen/embedded.h"
 #include "codegen/module.h"
 
-/* "stack frame size (96) exceeds limit (0) in function 'f'": functions are asked for
- * this warning, it is how their frames become known. */
+/* "<unknown>:0:0: stack frame size (96) exceeds limit (0) in function 'f'": functions are
+ * asked for this warning, it is how their frames become known. */
 static void note_frame(struct llvm_session *s, const char *words)
 {
     static const char start[] = "stack frame size (";
+    const char *at = strstr(words, start);
 
-    if (strncmp(words, start, sizeof start - 1) != 0)
+    if (!at)
         return;
-    const int64_t bytes = strtoll(words + sizeof start - 1, NULL, 10);
+    const int64_t bytes = strtoll(at + sizeof start - 1, NULL, 10);
 
     s->all_frames_bytes += bytes;
     if (bytes > s->frame_bytes[0]) {
