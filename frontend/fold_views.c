@@ -27,7 +27,7 @@
 
 struct tree_cost {
     int64_t copies;
-    int nodes;
+    int nodes; /* a Reshape counts half: it is free for everybody */
 };
 
 struct folding {
@@ -104,7 +104,7 @@ static void add_costs(struct folding *f, const struct ir_node *n)
         struct tree_cost *after = &f->after[f->view[v->id].source->id];
 
         before->copies += view_node_copies(n, i);
-        before->nodes += !counted;
+        before->nodes += counted ? 0 : n->op == OP_Reshape ? 1 : 2;
         counted = true;
         if (f->needed[v->id]) {
             after->copies += view_plan_copies(&f->plan[v->id]);

@@ -424,35 +424,51 @@ static bool slice_is_dense(int rank, const int64_t *dim, const int64_t *count,
     return true;
 }
 
+/* What is sliced off the source, and the factors of the rest.  Dims of the window may
+ * cut those of the source anywhere (Reshape) as long as they are walked as one; but
+ * rows that are cut out alike (Slice) look so too, and are better taken apart. */
+static bool find_factors(const struct strided_view *v, struct factoring *f,
+                         struct view_plan *p)
+{
+    struct strided_view merged = *v;
+
+    if (factorize(v, f, p))
+        return true;
+    *f = (struct factoring){0};
+    merged.rank = merge_dims(v, merged.dim, merged.stride);
+    return factorize(&merged, f, p);
+}
+
+static void plan_reshapes(const struct strided_view *v, struct view_plan *p)
+{
+    int64_t moved[IR_MAX_RANK];
+
+    if (!p->transposes) {
+        p->reshapes_last = !same_dims(v->source->rank, p->count, p->rank, p->dim);
+        return;
+    }
+    for (int i = 0; i < p->n_factors; i++)
+        moved[i] = p->factor[p->perm[i]];
+    p->reshapes_first = !same_dims(v->source->rank, p->count, p->n_factors, p->factor);
+    p->reshapes_last = !same_dims(p->n_factors, moved, p->rank, p->dim);
+}
+
 bool view_plan_make(const struct strided_view *v, struct view_plan *out)
 {
     struct factoring f = {0};
-    struct view_plan p = {.rank = v->rank};
+    struct view_plan p = {.rank = v->rank}, plain = p;
     const int source_rank = v->source->rank;
 
-    memcpy(p.dim, v->dim, sizeof p.dim);
-    if (!factorize(v, &f, &p))
+    if (!find_factors(v, &f, &p) || !plan_general(&f, &p))
         return false;
+    f = (struct factoring){0};
+    if (p.transposes && factorize(v, &f, &plain) && plan_plain_transpose(v, &f, &plain))
+        p = plain;
+    memcpy(p.dim, v->dim, sizeof p.dim);
     for (int a = 0; a < source_rank; a++)
         p.slices |= p.count[a] != v->source->dim[a];
     p.slice_copies = !slice_is_dense(source_rank, v->source->dim, p.count, p.step);
-    if (!plan_general(&f, &p))
-        return false;
-    if (p.transposes) {
-        struct view_plan plain = p;
-
-        if (plan_plain_transpose(v, &f, &plain))
-            p = plain;
-        p.reshapes_first = !same_dims(source_rank, p.count, p.n_factors, p.factor);
-
-        int64_t moved[IR_MAX_RANK];
-
-        for (int i = 0; i < p.n_factors; i++)
-            moved[i] = p.factor[p.perm[i]];
-        p.reshapes_last = !same_dims(p.n_factors, moved, p.rank, p.dim);
-    } else {
-        p.reshapes_last = !same_dims(source_rank, p.count, p.rank, p.dim);
-    }
+    plan_reshapes(v, &p);
     *out = p;
     return true;
 }
@@ -475,7 +491,7 @@ int64_t view_plan_copies(const struct view_plan *p)
 
 int view_plan_nodes(const struct view_plan *p)
 {
-    return p->slices + p->reshapes_first + p->transposes + p->reshapes_last;
+    return 2 * p->slices + p->reshapes_first + 2 * p->transposes + p->reshapes_last;
 }
 
 static struct status *emit_slice(struct ir_graph *g, struct ir_node *at, const char *name,

@@ -58,6 +58,7 @@ bool view_plan_make(const struct strided_view *v, struct view_plan *out);
 /* Elements that the plan's operators would copy; windows that stay one dense block
  * are free. */
 int64_t view_plan_copies(const struct view_plan *p);
+/* Its length; a Reshape counts 1, other operators 2. */
 int view_plan_nodes(const struct view_plan *p);
 /* Build it before `at`; with nothing to do *out is `source`. */
 struct status *view_plan_emit(struct ir_graph *g, struct ir_node *at, const char *name,
