@@ -162,4 +162,25 @@ struct k_resize {
     float extrapolation;
 };
 
+/* Unique (k_search.c): slices of [outer, n, inner]. */
+struct k_unique {
+    int64_t outer, n, inner;
+    int64_t axis;   /* of y's dims that shrinks */
+    int64_t sorted;
+    int64_t has_index, has_inverse, has_count;
+};
+
+/* NonMaxSuppression (k_search.c). */
+struct k_nms {
+    int64_t batches, classes, boxes;
+    int64_t centered;   /* boxes are x, y, width, height */
+    int64_t has_max, has_iou, has_score;
+};
+
+/* MaxUnpool (k_search.c): positions count in `dim`, the result has strides `out` and
+ * dims `to`. */
+struct k_unpool {
+    int64_t dim[K_MAX_RANK], to[K_MAX_RANK], out[K_MAX_RANK];
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */
