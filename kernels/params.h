@@ -183,4 +183,19 @@ struct k_unpool {
     int64_t dim[K_MAX_RANK], to[K_MAX_RANK], out[K_MAX_RANK];
 };
 
+/* One direction of a recurrent layer (k_recurrent.c).  Strides in elements: of a step
+ * and of a batch item in the precomputed input part, in Y, and of a batch item in the
+ * states.  Activations are numbered as in k_recurrent.c. */
+struct k_recurrent {
+    int64_t steps, batch, hidden;
+    int64_t backward;
+    int64_t x_t, x_b, y_t, y_b, h_b;
+    int64_t has_lengths, has_h, has_c, has_peephole, has_bias;
+    int64_t has_y, has_y_h, has_y_c;
+    int64_t flag;          /* GRU: linear_before_reset; LSTM: input_forget */
+    int64_t activation[3];
+    float alpha[3], beta[3];
+    float clip;            /* 0: none */
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */

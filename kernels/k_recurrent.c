@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* RNN, GRU and LSTM over time, one direction, in float32 (class F).  The products of all
+ * inputs with W, plus its bias, are there already: gates [steps, batch, n*hidden] in
+ * ONNX's gate order.  Unit: one batch item through all steps.
+ *
+ * Operands: gates, r, [lengths int32,] [initial h,] [initial c,] [peepholes,] [r bias,]
+ * [y,] [last h,] [last c,] scratch of (n + 3) * hidden floats. */
+#include "kernels/math.h"
+#include "kernels/params.h"
+#include "kernels/vec.h"
+
+enum {
+    CELL_RELU,
+    CELL_TANH,
+    CELL_SIGMOID,
+    CELL_AFFINE,
+    CELL_LEAKY_RELU,
+    CELL_THRESHOLDED_RELU,
+    CELL_SCALED_TANH,
+    CELL_HARD_SIGMOID,
+    CELL_ELU,
+    CELL_SOFTSIGN,
+    CELL_SOFTPLUS,
+};
+
+K_IN float activate(const struct k_recurrent *p, int which, float x)
+{
+    const float alpha = p->alpha[which], beta = p->beta[which];
+
+    switch (p->activation[which]) {
+    case CELL_RELU: return x > 0 ? x : 0;
+    case CELL_TANH: return math_tanh(x);
+    case CELL_SIGMOID: return math_sigmoid(x);
+    case CELL_AFFINE: return alpha * x + beta;
+    case CELL_LEAKY_RELU: return x > 0 ? x : alpha * x;
+    case CELL_THRESHOLDED_RELU: return x > alpha ? x : 0;
+    case CELL_SCALED_TANH: return alpha * math_tanh(beta * x);
+    case CELL_HARD_SIGMOID: {
+        const float t = alpha * x + beta;
+        return t < 0 ? 0 : t > 1 ? 1 : t;
+    }
+    case CELL_ELU: return x > 0 ? x : alpha * math_expm1(x);
+    case CELL_SOFTSIGN: return x / (1.0f + math_abs(x));
+    default: return math_softplus(x);
+    }
+}
+
+K_IN float clip(const struct k_recurrent *p, float x)
+{
+    if (!(p->clip > 0))
+        return x;
+    return x < -p->clip ? -p->clip : x > p->clip ? p->clip : x;
+}
+
+/* to[j] = (base ? base[j] : 0) + (bias ? bias[j] : 0) + r[j] . h for n rows of r. */
+K_IN void add_product(ix n, ix hidden, const float *restrict base,
+                      const float *restrict bias, const float *restrict r,
+                      const float *restrict h, float *restrict to)
+{
+    for (ix j = 0; j < n; j++) {
+        const float *const row = r + j * hidden;
+        v16 acc, a, b;
+        ix k = 0;
+        V16_ZERO(acc);
+        for (; k + 16 <= hidden; k += 16) {
+            V16_LOAD(a, row + k);
+            V16_LOAD(b, h + k);
+            V16_MULADD(acc, a, b);
+        }
+        float sum = v16_sum(&acc);
+        for (; k < hidden; k++)
+            sum += row[k] * h[k];
+        to[j] = (base ? base[j] : 0.0f) + (bias ? bias[j] : 0.0f) + sum;
+    }
+}
+
+struct cell {
+    const float *gates, *r, *first_h, *first_c, *peephole, *bias;
+    const int32_t *lengths;
+    float *y, *last_h, *last_c, *scratch;
+};
+
+K_IN struct cell cell_operands(const struct k_recurrent *p, void *const *buf)
+{
+    int at = 2;
+    struct cell c = {.gates = buf[0], .r = buf[1]};
+
+    c.lengths = p->has_lengths ? buf[at++] : 0;
+    c.first_h = p->has_h ? buf[at++] : 0;
+    c.first_c = p->has_c ? buf[at++] : 0;
+    c.peephole = p->has_peephole ? buf[at++] : 0;
+    c.bias = p->has_bias ? buf[at++] : 0;
+    c.y = p->has_y ? buf[at++] : 0;
+    c.last_h = p->has_y_h ? buf[at++] : 0;
+    c.last_c = p->has_y_c ? buf[at++] : 0;
+    c.scratch = buf[at];
+    return c;
+}
+
+K_IN void copy_or_zero(float *to, const float *from, ix n)
+{
+    for (ix j = 0; j < n; j++)
+        to[j] = from ? from[j] : 0.0f;
+}
+
+/* RNN: h = f(x + r h). */
+K_IN void rnn_step(const struct k_recurrent *p, const struct cell *c, const float *x,
+                   float *h, float *state, float *work)
+{
+    const ix n = (ix)p->hidden;
+
+    (void)state;
+    add_product(n, n, x, c->bias, c->r, h, work);
+    for (ix j = 0; j < n; j++)
+        h[j] = activate(p, 0, clip(p, work[j]));
+}
+
+/* GRU, gates z, r, h. */
+K_IN void gru_step(const struct k_recurrent *p, const struct cell *c, const float *x,
+                   float *h, float *state, float *work)
+{
+    const ix n = (ix)p->hidden;
+    float *const z = work, *const r = work + n, *const next = work + 2 * n;
+    const float *const bias = c->bias ? c->bias + 2 * n : 0;
+
+    add_product(2 * n, n, x, c->bias, c->r, h, work);
+    for (ix j = 0; j < 2 * n; j++)
+        work[j] = activate(p, 0, clip(p, work[j]));
+    if (p->flag) {
+        add_product(n, n, 0, bias, c->r + 2 * n * n, h, next);
+        for (ix j = 0; j < n; j++)
+            next[j] = x[2 * n + j] + r[j] * next[j];
+    } else {
+        for (ix j = 0; j < n; j++)
+            state[j] = r[j] * h[j];
+        add_product(n, n, x + 2 * n, bias, c->r + 2 * n * n, state, next);
+    }
+    for (ix j = 0; j < n; j++)
+        h[j] = (1.0f - z[j]) * activate(p, 1, clip(p, next[j])) + z[j] * h[j];
+}
+
+/* LSTM, gates i, o, f, c; peepholes i, o, f. */
+K_IN void lstm_step(const struct k_recurrent *p, const struct cell *c, const float *x,
+                    float *h, float *state, float *work)
+{
+    const ix n = (ix)p->hidden;
+    const float *const peep = c->peephole;
+
+    add_product(4 * n, n, x, c->bias, c->r, h, work);
+    for (ix j = 0; j < n; j++) {
+        const float old = state[j];
+        const float i =
+            activate(p, 0, clip(p, peep ? work[j] + peep[j] * old : work[j]));
+        const float f_in = peep ? work[2 * n + j] + peep[2 * n + j] * old : work[2 * n + j];
+        const float f = p->flag ? 1.0f - i : activate(p, 0, clip(p, f_in));
+        const float fresh = f * old + i * activate(p, 1, clip(p, work[3 * n + j]));
+        const float o_in = peep ? work[n + j] + peep[n + j] * fresh : work[n + j];
+        state[j] = fresh;
+        h[j] = activate(p, 0, clip(p, o_in)) * activate(p, 2, fresh);
+    }
+}
+
+#define RECURRENT(name)                                                                \
+    KERNEL_FN(name##_f32)                                                              \
+    {                                                                                  \
+        const struct k_recurrent *const p = params;                                    \
+        const struct cell c = cell_operands(p, buf);                                   \
+        const ix n = (ix)p->hidden, steps = (ix)p->steps;                              \
+        float *const h = c.scratch, *const state = h + n, *const work = state + n;     \
+                                                                                       \
+        for (ix b = (ix)begin; b < (ix)end; b++) {                                     \
+            const int32_t given = c.lengths ? c.lengths[b] : (int32_t)steps;           \
+            const ix length = given < 0 ? 0 : ix_min(given, steps);                    \
+            copy_or_zero(h, c.first_h ? c.first_h + b * (ix)p->h_b : 0, n);            \
+            copy_or_zero(state, c.first_c ? c.first_c + b * (ix)p->h_b : 0, n);        \
+            for (ix s = 0; s < length; s++) {                                          \
+                const ix t = p->backward ? length - 1 - s : s;                         \
+                name##_step(p, &c, c.gates + t * (ix)p->x_t + b * (ix)p->x_b, h, state, \
+                            work);                                                     \
+                if (c.y)                                                               \
+                    copy_or_zero(c.y + t * (ix)p->y_t + b * (ix)p->y_b, h, n);         \
+            }                                                                          \
+            for (ix t = length; t < steps && c.y; t++)                                 \
+                copy_or_zero(c.y + t * (ix)p->y_t + b * (ix)p->y_b, 0, n);             \
+            if (c.last_h)                                                              \
+                copy_or_zero(c.last_h + b * (ix)p->h_b, h, n);                         \
+            if (c.last_c)                                                              \
+                copy_or_zero(c.last_c + b * (ix)p->h_b, state, n);                     \
+        }                                                                              \
+    }
+
+RECURRENT(rnn)
+RECURRENT(gru)
+RECURRENT(lstm)
