@@ -170,6 +170,7 @@ static void call_core(struct emitter *e, LLVMValueRef core, LLVMValueRef *args, 
 static void finish_core(struct part *p, LLVMValueRef core, unsigned alone, int n_params)
 {
     LLVMSetLinkage(core, LLVMInternalLinkage);
+    llvm_fn_attr(p->e.context, core, "noinline"); /* once, however many steps use it */
     common_attributes(&p->e, core);
     for (int k = 0; k < n_params; k++)
         if (alone >> k & 1)
