@@ -149,10 +149,13 @@ static struct status *parse_texts(struct arena *a, const struct model_options *o
 
 /* ---- --freeze-from ---------------------------------------------------------------------------- */
 
-static bool may_be_shape_valued(const struct tensor *t)
+/* Sizes, axes, pads, scales, trip counts: short and flat.  The first input is data
+ * unless it is integers. */
+static bool may_be_shape_valued(const struct tensor *t, int index)
 {
-    return t->dtype == DT_i64 || t->dtype == DT_i32 || t->dtype == DT_bool
-        || (t->dtype == DT_f32 && t->rank <= 1);
+    const bool whole = t->dtype == DT_i64 || t->dtype == DT_i32 || t->dtype == DT_bool;
+
+    return t->rank <= 1 && (t->rank == 0 || t->dim[0] <= 64) && (whole || index > 0);
 }
 
 static bool is_frozen(const struct onnx_options *o, const char *input)
@@ -192,7 +195,7 @@ static struct status *list_candidates(struct arena *a, const char *path, const c
     for (int i = 0; i < n; i++) {
         const struct tensor *t = find_data(&data, i, names[i]);
 
-        if (t && may_be_shape_valued(t) && !is_frozen(o, names[i]))
+        if (t && may_be_shape_valued(t, i) && !is_frozen(o, names[i]))
             add_freeze(o, names[i], t);
     }
     return OK;

@@ -18,9 +18,9 @@ struct model_options {
     ((struct model_options){&(args)->dim, &(args)->shape, &(args)->freeze,             \
                             (args)->freeze_from})
 
-/* BAD_USAGE for texts that are not what model.def says.  With freeze_from, integer
- * and boolean inputs and small floats are frozen from there, and only those without
- * which `path` cannot be imported. */
+/* BAD_USAGE for texts that are not what model.def says.  With freeze_from,
+ * short flat inputs are frozen from there, and only those without which `path` cannot
+ * be imported. */
 struct status *model_parse_options(struct arena *a, const char *path,
                                    const struct model_options *o, struct onnx_options *out);
 
