@@ -214,7 +214,8 @@ K_IN float math_tanh(float x)
     const float small = p * z * x + x;
     const float large = 1.0f - 2.0f / (math_exp(a + a) + 1.0f);
 
-    return a < 0.625f ? small : math_copysign(large, x);
+    /* -0 + 0 would be +0. */
+    return math_copysign(a < 0.625f ? small : large, x);
 }
 
 /* 2 ulp.  Small: x P(x^2).  Large: 1 - exp(-P(|x|)), one from 4 on. */
@@ -376,8 +377,12 @@ K_IN float math_reduce(float x, int32_t *n)
     const float t = x * 0.636619772f + 12582912.0f, k = t - 12582912.0f;
 
     *n = (int32_t)(bits_of_f32(t) - 0x4b400000u);
-    return ((x - k * 1.5703125f) - k * 4.837512969970703125e-4f)
-         - k * 7.549533620476722717285156e-8f - k * 2.56334415e-12f;
+
+    const float near = (x - k * 1.5703125f) - k * 4.837512969970703125e-4f;
+    const float third = k * 7.549533620476722717285156e-8f, r = near - third;
+
+    /* What the last subtraction lost goes with the fourth part. */
+    return r + (((near - r) - third) - k * 2.56334415e-12f);
 }
 
 K_IN float math_sin_poly(float r)
@@ -421,7 +426,7 @@ K_IN float math_sin_turned(float x, int32_t quarter)
 /* 2 ulp; +-inf gives NaN. */
 K_IN float math_sin(float x)
 {
-    return math_sin_turned(x, 0);
+    return x == 0.0f ? x : math_sin_turned(x, 0); /* -0 */
 }
 
 K_IN float math_cos(float x)
@@ -432,7 +437,7 @@ K_IN float math_cos(float x)
 /* 3.5 ulp. */
 K_IN float math_tan(float x)
 {
-    return math_sin_turned(x, 0) / math_sin_turned(x, 1);
+    return math_sin(x) / math_cos(x);
 }
 
 /* 2 ulp.  |x| <= tan(pi/8) after 1/x and (x - 1)/(x + 1). */
