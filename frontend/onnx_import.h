@@ -47,11 +47,32 @@ struct status *onnx_import_bytes(struct compile *c, const void *bytes, size_t le
  * file cannot be read. */
 int onnx_input_names(struct arena *a, const char *path, const char **names, int max);
 
-/* A TensorProto file (input_0.pb) as a tensor in c->perm; with `sequence` also
- * SequenceProto and OptionalProto: *n tensors. */
+/* A TensorProto file (input_0.pb) in `a`. */
 struct status *onnx_read_tensor_file(struct arena *a, const char *path,
                                      struct tensor *out);
 struct status *onnx_write_tensor_file(const char *path, const char *name,
                                       const struct tensor *t);
+
+/* One folder of test data.  Tensors have the names of the graph's inputs and outputs:
+ * item k of a sequence S is "S.k".  How long the model's sequences are, and whether
+ * an optional input has contents, is said by dimensions "S.length" (onnx_options.dim)
+ * that the importer needs where the model has sequences as inputs. */
+struct onnx_data {
+    int n, cap;
+    struct onnx_data_tensor {
+        const char *name;
+        struct tensor value;
+    } *at;
+    int n_lengths, cap_lengths;
+    struct onnx_data_length {
+        const char *name; /* "S.length" */
+        int64_t value;
+    } *lengths;
+};
+
+/* DIR/<kind>_0.pb, DIR/<kind>_1.pb, ... where kind is "input", "output" or another
+ * prefix of outputs.  Tensors, sequences and optionals, as the model declares them. */
+struct status *onnx_read_data(struct arena *a, const char *model_path, const char *dir,
+                              const char *kind, struct onnx_data *out);
 
 #endif /* HADMC_FRONTEND_ONNX_IMPORT_H */

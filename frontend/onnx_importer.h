@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the importer share: onnx_import.c (model, inputs, outputs),
+/* What the files of the importer share: onnx_import.c (model, outputs), onnx_inputs.c,
  * onnx_node.c (one operator), onnx_control.c (If, Loop, Scan), onnx_sequence.c.
  * Nobody else includes this. */
 #ifndef HADMC_FRONTEND_ONNX_IMPORTER_H
@@ -13,6 +13,7 @@ enum {
     NEWEST_OPSET = 21,
     MAX_CALL_DEPTH = 48,        /* functions and bodies in each other */
     MAX_NODES = 1 << 17,        /* imported in all, after inlining and unrolling */
+    MAX_SEQUENCE = 4096,        /* tensors */
     MAX_ATTRS = 256,            /* of one node */
     MAX_FOLD_BYTES = 128 << 20, /* of one folded result ... */
 };
@@ -85,6 +86,20 @@ struct status *import_body(struct scope *s, const struct onnx_graph *g,
 /* Through the chain of replacements to the value that stands now. */
 struct ir_value *current(struct ir_value *v);
 
+/* ---- onnx_inputs.c ------------------------------------------------------------------ */
+
+/* What an input or output is: a tensor, or a sequence of such tensors. */
+struct port {
+    const struct onnx_tensor_type *tensor; /* NULL: something else */
+    bool sequence, optional;
+};
+
+struct port port_of(const struct onnx_value_info *info);
+/* The model's inputs, with the options that fix their shapes. */
+struct status *import_inputs(struct scope *s, const struct onnx_graph *g);
+/* "seq.3": the tensor that item 3 of a sequence at the model's border becomes. */
+const char *onnx_item_name(struct arena *a, const char *name, int i);
+
 /* ---- onnx_node.c: one operator ------------------------------------------------------ */
 
 struct status *import_node(struct scope *s, const struct onnx_node *n);
@@ -114,6 +129,9 @@ struct ir_value *constant_of(const struct site *at, const char *name,
                              const struct tensor *t);
 
 /* ---- onnx_control.c, onnx_sequence.c ------------------------------------------------- */
+
+/* A list of tensors; it stands in scopes only, never in the graph. */
+struct ir_value *sequence_of(struct arena *a, int n, struct ir_value *const *items);
 
 typedef struct status *site_fn(const struct site *at);
 

@@ -9,13 +9,10 @@
 #include "frontend/onnx_importer.h"
 #include "frontend/onnx_unroll.h"
 
-enum { MAX_ITEMS = 4096 };
-
 /* ---- lists ---------------------------------------------------------------------- */
 
-static struct ir_value *list_of(const struct site *at, int n, struct ir_value *const *items)
+struct ir_value *sequence_of(struct arena *a, int n, struct ir_value *const *items)
 {
-    struct arena *a = at->scope->im->c->perm;
     struct ir_value *list = arena_new(a, struct ir_value);
 
     list->name = "a sequence";
@@ -29,9 +26,9 @@ static struct ir_value *list_of(const struct site *at, int n, struct ir_value *c
 static struct status *define_list(const struct site *at, int i, int n,
                                   struct ir_value *const *items)
 {
-    if (n > MAX_ITEMS)
-        return FAIL_SITE(at, UNSUPPORTED, "sequence of more than %d tensors", MAX_ITEMS);
-    return site_define(at, i, list_of(at, n, items));
+    if (n > MAX_SEQUENCE)
+        return FAIL_SITE(at, UNSUPPORTED, "sequence of more than %d tensors", MAX_SEQUENCE);
+    return site_define(at, i, sequence_of(at->scope->im->c->perm, n, items));
 }
 
 static struct status *take_list(const struct site *at, int i, struct ir_value **out)
@@ -186,8 +183,8 @@ static struct status *split_lengths(const struct site *at, const struct ir_value
             return FAIL_SITE(at, UNSUPPORTED, "the split is not a constant");
     }
     if (split && split->rank == 1) {
-        if (count > MAX_ITEMS)
-            return FAIL_SITE(at, UNSUPPORTED, "more than %d parts", MAX_ITEMS);
+        if (count > MAX_SEQUENCE)
+            return FAIL_SITE(at, UNSUPPORTED, "more than %d parts", MAX_SEQUENCE);
         for (; *n < count; (*n)++) {
             part[*n] = given[*n];
             if (part[*n] < 0 || part[*n] > length - total)
@@ -204,8 +201,8 @@ static struct status *split_lengths(const struct site *at, const struct ir_value
     if (chunk < 1)
         return FAIL_SITE(at, INVALID, "parts of length %" PRId64, chunk);
     for (int64_t left = length; left > 0; left -= chunk) {
-        if (*n == MAX_ITEMS)
-            return FAIL_SITE(at, UNSUPPORTED, "more than %d parts", MAX_ITEMS);
+        if (*n == MAX_SEQUENCE)
+            return FAIL_SITE(at, UNSUPPORTED, "more than %d parts", MAX_SEQUENCE);
         part[(*n)++] = left < chunk ? left : chunk;
     }
     return OK;
@@ -215,8 +212,8 @@ struct status *import_SplitToSequence(const struct site *at)
 {
     struct arena *a = at->scope->im->c->perm;
     struct ir_value *x, *split;
-    int64_t *part = arena_new_array(a, int64_t, MAX_ITEMS);
-    struct ir_value **items = arena_new_array(a, struct ir_value *, MAX_ITEMS);
+    int64_t *part = arena_new_array(a, int64_t, MAX_SEQUENCE);
+    struct ir_value **items = arena_new_array(a, struct ir_value *, MAX_SEQUENCE);
     int64_t from = 0;
     int n, axis;
 

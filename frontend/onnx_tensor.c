@@ -264,6 +264,12 @@ struct status *onnx_tensor_load(struct compile *c, const struct onnx_tensor *t,
     return load(c->perm, c, t, folder, out);
 }
 
+struct status *onnx_tensor_load_alone(struct arena *a, const struct onnx_tensor *t,
+                                      struct tensor *out)
+{
+    return load(a, NULL, t, NULL, out);
+}
+
 /* ---- sparse tensors ---------------------------------------------------------------- */
 
 /* Position of entry i in the dense tensor, -1 when outside. */
@@ -323,8 +329,8 @@ struct status *onnx_sparse_load(struct compile *c, const struct onnx_sparse_tens
 
 /* ---- files of one tensor -------------------------------------------------------------- */
 
-static struct status *read_whole(struct arena *a, const char *path, uint8_t **bytes,
-                                 size_t *len)
+struct status *onnx_read_file(struct arena *a, const char *path, uint8_t **bytes,
+                              size_t *len)
 {
     FILE *f = fopen(path, "rb");
     long size;
@@ -350,7 +356,7 @@ struct status *onnx_read_tensor_file(struct arena *a, const char *path, struct t
     uint8_t *bytes = NULL;
     size_t len = 0;
 
-    RETURN_IF_FAIL(read_whole(a, path, &bytes, &len));
+    RETURN_IF_FAIL(onnx_read_file(a, path, &bytes, &len));
 
     struct status *s = onnx_wire_tensor(a, bytes, len, &t);
 

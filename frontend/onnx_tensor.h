@@ -13,6 +13,13 @@ struct status *onnx_tensor_load(struct compile *c, const struct onnx_tensor *t,
 struct status *onnx_sparse_load(struct compile *c, const struct onnx_sparse_tensor *t,
                                 const char *folder, struct tensor *out);
 
+/* A tensor of test data: no external data, contents in `a` or where t points to. */
+struct status *onnx_tensor_load_alone(struct arena *a, const struct onnx_tensor *t,
+                                      struct tensor *out);
+/* A whole file in `a`. */
+struct status *onnx_read_file(struct arena *a, const char *path, uint8_t **bytes,
+                              size_t *len);
+
 /* "float16" for 10; for messages. */
 const char *onnx_type_name(int64_t data_type);
 

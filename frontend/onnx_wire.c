@@ -194,6 +194,21 @@ static const struct wire_field model_fields[] = {
 };
 MESSAGE(model, "ModelProto", onnx_model, false);
 
+static const struct wire_field sequence_fields[] = {
+    SUB(3, W_MESSAGES, onnx_sequence, tensor, tensor),
+    FIELD(4, W_FLAG, onnx_sequence, nested),
+    FIELD(5, W_FLAG, onnx_sequence, nested),
+    FIELD(6, W_FLAG, onnx_sequence, nested),
+    FIELD(7, W_FLAG, onnx_sequence, nested),
+};
+MESSAGE(sequence, "SequenceProto", onnx_sequence, false);
+
+static const struct wire_field optional_fields[] = {
+    SUB(3, W_MESSAGE, onnx_optional, tensor, tensor),
+    SUB(5, W_MESSAGE, onnx_optional, sequence, sequence),
+};
+MESSAGE(optional, "OptionalProto", onnx_optional, false);
+
 /* ---- reading --------------------------------------------------------------------- */
 
 struct reader {
@@ -549,6 +564,26 @@ struct status *onnx_wire_tensor(struct arena *a, const void *bytes, size_t len,
     void *read;
 
     RETURN_IF_FAIL(read_file(a, &tensor, bytes, len, &read));
+    *out = read;
+    return OK;
+}
+
+struct status *onnx_wire_sequence(struct arena *a, const void *bytes, size_t len,
+                                  const struct onnx_sequence **out)
+{
+    void *read;
+
+    RETURN_IF_FAIL(read_file(a, &sequence, bytes, len, &read));
+    *out = read;
+    return OK;
+}
+
+struct status *onnx_wire_optional(struct arena *a, const void *bytes, size_t len,
+                                  const struct onnx_optional **out)
+{
+    void *read;
+
+    RETURN_IF_FAIL(read_file(a, &optional, bytes, len, &read));
     *out = read;
     return OK;
 }

@@ -159,11 +159,27 @@ struct onnx_model {
     struct wire_list opset, function;
 };
 
-/* Both structures are trees in `a`. */
+struct onnx_sequence {
+    uint64_t has;
+    struct wire_list tensor; /* onnx_tensor */
+    bool nested;             /* holds something else */
+};
+
+struct onnx_optional {
+    uint64_t has;
+    struct onnx_tensor *tensor;
+    struct onnx_sequence *sequence;
+};
+
+/* The structures are trees in `a`. */
 struct status *onnx_wire_model(struct arena *a, const void *bytes, size_t len,
                                const struct onnx_model **out);
 struct status *onnx_wire_tensor(struct arena *a, const void *bytes, size_t len,
                                 const struct onnx_tensor **out);
+struct status *onnx_wire_sequence(struct arena *a, const void *bytes, size_t len,
+                                  const struct onnx_sequence **out);
+struct status *onnx_wire_optional(struct arena *a, const void *bytes, size_t len,
+                                  const struct onnx_optional **out);
 
 static inline bool wire_has(uint64_t has, int field)
 {

@@ -476,3 +476,36 @@ TEST(tensors_survive_a_file)
     unlink("/tmp/hadmc_tensor_test.pb");
     arena_destroy(a);
 }
+
+/* S (two tensors) -> its second one, and S with its first at the end. */
+TEST(sequences_at_the_border_become_tensors)
+{
+    struct onnx_options o = {.n_dims = 1, .dim = {{"S.length", 2}}, .n_shapes = 2};
+    struct text g = {0}, tensor = {0}, elem = {0}, seq = {0}, type = {0}, info = {0};
+    int64_t zero = 0;
+
+    for (int i = 0; i < 2; i++) {
+        o.shape[i].input = i ? "S.1" : "S.0";
+        o.shape[i].rank = 1;
+        o.shape[i].dim[0] = 3 + i;
+    }
+    pb_int(&tensor, 1, ONNX_FLOAT);
+    pb_message(&elem, 1, &tensor);
+    pb_message(&seq, 1, &elem);
+    pb_message(&type, 4, &seq);
+    pb_string(&info, 1, "S");
+    pb_message(&info, 2, &type);
+    pb_message(&g, GRAPH_INPUT, &info);
+    onnx_initializer(&g, "zero", ONNX_INT64, 0, NULL, &zero, 8);
+    onnx_node(&g, GRAPH_NODE, "SequenceAt", "S zero", "first", NULL);
+    onnx_node(&g, GRAPH_NODE, "Relu", "first", "r", NULL);
+    onnx_node(&g, GRAPH_NODE, "SequenceInsert", "S r", "T", NULL);
+    onnx_node(&g, GRAPH_NODE, "SequenceErase", "T zero", "U", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "U", ONNX_FLOAT, "?");
+    CHECK_TEXT(imported(&g, 13, &o),
+               "graph test(%S.0: f32[3], %S.1: f32[4]) {\n"
+               "  %U.1 = Relu(%S.0) : f32[3] \"r\" #1\n"
+               "  %U.0 = Identity(%S.1) : f32[4]\n"
+               "  return %U.0, %U.1\n"
+               "}\n");
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inputs of a model, and the options that fix what the model leaves open: --dim
+ * for named dimensions, --shape, --freeze.
+ *
+ * A sequence S of tensors becomes one input a tensor, S.0, S.1, ...; how many there
+ * are is the dimension S.length.  An optional tensor is a tensor, unless S.length is 0.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/onnx_importer.h"
+#include "frontend/onnx_tensor.h"
+
+struct port port_of(const struct onnx_value_info *info)
+{
+    const struct onnx_type *t = info->type;
+    struct port p = {0};
+
+    if (t && t->optional) {
+        p.optional = true;
+        t = t->optional->elem;
+    }
+    if (t && t->sequence) {
+        p.sequence = true;
+        t = t->sequence->elem;
+    }
+    p.tensor = t ? t->tensor : NULL;
+    return p;
+}
+
+const char *onnx_item_name(struct arena *a, const char *name, int i)
+{
+    return arena_printf(a, "%s.%d", name, i);
+}
+
+static bool is_model_input(const struct scope *s, const struct onnx_value_info *info)
+{
+    return info->name && *info->name && !name_map_get(&s->initializers, info->name)
+        && !name_map_get(&s->sparse, info->name);
+}
+
+/* ---- what there is, for messages ------------------------------------------------- */
+
+static void list_inputs(const struct scope *s, const struct onnx_graph *g, struct text *out)
+{
+    for (int i = 0; i < g->input.n; i++) {
+        const struct onnx_value_info *info = g->input.at[i];
+
+        if (is_model_input(s, info))
+            text_printf(out, " %s%s", info->name, port_of(info).sequence ? ".0" : "");
+    }
+}
+
+static bool is_length_of(const struct onnx_value_info *info, const char *symbol)
+{
+    const size_t n = strlen(info->name);
+    const struct port p = port_of(info);
+
+    return (p.sequence || p.optional) && !strncmp(info->name, symbol, n)
+        && !strcmp(symbol + n, ".length");
+}
+
+/* Lists the open dimensions; true when `symbol` is one. */
+static bool list_symbols(const struct scope *s, const struct onnx_graph *g,
+                         const char *symbol, struct text *out)
+{
+    bool found = false;
+
+    for (int i = 0; i < g->input.n; i++) {
+        const struct onnx_value_info *info = g->input.at[i];
+
+        if (!is_model_input(s, info))
+            continue;
+
+        const struct port p = port_of(info);
+
+        if (p.sequence || p.optional)
+            text_printf(out, " %s.length", info->name);
+        found |= is_length_of(info, symbol);
+        for (int k = 0; p.tensor && p.tensor->shape && k < p.tensor->shape->dim.n; k++) {
+            const struct onnx_dim *d = p.tensor->shape->dim.at[k];
+
+            if (!d->param || !*d->param)
+                continue;
+            text_printf(out, " %s (input '%s')", d->param, info->name);
+            found |= !strcmp(d->param, symbol);
+        }
+    }
+    return found;
+}
+
+/* ---- options ------------------------------------------------------------------------ */
+
+/* The declared type of the input that an option names: a tensor, or "S.3". */
+static const struct onnx_tensor_type *find_type(const struct scope *s,
+                                                const struct onnx_graph *g,
+                                                const char *name, bool *item)
+{
+    for (int i = 0; i < g->input.n; i++) {
+        const struct onnx_value_info *info = g->input.at[i];
+
+        if (!is_model_input(s, info))
+            continue;
+
+        const size_t n = strlen(info->name);
+        const struct port p = port_of(info);
+
+        *item = p.sequence && !strncmp(info->name, name, n) && name[n] == '.' && name[n + 1]
+             && strspn(name + n + 1, "0123456789") == strlen(name + n + 1);
+        if (*item || (!p.sequence && !strcmp(info->name, name)))
+            return p.tensor;
+    }
+    return NULL;
+}
+
+static struct status *no_such_input(const struct scope *s, const struct onnx_graph *g,
+                                    const char *option, const char *name)
+{
+    struct text inputs = {0};
+
+    list_inputs(s, g, &inputs);
+
+    struct status *failure = FAIL(BAD_USAGE, "%s: the model has no input '%s'; it has%s",
+                                  option, name, inputs.bytes ? inputs.bytes : " none");
+
+    text_free(&inputs);
+    return failure;
+}
+
+static struct status *check_symbol_exists(const struct scope *s, const struct onnx_graph *g,
+                                          const char *name)
+{
+    struct text symbols = {0};
+    struct status *failure = OK;
+
+    if (!list_symbols(s, g, name, &symbols))
+        failure = FAIL(BAD_USAGE, "--dim: no input has a dimension '%s'; open dimensions "
+                       "are%s", name, symbols.bytes ? symbols.bytes : " none");
+    text_free(&symbols);
+    return failure;
+}
+
+static struct status *bind_symbol(struct importer *im, const char *symbol, int64_t value,
+                                  const char *input)
+{
+    const int64_t *bound = name_map_get(&im->symbols, symbol);
+
+    if (bound && *bound != value)
+        return FAIL(BAD_USAGE, "dimension '%s' is %" PRId64 ", but the shape of input '%s' "
+                    "makes it %" PRId64, symbol, *bound, input, value);
+    name_map_put(&im->symbols, symbol, arena_copy(im->c->perm, &value, sizeof value));
+    return OK;
+}
+
+/* What a given shape says about the declared one.  Items of a sequence share names of
+ * dimensions without sharing sizes. */
+static struct status *match_shape(struct scope *s, const struct onnx_graph *g,
+                                  const char *option, const char *input, int rank,
+                                  const int64_t *dim)
+{
+    bool item;
+    const struct onnx_tensor_type *t = find_type(s, g, input, &item);
+
+    if (!t)
+        return no_such_input(s, g, option, input);
+    if (!t->shape)
+        return OK;
+    if (t->shape->dim.n != rank)
+        return FAIL(BAD_USAGE, "input '%s' has %d dimensions, %d are given", input,
+                    t->shape->dim.n, rank);
+    for (int i = 0; i < rank; i++) {
+        const struct onnx_dim *d = t->shape->dim.at[i];
+
+        if (d->param && *d->param && !item)
+            RETURN_IF_FAIL(bind_symbol(s->im, d->param, dim[i], input));
+        else if (wire_has(d->has, 1) && d->value > 0 && d->value != dim[i])
+            return FAIL(BAD_USAGE, "dimension %d of input '%s' is %" PRId64 ", %" PRId64
+                        " is given", i, input, d->value, dim[i]);
+    }
+    return OK;
+}
+
+static struct status *take_options(struct scope *s, const struct onnx_graph *g)
+{
+    struct importer *im = s->im;
+    const struct onnx_options *o = im->options;
+
+    for (int i = 0; i < o->n_dims; i++) {
+        if (o->dim[i].value < 0)
+            return FAIL(BAD_USAGE, "--dim %s: the size is negative", o->dim[i].name);
+        RETURN_IF_FAIL(check_symbol_exists(s, g, o->dim[i].name));
+        RETURN_IF_FAIL(bind_symbol(im, o->dim[i].name, o->dim[i].value, ""));
+    }
+    for (int i = 0; i < o->n_shapes; i++)
+        RETURN_IF_FAIL(match_shape(s, g, "--shape", o->shape[i].input, o->shape[i].rank,
+                                   o->shape[i].dim));
+    for (int i = 0; i < o->n_freezes; i++)
+        RETURN_IF_FAIL(match_shape(s, g, "--freeze", o->freeze[i].input,
+                                   o->freeze[i].value.rank, o->freeze[i].value.dim));
+    return OK;
+}
+
+/* ---- one tensor ------------------------------------------------------------------------ */
+
+static int64_t resolve_dim(const struct importer *im, const struct onnx_dim *d,
+                           const char *input, int axis, struct text *open)
+{
+    const bool named = d->param && *d->param;
+    const int64_t *bound = named ? name_map_get(&im->symbols, d->param) : NULL;
+
+    if (bound)
+        return *bound;
+    if (!named && wire_has(d->has, 1) && d->value >= 0)
+        return d->value;
+    if (named)
+        text_printf(open, "; dimension %d of input '%s': give --dim %s=SIZE", axis, input,
+                    d->param);
+    else
+        text_printf(open, "; dimension %d of input '%s': give --shape %s=...", axis, input,
+                    input);
+    return 1;
+}
+
+static struct status *input_shape(const struct importer *im,
+                                  const struct onnx_tensor_type *t, const char *name,
+                                  struct text *open, int *rank, int64_t *dim)
+{
+    const struct onnx_options *o = im->options;
+
+    for (int i = 0; i < o->n_shapes; i++)
+        if (!strcmp(o->shape[i].input, name)) {
+            *rank = o->shape[i].rank;
+            memcpy(dim, o->shape[i].dim, (size_t)*rank * sizeof *dim);
+            return OK;
+        }
+    *rank = 0;
+    if (!t->shape) {
+        text_printf(open, "; input '%s' has no shape: give --shape %s=...", name, name);
+        return OK;
+    }
+    if (t->shape->dim.n > IR_MAX_RANK)
+        return FAIL(UNSUPPORTED, "input '%s' has %d dimensions, at most %d are possible",
+                    name, t->shape->dim.n, IR_MAX_RANK);
+    *rank = t->shape->dim.n;
+    for (int i = 0; i < *rank; i++)
+        dim[i] = resolve_dim(im, t->shape->dim.at[i], name, i, open);
+    return OK;
+}
+
+static const struct tensor *find_frozen(const struct importer *im, const char *name)
+{
+    for (int i = 0; i < im->options->n_freezes; i++)
+        if (!strcmp(im->options->freeze[i].input, name))
+            return &im->options->freeze[i].value;
+    return NULL;
+}
+
+static struct status *frozen_value(struct compile *c, const char *name, enum dtype dtype,
+                                   const struct tensor *t, struct ir_value **out)
+{
+    if (t->dtype != dtype)
+        return FAIL(BAD_USAGE, "--freeze: input '%s' is %s, the value is %s", name,
+                    dtype_info[dtype].name, dtype_info[t->dtype].name);
+    if (!ir_shape_fits(t->dtype, t->rank, t->dim))
+        return FAIL(BAD_USAGE, "--freeze: the shape of '%s' is too large", name);
+    *out = ir_const(c, name, t->dtype, t->rank, t->dim, t->data);
+    return OK;
+}
+
+static struct status *input_tensor(struct scope *s, const struct onnx_tensor_type *t,
+                                   const char *name, struct text *open,
+                                   struct ir_value **out)
+{
+    const enum dtype dtype = t->elem_type < 0 || t->elem_type > INT32_MAX
+                               ? DT_NONE
+                               : dtype_from_onnx((int)t->elem_type);
+    const struct tensor *frozen = find_frozen(s->im, name);
+    int64_t dim[IR_MAX_RANK];
+    int rank;
+
+    if (dtype == DT_NONE)
+        return FAIL(UNSUPPORTED, "input '%s' has element type %s", name,
+                    onnx_type_name(t->elem_type));
+    if (frozen)
+        return frozen_value(s->im->c, name, dtype, frozen, out);
+    RETURN_IF_FAIL(input_shape(s->im, t, name, open, &rank, dim));
+    if (!ir_shape_fits(dtype, rank, dim))
+        return FAIL(INVALID, "input '%s' is too large", name);
+    *out = ir_input(s->g, name, dtype, rank, dim);
+    return OK;
+}
+
+/* ---- one input ---------------------------------------------------------------------------- */
+
+static struct status *input_sequence(struct scope *s, const struct onnx_value_info *info,
+                                     struct text *open)
+{
+    struct arena *a = s->im->c->perm;
+    const int64_t *length = name_map_get(&s->im->symbols,
+                                         arena_printf(a, "%s.length", info->name));
+
+    if (!length) {
+        text_printf(open, "; input '%s' is a sequence: give --dim %s.length=COUNT",
+                    info->name, info->name);
+        return OK;
+    }
+    if (*length > MAX_SEQUENCE)
+        return FAIL(UNSUPPORTED, "input '%s' is a sequence of more than %d tensors",
+                    info->name, MAX_SEQUENCE);
+
+    struct ir_value **items = arena_new_array(a, struct ir_value *, *length);
+
+    for (int i = 0; i < (int)*length; i++)
+        RETURN_IF_FAIL(input_tensor(s, port_of(info).tensor,
+                                    onnx_item_name(a, info->name, i), open, &items[i]));
+    return scope_define(s, info->name, sequence_of(a, (int)*length, items));
+}
+
+static struct status *import_input(struct scope *s, const struct onnx_value_info *info,
+                                   struct text *open)
+{
+    const struct port p = port_of(info);
+    struct ir_value *v;
+
+    if (!p.tensor)
+        return FAIL(UNSUPPORTED, "input '%s' is neither a tensor nor a sequence of tensors",
+                    info->name);
+    if (p.sequence)
+        return input_sequence(s, info, open);
+    if (p.optional) {
+        const int64_t *length =
+            name_map_get(&s->im->symbols,
+                         arena_printf(s->im->c->perm, "%s.length", info->name));
+
+        if (length && !*length)
+            return scope_define(s, info->name, &onnx_nothing);
+    }
+    RETURN_IF_FAIL(input_tensor(s, p.tensor, info->name, open, &v));
+    return scope_define(s, info->name, v);
+}
+
+struct status *import_inputs(struct scope *s, const struct onnx_graph *g)
+{
+    struct text open = {0};
+    struct status *failure = take_options(s, g);
+
+    for (int i = 0; !failure && i < g->input.n; i++) {
+        const struct onnx_value_info *info = g->input.at[i];
+
+        if (!info->name || !*info->name)
+            failure = FAIL(INVALID, "input %d has no name", i);
+        else if (is_model_input(s, info))
+            failure = import_input(s, info, &open);
+    }
+    if (!failure && open.len)
+        failure = FAIL(UNSUPPORTED, "shapes must be fixed%s", open.bytes);
+    text_free(&open);
+    return failure;
+}
