@@ -15,4 +15,8 @@ if(HADMC_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
+if(HADMC_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 include_directories(${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
