@@ -148,7 +148,7 @@ static int64_t range_count(double start, double limit, double delta)
 {
     const double n = math_ceil64((limit - start) / delta);
 
-    return n <= 0 ? 0 : n <= MAX_MADE ? (int64_t)n : -1;
+    return n <= 0 ? 0 : n <= (double)MAX_MADE ? (int64_t)n : -1;
 }
 
 struct status *import_Range(struct ir_node *n, int opset)
@@ -191,7 +191,7 @@ struct status *import_Window(struct ir_node *n, int opset)
     (void)opset;
     RETURN_IF_FAIL(number(n, 0, "size", &size));
     RETURN_IF_FAIL(dtype_attr(n, "output_datatype", DT_f32, &dtype));
-    if (!(size >= 0 && size <= MAX_MADE))
+    if (!(size >= 0 && size <= (double)MAX_MADE))
         return FAIL_AT(n, INVALID, "has the size %g", size);
     const int64_t count = (int64_t)size;
     const double period = ir_attr_int(n, "periodic", 1) ? size : size - 1;
