@@ -44,7 +44,8 @@ static bool can_fold(const struct ir_node *bn)
 {
     const struct ir_value *y = bn->in[BN_X];
 
-    return y->def && y->n_uses == 1 && channels_can_scale(y->def);
+    return y->def && y->n_uses == 1 && channels_can_shift(y->def)
+        && channels_axis(y->def) == 1;
 }
 
 struct affine {

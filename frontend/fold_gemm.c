@@ -2,11 +2,13 @@
 /* Bring products with constant weights into one form: Gemm with transB = 1,
  * alpha = beta = 1 and a bias [N] or none.
  *
- *     alpha * A B + beta * C      = A (alpha * B')' + (beta * C)
- *     MatMul(A[.., M, K], B[K, N]) = Reshape(Gemm(Reshape(A, [-, K]), B'), [.., M, N])
+ *     alpha * A B + beta * C  =  A (alpha * B')' + (beta * C)
+ *     MatMul(A[M, K], B[K, N])  =  Gemm(A, B')
  *
- * Weights then lie as a 1 x 1 convolution has them, [N][K], and the Reshapes are
- * views.  A Gemm whose C varies along the rows keeps it: Add after the product.
+ * Weights then lie as a 1 x 1 convolution has them, [N][K].  A Gemm whose C varies
+ * along the rows keeps it: Add after the product.  MatMul of more than two dims stays
+ * one: rows in dims of their own are rows as well, and a Reshape between a product
+ * and the Add after it would be in the way.
  *
  * needs:     shapes, use counts
  * keeps:     shapes
@@ -14,7 +16,6 @@
  */
 #include "frontend/match.h"
 #include "frontend/pass.h"
-#include "frontend/strided_view.h"
 
 enum { A, B, C };
 
@@ -102,25 +103,18 @@ static struct status *fold_gemm(struct compile *c, struct ir_graph *g, struct ir
 static bool is_matmul_by_weights(const struct ir_node *n)
 {
     return n->op == OP_MatMul && match_const_f32(n->in[B]) && n->in[B]->rank == 2
-        && n->in[A]->rank >= 1 && !n->in[A]->data && !n->out[0]->dynamic
+        && n->in[A]->rank == 2 && !n->in[A]->data && !n->out[0]->dynamic
         && ir_count(n->out[0]) && ir_count(n->in[B]);
 }
 
 static struct status *matmul_to_gemm(struct compile *c, struct ir_graph *g,
                                      struct ir_node *n)
 {
-    const struct ir_value *out = n->out[0];
-    const int64_t k = n->in[B]->dim[0];
-    struct ir_value *a = n->in[A];
-
-    RETURN_IF_FAIL(view_reshape(g, n, a, 2, (int64_t[]){ir_count(a) / k, k}, &a));
-
-    struct ir_value *in[] = {a, pack_weights(c, n->in[B], false, 1.0f)};
+    struct ir_value *in[] = {n->in[A], pack_weights(c, n->in[B], false, 1.0f)};
     struct ir_value *y;
 
     RETURN_IF_FAIL(ir_emit(g, n, OP_Gemm, n->name, 2, in, "transB=1", &y));
     y->def->onnx_index = n->onnx_index;
-    RETURN_IF_FAIL(view_reshape(g, n, y, out->rank, out->dim, &y));
     ir_replace_uses(g, n->out[0], y);
     ir_remove(n);
     return OK;

@@ -5,9 +5,9 @@
  *     conv(x; W, b) + k  =  conv(x; W, b + k)              Add, Sub
  *     k - conv(x; W, b)  =  conv(x; -W, k - b)             Sub
  *
- * for Conv, ConvTranspose and Gemm, k constant with one value per output channel or
- * one for all.  Looks through a Reshape that keeps the channels last (a MatMul on
- * [B, T, K] has become Reshape, Gemm, Reshape).
+ * for Conv, ConvTranspose and Gemm, products for MatMul too; k is constant with one
+ * value per output channel or one for all.  Looks through a Reshape of a Gemm that
+ * keeps the channels last.
  *
  * needs:     shapes, use counts
  * keeps:     shapes
@@ -42,7 +42,10 @@ static bool find_site(const struct ir_node *n, struct site *s)
     if (!s->y->def || s->y->n_uses != 1 || !ir_same_shape(s->y, n->out[0]))
         return false;
     s->producer = s->y->def;
-    if (channels_can_scale(s->producer)) {
+
+    const bool shifts = n->op == OP_Add || n->op == OP_Sub;
+
+    if (shifts ? channels_can_shift(s->producer) : channels_can_scale(s->producer)) {
         s->axis = channels_axis(s->producer);
         return true;
     }

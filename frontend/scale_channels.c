@@ -15,11 +15,18 @@ static bool is_plain_gemm(const struct ir_node *n)
 
 bool channels_can_scale(const struct ir_node *n)
 {
+    if (n->op == OP_MatMul)
+        return match_const_f32(n->in[W]) && n->in[W]->rank == 2 && n->out[0]->rank >= 1;
     if (n->op != OP_Conv && n->op != OP_ConvTranspose && n->op != OP_Gemm)
         return false;
     return match_const_f32(ir_in(n, W)) && n->out[0]->dtype == DT_f32
         && (!ir_in(n, B) || match_const_f32(n->in[B]))
         && (n->op != OP_Gemm || is_plain_gemm(n));
+}
+
+bool channels_can_shift(const struct ir_node *n)
+{
+    return n->op != OP_MatMul && channels_can_scale(n);
 }
 
 int64_t channels_count(const struct ir_node *n)
@@ -29,7 +36,8 @@ int64_t channels_count(const struct ir_node *n)
 
 int channels_axis(const struct ir_node *n)
 {
-    return ir_attr_int(n, "channels_last", 0) ? n->out[0]->rank - 1 : 1;
+    return n->op == OP_MatMul || ir_attr_int(n, "channels_last", 0) ? n->out[0]->rank - 1
+                                                                    : 1;
 }
 
 /* Weights are [outer][channel][inner], seen from the channel that they make. */

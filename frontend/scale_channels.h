@@ -4,6 +4,8 @@
  * [N]).  Their result can be scaled and shifted per channel by changing constants:
  *
  *     s * (W x + b) + t  =  (s * W) x + (s * b + t)
+ *
+ * MatMul by a constant matrix is one of them, but has nowhere to put a shift.
  */
 #ifndef HADMC_FRONTEND_SCALE_CHANNELS_H
 #define HADMC_FRONTEND_SCALE_CHANNELS_H
@@ -11,6 +13,7 @@
 #include "frontend/ir.h"
 
 bool channels_can_scale(const struct ir_node *n);
+bool channels_can_shift(const struct ir_node *n);
 /* Output channels, and which dim of the output holds them. */
 int64_t channels_count(const struct ir_node *n);
 int channels_axis(const struct ir_node *n);
