@@ -198,4 +198,23 @@ struct k_recurrent {
     float clip;            /* 0: none */
 };
 
+/* Sampling at computed positions (k_sample.c): GridSample in 1 to 3 spatial dims
+ * (right-aligned), RoiAlign and MaxRoiPool in 2. */
+struct k_sample {
+    int64_t n, c;
+    int64_t dims;           /* spatial */
+    int64_t in[3], out[3];
+    int64_t mode;           /* grid: 0 nearest, 1 linear, 2 cubic; roi: 1 largest */
+    int64_t padding;        /* 0 zeros, 1 border, 2 reflection */
+    int64_t align;          /* grid: corners; roi: half_pixel */
+    int64_t sampling_ratio; /* roi: 0 adapts */
+    float scale;
+};
+
+/* DeformConv's columns (k_sample.c). */
+struct k_deform {
+    int64_t n, c, offset_groups, has_mask;
+    int64_t in[2], out[2], kernel[2], stride[2], dilation[2], pad[2];
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */
