@@ -30,6 +30,7 @@ static const char prologue[] =
     "#elif defined(__GNUC__)\n"
     "#pragma GCC optimize(\"fp-contract=off,no-math-errno,no-strict-aliasing\")\n"
     "#pragma GCC diagnostic ignored \"-Wunused-function\"\n"
+    "#pragma GCC diagnostic ignored \"-Waggressive-loop-optimizations\"\n"
     "#else\n"
     "#pragma STDC FP_CONTRACT OFF\n"
     "#endif\n"
@@ -59,11 +60,13 @@ static const char prologue[] =
 static void put_prologue(struct text *t, const struct program *p,
                          const struct model_names *names)
 {
-    text_printf(t, "/* %s: its kernels in portable C11, about %d steps.\n"
+    text_printf(t, "/* %s: its kernels in portable C11, %d steps.\n"
+                   " *\n"
+                   " *     cc -std=c11 -O2 -c %s_kernels.c      link with -lm: some compilers want its sqrt\n"
                    " *\n"
                    " * Written by hadmcc %s.  Generated code carries no obligation for whoever uses it.\n"
                    " */\n",
-                names->prefix, p->n_steps, hadmcc_version());
+                names->prefix, p->n_steps, names->prefix, hadmcc_version());
     text_puts(t, prologue);
     for (int i = DT_NONE + 1; i < DT_COUNT; i++)
         text_printf(t, "typedef %s HADM_ALIAS a_%s;\n", dtype_info[i].ctype, dtype_info[i].name);

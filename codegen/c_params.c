@@ -174,7 +174,7 @@ static void put_member(struct text *t, const struct values *v, const struct memb
     } else {
         text_puts(t, "{");
         for (int i = 0; i < m->n[0]; i++) {
-            text_puts(t, i ? ",\n        " : "");
+            text_puts(t, i ? ",\n               " : "");
             put_row(t, v, m, i * m->n[1], m->n[1]);
         }
         text_puts(t, "}");
@@ -197,8 +197,9 @@ struct status *c_put_params(struct text *t, const struct kernel_info *kernel,
         if (!first.name[0])
             first = m;
         if (!all_zero(&v, &m)) {
-            text_puts(t, any ? ",\n    " : "\n    ");
+            text_puts(t, "\n        ");
             put_member(t, &v, &m);
+            text_puts(t, ",");
             any = true;
         }
         if (m.is_float)
@@ -206,9 +207,11 @@ struct status *c_put_params(struct text *t, const struct kernel_info *kernel,
         else
             v.ints += m.n[0] * m.n[1];
     }
-    if (!any)
-        text_printf(t, ".%s = %s", first.name, first.rank == 2 ? "{{0}}" : first.rank ? "{0}" : "0");
-    text_puts(t, "}");
+    if (any)
+        text_puts(t, "\n    }");
+    else
+        text_printf(t, ".%s = %s}", first.name,
+                    first.rank == 2 ? "{{0}}" : first.rank ? "{0}" : "0");
     if ((const int64_t *)params + kernel->n_i64 != v.ints)
         return FAIL(INTERNAL, "struct k_%s is not what params.def says", kernel->params);
     return OK;

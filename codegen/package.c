@@ -35,12 +35,13 @@ void package_cmake(const struct bundle_job *job, struct text *t)
                     "    \"${CMAKE_CURRENT_LIST_DIR}/%s_kernels.c\"%s)\n"
                     "  target_include_directories(%s_model PUBLIC \"${CMAKE_CURRENT_LIST_DIR}\")\n"
                     "  set_target_properties(%s_model PROPERTIES C_STANDARD 11)\n"
+                    "  target_link_libraries(%s_model PUBLIC m)\n"
                     "  add_library(%s::%s ALIAS %s_model)\n",
                     foo, foo, foo,
                     job->options->embed
                         ? arena_printf(job->arena, "\n    \"${CMAKE_CURRENT_LIST_DIR}/%s_weights.c\"", foo)
                         : "",
-                    foo, foo, foo, foo, foo);
+                    foo, foo, foo, foo, foo, foo);
     else
         text_printf(t,
                     "  add_library(%s::%s STATIC IMPORTED)\n"
