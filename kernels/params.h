@@ -217,4 +217,13 @@ struct k_deform {
     int64_t in[2], out[2], kernel[2], stride[2], dilation[2], pad[2];
 };
 
+/* Einsum of one or two operands (k_einsum.c): for each index of out[], the sum over
+ * red[] of the product of the elements; strides as named, right-aligned. */
+struct k_einsum {
+    int64_t out[K_MAX_RANK], red[K_MAX_RANK];
+    int64_t a_out[K_MAX_RANK], a_red[K_MAX_RANK];
+    int64_t b_out[K_MAX_RANK], b_red[K_MAX_RANK];
+    int64_t has_b;
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */
