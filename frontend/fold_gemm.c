@@ -15,6 +15,7 @@
  * breaks:    nothing
  */
 #include "frontend/match.h"
+#include "frontend/op_help.h"
 #include "frontend/pass.h"
 
 enum { A, B, C };
@@ -78,6 +79,8 @@ static struct status *fold_gemm(struct compile *c, struct ir_graph *g, struct ir
         if (!row && beta != 0.0f)
             rest = bias;
         ir_set_input(n, C, row);
+        if (!row)
+            op_keep_inputs(n, C);
     }
     ir_remove_attr(n, "beta");
     if (!rest)
