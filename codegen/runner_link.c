@@ -64,14 +64,14 @@ static struct status *link_program(struct runner_job *job, const struct runner_o
     push(job, &v, "-o");
     push(job, &v, arena_printf(a, "%s/program", folder));
     push(job, &v, "--defsym");
-    push(job, &v, arena_printf(a, "model_open=%s_open", job->meta->prefix));
+    push(job, &v, arena_printf(a, "model.open=%s_open", job->meta->prefix));
     push(job, &v, "--defsym");
-    push(job, &v, arena_printf(a, "model_run=%s_run", job->meta->prefix));
+    push(job, &v, arena_printf(a, "model.run=%s_run", job->meta->prefix));
     push(job, &v, "--defsym");
-    push(job, &v, arena_printf(a, "model_use_workers=%s_use_workers", job->meta->prefix));
+    push(job, &v, arena_printf(a, "model.use_workers=%s_use_workers", job->meta->prefix));
     if (job->meta->embed) {
         push(job, &v, "--defsym");
-        push(job, &v, arena_printf(a, "model_weights=%s_weights", job->meta->prefix));
+        push(job, &v, arena_printf(a, "model.weights=%s_weights", job->meta->prefix));
     }
     push(job, &v, main_object);
     for (int i = 0; i < o->n; i++) {

@@ -11,10 +11,12 @@
  */
 #include "codegen/runner_core.h"
 
-run_open_fn model_open;
-run_workers_fn model_use_workers;
-run_run_fn model_run;
-extern const uint8_t model_weights[] __attribute__((weak)); /* NULL: not linked in */
+/* Dots, because no model can have these names itself. */
+run_open_fn model_open __asm__("model.open");
+run_workers_fn model_use_workers __asm__("model.use_workers");
+run_run_fn model_run __asm__("model.run");
+extern const uint8_t model_weights[] __asm__("model.weights")
+    __attribute__((weak)); /* NULL: not linked in */
 
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);

@@ -15,16 +15,16 @@ static const char model_c[] =
     "typedef void kernel(uint8_t *, const uint8_t *, void *const *, int64_t, int64_t,\n"
     "                    int64_t);\n"
     "struct step { kernel *fn; int64_t n_units, grain, at; int32_t kind, target; };\n"
-    "struct model { uint32_t abi, n_steps; const struct step *steps; };\n"
-    "struct foo { const struct model *model; const uint8_t *payload; uint8_t *ws;\n"
+    "struct descriptor { uint32_t abi, n_steps; const struct step *steps; };\n"
+    "struct foo { const struct descriptor *model; const uint8_t *payload; uint8_t *ws;\n"
     "             void *parallel_for, *pool; uint64_t n_workers, reserved[2]; };\n"
     "kernel k_double, k_count;\n"
     "static const struct step steps[] = {{k_double, 3, 1, 0, 0, 0},\n"
     "                                    {k_count, 1, 1, 0, 0, 0}};\n"
-    "static const struct model model = {1, 2, steps};\n"
+    "static const struct descriptor the_model = {1, 2, steps};\n"
     "int foo_open(struct foo *f, const uint8_t *w, size_t len, uint8_t *ws, size_t n)\n"
     "{\n"
-    "    f->model = &model; f->payload = w; f->ws = ws;\n"
+    "    f->model = &the_model; f->payload = w; f->ws = ws;\n"
     "    f->parallel_for = NULL;\n"
     "    return len == 4 && n == 64 && w[0] == 'w' ? 0 : 1;\n"
     "}\n"
@@ -148,6 +148,22 @@ TEST(a_library_runs_as_a_linked_program_and_tells_its_peak_memory)
 }
 
 /* The emulator is a package that cmake/install_dependencies.sh installs. */
+/* The program has names of its own for the model's functions. */
+TEST(a_library_may_be_called_model)
+{
+    struct run_result r;
+
+    make_bundle("obj");
+    shell(arena_printf(arena,
+                       "cd %s && sed -i 's/foo/model/g' foo.c foo.report.json "
+                       "&& mv foo.weights model.weights && mv foo.report.json m.report.json "
+                       "&& cc -O2 -fPIC -c foo.c && ar rcs libmodel.a foo.o foo_kernels.o",
+                       folder));
+    CHECK_OK(run(1, &(struct run_options){.repeat = 1, .as_program = true}, &r));
+    check_doubled(&r.outputs[0]);
+    drop_bundle();
+}
+
 TEST(a_library_for_another_processor_runs_under_its_emulator)
 {
     const struct target arm = {.run_with = {"qemu-aarch64", "-cpu", "cortex-a76"}};
