@@ -3,10 +3,7 @@
  * they must be known when compiling, and then so are the contents:
  *
  *     ConstantOfShape {shape value}      stays a node: its contents may be large
- *     EyeLike, Range, HannWindow, HammingWindow, BlackmanWindow, MelWeightMatrix
- *
- * become constants.  Cosines, powers and logarithms are the kernel library's own. */
-#include <stdlib.h>
+ *     EyeLike, Range                     become constants */
 #include <string.h>
 
 #include "frontend/op_help.h"
@@ -174,91 +171,4 @@ struct status *import_Range(struct ir_node *n, int opset)
     for (int64_t i = 0; i < count; i++)
         put(data, dtype, i, v[0] + (double)i * v[2]);
     return become_const(n, dtype, 1, &count, data);
-}
-
-/* ---- windows ------------------------------------------------------------------------------------ */
-
-/* a0 - a1 cos(2 pi i / n) + a2 cos(4 pi i / n). */
-struct status *import_Window(struct ir_node *n, int opset)
-{
-    const bool hann = n->op == OP_HannWindow, hamming = n->op == OP_HammingWindow;
-    const double a0 = hann ? 0.5 : hamming ? 25.0 / 46.0 : 0.42;
-    const double a1 = hann ? 0.5 : hamming ? 21.0 / 46.0 : 0.5;
-    const double a2 = hann || hamming ? 0.0 : 0.08;
-    double size;
-    enum dtype dtype;
-
-    (void)opset;
-    RETURN_IF_FAIL(number(n, 0, "size", &size));
-    RETURN_IF_FAIL(dtype_attr(n, "output_datatype", DT_f32, &dtype));
-    if (!(size >= 0 && size <= (double)MAX_MADE))
-        return FAIL_AT(n, INVALID, "has the size %g", size);
-    const int64_t count = (int64_t)size;
-    const double period = ir_attr_int(n, "periodic", 1) ? size : size - 1;
-    void *data = arena_alloc_array(n->graph->compile->perm, (size_t)count + 1,
-                                   (size_t)dtype_info[dtype].bytes);
-    for (int64_t i = 0; i < count; i++) {
-        const double angle = period > 0 ? 6.2831853071795865 * (double)i / period : 0.0;
-        put(data, dtype, i, a0 - a1 * math_sin_turned64(angle, 1)
-                                + a2 * math_sin_turned64(2 * angle, 1));
-    }
-    return become_const(n, dtype, 1, &count, data);
-}
-
-/* ---- MelWeightMatrix -------------------------------------------------------------------------------- */
-
-static double mel_of(double hertz)
-{
-    return 2595.0 * math_log64(1.0 + hertz / 700.0) / math_log64(10.0);
-}
-
-/* The spectrogram bin where mel band edge `i` falls. */
-static double mel_edge(int64_t i, const double in[5])
-{
-    const double low = mel_of(in[3]), step = (mel_of(in[4]) - low) / (in[0] + 2.0);
-    const double hertz = 700.0 * (math_pow64(10.0, ((double)i * step + low) / 2595.0) - 1.0);
-
-    return math_floor64((in[1] + 1.0) * hertz / in[2]);
-}
-
-static void mel_band(const double in[5], int64_t bins, int64_t bands, int64_t band,
-                     enum dtype dtype, void *data)
-{
-    const double low = mel_edge(band, in), centre = mel_edge(band + 1, in),
-                 high = mel_edge(band + 2, in);
-
-    for (int64_t j = 0; j < bins; j++) {
-        const double at = (double)j;
-        double y = 0;
-
-        if (at >= low && at <= centre)
-            y = centre > low ? (at - low) / (centre - low) : 1.0;
-        if (at >= centre && at < high)
-            y = (high - at) / (high - centre);
-        put(data, dtype, j * bands + band, y);
-    }
-}
-
-struct status *import_MelWeightMatrix(struct ir_node *n, int opset)
-{
-    static const char *const what[5] = {"number of mel bins", "DFT length", "sample rate",
-                                        "lower edge", "upper edge"};
-    double in[5];
-    enum dtype dtype;
-
-    (void)opset;
-    for (int i = 0; i < 5; i++)
-        RETURN_IF_FAIL(number(n, i, what[i], &in[i]));
-    RETURN_IF_FAIL(dtype_attr(n, "output_datatype", DT_f32, &dtype));
-    if (!(in[0] >= 0 && in[0] < 65536 && in[1] >= 0 && in[1] < 65536 && in[2] > 0
-          && in[3] >= 0 && in[4] >= 0))
-        return FAIL_AT(n, INVALID, "its numbers are out of range");
-    const int64_t bands = (int64_t)in[0], bins = (int64_t)in[1] / 2 + 1;
-    if (bands * bins > MAX_MADE)
-        return FAIL_AT(n, UNSUPPORTED, "makes more than %d elements", MAX_MADE);
-    void *data = arena_alloc_array(n->graph->compile->perm, (size_t)(bands * bins) + 1,
-                                   (size_t)dtype_info[dtype].bytes);
-    for (int64_t band = 0; band < bands; band++)
-        mel_band(in, bins, bands, band, dtype, data);
-    return become_const(n, dtype, 2, (int64_t[]){bins, bands}, data);
 }
