@@ -226,4 +226,38 @@ struct k_einsum {
     int64_t has_b;
 };
 
+/* Discrete Fourier transforms (k_signal.c): transform (o, i) of [outer, inner] reads
+ * n_in numbers `in_step` apart at o*in_outer + i*in_inner and writes n_out ones; strides
+ * count floats. */
+struct k_dft {
+    int64_t outer, inner, length;
+    int64_t n_in, n_out;
+    int64_t in_outer, in_inner, in_step, in_complex;
+    int64_t out_outer, out_inner, out_step, out_complex;
+    int64_t inverse;
+    int64_t hermitian;  /* the input is the first half of a symmetric spectrum */
+    int64_t has_window; /* n_in factors */
+    int64_t odd;        /* largest odd factor of length; the rest is a power of 2 */
+};
+
+/* Window functions: w[k] = a0 - a1 cos(2 pi k / n) + a2 cos(4 pi k / n). */
+struct k_window {
+    int64_t n;
+    float a0, a1, a2;
+};
+
+/* MelWeightMatrix. */
+struct k_mel {
+    int64_t bins, spectrum, length, rate;
+    float low, high;
+};
+
+/* TfIdfVectorizer: grams are triples (first in pool, length, column of the result). */
+struct k_tfidf {
+    int64_t columns, n_grams, n_out;
+    int64_t shortest, longest, skips;
+    int64_t mode;       /* 0 count, 1 presence, 2 weighted count */
+    int64_t has_weights;
+};
+
 #endif /* HADMC_KERNELS_PARAMS_H */
