@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Speed of emitted kernels against what this core can do at that moment.
  *
- *     bench-kernels [resnet|mobile|random] [--only TEXT] [--rounds N] [--tile PxV]
+ *     bench-kernels [resnet|mobile|random] [--only TEXT] [--rounds N] [--tile PxV] [--rows N]
+ *                   [--conv h,w,groups,c_in,c_out,kh,kw,sy,sx,dy,dx,py,px]
  *
  * The machine may be shared and its clock moves, so every sample is taken between two
  * bursts of register-only multiply-adds, and what counts is the ratio.  Times are CPU
@@ -24,7 +25,7 @@ enum { MAX_ROUNDS = 99 };
 
 struct options {
     const char *set, *only;
-    int rounds, pixels, vectors;
+    int rounds, pixels, vectors, rows;
     const struct isa *isa;
 };
 
@@ -222,6 +223,8 @@ static struct sample measure(const struct machine *m, const struct options *o,
         t->n_tails = c->c_out % t->block > 0;
         t->tail[0] = (struct conv_piece){c->c_out % t->block, 1, o->pixels};
     }
+    if (o->rows)
+        t->rows = o->rows;
     if (job->depthwise) {
         depthwise_pack(c, onnx, weights);
         emit_depthwise(&j.emitter, c, "core");
@@ -409,6 +412,36 @@ static struct job random_job(void)
     }
 }
 
+/* "h,w,groups,c_in,c_out,kh,kw,sy,sx,dy,dx,py,px", channels of a group, equal pads. */
+static bool parse_job(const char *text, struct job *j)
+{
+    long v[13];
+
+    for (int i = 0; i < 13; i++) {
+        char *end;
+
+        v[i] = strtol(text, &end, 10);
+        if (end == text || *end != (i < 12 ? ',' : 0))
+            return false;
+        text = end + 1;
+    }
+    *j = (struct job){
+        .c = {
+            .n = 1, .h = v[0], .w = v[1], .groups = v[2], .c_in = v[3], .c_out = v[4],
+            .kh = v[5], .kw = v[6], .stride_y = v[7], .stride_x = v[8],
+            .dilation_y = v[9], .dilation_x = v[10], .pad_top = v[11], .pad_left = v[12],
+            .oh = (v[0] + 2 * v[11] - (v[5] - 1) * v[9] - 1) / v[7] + 1,
+            .ow = (v[1] + 2 * v[12] - (v[6] - 1) * v[10] - 1) / v[8] + 1,
+            .has_bias = true, .act = ACT_RELU,
+        },
+        .depthwise = v[2] > 1 && v[3] == 1 && v[4] == 1,
+    };
+    set_strides(&j->c, false);
+    snprintf(j->name, sizeof j->name, "%ldx%ld g%ld %ld->%ld", v[0], v[1], v[2], v[3],
+             v[4]);
+    return j->c.oh > 0 && j->c.ow > 0;
+}
+
 /* ---- the table --------------------------------------------------------------------------- */
 
 struct total {
@@ -480,16 +513,22 @@ static void run_set(const struct machine *m, const struct options *o, const char
 int main(int argc, char **argv)
 {
     struct options o = {.rounds = 11, .isa = &jit_isas[jit_first_isa()]};
+    struct total sum = {0};
+    struct job one;
 
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--only") && i + 1 < argc)
             o.only = argv[++i];
         else if (!strcmp(argv[i], "--rounds") && i + 1 < argc)
             o.rounds = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--rows") && i + 1 < argc)
+            o.rows = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--tile") && i + 1 < argc)
             sscanf(argv[++i], "%dx%d", &o.pixels, &o.vectors);
         else if (!strcmp(argv[i], "--isa") && i + 1 < argc)
             o.isa = &jit_isas[atoi(argv[++i]) % JIT_N_ISAS];
+        else if (!strcmp(argv[i], "--conv") && i + 1 < argc)
+            o.set = parse_job(argv[++i], &one) ? "conv" : "none";
         else
             o.set = argv[i];
     }
@@ -500,6 +539,8 @@ int main(int argc, char **argv)
     printf("%s: peak %.1f GFLOP/s, reads L2 %.0f L3 %.0f memory %.0f GB/s\n", o.isa->cpu,
            peak_rate(&m) * 1e-9, m.l2_rate * 1e-9, m.l3_rate * 1e-9,
            m.memory_rate * 1e-9);
+    if (o.set && !strcmp(o.set, "conv"))
+        run_job(&m, &o, &one, &sum);
     run_set(&m, &o, "resnet");
     run_set(&m, &o, "mobile");
     run_set(&m, &o, "random");

@@ -12,6 +12,7 @@
 
 enum {
     MAX_VECTORS = 12,
+    MAX_SUMS = 24,         /* of 32 registers */
     LATENCY = 4,           /* cycles from one multiply-add to the next on its sum */
     TILE_OVERHEAD = 20,    /* cycles to start and end a tile */
     EPILOGUE = 2,          /* cycles a stored vector */
@@ -201,14 +202,17 @@ struct rule {
 };
 
 /* Sums, one row of weights, what holds an input (a broadcast on x86, and a product
- * without fma; one register a pixel where multiply-add takes lanes), one to spare. */
+ * without fma; one register a pixel where multiply-add takes lanes), and with many
+ * registers some to spare: LLVM's scheduler moves loads up and would spill sums. */
 static bool registers_suffice(const struct rule *r, int pixels, int vectors)
 {
     const int sums = pixels * vectors;
     const int n = r->isa->lane_fma ? sums + vectors + pixels + 1
                                    : sums + vectors + 1 + !r->isa->fma;
 
-    return n + (r->isa->n_registers > 16) <= r->isa->n_registers;
+    if (r->isa->n_registers > 16 && sums > MAX_SUMS)
+        return false;
+    return n <= r->isa->n_registers;
 }
 
 /* Input lines of a tile's pixels that fall into the same set of the L1 cache. */

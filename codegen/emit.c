@@ -442,6 +442,14 @@ void emit_store_part(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int 
     emit_intrinsic(e, "llvm.masked.store", overload, 2, args, 4);
 }
 
+void emit_prefetch(struct emitter *e, LLVMValueRef p, bool for_store)
+{
+    LLVMValueRef args[] = {p, LLVMConstInt(e->i32, for_store, 0),
+                           LLVMConstInt(e->i32, 3, 0), LLVMConstInt(e->i32, 1, 0)};
+
+    emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
+}
+
 /* ---- activations: the library kernels' formulas -------------------------------- */
 
 static LLVMValueRef select_if(struct emitter *e, LLVMRealPredicate is, LLVMValueRef a,

@@ -40,7 +40,9 @@ void emit_kernel_rows(struct emitter *e, const struct conv *c, LLVMValueRef iy,
 LLVMValueRef emit_at(struct emitter *e, LLVMValueRef p, int64_t bytes);
 LLVMValueRef emit_at_value(struct emitter *e, LLVMValueRef p, LLVMValueRef bytes);
 
-/* The same address, but nobody knows: loads through it are not merged with others. */
+/* The same address, but nobody knows: loads through it are not merged with others, and
+ * what is computed from it is not turned into a dozen pointers carried through loops
+ * (as LLVM's strength reduction likes to do with the pixels of a tile). */
 LLVMValueRef emit_hide(struct emitter *e, LLVMValueRef p);
 
 /* A call of the intrinsic `name` with its overloaded types. */
@@ -61,6 +63,8 @@ void emit_store(struct emitter *e, LLVMValueRef value, LLVMValueRef p);
 /* The first `used` lanes of a vector of `lanes`; nothing else is touched, other
  * lanes are undefined. */
 LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int used);
+/* Asks for the cache line at p, which need not exist. */
+void emit_prefetch(struct emitter *e, LLVMValueRef p, bool for_store);
 /* Lanes [lo, hi) of a vector of `lanes`, the others 0; nothing else is touched. */
 LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo, int hi);
 void emit_store_part(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int used);

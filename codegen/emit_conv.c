@@ -18,7 +18,7 @@
 #include "codegen/emit_tile.h"
 
 enum {
-    WRITE_OUT = 64,  /* steps of a kernel row that are written out at most */
+    WRITE_OUT = 12,  /* steps of a kernel row that are written out at most */
     MAX_PIXELS = 64,
 };
 
@@ -71,9 +71,9 @@ static void sum_runs(const struct conv_emitter *ce, struct tile *t, LLVMValueRef
     emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, n), 1, carry, n_sums);
     for (int i = 0; i < n_sums; i++)
         t->sum[i] = carry[i];
-    tile_run(e, t, emit_at_value(e, in, emit_mul(e, l.at, next)),
-             emit_at_value(e, weights, emit_mul(e, l.at, next_weights)), r.first, r.end,
-             runs.length);
+    in = emit_hide(e, emit_at_value(e, in, emit_mul(e, l.at, next)));
+    weights = emit_hide(e, emit_at_value(e, weights, emit_mul(e, l.at, next_weights)));
+    tile_run(e, t, in, weights, r.first, r.end, runs.length);
     emit_loop_end(e, &l, t->sum);
 }
 
@@ -110,6 +110,7 @@ static void sum_kernel_row(const struct conv_emitter *ce, struct tile *t,
                      r.end, n * c->c_in);
         else if (r.first < r.end)
             sum_runs(ce, t, in, weights, r, tap, n);
+        in = emit_hide(ce->e, in);
         tap += n;
     }
 }
@@ -195,6 +196,7 @@ static void sum_deep_run(const struct conv_emitter *ce, struct tile *t, LLVMValu
 
         if (!whole) {
             sum_part(ce, t, in, weights, part, k, t->depth);
+            in = emit_hide(ce->e, in);
             k += t->depth;
             continue;
         }
@@ -205,6 +207,7 @@ static void sum_deep_run(const struct conv_emitter *ce, struct tile *t, LLVMValu
         if (r.first < r.end)
             tile_run(ce->e, t, emit_at(ce->e, in, k * 4),
                      emit_at(ce->e, weights, k * t->width * 4), r.first, r.end, n);
+        in = emit_hide(ce->e, in);
         k += n * t->depth;
     }
     if (full < length)
@@ -225,9 +228,9 @@ static void sum_kernel_row_deep(const struct conv_emitter *ce, struct tile *t,
         const struct run_part part = run_part(ce, t, &runs, 0, x0);
 
         emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, runs.n), 1, t->sum, t->pixels);
-        sum_deep_run(ce, t, emit_at_value(e, in, emit_mul(e, l.at, runs.next * 4)),
-                     emit_at_value(e, weights, emit_mul(e, l.at, run_weights)), &part,
-                     runs.length);
+        in = emit_hide(e, emit_at_value(e, in, emit_mul(e, l.at, runs.next * 4)));
+        weights = emit_hide(e, emit_at_value(e, weights, emit_mul(e, l.at, run_weights)));
+        sum_deep_run(ce, t, in, weights, &part, runs.length);
         emit_loop_end(e, &l, t->sum);
         return;
     }
@@ -275,7 +278,7 @@ static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
     const int64_t row_weights = c->kw * c->c_in * t->width * 4;
     const int n = t->pixels * t->vectors;
     struct emit_loop l = {.never_empty = rows_never_empty(c)};
-    LLVMValueRef carry[EMIT_MAX_CARRY];
+    LLVMValueRef carry[EMIT_MAX_CARRY], weights = at->weights;
 
     if (c->kh == 1 && !conv_clips_rows(c)) {
         sum_one_row(ce, t, in, at->weights, x0);
@@ -286,12 +289,30 @@ static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
     emit_loop_begin(e, &l, at->tap_begin, at->tap_end, 1, carry, n);
     for (int i = 0; i < n; i++)
         t->sum[i] = carry[i];
-    sum_one_row(ce, t, emit_at_value(e, in, emit_mul(e, l.at, row_bytes)),
-                emit_at_value(e, at->weights, emit_mul(e, l.at, row_weights)), x0);
+    in = emit_hide(e, emit_at_value(e, in, emit_mul(e, l.at, row_bytes)));
+    weights = emit_hide(e, emit_at_value(e, weights, emit_mul(e, l.at, row_weights)));
+    sum_one_row(ce, t, in, weights, x0);
     emit_loop_end(e, &l, t->sum);
 }
 
 /* ---- rows ----------------------------------------------------------------------------- */
+
+/* A group's inputs are a small part of every pixel, too far apart for the processor
+ * to guess: while one group is computed, the newest row of the next one is fetched. */
+static void prefetch_next_group(const struct conv_emitter *ce, const struct tile *t,
+                                LLVMValueRef in)
+{
+    const struct conv *c = &ce->c;
+    const int64_t row = (c->kh - 1) * c->dilation_y * c->in_y * 4;
+    const int64_t group = c->c_in * 4;
+
+    if (c->groups == 1 || c->in_c != 1 || !ce->t->rows_outer)
+        return;
+    for (int i = 0; i < t->pixels; i++)
+        for (int64_t at = 0; at < group; at += 64)
+            emit_prefetch(ce->e, emit_at(ce->e, in, row + group + i * t->pixel_bytes + at),
+                          false);
+}
 
 /* The tile at output pixel x (x0 when that is known and the tile at a border). */
 static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
@@ -325,11 +346,15 @@ static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
         .out_pixel = c->out_x * 4,
     };
     LLVMValueRef in = emit_at_value(e, at->in, emit_mul(e, x, t.pixel_bytes));
+    LLVMValueRef out = emit_at_value(e, at->out, emit_mul(e, x, c->out_x * 4));
 
-    in = emit_at(e, in, -c->pad_left * c->in_x * 4);
+    in = emit_hide(e, emit_at(e, in, -c->pad_left * c->in_x * 4));
+    out = emit_hide(e, out);
+    tile_prefetch(e, &t, &end, out);
+    prefetch_next_group(ce, &t, in);
     tile_start(e, &t, c->has_bias && piece->depth == 1 ? at->bias : NULL);
     sum_kernel(ce, &t, at, in, x0);
-    tile_finish(e, &t, &end, emit_at_value(e, at->out, emit_mul(e, x, c->out_x * 4)));
+    tile_finish(e, &t, &end, out);
 }
 
 static bool row_is_whole(const struct conv_emitter *ce)

@@ -4,9 +4,10 @@
 #include <assert.h>
 
 enum {
-    UNROLL_ALL = 16,   /* steps that are written out without a loop */
+    UNROLL_ALL = 8,   /* steps that are written out without a loop */
     MAX_VECTORS = 16,
     MAX_PIXELS = 64,
+    LINE = 64,         /* bytes of a cache line */
 };
 
 static int lanes_of(const struct emitter *e, const struct tile *t, int vector)
@@ -191,6 +192,8 @@ void tile_run(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef w
     emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, rounds), 1, carry, n + 2);
     for (int i = 0; i < n; i++)
         sums[i] = carry[i];
+    carry[n] = emit_hide(e, carry[n]);
+    carry[n + 1] = emit_hide(e, carry[n + 1]);
     steps(e, t, carry[n], carry[n + 1], first, end, unroll);
     for (int i = 0; i < n; i++)
         carry[i] = sums[i];
@@ -237,6 +240,14 @@ static LLVMValueRef finish(struct emitter *e, const struct tile_end *end, LLVMVa
         x = LLVMBuildFAdd(e->builder, x, emit_load_part(e, p, lanes, used), "");
     }
     return emit_activation(e, x, end->act, end->act_a, end->act_b);
+}
+
+void tile_prefetch(struct emitter *e, const struct tile *t, const struct tile_end *end,
+                   LLVMValueRef out)
+{
+    for (int i = 0; i < t->pixels; i++)
+        for (int64_t at = 0; at < t->width * 4; at += LINE)
+            emit_prefetch(e, emit_at(e, out, i * end->out_pixel + at), true);
 }
 
 void tile_finish(struct emitter *e, struct tile *t, const struct tile_end *end,
