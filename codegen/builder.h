@@ -64,6 +64,8 @@ int build_const(struct builder *b, const char *name, const void *data, int64_t b
                 int readable_after);
 struct step *build_step(struct builder *b, enum step_kind kind, const struct ir_node *n);
 void build_operand(struct step *s, int tensor, int64_t offset, bool written);
+void build_copy(struct builder *b, const struct ir_node *n, int from, int to,
+                enum dtype dtype, int64_t count);
 /* `v` is part of the tensor `of`. */
 void build_alias(struct builder *b, const struct ir_value *v, int of, int64_t offset);
 /* The steps of every node of g, which may be a body. */

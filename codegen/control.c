@@ -21,21 +21,10 @@ enum { LOOP_TRIPS, LOOP_COND, LOOP_CARRIED };
 enum { BODY_ROUND, BODY_COND };
 enum { MAX_CARRIED = 64 };
 
-static void copy(struct builder *b, const struct ir_node *n, int from, int to,
-                 enum dtype dtype, int64_t count)
-{
-    struct step *s = build_step(b, STEP_CHAIN, n);
-
-    build_operand(s, from, 0, false);
-    build_operand(s, to, 0, true);
-    s->u.chain = chain_of_copy(b->arena, dtype, count);
-    s->n_units = chain_units(s->u.chain);
-}
-
 static void copy_value(struct builder *b, const struct ir_node *n, const struct ir_value *from,
                        int to)
 {
-    copy(b, n, build_tensor(b, from), to, from->dtype, ir_count(from));
+    build_copy(b, n, build_tensor(b, from), to, from->dtype, ir_count(from));
 }
 
 /* to = op(x, y) on single elements. */
@@ -83,8 +72,8 @@ static struct status *build_arm(struct builder *b, const struct ir_node *n, int 
             continue;
         copy_value(b, n, body->out[i], build_tensor(b, n->out[i]));
         if (n->out[i]->dynamic)
-            copy(b, n, build_dims(b, body->out[i]), build_dims(b, n->out[i]), DT_i64,
-                 n->out[i]->rank);
+            build_copy(b, n, build_dims(b, body->out[i]), build_dims(b, n->out[i]), DT_i64,
+                       n->out[i]->rank);
     }
     return OK;
 }
@@ -126,8 +115,9 @@ static void start_dims(struct builder *b, const struct loop *l, const struct ir_
 
     memcpy(dims, out->dim, sizeof *dims * (size_t)out->rank);
     dims[0] = 0;
-    copy(b, l->n, build_const(b, out->name, dims, (int64_t)sizeof *dims * out->rank, 0),
-         build_dims(b, out), DT_i64, out->rank);
+    const int none = build_const(b, out->name, dims, (int64_t)sizeof *dims * out->rank, 0);
+
+    build_copy(b, l->n, none, build_dims(b, out), DT_i64, out->rank);
 }
 
 static void start(struct builder *b, struct loop *l)
@@ -140,11 +130,11 @@ static void start(struct builder *b, struct loop *l)
     l->round = build_tensor(b, l->body->in[BODY_ROUND]);
     l->cond = build_tensor(b, l->body->in[BODY_COND]);
     l->flag = build_temp(b, "flag", 1);
-    copy(b, n, l->zero, l->round, DT_i64, 1);
-    copy(b, n,
-         n->in[LOOP_COND] ? build_tensor(b, n->in[LOOP_COND])
-                          : build_const(b, "true", &yes, 1, 0),
-         l->cond, DT_bool, 1);
+    build_copy(b, n, l->zero, l->round, DT_i64, 1);
+    const int first = n->in[LOOP_COND] ? build_tensor(b, n->in[LOOP_COND])
+                                       : build_const(b, "true", &yes, 1, 0);
+
+    build_copy(b, n, first, l->cond, DT_bool, 1);
     for (int i = 0; i < l->n_carried; i++)
         copy_value(b, n, n->in[LOOP_CARRIED + i], build_tensor(b, l->body->in[LOOP_CARRIED + i]));
     for (int i = l->n_carried; i < n->n_out; i++)
@@ -216,7 +206,7 @@ static void update_state(struct builder *b, const struct loop *l)
             continue;
         const int aside = build_temp(b, v->name, ir_bytes(v));
 
-        copy(b, l->n, from[i], aside, v->dtype, ir_count(v));
+        build_copy(b, l->n, from[i], aside, v->dtype, ir_count(v));
         from[i] = aside;
     }
     for (int i = 0; i < l->n_carried; i++) {
@@ -224,12 +214,12 @@ static void update_state(struct builder *b, const struct loop *l)
         const int to = build_tensor(b, l->body->in[LOOP_CARRIED + i]);
 
         if (from[i] != to)
-            copy(b, l->n, from[i], to, v->dtype, ir_count(v));
+            build_copy(b, l->n, from[i], to, v->dtype, ir_count(v));
     }
     const int next = build_tensor(b, l->body->out[0]);
 
     if (next != l->cond)
-        copy(b, l->n, next, l->cond, DT_bool, 1);
+        build_copy(b, l->n, next, l->cond, DT_bool, 1);
 }
 
 static void finish_round(struct builder *b, const struct loop *l)
@@ -242,7 +232,7 @@ static void finish_round(struct builder *b, const struct loop *l)
     scalar_op(b, n, "add_i64", l->round, l->one, l->round);
     for (int i = l->n_carried; i < n->n_out; i++)
         if (n->out[i] && n->out[i]->dynamic)
-            copy(b, n, l->round, build_dims(b, n->out[i]), DT_i64, 1);
+            build_copy(b, n, l->round, build_dims(b, n->out[i]), DT_i64, 1);
     update_state(b, l);
 }
 

@@ -220,6 +220,32 @@ static void build_call(struct builder *b, const struct ir_node *n, const struct 
     }
 }
 
+void build_copy(struct builder *b, const struct ir_node *n, int from, int to,
+                enum dtype dtype, int64_t count)
+{
+    struct step *s = build_step(b, STEP_CHAIN, n);
+
+    build_operand(s, from, 0, false);
+    build_operand(s, to, 0, true);
+    s->u.chain = chain_of_copy(b->arena, dtype, count);
+    s->n_units = chain_units(s->u.chain);
+}
+
+/* Kernels write only those of the actual dims that they decide. */
+static void start_dims(struct builder *b, const struct ir_node *n)
+{
+    for (int i = 0; i < n->n_out; i++) {
+        const struct ir_value *v = n->out[i];
+
+        if (!v || !v->dynamic || v->rank == 0)
+            continue;
+        const int capacity =
+            build_const(b, v->name, v->dim, v->rank * (int64_t)sizeof v->dim[0], 0);
+
+        build_copy(b, n, capacity, build_dims(b, v), DT_i64, v->rank);
+    }
+}
+
 static struct status *build_library(struct builder *b, const struct ir_node *n)
 {
     struct lowering lw = {.compile = b->compile};
@@ -233,20 +259,10 @@ static struct status *build_library(struct builder *b, const struct ir_node *n)
     for (int i = 0; i < lw.n_temps; i++)
         temps[i] = build_temp(b, arena_printf(b->arena, "%s.temp%d", n->name, i),
                               lw.temp_bytes[i]);
+    start_dims(b, n);
     for (int i = 0; i < lw.n_calls; i++)
         build_call(b, n, lw.calls[i], temps);
     return OK;
-}
-
-static void build_copy(struct builder *b, const struct ir_node *n, int from, int to,
-                       enum dtype dtype, int64_t count)
-{
-    struct step *s = build_step(b, STEP_CHAIN, n);
-
-    build_operand(s, from, 0, false);
-    build_operand(s, to, 0, true);
-    s->u.chain = chain_of_copy(b->arena, dtype, count);
-    s->n_units = chain_units(s->u.chain);
 }
 
 /* ---- views ------------------------------------------------------------------ */
