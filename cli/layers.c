@@ -111,27 +111,52 @@ static struct status *interpret_graph(struct layers *l)
 
 /* ---- comparing --------------------------------------------------------------------------- */
 
-/* Where the variant left a value; false when it has no memory of its own. */
-static bool find_tensor(const struct layers *l, const struct ir_value *v,
-                        struct tensor *out)
+/* The caller's memory number `index`: an input as it was given, an output as it came
+ * back; NULL for the dims of a dynamic one. */
+static const uint8_t *io_memory(const struct layers *l, int index)
+{
+    const int n_in = l->graph->n_in, n_out = l->graph->n_out;
+
+    if (index < n_in)
+        return l->bundle->inputs[index].data;
+    return index < n_in + n_out ? l->got.outputs[index - n_in].data : NULL;
+}
+
+/* Where the variant left a value, through views; NULL for what lies elsewhere. */
+static const uint8_t *find_memory(const struct layers *l, const struct ir_value *v)
 {
     const struct program *p = l->program;
 
+    for (int i = 0; i < p->n_tensors; i++) {
+        int64_t offset = 0;
+
+        if (p->tensors[i].value != v)
+            continue;
+
+        const struct ptensor *root = &p->tensors[program_root(p, i, &offset)];
+
+        if (root->place == IN_WORKSPACE)
+            return l->got.workspace + root->offset + offset;
+        if (root->place == IN_IO && !(root->value && root->value->dynamic)) {
+            const uint8_t *at = io_memory(l, root->io_index);
+
+            return at ? at + offset : NULL;
+        }
+    }
+    return NULL;
+}
+
+static bool find_tensor(const struct layers *l, const struct ir_value *v,
+                        struct tensor *out)
+{
     for (int i = 0; i < l->graph->n_out; i++)
         if (l->graph->out[i] == v) {
             *out = l->got.outputs[i];
             return true;
         }
-    for (int i = 0; i < p->n_tensors; i++) {
-        const struct ptensor *t = &p->tensors[i];
-
-        if (t->value != v || t->place != IN_WORKSPACE)
-            continue;
-        *out = l->expected.by_id[v->id]; /* dtype and shape */
-        out->data = l->got.workspace + t->offset;
-        return true;
-    }
-    return false;
+    *out = l->expected.by_id[v->id]; /* type and shape */
+    out->data = (void *)(uintptr_t)find_memory(l, v);
+    return out->data != NULL;
 }
 
 struct tally {
