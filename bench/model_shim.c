@@ -23,7 +23,7 @@ size_t shim_workspace_bytes(void)
 int shim_open(const void *weights, size_t len, void *workspace)
 {
     return (int)JOIN(LOWER, _open)(&context, weights, len, workspace,
-                                   JOIN(UPPER, _WORKSPACE_BYTES));
+                                   JOIN(UPPER, _WORKSPACE_BYTES), 0);
 }
 
 int shim_use_workers(void *parallel_for, void *pool, uint64_t n)

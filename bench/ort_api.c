@@ -51,6 +51,7 @@ struct ort_model {
     size_t n_in, n_out;
     const char *in_name[MAX_IO], *out_name[MAX_IO];
     size_t in_bytes[MAX_IO];
+    int in_type[MAX_IO];
     void *in_data[MAX_IO];
     handle in[MAX_IO], out[MAX_IO];
 };
@@ -109,6 +110,7 @@ static void make_input(struct ort_model *m, handle memory, handle allocator, siz
         count *= (size_t)dim[k];
     }
     m->in_name[i] = name;
+    m->in_type[i] = element;
     m->in_bytes[i] = count * element_bytes(element);
     m->in_data[i] = aligned_alloc(64, (m->in_bytes[i] + 127) / 64 * 64);
     CALL(m, CREATE_TENSOR_WITH_DATA, memory, m->in_data[i], m->in_bytes[i], dim, rank,
@@ -169,6 +171,11 @@ int ort_output_count(const struct ort_model *m)
 size_t ort_input_bytes(const struct ort_model *m, int i)
 {
     return m->in_bytes[i];
+}
+
+int ort_input_type(const struct ort_model *m, int i)
+{
+    return m->in_type[i];
 }
 
 void *ort_input(struct ort_model *m, int i)

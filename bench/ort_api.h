@@ -20,6 +20,8 @@ int ort_input_count(const struct ort_model *m);
 int ort_output_count(const struct ort_model *m);
 /* Bytes of input i; unknown dims count as 1. */
 size_t ort_input_bytes(const struct ort_model *m, int i);
+/* ONNX element type of input i: 1 float, 6 int32, 7 int64 ... */
+int ort_input_type(const struct ort_model *m, int i);
 /* The buffer that every run reads; fill it before. */
 void *ort_input(struct ort_model *m, int i);
 /* After a run: contents and bytes of output i. */

@@ -112,14 +112,16 @@ static void *pages(size_t n_bytes)
     return memset(at, 0, n_bytes);
 }
 
-/* Floats in [-1, 1), or small integers where the element is not float. */
-static void fill_input(void *to, size_t n_bytes, unsigned seed)
+/* Floats in [-1, 1), integers in [0, 100), which every vocabulary has. */
+static void fill_input(void *to, size_t n_bytes, int type, unsigned seed)
 {
-    float *f = to;
-
     srand(seed);
-    for (size_t i = 0; i < n_bytes / 4; i++)
-        f[i] = (float)rand() / (float)RAND_MAX * 2.0f - 1.0f;
+    for (size_t i = 0; type == 1 && i < n_bytes / 4; i++)
+        ((float *)to)[i] = (float)rand() / (float)RAND_MAX * 2.0f - 1.0f;
+    for (size_t i = 0; type == 6 && i < n_bytes / 4; i++)
+        ((int32_t *)to)[i] = rand() % 100;
+    for (size_t i = 0; type == 7 && i < n_bytes / 8; i++)
+        ((int64_t *)to)[i] = rand() % 100;
 }
 
 static double worst_difference(struct ort_model *o, const struct compiled *m)
@@ -192,7 +194,8 @@ int main(int argc, char **argv)
     struct compiled m = {0};
 
     for (int i = 0; i < ort_input_count(o); i++)
-        fill_input(ort_input(o, i), ort_input_bytes(o, i), seed + (unsigned)i);
+        fill_input(ort_input(o, i), ort_input_bytes(o, i), ort_input_type(o, i),
+                   seed + (unsigned)i);
     ort_run(o);
     open_compiled(&m, argv[3], argv[4], o, n_threads);
     run_compiled(&m);

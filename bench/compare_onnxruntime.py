@@ -3,7 +3,7 @@
 """Latency against ONNX Runtime, interleaved in one process per model.
 
     python3 -m venv /tmp/ort && /tmp/ort/bin/pip install onnxruntime onnx numpy
-    /tmp/ort/bin/python bench/onnxruntime.py --hadmcc build/bin/hadmcc \
+    /tmp/ort/bin/python bench/compare_onnxruntime.py --hadmcc build/bin/hadmcc \
         --models MODEL.onnx ... [--threads 1] [--rounds 15] [--out bench/results/NAME.json]
 
 Prints a table with the best round of both, the median of the paired ratios and a
@@ -137,7 +137,7 @@ def main():
                                 capture_output=True, text=True).stdout.strip()
         with open(args.out, "w") as file:
             json.dump({"commit": commit,
-                       "command": "bench/onnxruntime.py --threads %d --rounds %d"
+                       "command": "bench/compare_onnxruntime.py --threads %d --rounds %d"
                                   % (args.threads, args.rounds),
                        "results": results}, file, indent=1)
             file.write("\n")
