@@ -18,10 +18,12 @@
  *     ... that Conv reads      1/4 of it: the emitted kernel reads any strides
  *     a window from x to y     (Reshape, Transpose, Slice ...) what the shortest chain
  *                              from either order of x to either order of y copies
+ *     ... read by MatMul       nothing: the emitted product reads any strides
  *     ... whose end is rows    nothing: the columns of a constant Gemm weight are
  *         of a Gemm            permuted instead
- *     operand and result       1/16 element for differing: of two places for a copy
- *                              the later one, so that convolutions keep their epilogue
+ *     operand and result       a little for differing: of two places for a copy the
+ *                              later one, so that convolutions keep their epilogue
+ *     a node                   next to nothing for yes: no change without need
  *
  * and the minimum cut is the best choice (min_cut.h).  Values of rank 3 and 4 take
  * part.  Each value that changes order gets a successor, which names its `origin`.
@@ -86,7 +88,9 @@ static bool order_is_free(const struct ir_value *v)
 
 /* ---- kinds of nodes ---------------------------------------------------------------- */
 
-enum { ELEMENT = 16 }; /* price of one copied element */
+/* Prices: one copied element; operand and result in different orders; a node or window
+ * that leaves the model's order without need. */
+enum { ELEMENT = 4096, DIFFERENCE = 64, LEAVING = 1 };
 
 enum kind {
     FIXED,     /* reads and writes the model's order */
@@ -203,6 +207,19 @@ static bool feeds_gemm_only(const struct ir_graph *g, const struct ir_value *x,
     return uses == y->n_uses && !ir_is_graph_output(g, y);
 }
 
+/* Only products of two computed operands read y. */
+static bool feeds_matmul_only(const struct ir_value *y)
+{
+    int uses = 0;
+
+    if (y->dtype != DT_f32)
+        return false;
+    for (const struct ir_node *n = y->def->next; n; n = n->next)
+        for (int i = 0; n->op == OP_MatMul && i < 2; i++)
+            uses += n->in[i] == y && !n->in[!i]->data;
+    return uses == y->n_uses;
+}
+
 /* The value from which a chain of affine views makes y. */
 static struct ir_value *window_source(struct ir_value *y)
 {
@@ -215,11 +232,15 @@ static void price_window(struct layout *l, struct ir_value *y)
 {
     struct ir_value *x = window_source(y);
     const bool x_orders = has_orders(x), y_orders = has_orders(y);
+    const bool is_read_anyhow = feeds_matmul_only(y);
     int64_t cost[2][2];
 
     for (int a = 0; a < 2; a++)
         for (int b = 0; b < 2; b++)
-            cost[a][b] = ELEMENT * window_copies(x, a && x_orders, y, b && y_orders);
+            cost[a][b] =
+                is_read_anyhow
+                    ? 0
+                    : ELEMENT * window_copies(x, a && x_orders, y, b && y_orders);
     if (x_orders && feeds_gemm_only(l->graph, x, y))
         cost[1][0] = cost[1][1] = 0;
     if (cut_pair(l->cut, l->variable[x->id], l->variable[y->id], cost))
@@ -252,6 +273,14 @@ static bool ends_window(const struct ir_value *y)
     return links < y->n_uses;
 }
 
+static int new_variable(struct layout *l)
+{
+    const int variable = cut_variable(l->cut);
+
+    cut_price(l->cut, variable, 0, LEAVING);
+    return variable;
+}
+
 static void add_variables(struct layout *l)
 {
     const int no = cut_constant(l->cut, false);
@@ -266,12 +295,12 @@ static void add_variables(struct layout *l)
         if (kind == VIEWS) {
             for (int i = 0; i < n->n_out; i++)
                 if (has_orders(n->out[i]) && ends_window(n->out[i]))
-                    l->variable[n->out[i]->id] = cut_variable(l->cut);
+                    l->variable[n->out[i]->id] = new_variable(l);
             continue;
         }
 
         const int variable =
-            kind == CONVOLVES ? cut_constant(l->cut, true) : cut_variable(l->cut);
+            kind == CONVOLVES ? cut_constant(l->cut, true) : new_variable(l);
 
         for (int i = 0; i < n->n_out; i++)
             if (n->out[i])
@@ -325,7 +354,7 @@ static void add_readers(struct layout *l, const struct ir_graph *g, struct membe
                 const int pair[] = {l->variable[v->id], l->variable[n->out[0]->id]};
 
                 add_member(l, &m[v->id], pair[1]);
-                cut_group(l->cut, 1, 2, pair);
+                cut_group(l->cut, DIFFERENCE, 2, pair);
             }
         }
         for (int b = 0; b < IR_MAX_BODIES; b++)

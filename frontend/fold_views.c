@@ -27,7 +27,7 @@
 
 struct tree_cost {
     int64_t copies;
-    int nodes; /* a Reshape counts half: it is free for everybody */
+    int nodes; /* see node_price */
 };
 
 struct folding {
@@ -90,6 +90,13 @@ static void find_readers(struct folding *f, const struct ir_graph *g)
         f->needed[g->out[i]->id] = true;
 }
 
+/* In units of view_plan_nodes: a Reshape is free for everybody, and a Gather reads
+ * indices where a Slice knows them. */
+static int node_price(const struct ir_node *n)
+{
+    return n->op == OP_Reshape ? 1 : n->op == OP_Gather ? 4 : 2;
+}
+
 static void add_costs(struct folding *f, const struct ir_node *n)
 {
     bool counted = false;
@@ -104,7 +111,7 @@ static void add_costs(struct folding *f, const struct ir_node *n)
         struct tree_cost *after = &f->after[f->view[v->id].source->id];
 
         before->copies += view_node_copies(n, i);
-        before->nodes += counted ? 0 : n->op == OP_Reshape ? 1 : 2;
+        before->nodes += counted ? 0 : node_price(n);
         counted = true;
         if (f->needed[v->id]) {
             after->copies += view_plan_copies(&f->plan[v->id]);

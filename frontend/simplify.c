@@ -4,12 +4,14 @@
  *     Identity(x), Dropout(x), Reshape to the same shape, Cast to the same type,
  *     Transpose that moves nothing, Expand, Slice, Pad, Resize, Tile that change
  *     nothing, Concat of one, Split into one, 1 x 1 pooling           =  x
- *     x * 1, x / 1, x - 0, x + (-0), Pow(x, 1)                        =  x
+ *     x * 1, x / 1, x - 0, x + (-0), Pow(x, 1), max(x, -inf)          =  x
  *     Reduce(x) without keepdims                 =  Reshape(Reduce(x) with keepdims)
  *     x / 2^n                                                         =  x * 2^-n
  *     x + Neg(y)                                                      =  x - y
  *     f(Expand(x), y), f element by element and y as large            =  f(x, y)
  *     Cast(Cast(x, wider), back)                                      =  x
+ *     Slice(Concat(x, y)) inside of x                                 =  Slice(x)
+ *     ReduceSum(x * x)                                                =  ReduceSumSquare(x)
  *
  * Every rule keeps the bytes of all results: x + 0 is not here, because it turns -0
  * into 0, and x / 3 stays a division.
@@ -96,6 +98,8 @@ static bool is_neutral(const struct ir_node *n, int k)
     case OP_Pow: return x == 1.0 && k == 1;
     case OP_Sub: return x == 0.0 && k == 1 && (!is_float || !signbit(x));
     case OP_Add: return x == 0.0 && (!is_float || signbit(x));
+    case OP_Max: return x == -(double)INFINITY;
+    case OP_Min: return x == (double)INFINITY;
     default: return false;
     }
 }
@@ -107,9 +111,7 @@ static struct ir_value *same_as(const struct ir_node *n)
 
     if (!x || x->is_sequence || x->dynamic || !n->out[0] || n->out[0]->dynamic)
         return NULL;
-    if ((n->op == OP_Add || n->op == OP_Mul || n->op == OP_Sub || n->op == OP_Div
-         || n->op == OP_Pow)
-        && is_neutral(n, match_const_operand(n)))
+    if (n->n_in == 2 && is_neutral(n, match_const_operand(n)))
         x = n->in[!match_const_operand(n)];
     else if (!has_one_output(n))
         return NULL;
@@ -273,6 +275,17 @@ static void subtract_instead(struct ir_node *n)
     }
 }
 
+static void sum_squares(struct ir_node *n)
+{
+    const struct ir_node *mul = n->op == OP_ReduceSum ? match_sole_def(n->in[0], OP_Mul)
+                                                      : NULL;
+
+    if (!mul || mul->in[0] != mul->in[1])
+        return;
+    n->op = OP_ReduceSumSquare;
+    ir_set_input(n, 0, mul->in[0]);
+}
+
 /* The shape that the operands of n broadcast to when `skip` is replaced by `by`. */
 static bool broadcasts_alike(const struct ir_node *n, int skip, const struct ir_value *by)
 {
@@ -310,6 +323,36 @@ static void skip_expand(struct ir_node *n)
     }
 }
 
+/* A Slice that stays inside of one operand of a Concat reads that operand. */
+static void slice_operand(struct ir_node *n)
+{
+    const struct ir_node *concat = n->op == OP_Slice ? match_def(n->in[0], OP_Concat) : NULL;
+    int count;
+    int64_t from = 0, start[IR_MAX_RANK];
+
+    if (!concat || n->in[0]->dynamic || !ir_count(n->out[0]))
+        return;
+
+    const int axis = (int)ir_attr_int(concat, "axis", 0);
+    const int64_t *starts = ir_attr_ints(n, "starts", &count);
+    const int64_t *steps = ir_attr_ints(n, "steps", &count);
+    const int64_t first = starts[axis];
+    const int64_t last = first + (n->out[0]->dim[axis] - 1) * steps[axis];
+
+    for (int i = 0; i < concat->n_in; i++) {
+        const int64_t to = from + concat->in[i]->dim[axis];
+
+        if (first >= from && first < to && last >= from && last < to) {
+            for (int d = 0; d < count; d++)
+                start[d] = starts[d] - (d == axis ? from : 0);
+            ir_set_attr_ints(n, "starts", count, start);
+            ir_set_input(n, 0, concat->in[i]);
+            return;
+        }
+        from = to;
+    }
+}
+
 /* ---- all of it --------------------------------------------------------------------- */
 
 static struct status *simplify(struct compile *c, struct ir_graph *g)
@@ -319,10 +362,12 @@ static struct status *simplify(struct compile *c, struct ir_graph *g)
         for (int b = 0; b < IR_MAX_BODIES; b++)
             if (n->body[b])
                 RETURN_IF_FAIL(simplify(c, n->body[b]));
+        slice_operand(n);
         if (drop(g, n))
             continue;
         skip_expand(n);
         subtract_instead(n);
+        sum_squares(n);
         divide_by_power_of_two(c, n);
         if (loses_dims(n))
             RETURN_IF_FAIL(keep_dims(c, g, n));
