@@ -151,10 +151,12 @@ struct ir_node *ir_node_create(struct ir_graph *g, struct ir_node *at, enum ir_o
     n->op = op;
     n->name = name ? arena_strdup(a, name) : "";
     n->onnx_index = -1;
-    n->n_in = n->cap_in = n_in;
+    n->n_in = n_in;
     n->n_out = n_out;
-    n->in = arena_new_array(a, struct ir_value *, n_in);
-    n->out = arena_new_array(a, struct ir_value *, n_out);
+    n->cap_in = n_in > IR_SPARE_OPERANDS ? n_in : IR_SPARE_OPERANDS;
+    n->in = arena_new_array(a, struct ir_value *, n->cap_in);
+    n->out = arena_new_array(a, struct ir_value *,
+                             n_out > IR_SPARE_OPERANDS ? n_out : IR_SPARE_OPERANDS);
     n->graph = g;
     link_before(g, n, at);
     return n;
@@ -412,7 +414,7 @@ bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v)
 
 struct ir_value *ir_in(const struct ir_node *n, int i)
 {
-    return i < n->n_in ? n->in[i] : NULL;
+    return i >= 0 && i < n->n_in ? n->in[i] : NULL;
 }
 
 const int64_t *ir_const_ints(struct compile *c, const struct ir_value *v, int *n)

@@ -27,7 +27,11 @@
 #include "support/status.h"
 #include "support/text.h"
 
-enum { IR_MAX_RANK = 8, IR_MAX_BODIES = 2 };
+enum {
+    IR_MAX_RANK = 8,
+    IR_MAX_BODIES = 2,
+    IR_SPARE_OPERANDS = 16, /* in[i] and out[i] may be read up to here: NULL past n_in */
+};
 
 struct ir_graph;
 struct ir_node;
@@ -194,7 +198,7 @@ bool ir_shape_fits(enum dtype dtype, int rank, const int64_t *dim);
 int64_t ir_bytes(const struct ir_value *v); /* elements * element size */
 bool ir_same_shape(const struct ir_value *a, const struct ir_value *b);
 bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v);
-/* The i-th input or NULL when left out or past the end. */
+/* The i-th input; NULL when left out or past the end, or for i < 0. */
 struct ir_value *ir_in(const struct ir_node *n, int i);
 /* Contents of a constant i64 or i32 tensor as i64 (perm memory); NULL if not constant. */
 const int64_t *ir_const_ints(struct compile *c, const struct ir_value *v, int *n);
