@@ -26,8 +26,8 @@ struct hot {
     struct conv_tiling tiling;
     bool pool_max, count_pad;
     struct matmul matmul;
-    float alpha, beta;          /* Gemm: multiplied into weights and bias */
-    bool weights_transposed;    /* [c_in][c_out] in the model: a Gemm without transB */
+    float alpha, beta;       /* Gemm: multiplied into weights and bias */
+    bool weights_transposed; /* [c_in][c_out] in the model: a Gemm without transB */
     const char *covers;
 };
 
@@ -39,30 +39,32 @@ struct node_plan {
 
 struct builder {
     struct compile *compile;
-    struct arena *arena;       /* compile->perm */
+    struct arena *arena; /* compile->perm */
     const struct ir_graph *graph;
     const struct isa *isa;
     bool keep_all;
     struct program *program;
-    struct node_plan *plans;   /* of the nodes of `graph`, in order */
+    struct node_plan *plans; /* of the nodes of `graph`, in order */
     int n_plans;
-    int *tensor_of;            /* by value id: tensor + 1, 0 when there is none yet */
-    int *dims_of;              /* by value id: tensor + 1 of a dynamic value's dims */
+    int *tensor_of; /* by value id: tensor + 1, 0 when there is none yet */
+    int *dims_of;   /* by value id: tensor + 1 of a dynamic value's dims */
     int cap_values;
-    int *const_buckets;        /* hash of contents -> first tensor + 1 */
-    int *const_next;           /* by tensor: next with the same hash, + 1 */
+    int *const_buckets; /* hash of contents -> first tensor + 1 */
+    int *const_next;    /* by tensor: next with the same hash, + 1 */
     int n_buckets, cap_const_next;
 };
 
-/* ---- program.c ------------------------------------------------------------- */
+/* ---- program.c ---------------------------------------------------------- */
 
 struct node_plan *build_plan_of(struct builder *b, const struct ir_node *n);
-int build_tensor(struct builder *b, const struct ir_value *v); /* creates on first use */
+int build_tensor(struct builder *b,
+                 const struct ir_value *v);                  /* creates on first use */
 int build_dims(struct builder *b, const struct ir_value *v); /* of a dynamic value */
 int build_temp(struct builder *b, const char *name, int64_t bytes);
 int build_const(struct builder *b, const char *name, const void *data, int64_t bytes,
                 int readable_after);
-struct step *build_step(struct builder *b, enum step_kind kind, const struct ir_node *n);
+struct step *build_step(struct builder *b, enum step_kind kind,
+                        const struct ir_node *n);
 void build_operand(struct step *s, int tensor, int64_t offset, bool written);
 void build_copy(struct builder *b, const struct ir_node *n, int from, int to,
                 enum dtype dtype, int64_t count);
@@ -71,11 +73,11 @@ void build_alias(struct builder *b, const struct ir_value *v, int of, int64_t of
 /* The steps of every node of g, which may be a body. */
 struct status *build_graph(struct builder *b, const struct ir_graph *g);
 
-/* ---- control.c --------------------------------------------------------------- */
+/* ---- control.c ---------------------------------------------------------- */
 
 struct status *build_control(struct builder *b, const struct ir_node *n);
 
-/* ---- hot.c ----------------------------------------------------------------- */
+/* ---- hot.c -------------------------------------------------------------- */
 
 /* Recognises `n` as an operator with an emitted kernel for b->isa; NULL if not. */
 struct hot *hot_recognise(struct builder *b, const struct ir_node *n);
@@ -84,7 +86,7 @@ struct hot *hot_recognise(struct builder *b, const struct ir_node *n);
 const struct ir_node *hot_extend(struct builder *b, struct hot *h);
 void hot_step(struct builder *b, const struct hot *h);
 
-/* ---- fuse_chain.c ---------------------------------------------------------- */
+/* ---- fuse_chain.c ------------------------------------------------------- */
 
 /* One element operator as a chain of its own. */
 struct chain *chain_of_call(struct arena *a, const struct kcall *call);

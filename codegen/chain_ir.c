@@ -49,12 +49,14 @@ static LLVMValueRef scaled(const struct emitter *e, LLVMValueRef index, int64_t 
 static LLVMValueRef at(const struct emitter *e, enum dtype dtype, LLVMValueRef base,
                        LLVMValueRef index)
 {
-    return LLVMBuildInBoundsGEP2(e->builder, element_type(e, dtype), base, &index, 1, "");
+    return LLVMBuildInBoundsGEP2(e->builder, element_type(e, dtype), base, &index, 1,
+                                 "");
 }
 
 static enum dtype value_dtype(const struct chain *ch, int value)
 {
-    return value < ch->n_in ? ch->in_dtype[value] : ch->ops[value - ch->n_in].kernel->out;
+    return value < ch->n_in ? ch->in_dtype[value]
+                            : ch->ops[value - ch->n_in].kernel->out;
 }
 
 /* Declares e_<name>; the library defines it. */
@@ -72,9 +74,9 @@ static LLVMValueRef scalar_function(struct emitter *e, const struct kernel_info 
     const LLVMValueRef old = LLVMGetNamedFunction(e->module, name);
 
     return old ? old
-               : LLVMAddFunction(e->module, name,
-                                 LLVMFunctionType(element_type(e, kernel->out), params, n,
-                                                  false));
+               : LLVMAddFunction(
+                   e->module, name,
+                   LLVMFunctionType(element_type(e, kernel->out), params, n, false));
 }
 
 static LLVMValueRef call_op(struct emitter *e, const struct element_op *op,
@@ -104,15 +106,16 @@ static void emit_element(struct chain_ir *x, LLVMValueRef j)
         const LLVMValueRef from = at(e, ch->in_dtype[k], x->in[k],
                                      scaled(e, j, ch->stride[k][K_MAX_RANK - 1]));
 
-        value[k] = LLVMBuildLoad2(e->builder, element_type(e, ch->in_dtype[k]), from, "");
+        value[k] =
+            LLVMBuildLoad2(e->builder, element_type(e, ch->in_dtype[k]), from, "");
         LLVMSetAlignment(value[k], (unsigned)dtype_info[ch->in_dtype[k]].bytes);
     }
     for (int k = 0; k < ch->n_ops; k++)
         value[ch->n_in + k] = call_op(e, &ch->ops[k], value);
     for (int k = 0; k < ch->n_out; k++) {
         const enum dtype dtype = value_dtype(ch, ch->out[k]);
-        const LLVMValueRef store = LLVMBuildStore(e->builder, value[ch->out[k]],
-                                                  at(e, dtype, x->out[k], j));
+        const LLVMValueRef store =
+            LLVMBuildStore(e->builder, value[ch->out[k]], at(e, dtype, x->out[k], j));
 
         LLVMSetAlignment(store, (unsigned)dtype_info[dtype].bytes);
     }
@@ -125,7 +128,8 @@ struct counted {
     LLVMValueRef i, end;
 };
 
-static struct counted loop_begin(struct chain_ir *x, LLVMValueRef begin, LLVMValueRef end)
+static struct counted loop_begin(struct chain_ir *x, LLVMValueRef begin,
+                                 LLVMValueRef end)
 {
     struct emitter *e = x->e;
     const LLVMBasicBlockRef before = LLVMGetInsertBlock(e->builder);
@@ -135,8 +139,8 @@ static struct counted loop_begin(struct chain_ir *x, LLVMValueRef begin, LLVMVal
         .end = end,
     };
 
-    LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, begin, end, ""), l.body,
-                    l.done);
+    LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, begin, end, ""),
+                    l.body, l.done);
     LLVMPositionBuilderAtEnd(e->builder, l.body);
     l.i = LLVMBuildPhi(e->builder, e->i64, "i");
     LLVMAddIncoming(l.i, &begin, (LLVMBasicBlockRef[]){before}, 1);
@@ -165,8 +169,8 @@ static int first_dim(const struct chain *ch)
 }
 
 /* Moves the bases to row `row`: one division per outer dim and row. */
-static void enter_row(struct chain_ir *x, const LLVMValueRef *in, const LLVMValueRef *out,
-                      LLVMValueRef row)
+static void enter_row(struct chain_ir *x, const LLVMValueRef *in,
+                      const LLVMValueRef *out, LLVMValueRef row)
 {
     struct emitter *e = x->e;
     const struct chain *ch = x->ch;
@@ -186,16 +190,16 @@ static void enter_row(struct chain_ir *x, const LLVMValueRef *in, const LLVMValu
                 continue;
             const LLVMValueRef step = scaled(e, i, ch->stride[k][d]);
 
-            place[k] = place[k] ? LLVMBuildNSWAdd(e->builder, place[k], step, "") : step;
+            place[k] =
+                place[k] ? LLVMBuildNSWAdd(e->builder, place[k], step, "") : step;
         }
     }
     for (int k = 0; k < ch->n_in; k++)
         x->in[k] = place[k] ? at(e, ch->in_dtype[k], in[k], place[k]) : in[k];
     for (int k = 0; k < ch->n_out; k++)
-        x->out[k] = x->store_to[k] >= 0
-                        ? x->in[x->store_to[k]]
-                        : at(e, value_dtype(ch, ch->out[k]), out[k],
-                             scaled(e, row, ch->dim[K_MAX_RANK - 1]));
+        x->out[k] = x->store_to[k] >= 0 ? x->in[x->store_to[k]]
+                                        : at(e, value_dtype(ch, ch->out[k]), out[k],
+                                             scaled(e, row, ch->dim[K_MAX_RANK - 1]));
 }
 
 static void emit_body(struct chain_ir *x, LLVMValueRef begin, LLVMValueRef end)
@@ -241,7 +245,8 @@ LLVMValueRef emit_chain(struct emitter *e, const struct chain *ch, const int *st
             params[n++] = e->ptr;
     params[n++] = e->i64;
     params[n++] = e->i64;
-    x.fn = LLVMAddFunction(e->module, name, LLVMFunctionType(e->void_t, params, n, false));
+    x.fn =
+        LLVMAddFunction(e->module, name, LLVMFunctionType(e->void_t, params, n, false));
     LLVMPositionBuilderAtEnd(e->builder,
                              LLVMAppendBasicBlockInContext(e->context, x.fn, "entry"));
     unsigned next = 0;

@@ -21,15 +21,15 @@ enum { LOOP_TRIPS, LOOP_COND, LOOP_CARRIED };
 enum { BODY_ROUND, BODY_COND };
 enum { MAX_CARRIED = 64 };
 
-static void copy_value(struct builder *b, const struct ir_node *n, const struct ir_value *from,
-                       int to)
+static void copy_value(struct builder *b, const struct ir_node *n,
+                       const struct ir_value *from, int to)
 {
     build_copy(b, n, build_tensor(b, from), to, from->dtype, ir_count(from));
 }
 
 /* to = op(x, y) on single elements. */
-static void scalar_op(struct builder *b, const struct ir_node *n, const char *op, int x, int y,
-                      int to)
+static void scalar_op(struct builder *b, const struct ir_node *n, const char *op, int x,
+                      int y, int to)
 {
     struct k_eltwise p = {.dim = {1, 1, 1, 1, 1, 1, 1, 1}};
     const struct kcall call = {.kernel = kernel_find(op), .params = &p, .n_units = 1};
@@ -60,7 +60,7 @@ static void land(struct builder *b, int from)
     b->program->steps[from].target = b->program->n_steps;
 }
 
-/* ---- If ------------------------------------------------------------------------- */
+/* ---- If ----------------------------------------------------------------- */
 
 static struct status *build_arm(struct builder *b, const struct ir_node *n, int arm)
 {
@@ -72,8 +72,8 @@ static struct status *build_arm(struct builder *b, const struct ir_node *n, int 
             continue;
         copy_value(b, n, body->out[i], build_tensor(b, n->out[i]));
         if (n->out[i]->dynamic)
-            build_copy(b, n, build_dims(b, body->out[i]), build_dims(b, n->out[i]), DT_i64,
-                       n->out[i]->rank);
+            build_copy(b, n, build_dims(b, body->out[i]), build_dims(b, n->out[i]),
+                       DT_i64, n->out[i]->rank);
     }
     return OK;
 }
@@ -91,7 +91,7 @@ static struct status *build_if(struct builder *b, const struct ir_node *n)
     return OK;
 }
 
-/* ---- Loop ------------------------------------------------------------------------ */
+/* ---- Loop --------------------------------------------------------------- */
 
 struct loop {
     const struct ir_node *n;
@@ -109,13 +109,15 @@ static int constant_i64(struct builder *b, int64_t value)
 }
 
 /* Actual dims of a scanned output start at 0 rows. */
-static void start_dims(struct builder *b, const struct loop *l, const struct ir_value *out)
+static void start_dims(struct builder *b, const struct loop *l,
+                       const struct ir_value *out)
 {
     int64_t *dims = arena_new_array(b->arena, int64_t, out->rank);
 
     memcpy(dims, out->dim, sizeof *dims * (size_t)out->rank);
     dims[0] = 0;
-    const int none = build_const(b, out->name, dims, (int64_t)sizeof *dims * out->rank, 0);
+    const int none =
+        build_const(b, out->name, dims, (int64_t)sizeof *dims * out->rank, 0);
 
     build_copy(b, l->n, none, build_dims(b, out), DT_i64, out->rank);
 }
@@ -136,7 +138,8 @@ static void start(struct builder *b, struct loop *l)
 
     build_copy(b, n, first, l->cond, DT_bool, 1);
     for (int i = 0; i < l->n_carried; i++)
-        copy_value(b, n, n->in[LOOP_CARRIED + i], build_tensor(b, l->body->in[LOOP_CARRIED + i]));
+        copy_value(b, n, n->in[LOOP_CARRIED + i],
+                   build_tensor(b, l->body->in[LOOP_CARRIED + i]));
     for (int i = l->n_carried; i < n->n_out; i++)
         if (n->out[i] && n->out[i]->dynamic)
             start_dims(b, l, n->out[i]);
@@ -160,8 +163,13 @@ static void put_row(struct builder *b, const struct loop *l, const struct ir_val
     char kernel[32];
     struct kcall *call = arena_new(b->arena, struct kcall);
     const struct k_nd p = {
-        .batch = 1, .tuples = 1, .depth = 1, .inner = ir_count(row),
-        .batch_step = ir_count(out), .size = {out->dim[0]}, .step = {ir_count(row)},
+        .batch = 1,
+        .tuples = 1,
+        .depth = 1,
+        .inner = ir_count(row),
+        .batch_step = ir_count(out),
+        .size = {out->dim[0]},
+        .step = {ir_count(row)},
     };
 
     snprintf(kernel, sizeof kernel, "scatter_nd_none_%d", dtype_info[row->dtype].bytes);
@@ -188,7 +196,8 @@ static bool reads_other_state(struct builder *b, const struct loop *l, int i)
 
     for (int k = 0; k < l->n_carried; k++)
         if (k != i
-            && program_root(p, build_tensor(b, l->body->in[LOOP_CARRIED + k]), NULL) == from)
+            && program_root(p, build_tensor(b, l->body->in[LOOP_CARRIED + k]), NULL)
+                   == from)
             return true;
     return false;
 }

@@ -19,7 +19,7 @@
 
 enum { MAX_LOOP_RANK = 16, MAX_CHAIN_OPS = 32, MAX_CHAIN_OPERANDS = 12 };
 
-/* ---- one chain --------------------------------------------------------------- */
+/* ---- one chain ---------------------------------------------------------- */
 
 static int64_t chain_count(const struct chain *ch)
 {
@@ -153,10 +153,11 @@ struct chain *chain_of_copy(struct arena *a, enum dtype dtype, int64_t count)
 
 static enum dtype chain_value_dtype(const struct chain *ch, int value)
 {
-    return value < ch->n_in ? ch->in_dtype[value] : ch->ops[value - ch->n_in].kernel->out;
+    return value < ch->n_in ? ch->in_dtype[value]
+                            : ch->ops[value - ch->n_in].kernel->out;
 }
 
-/* ---- common refinement -------------------------------------------------------- */
+/* ---- common refinement -------------------------------------------------- */
 
 struct splitter {
     const struct loop *l;
@@ -223,7 +224,7 @@ static bool refine(const struct loop *a, const struct loop *b, struct loop *out)
     return true;
 }
 
-/* ---- who touches what ---------------------------------------------------------- */
+/* ---- who touches what --------------------------------------------------- */
 
 struct range {
     int root;
@@ -249,7 +250,8 @@ static bool same_range(struct range a, struct range b)
 }
 
 /* Does `s` read (or, with `write`, write) any of `r`? */
-static bool touches(const struct program *p, const struct step *s, struct range r, bool write)
+static bool touches(const struct program *p, const struct step *s, struct range r,
+                    bool write)
 {
     for (int k = 0; k < s->n_operands; k++) {
         const struct operand *o = &s->operands[k];
@@ -260,8 +262,8 @@ static bool touches(const struct program *p, const struct step *s, struct range 
     return false;
 }
 
-static bool touched_between(const struct program *p, int after, int before, struct range r,
-                            bool write)
+static bool touched_between(const struct program *p, int after, int before,
+                            struct range r, bool write)
 {
     for (int i = after + 1; i < before; i++)
         if (touches(p, &p->steps[i], r, write))
@@ -292,7 +294,7 @@ static bool is_dense(const struct chain *ch, int input)
     return true;
 }
 
-/* ---- joining ------------------------------------------------------------------- */
+/* ---- joining ------------------------------------------------------------ */
 
 /* Which value of `a` (step i) input k of step j reads element for element; -1 if it
  * reads none, -2 if it reads a's result in some other way. */
@@ -311,7 +313,8 @@ static int linked_value(const struct program *p, int i, int j, int k)
         return same_range(r, w) && is_dense(b->u.chain, k)
                        && dtype_info[chain_value_dtype(ca, value)].bytes
                               == dtype_info[b->u.chain->in_dtype[k]].bytes
-                   ? value : -2;
+                   ? value
+                   : -2;
     }
     return -1;
 }
@@ -383,7 +386,8 @@ static bool join(struct builder *b, int i, int j, struct step *out)
     const struct chain *ca = sa->u.chain, *cb = sb->u.chain;
     const struct loop la = loop_of(ca), lb = loop_of(cb);
     struct loop both, l = {0};
-    int value_a[MAX_CHAIN_OPERANDS + MAX_CHAIN_OPS], value_b[MAX_CHAIN_OPERANDS + MAX_CHAIN_OPS];
+    int value_a[MAX_CHAIN_OPERANDS + MAX_CHAIN_OPS],
+        value_b[MAX_CHAIN_OPERANDS + MAX_CHAIN_OPS];
 
     if (ca->n_in + cb->n_in + ca->n_out + cb->n_out > MAX_CHAIN_OPERANDS
         || ca->n_ops + cb->n_ops > MAX_CHAIN_OPS || !refine(&la, &lb, &both))
@@ -395,7 +399,8 @@ static bool join(struct builder *b, int i, int j, struct step *out)
     l.rank = both.rank;
     memcpy(l.dim, both.dim, sizeof l.dim);
     for (int k = 0; k < ca->n_in; k++)
-        value_a[k] = add_input(ch, out, &both, k, &sa->operands[k], ca->in_dtype[k], &l);
+        value_a[k] =
+            add_input(ch, out, &both, k, &sa->operands[k], ca->in_dtype[k], &l);
     for (int k = 0; k < cb->n_in; k++) {
         const int value = linked_value(p, i, j, k);
 
@@ -430,7 +435,8 @@ static bool join(struct builder *b, int i, int j, struct step *out)
 
         if (first && !read_elsewhere(b, i, j, range_of(p, o)))
             continue;
-        ch->out[ch->n_out++] = first ? value_a[ca->out[k]] : value_b[cb->out[k - ca->n_out]];
+        ch->out[ch->n_out++] =
+            first ? value_a[ca->out[k]] : value_b[cb->out[k - ca->n_out]];
         build_operand(out, o->tensor, o->offset, true);
     }
     l.n_in = ch->n_in;
@@ -486,8 +492,9 @@ static void remove_step(struct program *p, int i)
 
 static const char *both_cover(struct arena *a, const char *first, const char *second)
 {
-    return strlen(first) + strlen(second) > 200 ? first
-                                                : arena_printf(a, "%s+%s", first, second);
+    return strlen(first) + strlen(second) > 200
+               ? first
+               : arena_printf(a, "%s+%s", first, second);
 }
 
 /* The last step before j that writes what input k of j reads; -1 if none. */

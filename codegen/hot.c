@@ -15,7 +15,7 @@
 
 enum { READABLE_AFTER = 64, FEW_CHANNELS = 8 };
 
-/* ---- operands through a Transpose -------------------------------------------------- */
+/* ---- operands through a Transpose --------------------------------------- */
 
 /* A value as it lies in memory: stride[i] of its dim i, in elements of `base`. */
 struct strided {
@@ -46,7 +46,8 @@ static struct strided behind_transpose(struct builder *b, struct ir_value *v)
 {
     struct ir_node *t = v->def;
     int n_perm = 0;
-    const int64_t *perm = t && t->op == OP_Transpose ? ir_attr_ints(t, "perm", &n_perm) : NULL;
+    const int64_t *perm =
+        t && t->op == OP_Transpose ? ir_attr_ints(t, "perm", &n_perm) : NULL;
     int64_t from[IR_MAX_RANK];
     struct strided s = {.base = v};
 
@@ -67,9 +68,10 @@ static void cover(struct builder *b, const struct ir_node *n)
         build_plan_of(b, n)->role = NODE_COVERED;
 }
 
-/* ---- convolution and pooling --------------------------------------------------------- */
+/* ---- convolution and pooling -------------------------------------------- */
 
-static int64_t attr_at(const struct ir_node *n, const char *name, int i, int64_t otherwise)
+static int64_t attr_at(const struct ir_node *n, const char *name, int i,
+                       int64_t otherwise)
 {
     int count;
     const int64_t *v = ir_attr_ints(n, name, &count);
@@ -77,13 +79,14 @@ static int64_t attr_at(const struct ir_node *n, const char *name, int i, int64_t
     return v && i < count ? v[i] : otherwise;
 }
 
-/* Window, sizes and dense channels-last strides; a 1-D signal is an image of one row. */
+/* Window, sizes and dense channels-last strides; a 1-D signal is an image of one row.
+ */
 static void fill_window(const struct ir_node *n, const int64_t *kernel, struct conv *c)
 {
     const struct ir_value *x = n->in[0], *y = n->out[0];
     const bool flat = x->rank == 3;
-    const int last = x->rank - 2;      /* index of the x dim */
-    const int sx = flat ? 0 : 1;       /* its position in attributes */
+    const int last = x->rank - 2; /* index of the x dim */
+    const int sx = flat ? 0 : 1;  /* its position in attributes */
 
     c->n = x->dim[0];
     c->h = flat ? 1 : x->dim[1];
@@ -122,7 +125,8 @@ static bool is_channels_last(const struct ir_node *n)
            && (x->rank == 3 || x->rank == 4) && ir_count(n->out[0]) > 0;
 }
 
-static struct hot *new_hot(struct builder *b, enum step_kind kind, const struct ir_node *n)
+static struct hot *new_hot(struct builder *b, enum step_kind kind,
+                           const struct ir_node *n)
 {
     struct hot *h = arena_new(b->arena, struct hot);
 
@@ -141,7 +145,8 @@ static void read_channels_first(struct builder *b, struct hot *h)
     const struct strided s = behind_transpose(b, h->in);
     const int rank = h->in->rank;
 
-    if (!s.through || h->conv.c_in * h->conv.groups > FEW_CHANNELS || h->kind != STEP_CONV)
+    if (!s.through || h->conv.c_in * h->conv.groups > FEW_CHANNELS
+        || h->kind != STEP_CONV)
         return;
     cover(b, s.through);
     h->in = s.base;
@@ -195,15 +200,27 @@ static struct hot *recognise_pool(struct builder *b, const struct ir_node *n)
     return h;
 }
 
-/* ---- matrix products ------------------------------------------------------------------ */
+/* ---- matrix products ---------------------------------------------------- */
 
-/* rows x [k] times constant [k] x [n], as a 1 x 1 convolution over one row of pixels. */
+/* rows x [k] times constant [k] x [n], as a 1 x 1 convolution over one row of pixels.
+ */
 static void fill_rows(struct conv *c, int64_t rows, int64_t k, int64_t n)
 {
     *c = (struct conv){
-        .n = 1, .h = 1, .w = rows, .oh = 1, .ow = rows,
-        .groups = 1, .c_in = k, .c_out = n, .kh = 1, .kw = 1,
-        .stride_y = 1, .stride_x = 1, .dilation_y = 1, .dilation_x = 1,
+        .n = 1,
+        .h = 1,
+        .w = rows,
+        .oh = 1,
+        .ow = rows,
+        .groups = 1,
+        .c_in = k,
+        .c_out = n,
+        .kh = 1,
+        .kw = 1,
+        .stride_y = 1,
+        .stride_x = 1,
+        .dilation_y = 1,
+        .dilation_x = 1,
     };
     fill_strides(c, k, n);
 }
@@ -218,7 +235,8 @@ static struct hot *recognise_gemm(struct builder *b, const struct ir_node *n)
 {
     const struct ir_value *x = n->in[0], *w = n->in[1];
     struct ir_value *bias = ir_in(n, 2);
-    const bool trans_a = ir_attr_int(n, "transA", 0), trans_b = ir_attr_int(n, "transB", 0);
+    const bool trans_a = ir_attr_int(n, "transA", 0),
+               trans_b = ir_attr_int(n, "transB", 0);
     const float beta = ir_attr_float(n, "beta", 1.0f);
 
     if (x->dtype != DT_f32 || x->dynamic || !w->data || ir_count(n->out[0]) == 0
@@ -350,7 +368,7 @@ struct hot *hot_recognise(struct builder *b, const struct ir_node *n)
     return h;
 }
 
-/* ---- epilogues ------------------------------------------------------------------------- */
+/* ---- epilogues ---------------------------------------------------------- */
 
 struct act {
     enum activation kind;
@@ -387,7 +405,8 @@ static struct act act_of(const struct ir_node *n)
     case OP_Clip:
         return constant_limit(ir_in(n, 1), -FLT_MAX, &clip.a)
                        && constant_limit(ir_in(n, 2), FLT_MAX, &clip.b)
-                   ? clip : none;
+                   ? clip
+                   : none;
     default:
         return none;
     }
@@ -465,7 +484,8 @@ static bool take_residual(struct hot *h, struct epilogue *e, struct ir_value *ot
 
 static bool take_add(struct hot *h, struct epilogue *e, const struct ir_node *n)
 {
-    if (n->op != OP_Add || n->out[0]->dtype != DT_f32 || !ir_same_shape(n->out[0], h->out))
+    if (n->op != OP_Add || n->out[0]->dtype != DT_f32
+        || !ir_same_shape(n->out[0], h->out))
         return false;
     struct ir_value *other = n->in[n->in[0] == h->out];
 
@@ -481,7 +501,8 @@ const struct ir_node *hot_extend(struct builder *b, struct hot *h)
          n = only_reader(h->out)) {
         struct node_plan *plan = build_plan_of(b, n);
 
-        if (!plan || plan->role != NODE_LIBRARY || !(take_act(h, &e, n) || take_add(h, &e, n)))
+        if (!plan || plan->role != NODE_LIBRARY
+            || !(take_act(h, &e, n) || take_add(h, &e, n)))
             break;
         plan->role = NODE_COVERED;
         h->out = n->out[0];
@@ -493,7 +514,7 @@ const struct ir_node *hot_extend(struct builder *b, struct hot *h)
     return last;
 }
 
-/* ---- weights and steps -------------------------------------------------------------------- */
+/* ---- weights and steps -------------------------------------------------- */
 
 static const float *ordered_weights(struct builder *b, const struct hot *h)
 {
@@ -557,7 +578,8 @@ static void describe(struct builder *b, struct step *s, const struct hot *h)
                  : h->kind == STEP_DEPTHWISE ? depthwise_units(c, b->isa)
                                              : pool_units(c);
     if (h->kind != STEP_POOL)
-        s->flops = 2 * c->n * c->oh * c->ow * c->groups * c->c_out * c->c_in * c->kh * c->kw;
+        s->flops =
+            2 * c->n * c->oh * c->ow * c->groups * c->c_out * c->c_in * c->kh * c->kw;
 }
 
 void hot_step(struct builder *b, const struct hot *h)

@@ -16,8 +16,8 @@
 #include "codegen/embedded.h"
 #include "codegen/module.h"
 
-/* "<unknown>:0:0: stack frame size (96) exceeds limit (0) in function 'f'": functions are
- * asked for this warning, it is how their frames become known. */
+/* "<unknown>:0:0: stack frame size (96) exceeds limit (0) in function 'f'": functions
+ * are asked for this warning, it is how their frames become known. */
 static void note_frame(struct llvm_session *s, const char *words)
 {
     static const char start[] = "stack frame size (";
@@ -91,7 +91,8 @@ struct status *llvm_open(struct llvm_session *s, const struct isa *isa)
     *s = (struct llvm_session){0};
     register_targets();
     if (LLVMGetTargetFromTriple(isa->triple, &target, &why)) {
-        failed = FAIL(UNSUPPORTED, "this LLVM cannot target '%s': %s", isa->triple, why);
+        failed =
+            FAIL(UNSUPPORTED, "this LLVM cannot target '%s': %s", isa->triple, why);
         LLVMDisposeMessage(why);
         return failed;
     }
@@ -121,11 +122,12 @@ struct status *llvm_check(const struct llvm_session *s, const char *while_doing)
 {
     if (!s->complaint.len)
         return OK;
-    return FAIL(INTERNAL, "LLVM complained while %s: %s", while_doing, s->complaint.bytes);
+    return FAIL(INTERNAL, "LLVM complained while %s: %s", while_doing,
+                s->complaint.bytes);
 }
 
-void llvm_emitter(struct emitter *e, const struct llvm_session *s, const struct isa *isa,
-                  const char *module_name)
+void llvm_emitter(struct emitter *e, const struct llvm_session *s,
+                  const struct isa *isa, const char *module_name)
 {
     const LLVMContextRef c = s->context;
     const LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(s->machine);
@@ -159,11 +161,12 @@ void llvm_fn_attr(LLVMContextRef c, LLVMValueRef fn, const char *name)
                             LLVMCreateEnumAttribute(c, kind, 0));
 }
 
-void llvm_fn_text_attr(LLVMContextRef c, LLVMValueRef fn, const char *key, const char *value)
+void llvm_fn_text_attr(LLVMContextRef c, LLVMValueRef fn, const char *key,
+                       const char *value)
 {
     LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
-                            LLVMCreateStringAttribute(c, key, (unsigned)strlen(key), value,
-                                                      (unsigned)strlen(value)));
+                            LLVMCreateStringAttribute(c, key, (unsigned)strlen(key),
+                                                      value, (unsigned)strlen(value)));
 }
 
 void llvm_param_attr(LLVMContextRef c, LLVMValueRef fn, int param, const char *name)
@@ -177,14 +180,19 @@ void llvm_param_attr(LLVMContextRef c, LLVMValueRef fn, int param, const char *n
 /* What clang wrote about the processor it was asked to compile for; ours decides. */
 static void strip_processor(LLVMValueRef fn)
 {
-    static const char *const keys[] = {
-        "target-cpu", "target-features", "tune-cpu", "min-legal-vector-width",
-        "no-builtins", "frame-pointer", "stack-protector-buffer-size", "probe-stack",
-        "no-trapping-math",
-    };
+    static const char *const keys[] = {"target-cpu",
+                                       "target-features",
+                                       "tune-cpu",
+                                       "min-legal-vector-width",
+                                       "no-builtins",
+                                       "frame-pointer",
+                                       "stack-protector-buffer-size",
+                                       "probe-stack",
+                                       "no-trapping-math"};
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        LLVMRemoveStringAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+        LLVMRemoveStringAttributeAtIndex(fn,
+                                         (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
                                          keys[i], (unsigned)strlen(keys[i]));
 }
 
@@ -212,10 +220,10 @@ struct status *llvm_link_library(const struct llvm_session *s, LLVMModuleRef m,
     LLVMModuleRef library;
 
     if (!bitcode.at)
-        return FAIL(UNSUPPORTED, "hadmcc was built without the %s library for '%s'", name,
-                    isa->triple);
-    const LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRange(
-        bitcode.at, bitcode.len, name, 0);
+        return FAIL(UNSUPPORTED, "hadmcc was built without the %s library for '%s'",
+                    name, isa->triple);
+    const LLVMMemoryBufferRef buffer =
+        LLVMCreateMemoryBufferWithMemoryRange(bitcode.at, bitcode.len, name, 0);
 
     if (LLVMGetBitcodeModuleInContext2(s->context, buffer, &library))
         return FAIL(INTERNAL, "the embedded %s bitcode does not parse", name);
@@ -224,7 +232,8 @@ struct status *llvm_link_library(const struct llvm_session *s, LLVMModuleRef m,
         return FAIL(INTERNAL, "the embedded %s bitcode has another data layout", name);
     }
     LLVMSetTarget(library, isa->triple);
-    for (LLVMValueRef f = LLVMGetFirstFunction(library); f; f = LLVMGetNextFunction(f)) {
+    for (LLVMValueRef f = LLVMGetFirstFunction(library); f;
+         f = LLVMGetNextFunction(f)) {
         if (LLVMIsDeclaration(f))
             continue;
         strip_processor(f);
@@ -241,9 +250,8 @@ struct status *llvm_verify(LLVMModuleRef m)
 {
     char *why = NULL;
     const bool bad = LLVMVerifyModule(m, LLVMReturnStatusAction, &why);
-    struct status *failed = bad ? FAIL(INTERNAL, "the generated module is not sound: %.2000s",
-                                       why)
-                                : OK;
+    struct status *failed =
+        bad ? FAIL(INTERNAL, "the generated module is not sound: %.2000s", why) : OK;
 
     LLVMDisposeMessage(why);
     return failed;
@@ -276,8 +284,9 @@ struct status *llvm_check_imports(LLVMModuleRef m)
     for (LLVMValueRef f = LLVMGetFirstFunction(m); f; f = LLVMGetNextFunction(f)) {
         const char *name = LLVMGetValueName(f);
 
-        if (!LLVMIsDeclaration(f) || strncmp(name, "llvm.", 5) == 0 || !LLVMGetFirstUse(f)
-            || strcmp(name, "memcpy") == 0 || strcmp(name, "memset") == 0)
+        if (!LLVMIsDeclaration(f) || strncmp(name, "llvm.", 5) == 0
+            || !LLVMGetFirstUse(f) || strcmp(name, "memcpy") == 0
+            || strcmp(name, "memset") == 0)
             continue;
         return FAIL(INTERNAL, "generated code would need the function '%s'", name);
     }
@@ -298,10 +307,9 @@ struct status *llvm_emit(struct arena *a, struct llvm_session *s, LLVMModuleRef 
         return OK;
     }
     ask_for_frames(s, m);
-    if (LLVMTargetMachineEmitToMemoryBuffer(s->machine, m,
-                                            kind == EMIT_ASM ? LLVMAssemblyFile
-                                                             : LLVMObjectFile,
-                                            &why, &buffer)) {
+    if (LLVMTargetMachineEmitToMemoryBuffer(
+            s->machine, m, kind == EMIT_ASM ? LLVMAssemblyFile : LLVMObjectFile, &why,
+            &buffer)) {
         struct status *failed = FAIL(INTERNAL, "LLVM cannot emit the module: %s", why);
 
         LLVMDisposeMessage(why);

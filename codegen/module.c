@@ -22,7 +22,8 @@ static bool is_emitted(const struct step *s)
            || s->kind == STEP_POOL;
 }
 
-static struct status *add_steps(struct part *p, bool emitted, const struct model_names *names)
+static struct status *add_steps(struct part *p, bool emitted,
+                                const struct model_names *names)
 {
     for (int i = 0; i < p->program->n_steps; i++) {
         const struct step *s = &p->program->steps[i];
@@ -34,8 +35,8 @@ static struct status *add_steps(struct part *p, bool emitted, const struct model
     return OK;
 }
 
-static struct status *build_parts(struct llvm_session *s, struct part *hot, struct part *plain,
-                                  const struct model_names *names)
+static struct status *build_parts(struct llvm_session *s, struct part *hot,
+                                  struct part *plain, const struct model_names *names)
 {
     const struct isa *isa = plain->program->isa;
 
@@ -50,7 +51,8 @@ static struct status *build_parts(struct llvm_session *s, struct part *hot, stru
     return OK;
 }
 
-static struct status *join_parts(struct llvm_session *s, struct part *hot, struct part *plain)
+static struct status *join_parts(struct llvm_session *s, struct part *hot,
+                                 struct part *plain)
 {
     const LLVMModuleRef from = hot->e.module;
 

@@ -26,7 +26,7 @@ struct part {
     int n_cores;
 };
 
-/* ---- llvm.c ------------------------------------------------------------------ */
+/* ---- llvm.c ------------------------------------------------------------- */
 
 /* LLVM's complaints land here; the first one becomes the status. */
 struct llvm_session {
@@ -42,10 +42,11 @@ void llvm_close(struct llvm_session *s);
 /* FAIL when LLVM has complained since llvm_open. */
 struct status *llvm_check(const struct llvm_session *s, const char *while_doing);
 
-void llvm_emitter(struct emitter *e, const struct llvm_session *s, const struct isa *isa,
-                  const char *module_name);
+void llvm_emitter(struct emitter *e, const struct llvm_session *s,
+                  const struct isa *isa, const char *module_name);
 void llvm_fn_attr(LLVMContextRef c, LLVMValueRef fn, const char *name);
-void llvm_fn_text_attr(LLVMContextRef c, LLVMValueRef fn, const char *key, const char *value);
+void llvm_fn_text_attr(LLVMContextRef c, LLVMValueRef fn, const char *key,
+                       const char *value);
 void llvm_param_attr(LLVMContextRef c, LLVMValueRef fn, int param, const char *name);
 
 /* Links the embedded bitcode `name` into `m`: only what is referenced, internal and
@@ -63,7 +64,7 @@ int64_t llvm_stack_bytes(const struct llvm_session *s);
 struct status *llvm_emit(struct arena *a, struct llvm_session *s, LLVMModuleRef m,
                          enum emit_kind kind, struct bytes *out);
 
-/* ---- step_ir.c ----------------------------------------------------------------- */
+/* ---- step_ir.c ---------------------------------------------------------- */
 
 /* A core with this description, or NULL; part_add_core remembers a new one. */
 LLVMValueRef part_find_core(const struct part *p, const void *key, size_t key_len);
@@ -72,7 +73,7 @@ void part_add_core(struct part *p, const void *key, size_t key_len, LLVMValueRef
 /* The exported function of step `s`, a hadm_kernel called `name`, and its core. */
 struct status *part_add_step(struct part *p, const struct step *s, const char *name);
 
-/* ---- chain_ir.c ---------------------------------------------------------------- */
+/* ---- chain_ir.c --------------------------------------------------------- */
 
 /* void fn(in..., out..., begin, end).  store_to[o] >= 0: output o is written through
  * the pointer of that input (same memory) and has no parameter of its own. */

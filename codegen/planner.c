@@ -21,9 +21,9 @@
 enum { ALIGN = 64, MAX_ROUNDS = 200 };
 
 struct block {
-    int tensor;       /* or -1: scratch of `step` */
+    int tensor; /* or -1: scratch of `step` */
     int step;
-    int64_t bytes;    /* rounded up to ALIGN */
+    int64_t bytes; /* rounded up to ALIGN */
     int first, last;
     int64_t offset;
 };
@@ -38,7 +38,7 @@ static int64_t round_up(int64_t n)
     return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* ---- lifetimes ----------------------------------------------------------------- */
+/* ---- lifetimes ---------------------------------------------------------- */
 
 static void touch(struct ptensor *t, int step)
 {
@@ -86,7 +86,7 @@ static void find_lifetimes(struct program *p)
             p->tensors[t].last = p->n_steps - 1;
 }
 
-/* ---- in place ------------------------------------------------------------------- */
+/* ---- in place ----------------------------------------------------------- */
 
 static bool is_dense(const struct chain *ch, int input)
 {
@@ -111,7 +111,8 @@ static int whole_root(const struct program *p, const struct operand *o)
 
     return at + o->offset == 0 && p->tensors[root].bytes == p->tensors[o->tensor].bytes
                    && p->tensors[root].place == IN_WORKSPACE
-               ? root : -1;
+               ? root
+               : -1;
 }
 
 /* Every use of `root` in the step reads element i when element i is written. */
@@ -132,7 +133,8 @@ static bool only_dense_uses(const struct program *p, const struct step *s, int r
 static bool can_take_over(const struct program *p, int step, int from, int to)
 {
     return to >= 0 && from >= 0 && from != to && p->tensors[to].first == step
-           && p->tensors[from].last == step && p->tensors[from].bytes == p->tensors[to].bytes;
+           && p->tensors[from].last == step
+           && p->tensors[from].bytes == p->tensors[to].bytes;
 }
 
 static void take_over(struct program *p, int from, int to)
@@ -197,7 +199,7 @@ static void work_in_place(struct program *p)
     }
 }
 
-/* ---- blocks ---------------------------------------------------------------------- */
+/* ---- blocks ------------------------------------------------------------- */
 
 static struct placement collect(const struct program *p)
 {
@@ -210,14 +212,19 @@ static struct placement collect(const struct program *p)
         const struct ptensor *x = &p->tensors[t];
 
         if (x->place == IN_WORKSPACE && x->alias_of < 0 && x->first >= 0)
-            out.blocks[out.n++] = (struct block){
-                .tensor = t, .step = -1, .bytes = round_up(x->bytes),
-                .first = x->first, .last = x->last};
+            out.blocks[out.n++] = (struct block){.tensor = t,
+                                                 .step = -1,
+                                                 .bytes = round_up(x->bytes),
+                                                 .first = x->first,
+                                                 .last = x->last};
     }
     for (int i = 0; i < p->n_steps; i++)
         if (p->steps[i].scratch_bytes > 0)
             out.blocks[out.n++] = (struct block){
-                .tensor = -1, .step = i, .first = i, .last = i,
+                .tensor = -1,
+                .step = i,
+                .first = i,
+                .last = i,
                 .bytes = round_up(p->steps[i].scratch_bytes) * p->max_workers};
     return out;
 }
@@ -241,7 +248,7 @@ static int64_t live_peak(const struct placement *x, int n_steps)
     return peak;
 }
 
-/* ---- greedy placement -------------------------------------------------------------- */
+/* ---- greedy placement --------------------------------------------------- */
 
 static bool same_time(const struct block *a, const struct block *b)
 {
@@ -315,7 +322,8 @@ static int by_size(const void *x, const void *y)
 static int by_area(const void *x, const void *y)
 {
     const struct block *a = *(struct block *const *)x, *b = *(struct block *const *)y;
-    const double p = (double)a->bytes * (double)age(a), q = (double)b->bytes * (double)age(b);
+    const double p = (double)a->bytes * (double)age(a),
+                 q = (double)b->bytes * (double)age(b);
 
     return p != q ? (p > q ? -1 : 1) : tie(a, b);
 }
@@ -359,8 +367,8 @@ static void keep(const struct placement *x, int64_t *offsets)
 
 static int64_t place(struct placement *x, int64_t bound)
 {
-    static int (*const orders[])(const void *, const void *) = {by_size, by_area, by_age,
-                                                                 by_time};
+    static int (*const orders[])(const void *, const void *) = {by_size, by_area,
+                                                                by_age, by_time};
     const int rounds = x->n > 500 ? 4 : MAX_ROUNDS;
     struct block **order = calloc((size_t)x->n + 1, sizeof *order);
     struct block **done = calloc((size_t)x->n + 1, sizeof *done);

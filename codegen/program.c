@@ -19,7 +19,7 @@
 
 #include "codegen/builder.h"
 
-/* ---- tensors ---------------------------------------------------------------- */
+/* ---- tensors ------------------------------------------------------------ */
 
 static int new_tensor(struct builder *b, const struct ir_value *v, const char *name,
                       int64_t bytes)
@@ -133,18 +133,21 @@ int build_dims(struct builder *b, const struct ir_value *v)
 {
     reserve_values(b, v->id);
     if (!b->dims_of[v->id])
-        b->dims_of[v->id] = 1 + new_tensor(b, NULL, arena_printf(b->arena, "%s.dims", v->name),
-                                           v->rank * (int64_t)sizeof(int64_t));
+        b->dims_of[v->id] =
+            1
+            + new_tensor(b, NULL, arena_printf(b->arena, "%s.dims", v->name),
+                         v->rank * (int64_t)sizeof(int64_t));
     return b->dims_of[v->id] - 1;
 }
 
-/* ---- steps ------------------------------------------------------------------ */
+/* ---- steps -------------------------------------------------------------- */
 
 struct step *build_step(struct builder *b, enum step_kind kind, const struct ir_node *n)
 {
     struct program *p = b->program;
 
-    p->steps = arena_grow(b->arena, p->steps, sizeof *p->steps, p->n_steps, &p->cap_steps);
+    p->steps =
+        arena_grow(b->arena, p->steps, sizeof *p->steps, p->n_steps, &p->cap_steps);
     struct step *s = &p->steps[p->n_steps++];
 
     *s = (struct step){
@@ -176,8 +179,8 @@ static void add_scratch(struct step *s, int64_t bytes)
     s->scratch_bytes += round_up(bytes, 64);
 }
 
-static void add_call_operands(struct builder *b, struct step *s, const struct kcall *call,
-                              const int *temps)
+static void add_call_operands(struct builder *b, struct step *s,
+                              const struct kcall *call, const int *temps)
 {
     for (int i = 0; i < call->n_bufs; i++) {
         const struct kbuf *k = &call->bufs[i];
@@ -202,8 +205,8 @@ static void add_call_operands(struct builder *b, struct step *s, const struct kc
     }
 }
 
-static void build_call(struct builder *b, const struct ir_node *n, const struct kcall *call,
-                       const int *temps)
+static void build_call(struct builder *b, const struct ir_node *n,
+                       const struct kcall *call, const int *temps)
 {
     const bool element = call->kernel->arity > 0;
     struct step *s = build_step(b, element ? STEP_CHAIN : STEP_LIBRARY, n);
@@ -265,7 +268,7 @@ static struct status *build_library(struct builder *b, const struct ir_node *n)
     return OK;
 }
 
-/* ---- views ------------------------------------------------------------------ */
+/* ---- views -------------------------------------------------------------- */
 
 static void set_alias(struct program *p, int tensor, int of, int64_t offset)
 {
@@ -353,7 +356,8 @@ static bool is_alias(const struct ir_node *n)
 {
     int64_t axis;
 
-    if (is_dynamic(n) || n->n_in < 1 || !n->in[0] || !n->out[0] || n->in[0]->is_sequence)
+    if (is_dynamic(n) || n->n_in < 1 || !n->in[0] || !n->out[0]
+        || n->in[0]->is_sequence)
         return false;
     switch (n->op) {
     case OP_Transpose:
@@ -382,7 +386,7 @@ static void build_view(struct builder *b, const struct ir_node *n)
     }
 }
 
-/* ---- Concat into place ------------------------------------------------------- */
+/* ---- Concat into place -------------------------------------------------- */
 
 /* The memory of `v` is its own and nothing else's, so it can be given elsewhere. */
 static bool owns_memory(struct builder *b, const struct ir_value *v, int *root)
@@ -404,7 +408,8 @@ static struct step *only_writer(struct program *p, int root)
         for (int k = 0; k < p->steps[i].n_operands; k++) {
             const struct operand *o = &p->steps[i].operands[k];
 
-            if (o->tensor < 0 || !o->written || program_root(p, o->tensor, NULL) != root)
+            if (o->tensor < 0 || !o->written
+                || program_root(p, o->tensor, NULL) != root)
                 continue;
             if (writer)
                 return NULL;
@@ -425,7 +430,8 @@ static bool write_strided(struct builder *b, const struct ir_value *v, int to,
         return false;
     struct step *w = only_writer(p, root);
 
-    if (!w || (w->kind != STEP_CONV && w->kind != STEP_DEPTHWISE && w->kind != STEP_POOL))
+    if (!w
+        || (w->kind != STEP_CONV && w->kind != STEP_DEPTHWISE && w->kind != STEP_POOL))
         return false;
     struct conv *c = &w->u.conv.conv;
 
@@ -470,8 +476,9 @@ static struct status *build_concat(struct builder *b, const struct ir_node *n)
 
         for (int k = 0; k < n->n_in; k++)
             for (int o = 0; in_place[k] && o < p->steps[i].n_operands; o++)
-                drop |= !p->steps[i].operands[o].written
-                        && p->steps[i].operands[o].tensor == b->tensor_of[n->in[k]->id] - 1;
+                drop |=
+                    !p->steps[i].operands[o].written
+                    && p->steps[i].operands[o].tensor == b->tensor_of[n->in[k]->id] - 1;
         if (!drop)
             p->steps[kept++] = p->steps[i];
     }
@@ -491,7 +498,7 @@ static bool can_place_concat(const struct ir_node *n)
     return true;
 }
 
-/* ---- nodes ------------------------------------------------------------------- */
+/* ---- nodes -------------------------------------------------------------- */
 
 struct node_plan *build_plan_of(struct builder *b, const struct ir_node *n)
 {
@@ -528,8 +535,8 @@ static void plan_nodes(struct builder *b, const struct ir_graph *g)
 
         if (h) {
             plan->role = NODE_COVERED;
-            struct node_plan *last = build_plan_of(
-                b, b->keep_all ? plan->node : hot_extend(b, h));
+            struct node_plan *last =
+                build_plan_of(b, b->keep_all ? plan->node : hot_extend(b, h));
             last->role = NODE_HOT;
             last->hot = h;
         } else if (is_alias(plan->node)) {
@@ -576,7 +583,7 @@ struct status *build_graph(struct builder *b, const struct ir_graph *g)
     return s;
 }
 
-/* ---- doors ------------------------------------------------------------------- */
+/* ---- doors -------------------------------------------------------------- */
 
 static void add_inputs(struct builder *b)
 {
@@ -621,7 +628,7 @@ static void add_outputs(struct builder *b)
     p->n_io = next_dims;
 }
 
-/* ---- names, payload ----------------------------------------------------------- */
+/* ---- names, payload ----------------------------------------------------- */
 
 static const char *step_name(struct arena *a, int i, const struct step *s)
 {
@@ -662,11 +669,12 @@ static void layout_payload(struct program *p)
     for (int i = 0; i < p->n_steps; i++)
         for (int k = 0; k < p->steps[i].n_operands; k++)
             if (p->steps[i].operands[k].tensor >= 0)
-                place_weight(p, program_root(p, p->steps[i].operands[k].tensor, NULL), &end);
+                place_weight(p, program_root(p, p->steps[i].operands[k].tensor, NULL),
+                             &end);
     p->payload_bytes = end;
 }
 
-/* ---- grain -------------------------------------------------------------------- */
+/* ---- grain -------------------------------------------------------------- */
 
 /* Waking a thread costs some microseconds, so a share of the work should take ten
  * times as long.  Rough nanoseconds of a step on one core. */
@@ -679,7 +687,8 @@ static double cost_ns(const struct program *p, const struct step *s)
     for (int k = 0; k < s->n_operands; k++)
         if (s->operands[k].tensor >= 0)
             bytes += (double)p->tensors[s->operands[k].tensor].bytes;
-    return s->kind == STEP_CHAIN ? bytes / 20.0 * (1.0 + 0.5 * s->u.chain->n_ops) : bytes / 4.0;
+    return s->kind == STEP_CHAIN ? bytes / 20.0 * (1.0 + 0.5 * s->u.chain->n_ops)
+                                 : bytes / 4.0;
 }
 
 static void choose_grain(const struct program *p, struct step *s)
@@ -689,8 +698,9 @@ static void choose_grain(const struct program *p, struct step *s)
 
     if (s->grain >= s->n_units)
         return; /* serial by its nature */
-    s->grain = total < 2.0 * share_ns ? s->n_units
-                                      : (int64_t)((double)s->n_units * share_ns / total);
+    s->grain = total < 2.0 * share_ns
+                   ? s->n_units
+                   : (int64_t)((double)s->n_units * share_ns / total);
     if (s->grain < 1)
         s->grain = 1;
 }

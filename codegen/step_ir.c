@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One exported function per step, and the cores they call.
  *
- *     define hidden void @foo_k3_conv1(ptr ws, ptr w, ptr io, i64 begin, i64 end, i64 worker)
+ *     define hidden void @foo_k3_conv1(ptr ws, ptr w, ptr io, i64 begin, ...)
  *         %x = ws + 4096 ...            addresses are literals; io entries are loaded
  *         call @core(x, ..., begin, end)
  *
@@ -16,7 +16,7 @@
 
 enum { WS, W, IO, BEGIN, END, WORKER };
 
-/* ---- cores by description -------------------------------------------------------- */
+/* ---- cores by description ----------------------------------------------- */
 
 LLVMValueRef part_find_core(const struct part *p, const void *key, size_t key_len)
 {
@@ -40,7 +40,7 @@ static const char *core_name(struct part *p, const char *what)
     return arena_printf(p->arena, "core%d_%s", p->n_cores, what);
 }
 
-/* ---- overlap ---------------------------------------------------------------------- */
+/* ---- overlap ------------------------------------------------------------ */
 
 /* Where an operand's bytes are, with aliases and the planner's offsets resolved. */
 struct place {
@@ -55,8 +55,8 @@ static struct place place_of(const struct program *p, const struct operand *o)
     const struct ptensor *root = &p->tensors[program_root(p, o->tensor, &at)];
     const int64_t begin = (root->place == IN_IO ? 0 : root->offset) + at + o->offset;
 
-    return (struct place){root->place, root->place == IN_IO ? root->io_index : -1, begin,
-                          begin + p->tensors[o->tensor].bytes - o->offset};
+    return (struct place){root->place, root->place == IN_IO ? root->io_index : -1,
+                          begin, begin + p->tensors[o->tensor].bytes - o->offset};
 }
 
 static bool overlap(const struct place *a, const struct place *b)
@@ -94,7 +94,7 @@ static unsigned alone_mask(const struct program *p, const struct step *s)
     return mask;
 }
 
-/* ---- wrappers ---------------------------------------------------------------------- */
+/* ---- wrappers ----------------------------------------------------------- */
 
 static LLVMValueRef offset_from(struct emitter *e, LLVMValueRef base, int64_t bytes)
 {
@@ -103,11 +103,12 @@ static LLVMValueRef offset_from(struct emitter *e, LLVMValueRef base, int64_t by
     return bytes ? LLVMBuildInBoundsGEP2(e->builder, e->i8, base, &index, 1, "") : base;
 }
 
-static LLVMValueRef scratch_address(struct part *p, LLVMValueRef fn, const struct step *s,
-                                    int64_t offset)
+static LLVMValueRef scratch_address(struct part *p, LLVMValueRef fn,
+                                    const struct step *s, int64_t offset)
 {
     struct emitter *e = &p->e;
-    const LLVMValueRef base = offset_from(e, LLVMGetParam(fn, WS), s->scratch_offset + offset);
+    const LLVMValueRef base =
+        offset_from(e, LLVMGetParam(fn, WS), s->scratch_offset + offset);
 
     if (p->program->max_workers <= 1)
         return base;
@@ -118,8 +119,8 @@ static LLVMValueRef scratch_address(struct part *p, LLVMValueRef fn, const struc
     return LLVMBuildInBoundsGEP2(e->builder, e->i8, base, &mine, 1, "");
 }
 
-static LLVMValueRef operand_address(struct part *p, LLVMValueRef fn, const struct step *s,
-                                    const struct operand *o)
+static LLVMValueRef operand_address(struct part *p, LLVMValueRef fn,
+                                    const struct step *s, const struct operand *o)
 {
     struct emitter *e = &p->e;
 
@@ -130,7 +131,8 @@ static LLVMValueRef operand_address(struct part *p, LLVMValueRef fn, const struc
     const struct place at = place_of(p->program, o);
 
     if (at.in != IN_IO)
-        return offset_from(e, LLVMGetParam(fn, at.in == IN_WORKSPACE ? WS : W), at.begin);
+        return offset_from(e, LLVMGetParam(fn, at.in == IN_WORKSPACE ? WS : W),
+                           at.begin);
     LLVMValueRef index = LLVMConstInt(e->i64, (unsigned long long)at.io_index, false);
     const LLVMValueRef slot =
         LLVMBuildInBoundsGEP2(e->builder, e->ptr, LLVMGetParam(fn, IO), &index, 1, "");
@@ -148,8 +150,8 @@ static void common_attributes(struct emitter *e, LLVMValueRef fn)
 static LLVMValueRef new_wrapper(struct emitter *e, const char *name)
 {
     LLVMTypeRef params[] = {e->ptr, e->ptr, e->ptr, e->i64, e->i64, e->i64};
-    const LLVMValueRef fn = LLVMAddFunction(
-        e->module, name, LLVMFunctionType(e->void_t, params, 6, false));
+    const LLVMValueRef fn =
+        LLVMAddFunction(e->module, name, LLVMFunctionType(e->void_t, params, 6, false));
 
     LLVMSetVisibility(fn, LLVMHiddenVisibility);
     common_attributes(e, fn);
@@ -158,7 +160,8 @@ static LLVMValueRef new_wrapper(struct emitter *e, const char *name)
     return fn;
 }
 
-static void call_core(struct emitter *e, LLVMValueRef core, LLVMValueRef *args, unsigned n)
+static void call_core(struct emitter *e, LLVMValueRef core, LLVMValueRef *args,
+                      unsigned n)
 {
     const LLVMValueRef call =
         LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(core), core, args, n, "");
@@ -177,7 +180,7 @@ static void finish_core(struct part *p, LLVMValueRef core, unsigned alone, int n
             llvm_param_attr(p->e.context, core, k, "noalias");
 }
 
-/* ---- library kernels ----------------------------------------------------------------- */
+/* ---- library kernels ---------------------------------------------------- */
 
 static LLVMValueRef kernel_function(struct emitter *e, const struct kernel_info *kernel)
 {
@@ -207,7 +210,8 @@ static LLVMValueRef params_constant(struct emitter *e, const struct kcall *call)
 }
 
 /* void core(buf..., begin, end).  Absent operands are literal NULLs inside. */
-static LLVMValueRef new_library_core(struct part *p, const struct step *s, const char *name)
+static LLVMValueRef new_library_core(struct part *p, const struct step *s,
+                                     const char *name)
 {
     struct emitter *e = &p->e;
     const struct kcall *call = s->u.call;
@@ -238,8 +242,7 @@ static LLVMValueRef new_library_core(struct part *p, const struct step *s, const
     LLVMValueRef args[] = {
         params_constant(e, call), buf,
         whole ? LLVMConstInt(e->i64, 0, false) : LLVMGetParam(core, n),
-        whole ? LLVMConstInt(e->i64, 1, false) : LLVMGetParam(core, n + 1),
-    };
+        whole ? LLVMConstInt(e->i64, 1, false) : LLVMGetParam(core, n + 1)};
     const LLVMValueRef fn = kernel_function(e, call->kernel);
 
     LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(fn), fn, args, 4, "");
@@ -283,7 +286,7 @@ static void add_library_step(struct part *p, const struct step *s, const char *n
     call_core(e, core, args, n);
 }
 
-/* ---- chains ----------------------------------------------------------------------------- */
+/* ---- chains ------------------------------------------------------------- */
 
 /* The input whose memory output o is written over; -1 if it has its own. */
 static int shared_input(const struct program *p, const struct step *s, int o)
@@ -317,7 +320,8 @@ static void chain_key(struct text *key, const struct chain *ch, const int *store
     text_append(key, store_to, sizeof store_to[0] * (size_t)ch->n_out);
 }
 
-static LLVMValueRef chain_core(struct part *p, const struct step *s, const int *store_to)
+static LLVMValueRef chain_core(struct part *p, const struct step *s,
+                               const int *store_to)
 {
     const struct chain *ch = s->u.chain;
     unsigned alone = 0;
@@ -368,7 +372,7 @@ static void add_chain_step(struct part *p, const struct step *s, const char *nam
     call_core(e, core, args, n);
 }
 
-/* ---- emitted kernels ---------------------------------------------------------------------- */
+/* ---- emitted kernels ---------------------------------------------------- */
 
 static LLVMValueRef new_emitted_core(struct part *p, const struct step *s)
 {
@@ -381,7 +385,8 @@ static LLVMValueRef new_emitted_core(struct part *p, const struct step *s)
     case STEP_DEPTHWISE:
         return emit_depthwise(e, c, core_name(p, "depthwise"));
     case STEP_POOL:
-        return emit_pool(e, c, s->u.conv.pool_max, s->u.conv.count_pad, core_name(p, "pool"));
+        return emit_pool(e, c, s->u.conv.pool_max, s->u.conv.count_pad,
+                         core_name(p, "pool"));
     default:
         return emit_matmul(e, &s->u.matmul, core_name(p, "matmul"));
     }
@@ -392,14 +397,38 @@ static void conv_key(struct text *key, const struct step *s)
 {
     const struct conv *c = &s->u.conv.conv;
     const struct conv_tiling *t = &s->u.conv.tiling;
-    const int64_t numbers[] = {
-        c->n, c->h, c->w, c->oh, c->ow, c->groups, c->c_in, c->c_out, c->kh, c->kw,
-        c->stride_y, c->stride_x, c->dilation_y, c->dilation_x, c->pad_top, c->pad_left,
-        c->in_n, c->in_c, c->in_y, c->in_x, c->out_n, c->out_y, c->out_x,
-        c->has_residual ? c->res_n : 0, c->has_residual ? c->res_y : 0,
-        c->has_residual ? c->res_x : 0, c->has_bias, c->has_residual, c->act_before, c->act,
-        s->u.conv.pool_max, s->u.conv.count_pad,
-    };
+    const int64_t numbers[] = {c->n,
+                               c->h,
+                               c->w,
+                               c->oh,
+                               c->ow,
+                               c->groups,
+                               c->c_in,
+                               c->c_out,
+                               c->kh,
+                               c->kw,
+                               c->stride_y,
+                               c->stride_x,
+                               c->dilation_y,
+                               c->dilation_x,
+                               c->pad_top,
+                               c->pad_left,
+                               c->in_n,
+                               c->in_c,
+                               c->in_y,
+                               c->in_x,
+                               c->out_n,
+                               c->out_y,
+                               c->out_x,
+                               c->has_residual ? c->res_n : 0,
+                               c->has_residual ? c->res_y : 0,
+                               c->has_residual ? c->res_x : 0,
+                               c->has_bias,
+                               c->has_residual,
+                               c->act_before,
+                               c->act,
+                               s->u.conv.pool_max,
+                               s->u.conv.count_pad};
     const float limits[] = {c->act_a, c->act_b};
     int64_t tiling[CONV_TILING_FIELDS];
 
@@ -411,10 +440,9 @@ static void conv_key(struct text *key, const struct step *s)
 
 static void matmul_key(struct text *key, const struct matmul *m)
 {
-    const int64_t numbers[] = {
-        m->batch, m->m, m->n, m->k, m->a_batch, m->a_row, m->a_col, m->b_batch, m->b_row,
-        m->b_col, m->c_batch, m->c_row, m->has_bias, m->act,
-    };
+    const int64_t numbers[] = {m->batch,   m->m,     m->n,        m->k,     m->a_batch,
+                               m->a_row,   m->a_col, m->b_batch,  m->b_row, m->b_col,
+                               m->c_batch, m->c_row, m->has_bias, m->act};
     const float limits[] = {m->alpha, m->act_a, m->act_b};
 
     text_append(key, numbers, sizeof numbers);

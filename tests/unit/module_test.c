@@ -15,7 +15,7 @@
 #include "codegen/codegen.h"
 #include "frontend/interpret.h"
 
-/* ---- running an object ---------------------------------------------------------- */
+/* ---- running an object -------------------------------------------------- */
 
 static void check_llvm(LLVMErrorRef error)
 {
@@ -29,7 +29,8 @@ static void check_llvm(LLVMErrorRef error)
 }
 
 /* `ptr table[]` with the address of every step's function. */
-static LLVMMemoryBufferRef table_object(const struct program *p, LLVMTargetMachineRef machine)
+static LLVMMemoryBufferRef table_object(const struct program *p,
+                                        LLVMTargetMachineRef machine)
 {
     const LLVMContextRef c = LLVMContextCreate();
     const LLVMModuleRef m = LLVMModuleCreateWithNameInContext("table", c);
@@ -42,13 +43,15 @@ static LLVMMemoryBufferRef table_object(const struct program *p, LLVMTargetMachi
     for (int i = 0; i < p->n_steps; i++) {
         snprintf(name, sizeof name, "t_%s", p->steps[i].name);
         rows[i] = p->steps[i].kind == STEP_BRANCH || p->steps[i].kind == STEP_JUMP
-                      ? LLVMConstNull(ptr) : LLVMAddFunction(m, name, fn);
+                      ? LLVMConstNull(ptr)
+                      : LLVMAddFunction(m, name, fn);
     }
     const LLVMValueRef array = LLVMConstArray2(ptr, rows, (uint64_t)p->n_steps);
 
     LLVMSetInitializer(LLVMAddGlobal(m, LLVMTypeOf(array), "table"), array);
     LLVMSetTarget(m, p->isa->triple);
-    assert_false(LLVMTargetMachineEmitToMemoryBuffer(machine, m, LLVMObjectFile, &why, &object));
+    assert_false(
+        LLVMTargetMachineEmitToMemoryBuffer(machine, m, LLVMObjectFile, &why, &object));
     free(rows);
     LLVMDisposeModule(m);
     LLVMContextDispose(c);
@@ -61,11 +64,12 @@ static LLVMTargetMachineRef machine_of(const struct isa *isa)
     char *why = NULL;
 
     assert_false(LLVMGetTargetFromTriple(isa->triple, &t, &why));
-    return LLVMCreateTargetMachine(t, isa->triple, "", "", LLVMCodeGenLevelNone, LLVMRelocPIC,
-                                   LLVMCodeModelDefault);
+    return LLVMCreateTargetMachine(t, isa->triple, "", "", LLVMCodeGenLevelNone,
+                                   LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
-static LLVMOrcLLJITRef load(const struct program *p, struct bytes object, hadm_kernel ***table)
+static LLVMOrcLLJITRef load(const struct program *p, struct bytes object,
+                            hadm_kernel ***table)
 {
     LLVMOrcLLJITRef jit;
     LLVMOrcExecutorAddress at;
@@ -94,7 +98,8 @@ static uint8_t *payload_of(const struct program *p)
 
     for (int t = 0; t < p->n_tensors; t++)
         if (p->tensors[t].place == IN_WEIGHTS && p->tensors[t].first >= 0)
-            memcpy(w + p->tensors[t].offset, p->tensors[t].data, (size_t)p->tensors[t].bytes);
+            memcpy(w + p->tensors[t].offset, p->tensors[t].data,
+                   (size_t)p->tensors[t].bytes);
     return w;
 }
 
@@ -113,7 +118,8 @@ static void run_steps(const struct program *p, const struct hadm_model *m,
     for (int i = 0; i < p->n_steps; i++) {
         const struct hadm_step *s = &m->steps[i];
         const int64_t n = s->n_units;
-        const bool serial = p->steps[i].kind == STEP_LIBRARY && p->steps[i].u.call->serial;
+        const bool serial =
+            p->steps[i].kind == STEP_LIBRARY && p->steps[i].u.call->serial;
         const int64_t cut[] = {0, serial ? 0 : n / 3, serial ? 0 : n - n / 4, n};
 
         if (s->kind == HADM_JUMP)
@@ -126,7 +132,7 @@ static void run_steps(const struct program *p, const struct hadm_model *m,
     }
 }
 
-/* ---- comparing ------------------------------------------------------------------- */
+/* ---- comparing ---------------------------------------------------------- */
 
 static uint32_t seed;
 
@@ -168,7 +174,8 @@ static void compare(const struct ir_value *v, const void *got, const void *want,
         const float g = ((const float *)got)[i], w = ((const float *)want)[i];
 
         if (!(fabsf(g - w) <= tolerance * (1.0f + fabsf(w))))
-            fail_msg("%s[%lld] is %g, not %g", v->name, (long long)i, (double)g, (double)w);
+            fail_msg("%s[%lld] is %g, not %g", v->name, (long long)i, (double)g,
+                     (double)w);
     }
 }
 
@@ -211,8 +218,8 @@ static struct outcome run_graph(struct compile *c, struct ir_graph *g, bool keep
     CHECK_OK(interpret(a, g, in, &want));
     CHECK_OK(program_build(c, g, &isa, &options, &p));
     planner_place(p);
-    CHECK_OK(module_emit(a, p, &(struct model_names){.prefix = "t", .upper = "T"}, EMIT_OBJECT,
-                         &object));
+    CHECK_OK(module_emit(a, p, &(struct model_names){.prefix = "t", .upper = "T"},
+                         EMIT_OBJECT, &object));
     const LLVMOrcLLJITRef jit = load(p, object, &table);
     uint8_t *w = payload_of(p);
     uint8_t *ws = aligned_alloc(64, ((size_t)p->workspace_bytes + 127) / 64 * 64);
@@ -221,7 +228,8 @@ static struct outcome run_graph(struct compile *c, struct ir_graph *g, bool keep
     run_steps(p, model_describe(a, p, 0), table, ws, w, io);
     for (int i = 0; i < g->n_out; i++)
         compare(g->out[i], io[g->n_in + i], want.by_id[g->out[i]->id].data, tolerance);
-    struct outcome out = {.n_steps = p->n_steps, .workspace = p->workspace_bytes,
+    struct outcome out = {.n_steps = p->n_steps,
+                          .workspace = p->workspace_bytes,
                           .payload = p->payload_bytes};
     for (int i = 0; i < p->n_steps; i++) {
         out.n_chains += p->steps[i].kind == STEP_CHAIN;
@@ -248,17 +256,17 @@ static struct outcome run_text(const char *text, float tolerance)
     return out;
 }
 
-/* ---- chains ----------------------------------------------------------------------- */
+/* ---- chains ------------------------------------------------------------- */
 
 TEST(module_joins_element_operators_into_one_loop)
 {
-    const struct outcome o = run_text(
-        "graph t(%x: f32[2,3,5,7], %y: f32[2,3,5,7]) {\n"
-        "  %a = Add(%x, %y) : f32[2,3,5,7]\n"
-        "  %b = Relu(%a) : f32[2,3,5,7]\n"
-        "  %c = Mul(%b, %x) : f32[2,3,5,7]\n"
-        "  return %c\n"
-        "}\n", 0.0f);
+    const struct outcome o = run_text("graph t(%x: f32[2,3,5,7], %y: f32[2,3,5,7]) {\n"
+                                      "  %a = Add(%x, %y) : f32[2,3,5,7]\n"
+                                      "  %b = Relu(%a) : f32[2,3,5,7]\n"
+                                      "  %c = Mul(%b, %x) : f32[2,3,5,7]\n"
+                                      "  return %c\n"
+                                      "}\n",
+                                      0.0f);
 
     CHECK_EQ(o.n_steps, 1);
     CHECK_EQ(o.workspace, 0);
@@ -266,77 +274,80 @@ TEST(module_joins_element_operators_into_one_loop)
 
 TEST(module_broadcasts_inside_a_joined_loop)
 {
-    const struct outcome o = run_text(
-        "graph t(%x: f32[2,3,5,7], %s: f32[3,1,1], %r: f32[7]) {\n"
-        "  %a = Mul(%x, %s) : f32[2,3,5,7]\n"
-        "  %b = Relu(%a) : f32[2,3,5,7]\n"
-        "  %c = Add(%b, %r) : f32[2,3,5,7]\n"
-        "  return %c\n"
-        "}\n", 0.0f);
+    const struct outcome o =
+        run_text("graph t(%x: f32[2,3,5,7], %s: f32[3,1,1], %r: f32[7]) {\n"
+                 "  %a = Mul(%x, %s) : f32[2,3,5,7]\n"
+                 "  %b = Relu(%a) : f32[2,3,5,7]\n"
+                 "  %c = Add(%b, %r) : f32[2,3,5,7]\n"
+                 "  return %c\n"
+                 "}\n",
+                 0.0f);
 
     CHECK_EQ(o.n_steps, 1);
 }
 
 TEST(module_stores_what_others_read_from_a_joined_loop)
 {
-    const struct outcome o = run_text(
-        "graph t(%x: f32[4,100], %y: f32[4,100]) {\n"
-        "  %a = Add(%x, %y) : f32[4,100]\n"
-        "  %b = Relu(%a) : f32[4,100]\n"
-        "  return %a, %b\n"
-        "}\n", 0.0f);
+    const struct outcome o = run_text("graph t(%x: f32[4,100], %y: f32[4,100]) {\n"
+                                      "  %a = Add(%x, %y) : f32[4,100]\n"
+                                      "  %b = Relu(%a) : f32[4,100]\n"
+                                      "  return %a, %b\n"
+                                      "}\n",
+                                      0.0f);
 
     CHECK_EQ(o.n_steps, 1);
 }
 
 TEST(module_leaves_a_narrow_operator_out_of_a_wide_loop)
 {
-    const struct outcome o = run_text(
-        "graph t(%x: f32[4,100], %y: f32[100]) {\n"
-        "  %a = Sqrt(%y) : f32[100]\n"
-        "  %b = Add(%x, %a) : f32[4,100]\n"
-        "  return %b\n"
-        "}\n", 0.0f);
+    const struct outcome o = run_text("graph t(%x: f32[4,100], %y: f32[100]) {\n"
+                                      "  %a = Sqrt(%y) : f32[100]\n"
+                                      "  %b = Add(%x, %a) : f32[4,100]\n"
+                                      "  return %b\n"
+                                      "}\n",
+                                      0.0f);
 
     CHECK_EQ(o.n_steps, 2);
 }
 
-/* ---- views and doors ---------------------------------------------------------------- */
+/* ---- views and doors ---------------------------------------------------- */
 
 TEST(module_copies_nothing_for_a_reshape_between_operators)
 {
-    const struct outcome o = run_text(
-        "graph t(%x: f32[4,6]) {\n"
-        "  %a = Relu(%x) : f32[4,6]\n"
-        "  %b = Reshape(%a) {shape=[2,2,6]} : f32[2,2,6]\n"
-        "  %c = Neg(%b) : f32[2,2,6]\n"
-        "  return %c\n"
-        "}\n", 0.0f);
+    const struct outcome o =
+        run_text("graph t(%x: f32[4,6]) {\n"
+                 "  %a = Relu(%x) : f32[4,6]\n"
+                 "  %b = Reshape(%a) {shape=[2,2,6]} : f32[2,2,6]\n"
+                 "  %c = Neg(%b) : f32[2,2,6]\n"
+                 "  return %c\n"
+                 "}\n",
+                 0.0f);
 
     CHECK_EQ(o.n_steps, 1);
 }
 
 TEST(module_copies_an_input_that_is_also_an_output)
 {
-    const struct outcome o = run_text(
-        "graph t(%x: f32[4,6]) {\n"
-        "  %y = Identity(%x) : f32[4,6]\n"
-        "  return %y\n"
-        "}\n", 0.0f);
+    const struct outcome o = run_text("graph t(%x: f32[4,6]) {\n"
+                                      "  %y = Identity(%x) : f32[4,6]\n"
+                                      "  return %y\n"
+                                      "}\n",
+                                      0.0f);
 
     CHECK_EQ(o.n_steps, 1);
 }
 
 TEST(module_writes_the_inputs_of_an_outermost_concat_into_place)
 {
-    const struct outcome o = run_text(
-        "graph t(%x: f32[1,6,5], %y: f32[1,2,5]) {\n"
-        "  %a = Relu(%x) : f32[1,6,5]\n"
-        "  %b = Neg(%y) : f32[1,2,5]\n"
-        "  %c = Concat(%a, %b) {axis=1} : f32[1,8,5]\n"
-        "  %s = Transpose(%c) {perm=[2,1,0]} : f32[5,8,1]\n"
-        "  return %s\n"
-        "}\n", 0.0f);
+    const struct outcome o =
+        run_text("graph t(%x: f32[1,6,5], %y: f32[1,2,5]) {\n"
+                 "  %a = Relu(%x) : f32[1,6,5]\n"
+                 "  %b = Neg(%y) : f32[1,2,5]\n"
+                 "  %c = Concat(%a, %b) {axis=1} : f32[1,8,5]\n"
+                 "  %s = Transpose(%c) {perm=[2,1,0]} : f32[5,8,1]\n"
+                 "  return %s\n"
+                 "}\n",
+                 0.0f);
 
     CHECK_EQ(o.n_steps, 3);
 }
@@ -345,14 +356,17 @@ TEST(module_writes_convolutions_into_slices_of_a_channel_concat)
 {
     const struct outcome o = run_text(
         "graph t(%x: f32[1,6,5,4]) {\n"
-        "  %v = const f32[8,4,1,1] {1, 2, -1, 0, 3, 1, 1, -2, 0.5, 1, 2, 3, 4, 5, 6, 7,\n"
+        "  %v = const f32[8,4,1,1] {1, 2, -1, 0, 3, 1, 1, -2, 0.5, 1, 2, 3, 4, 5, 6, "
+        "7,\n"
         "    1, 2, -1, 0, 3, 1, 1, -2, 0.5, 1, 2, 3, 4, 5, 6, 7}\n"
-        "  %w = const f32[4,4,1,1] {1, 2, -1, 0, 3, 1, 1, -2, 0.5, 1, 2, 3, 4, 5, 6, 7}\n"
+        "  %w = const f32[4,4,1,1] {1, 2, -1, 0, 3, 1, 1, -2, 0.5, 1, 2, 3, 4, 5, 6, "
+        "7}\n"
         "  %a = Conv(%x, %w) {channels_last=1, kernel_shape=[1,1]} : f32[1,6,5,4]\n"
         "  %b = Conv(%x, %v) {channels_last=1, kernel_shape=[1,1]} : f32[1,6,5,8]\n"
         "  %c = Concat(%a, %b) {axis=3} : f32[1,6,5,12]\n"
         "  return %c\n"
-        "}\n", 1e-5f);
+        "}\n",
+        1e-5f);
 
     CHECK_EQ(o.n_steps, 2);
     CHECK_EQ(o.workspace, 0);
@@ -366,12 +380,13 @@ TEST(module_cuts_outermost_slices_without_copying)
         "  %b = Slice(%a) {starts=[2,0], steps=[1,1], sizes=[3,10]} : f32[3,10]\n"
         "  %c = Transpose(%b) {perm=[1,0]} : f32[10,3]\n"
         "  return %c\n"
-        "}\n", 0.0f);
+        "}\n",
+        0.0f);
 
     CHECK_EQ(o.n_steps, 2);
 }
 
-/* ---- emitted kernels ---------------------------------------------------------------- */
+/* ---- emitted kernels ---------------------------------------------------- */
 
 static const char residual_block[] =
     "graph t(%x: f32[1,6,5,4]) {\n"
@@ -395,19 +410,21 @@ TEST(module_fuses_bias_activation_and_residual_into_convolutions)
     CHECK_EQ(o.n_steps, 4);
     CHECK_EQ(o.n_emitted, 2);
     CHECK_EQ(o.workspace, 2 * 512); /* 6*5*4 floats are 480 bytes */
-    CHECK_EQ(o.payload, 2 * 64); /* the equal weights once, 64 bytes readable after them */
+    CHECK_EQ(o.payload,
+             2 * 64); /* the equal weights once, 64 bytes readable after them */
 }
 
 TEST(module_takes_gemm_and_matmul_as_emitted_products)
 {
-    const struct outcome o = run_text(
-        "graph t(%x: f32[3,4], %y: f32[2,4,5], %z: f32[2,5,3]) {\n"
-        "  %w = const f32[4,2] {1, 2, 3, 4, 5, 6, 7, 8}\n"
-        "  %b = const f32[2] {1, 2}\n"
-        "  %g = Gemm(%x, %w, %b) {alpha=0.5, beta=2} : f32[3,2]\n"
-        "  %m = MatMul(%y, %z) : f32[2,4,3]\n"
-        "  return %g, %m\n"
-        "}\n", 1e-5f);
+    const struct outcome o =
+        run_text("graph t(%x: f32[3,4], %y: f32[2,4,5], %z: f32[2,5,3]) {\n"
+                 "  %w = const f32[4,2] {1, 2, 3, 4, 5, 6, 7, 8}\n"
+                 "  %b = const f32[2] {1, 2}\n"
+                 "  %g = Gemm(%x, %w, %b) {alpha=0.5, beta=2} : f32[3,2]\n"
+                 "  %m = MatMul(%y, %z) : f32[2,4,3]\n"
+                 "  return %g, %m\n"
+                 "}\n",
+                 1e-5f);
 
     CHECK_EQ(o.n_emitted, 2);
 }
@@ -420,28 +437,28 @@ TEST(module_reads_an_image_of_few_channels_through_its_transpose)
         "  %t = Transpose(%x) {perm=[0,2,3,1]} : f32[1,6,5,2]\n"
         "  %a = Conv(%t, %w) {channels_last=1, kernel_shape=[1,1]} : f32[1,6,5,4]\n"
         "  return %a\n"
-        "}\n", 1e-5f);
+        "}\n",
+        1e-5f);
 
     CHECK_EQ(o.n_steps, 1);
 }
 
-/* ---- control flow ------------------------------------------------------------------- */
+/* ---- control flow ------------------------------------------------------- */
 
-static const char branches[] =
-    "graph t(%x: f32[2,3], %c: bool[]) {\n"
-    "  %y = If(%c) : f32[2,3]\n"
-    "  body yes() {\n"
-    "    %a = Relu(%x) : f32[2,3]\n"
-    "    return %a\n"
-    "  }\n"
-    "  body no() {\n"
-    "    %b = Neg(%x) : f32[2,3]\n"
-    "    %d = Add(%b, %x) : f32[2,3]\n"
-    "    return %d\n"
-    "  }\n"
-    "  %z = Neg(%y) : f32[2,3]\n"
-    "  return %z\n"
-    "}\n";
+static const char branches[] = "graph t(%x: f32[2,3], %c: bool[]) {\n"
+                               "  %y = If(%c) : f32[2,3]\n"
+                               "  body yes() {\n"
+                               "    %a = Relu(%x) : f32[2,3]\n"
+                               "    return %a\n"
+                               "  }\n"
+                               "  body no() {\n"
+                               "    %b = Neg(%x) : f32[2,3]\n"
+                               "    %d = Add(%b, %x) : f32[2,3]\n"
+                               "    return %d\n"
+                               "  }\n"
+                               "  %z = Neg(%y) : f32[2,3]\n"
+                               "  return %z\n"
+                               "}\n";
 
 TEST(module_takes_the_branch_that_the_condition_names)
 {
@@ -452,22 +469,23 @@ TEST(module_takes_the_branch_that_the_condition_names)
 /* Fibonacci on vectors: the two states change places, each round is kept. */
 TEST(module_repeats_a_body_and_collects_its_rows)
 {
-    const struct outcome o = run_text(
-        "graph t(%x: f32[3], %y: f32[3]) {\n"
-        "  %n = const i64[] {5}\n"
-        "  %p, %q, %rows = Loop(%n, _, %x, %y) : f32[3], f32[3], f32[5,3]\n"
-        "  body round(%i: i64[], %go: bool[], %a: f32[3], %b: f32[3]) {\n"
-        "    %s = Add(%a, %b) : f32[3]\n"
-        "    %h = Sub(%s, %x) : f32[3]\n"
-        "    return %go, %b, %s, %h\n"
-        "  }\n"
-        "  return %p, %q, %rows\n"
-        "}\n", 0.0f);
+    const struct outcome o =
+        run_text("graph t(%x: f32[3], %y: f32[3]) {\n"
+                 "  %n = const i64[] {5}\n"
+                 "  %p, %q, %rows = Loop(%n, _, %x, %y) : f32[3], f32[3], f32[5,3]\n"
+                 "  body round(%i: i64[], %go: bool[], %a: f32[3], %b: f32[3]) {\n"
+                 "    %s = Add(%a, %b) : f32[3]\n"
+                 "    %h = Sub(%s, %x) : f32[3]\n"
+                 "    return %go, %b, %s, %h\n"
+                 "  }\n"
+                 "  return %p, %q, %rows\n"
+                 "}\n",
+                 0.0f);
 
     CHECK(o.n_steps > 5);
 }
 
-/* ---- the object --------------------------------------------------------------------- */
+/* ---- the object --------------------------------------------------------- */
 
 TEST(module_emits_the_same_bytes_every_time)
 {

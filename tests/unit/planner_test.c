@@ -35,9 +35,12 @@ static struct chain *element_chain(struct arena *a, int n_in, int64_t count)
 
 static int add_tensor(struct program *p, int64_t bytes)
 {
-    p->tensors[p->n_tensors] = (struct ptensor){
-        .bytes = bytes, .place = IN_WORKSPACE, .alias_of = -1, .io_index = -1,
-        .first = -1, .last = -1};
+    p->tensors[p->n_tensors] = (struct ptensor){.bytes = bytes,
+                                                .place = IN_WORKSPACE,
+                                                .alias_of = -1,
+                                                .io_index = -1,
+                                                .first = -1,
+                                                .last = -1};
     return p->n_tensors++;
 }
 
@@ -117,8 +120,8 @@ static bool plays(const struct program *p, int *owner)
         for (int k = 0; k < s->n_operands; k++) {
             const int t = s->operands[k].tensor;
 
-            for (int64_t b = 0; made[t] && !s->operands[k].written && b < p->tensors[t].bytes;
-                 b++)
+            for (int64_t b = 0;
+                 made[t] && !s->operands[k].written && b < p->tensors[t].bytes; b++)
                 good &= owner[address(p, t) + b] == t;
         }
         for (int64_t b = 0; b < s->scratch_bytes; b++)
@@ -134,7 +137,8 @@ static bool plays(const struct program *p, int *owner)
         }
         /* inputs that are read again must have survived this step */
         for (int k = 0; k < s->n_operands; k++)
-            good &= address(p, s->operands[k].tensor) + p->tensors[s->operands[k].tensor].bytes
+            good &= address(p, s->operands[k].tensor)
+                        + p->tensors[s->operands[k].tensor].bytes
                     <= p->workspace_bytes;
     }
     free(made);
@@ -171,7 +175,8 @@ TEST(planner_comes_close_to_the_lower_bound_on_random_programs)
         struct program *p = random_program(a, 60);
 
         planner_place(p);
-        const double ratio = (double)p->workspace_bytes / (double)planner_lower_bound(p);
+        const double ratio =
+            (double)p->workspace_bytes / (double)planner_lower_bound(p);
 
         worst = ratio > worst ? ratio : worst;
         arena_destroy(a);
