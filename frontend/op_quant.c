@@ -202,7 +202,8 @@ static struct status *emit(struct ir_node *n, enum ir_op op, const char *attr, i
     return ir_emit(n->graph, n, op, NULL, n_in, (struct ir_value *[]){a, b, c}, attr, out);
 }
 
-/* The range of x, with 0 in it, over 255 steps; as ONNX defines it in other nodes. */
+/* The range of x, with 0 in it, over 255 steps; as ONNX defines it in other nodes, but
+ * all zeros have scale 1 and not 0. */
 struct status *import_DynamicQuantizeLinear(struct ir_node *n, int opset)
 {
     struct compile *c = n->graph->compile;
@@ -221,6 +222,8 @@ struct status *import_DynamicQuantizeLinear(struct ir_node *n, int opset)
     RETURN_IF_FAIL(emit(n, OP_Max, NULL, 2, most, zero, NULL, &most));
     RETURN_IF_FAIL(emit(n, OP_Sub, NULL, 2, most, least, NULL, &range));
     RETURN_IF_FAIL(emit(n, OP_Div, NULL, 2, range, top, NULL, &scale));
+    RETURN_IF_FAIL(emit(n, OP_Greater, NULL, 2, scale, zero, NULL, &t));
+    RETURN_IF_FAIL(emit(n, OP_Where, NULL, 3, t, scale, ir_const_f32(c, 1.0f), &scale));
     RETURN_IF_FAIL(emit(n, OP_Div, NULL, 2, least, scale, NULL, &t));
     RETURN_IF_FAIL(emit(n, OP_Sub, NULL, 2, zero, t, NULL, &t));
     RETURN_IF_FAIL(emit(n, OP_Clip, NULL, 3, t, zero, top, &t));

@@ -21,6 +21,35 @@ static struct status *read_axes(struct ir_node *n, const int64_t **axis, int *n_
     return OK;
 }
 
+static bool is_integer(enum dtype t)
+{
+    return t != DT_f32 && t != DT_f64 && t != DT_f16 && t != DT_bf16;
+}
+
+static bool keeps_integers(enum ir_op op)
+{
+    return op != OP_ReduceL2 && op != OP_ReduceLogSum && op != OP_ReduceLogSumExp;
+}
+
+/* Roots and logarithms of integers are taken in float64. */
+static struct status *by_float64(struct ir_node *n)
+{
+    const enum dtype dtype = n->in[0]->dtype;
+
+    RETURN_IF_FAIL(op_cast_input(n, 0, DT_f64));
+    struct ir_node *real = ir_node_create(n->graph, n, n->op, n->name, 1, 1);
+    ir_set_input(real, 0, n->in[0]);
+    real->attrs = n->attrs;
+    struct ir_value *y = ir_new_output(real, 0, NULL);
+    RETURN_IF_FAIL(ir_infer(real));
+    n->op = OP_Cast;
+    n->attrs = NULL;
+    ir_set_attr_int(n, "to", dtype_info[dtype].onnx);
+    ir_set_input(n, 0, y);
+    return OK;
+}
+
+/* With noop_with_empty_axes each element is reduced by itself: ReduceL1 gives |x|. */
 struct status *import_Reduce(struct ir_node *n, int opset)
 {
     const int rank = n->in[0]->rank;
@@ -31,23 +60,18 @@ struct status *import_Reduce(struct ir_node *n, int opset)
 
     (void)opset;
     RETURN_IF_FAIL(read_axes(n, &listed, &n_listed));
-    if (n_listed == 0 && ir_attr_int(n, "noop_with_empty_axes", 0)) {
-        n->op = OP_Identity;
-        n->attrs = NULL;
-        op_keep_inputs(n, 1);
-        return OK;
-    }
+    const bool none = n_listed == 0 && ir_attr_int(n, "noop_with_empty_axes", 0);
     RETURN_IF_FAIL(op_axes(n, n_listed, listed, rank, at));
     for (int i = 0; i < n_listed; i++)
         set |= 1u << at[i];
     for (int d = 0; d < rank; d++)
-        if (n_listed == 0 || set >> d & 1)
+        if (!none && (n_listed == 0 || set >> d & 1))
             axes[n_axes++] = d;
     op_keep_inputs(n, 1);
     ir_remove_attr(n, "noop_with_empty_axes");
     ir_set_attr_ints(n, "axes", n_axes, axes);
     ir_set_attr_int(n, "keepdims", ir_attr_int(n, "keepdims", 1) != 0);
-    return OK;
+    return is_integer(n->in[0]->dtype) && !keeps_integers(n->op) ? by_float64(n) : OK;
 }
 
 static unsigned axes_of(const struct ir_node *n)
@@ -144,11 +168,6 @@ static struct status *call_reduce(struct lowering *lw, const struct ir_node *n,
     lower_in(call, x);
     lower_out(call, n->out[0]);
     return OK;
-}
-
-static bool is_integer(enum dtype t)
-{
-    return t != DT_f32 && t != DT_f64 && t != DT_f16 && t != DT_bf16;
 }
 
 struct status *lower_Reduce(struct lowering *lw, const struct ir_node *n)

@@ -275,12 +275,11 @@ K_IN float math_gelu(float x)
     return 0.5f * x * (1.0f + math_erf(x * 0.707106781f));
 }
 
-/* The approximation of Hendrycks and Gimpel 2016. */
+/* The approximation of Hendrycks and Gimpel 2016, x (1 + tanh u) / 2 with
+ * u = sqrt(2/pi) (x + 0.044715 x^3): x sigmoid(2 u) does not cancel for x << 0. */
 K_IN float math_gelu_tanh(float x)
 {
-    const float inner = 0.797884561f * (x + 0.044715f * (x * x * x));
-
-    return 0.5f * x * (1.0f + math_tanh(inner));
+    return x * math_sigmoid(1.59576912f * (x + 0.044715f * (x * x * x)));
 }
 
 /* 2 ulp. */
@@ -667,14 +666,15 @@ K_IN double math_erf64(double x)
 }
 
 /* 1 ulp of float32 through float64: exp(y log |x|), with the signs and special cases
- * of IEEE 754 pow.  Relative error for float64 results below 1e-13 while |y log x| is
- * below 100. */
+ * of IEEE 754 pow.  Relative error for float64 results below 2e-13 while |y log x| is
+ * below 100; powers that are integers come out exact. */
 K_IN double math_pow64(double x, double y)
 {
     const double a = math_abs64(x), t = y * math_log64(a);
     const double whole = math_floor64(y);
     const int odd = whole == y && math_abs64(y) < 0x1p53 && ((int64_t)(math_abs64(y) < 0x1p53 ? y : 0.0) & 1);
-    const double magnitude = a == 1.0 ? 1.0 : math_exp64(t);
+    const double power = a == 1.0 ? 1.0 : math_exp64(t), near = math_round64(power);
+    const double magnitude = math_abs64(power - near) <= 1e-13 * power ? near : power;
     /* 0 and inf: log gives +-inf and 0 * inf does not occur (y == 0 is below). */
     const double y_signed = odd ? math_copysign64(magnitude, x) : magnitude;
     const double domain = x < 0.0 && whole != y && a < MATH_INF64 ? MATH_NAN64 : y_signed;
