@@ -28,7 +28,7 @@ enum kbuf_kind {
 struct kbuf {
     enum kbuf_kind kind;
     bool written;           /* output or in/out */
-    struct ir_value *value; /* KB_VALUE, KB_DIMS */
+    struct ir_value *value; /* KB_VALUE, KB_DIMS; NULL: absent, the kernel gets NULL */
     int index;              /* KB_TEMP */
     int64_t offset;         /* bytes: KB_VALUE, KB_TEMP */
     int64_t size;           /* KB_SCRATCH: bytes */
@@ -81,7 +81,8 @@ void lower_strides_of(const struct ir_value *v, int64_t stride[K_MAX_RANK]);
 void lower_broadcast_strides(const struct ir_value *v, const struct ir_value *to,
                              int64_t stride[K_MAX_RANK]);
 
-/* out = op(in...), element by element with broadcasting; f may be NULL. */
+/* out = op(in...), element by element with broadcasting; f may be NULL (or 4 floats).
+ * A dynamic operand is fine beside operands of one element; its dims are copied. */
 struct status *lower_eltwise(struct lowering *lw, const struct ir_node *n, const char *op,
                              enum dtype dtype, int arity, struct ir_value *const *in,
                              struct ir_value *out, const float *f);
