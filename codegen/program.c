@@ -125,6 +125,8 @@ int build_tensor(struct builder *b, const struct ir_value *v)
     const int t = v->data ? build_const(b, v->name, v->data, ir_bytes(v), 0)
                           : new_tensor(b, v, v->name, ir_bytes(v));
 
+    if (!b->program->tensors[t].value) /* stored as in the model: says so in the weights */
+        b->program->tensors[t].value = v;
     b->tensor_of[v->id] = t + 1;
     return t;
 }
