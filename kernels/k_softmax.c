@@ -9,18 +9,29 @@
 #include "kernels/params.h"
 #include "kernels/rows.h"
 
+/* Four independent maxima hide the latency of comparing.  NaN is passed over here and
+ * comes back with the exponentials; +0 or -0 makes no difference to them. */
 K_IN float softmax_max(const float *x, ix n)
 {
-    v16 best, t;
+    enum { PARTS = 4 };
+    v16 best[PARTS], t;
     float lane[LANES];
     ix i = 0;
 
-    V16_SET1(best, -MATH_INF);
+    for (int p = 0; p < PARTS; p++)
+        V16_SET1(best[p], -MATH_INF);
+    for (; i + PARTS * LANES <= n; i += PARTS * LANES)
+        for (int p = 0; p < PARTS; p++) {
+            V16_LOAD(t, x + i + p * LANES);
+            V16_LARGER(best[p], t);
+        }
     for (; i + LANES <= n; i += LANES) {
         V16_LOAD(t, x + i);
-        V16_MAX(best, t);
+        V16_LARGER(best[0], t);
     }
-    V16_STORE(lane, best);
+    for (int p = 1; p < PARTS; p++)
+        V16_LARGER(best[0], best[p]);
+    V16_STORE(lane, best[0]);
     for (; i < n; i++)
         lane[0] = x[i] > lane[0] ? x[i] : lane[0];
     for (int l = 1; l < LANES; l++)

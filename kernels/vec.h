@@ -29,6 +29,7 @@ typedef int32_t v16_bits __attribute__((vector_size(64)));
 #define V16_SELECT(v, mask, a)                                                         \
     ((v) = (v16)(((mask) & (v16_bits)(a)) | (~(mask) & (v16_bits)(v))))
 #define V16_MAX(v, a)      V16_SELECT(v, (v16_bits)((a) > (v)) | (v16_bits)((a) != (a)), a)
+#define V16_LARGER(v, a)   V16_SELECT(v, (v16_bits)((a) > (v)), a) /* passes over NaN */
 #define V16_MIN(v, a)      V16_SELECT(v, (v16_bits)((a) < (v)) | (v16_bits)((a) != (a)), a)
 
 #else
@@ -56,6 +57,8 @@ typedef struct { float lane[16]; } v16;
 #define V16_MAX(v, a)                                                                  \
     V16_EACH((v).lane[l_] = (a).lane[l_] > (v).lane[l_] || (a).lane[l_] != (a).lane[l_] \
                                 ? (a).lane[l_] : (v).lane[l_])
+#define V16_LARGER(v, a)                                                               \
+    V16_EACH((v).lane[l_] = (a).lane[l_] > (v).lane[l_] ? (a).lane[l_] : (v).lane[l_])
 #define V16_MIN(v, a)                                                                  \
     V16_EACH((v).lane[l_] = (a).lane[l_] < (v).lane[l_] || (a).lane[l_] != (a).lane[l_] \
                                 ? (a).lane[l_] : (v).lane[l_])
