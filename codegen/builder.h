@@ -28,6 +28,7 @@ struct hot {
     struct matmul matmul;
     float alpha, beta;       /* Gemm: multiplied into weights and bias */
     bool weights_transposed; /* [c_in][c_out] in the model: a Gemm without transB */
+    bool transposed;         /* ConvTranspose: `conv` has its attributes as they are */
     const char *covers;
 };
 
@@ -85,6 +86,18 @@ struct hot *hot_recognise(struct builder *b, const struct ir_node *n);
  * the plans.  Returns the last node. */
 const struct ir_node *hot_extend(struct builder *b, struct hot *h);
 void hot_step(struct builder *b, const struct hot *h);
+
+/* Where in its operands a step works, in bytes; `weights` is a tensor. */
+struct hot_places {
+    int weights;
+    int64_t in, out; /* the residual lies as the output does */
+};
+void hot_add_step(struct builder *b, const struct hot *h, const struct hot_places *at);
+
+/* ---- hot_transpose.c --------------------------------------------------------- */
+
+bool hot_transpose_fits(const struct conv *c);
+void hot_transpose_steps(struct builder *b, const struct hot *h);
 
 /* ---- fuse_chain.c ------------------------------------------------------- */
 

@@ -180,6 +180,31 @@ static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
     return h;
 }
 
+static struct hot *recognise_transpose(struct builder *b, const struct ir_node *n)
+{
+    const struct ir_value *w = n->in[1];
+
+    if (!is_channels_last(n) || !w->data || w->dtype != DT_f32)
+        return NULL;
+    struct hot *h = new_hot(b, STEP_CONV, n);
+    struct conv *c = &h->conv;
+
+    fill_window(n, w->dim + 2, c);
+    c->groups = ir_attr_int(n, "group", 1);
+    c->c_in = w->dim[0] / c->groups;
+    c->c_out = w->dim[1];
+    fill_strides(c, c->c_in * c->groups, c->c_out * c->groups);
+    if (!hot_transpose_fits(c))
+        return NULL;
+    h->transposed = true;
+    h->weights = n->in[1];
+    h->bias = ir_in(n, 2);
+    c->has_bias = h->bias != NULL;
+    if (c->groups > 1 && c->c_in == 1 && c->c_out == 1)
+        h->kind = STEP_DEPTHWISE;
+    return h;
+}
+
 static struct hot *recognise_pool(struct builder *b, const struct ir_node *n)
 {
     const struct ir_value *x = n->in[0];
@@ -231,28 +256,55 @@ static bool is_row_vector(const struct ir_value *v, int64_t n)
            && v->dim[v->rank - 1] == n;
 }
 
+/* Both operands are computed: a product of one batch. */
+static struct hot *recognise_gemm_of_activations(struct builder *b,
+                                                 const struct ir_node *n, bool trans_a,
+                                                 bool trans_b)
+{
+    const struct ir_value *y = n->out[0];
+    struct hot *h = new_hot(b, STEP_MATMUL, n);
+    const int64_t m = y->dim[0], cols = y->dim[1];
+    const int64_t k = n->in[0]->dim[trans_a ? 0 : 1];
+
+    h->matmul = (struct matmul){.batch = 1,
+                                .m = m,
+                                .n = cols,
+                                .k = k,
+                                .a_row = trans_a ? 1 : k,
+                                .a_col = trans_a ? m : 1,
+                                .b_row = trans_b ? 1 : cols,
+                                .b_col = trans_b ? k : 1,
+                                .c_row = cols,
+                                .c_batch = m * cols,
+                                .has_bias = ir_in(n, 2) != NULL,
+                                .alpha = ir_attr_float(n, "alpha", 1.0f)};
+    h->weights = n->in[1];
+    h->bias = ir_in(n, 2);
+    h->beta = ir_attr_float(n, "beta", 1.0f);
+    return h;
+}
+
 static struct hot *recognise_gemm(struct builder *b, const struct ir_node *n)
 {
-    const struct ir_value *x = n->in[0], *w = n->in[1];
+    const struct ir_value *x = n->in[0], *w = n->in[1], *y = n->out[0];
     struct ir_value *bias = ir_in(n, 2);
     const bool trans_a = ir_attr_int(n, "transA", 0),
                trans_b = ir_attr_int(n, "transB", 0);
     const float beta = ir_attr_float(n, "beta", 1.0f);
 
-    if (x->dtype != DT_f32 || x->dynamic || !w->data || ir_count(n->out[0]) == 0
+    if (x->dtype != DT_f32 || x->dynamic || w->dynamic || ir_count(y) == 0
         || ir_count(x) == 0)
         return NULL;
-    const int64_t rows = x->dim[trans_a ? 1 : 0], k = x->dim[trans_a ? 0 : 1];
-    const int64_t cols = w->dim[trans_b ? 0 : 1];
-
-    if (bias && (!is_row_vector(bias, cols) || (beta != 1.0f && !bias->data)))
+    if (bias && (!is_row_vector(bias, y->dim[1]) || (beta != 1.0f && !bias->data)))
         return NULL;
+    if (!w->data)
+        return recognise_gemm_of_activations(b, n, trans_a, trans_b);
     struct hot *h = new_hot(b, STEP_CONV, n);
 
-    fill_rows(&h->conv, rows, k, cols);
+    fill_rows(&h->conv, y->dim[0], x->dim[trans_a ? 0 : 1], y->dim[1]);
     if (trans_a) {
         h->conv.in_x = 1;
-        h->conv.in_c = rows;
+        h->conv.in_c = y->dim[0];
     }
     h->conv.has_bias = bias != NULL;
     h->weights = n->in[1];
@@ -350,6 +402,9 @@ struct hot *hot_recognise(struct builder *b, const struct ir_node *n)
     case OP_Conv:
         h = recognise_conv(b, n);
         break;
+    case OP_ConvTranspose:
+        h = recognise_transpose(b, n);
+        break;
     case OP_Gemm:
         h = recognise_gemm(b, n);
         break;
@@ -363,7 +418,7 @@ struct hot *hot_recognise(struct builder *b, const struct ir_node *n)
     default:
         break;
     }
-    if (h && h->kind == STEP_CONV)
+    if (h && h->kind == STEP_CONV && !h->transposed)
         h->tiling = conv_tile(&h->conv, b->isa);
     return h;
 }
@@ -509,7 +564,8 @@ const struct ir_node *hot_extend(struct builder *b, struct hot *h)
         h->covers = arena_printf(b->arena, "%s+%s", h->covers, op_info[n->op].name);
         last = n;
     }
-    if (h->kind == STEP_CONV) /* strides of operands count in the choice of tiles */
+    if (h->kind == STEP_CONV
+        && !h->transposed) /* strides of operands count in the choice of tiles */
         h->tiling = conv_tile(&h->conv, b->isa);
     return last;
 }
@@ -582,21 +638,33 @@ static void describe(struct builder *b, struct step *s, const struct hot *h)
             2 * c->n * c->oh * c->ow * c->groups * c->c_out * c->c_in * c->kh * c->kw;
 }
 
-void hot_step(struct builder *b, const struct hot *h)
+void hot_add_step(struct builder *b, const struct hot *h, const struct hot_places *at)
 {
     const int in = build_tensor(b, h->in);
-    const int weights = h->kind == STEP_POOL     ? OPERAND_ABSENT
-                        : h->kind == STEP_MATMUL ? build_tensor(b, h->weights)
-                                                 : pack_weights(b, h);
     const int bias = bias_tensor(b, h);
     const int residual = h->residual ? build_tensor(b, h->residual) : OPERAND_ABSENT;
     const int out = build_tensor(b, h->out);
     struct step *s = build_step(b, h->kind, h->main);
 
-    build_operand(s, in, 0, false);
-    build_operand(s, weights, 0, false);
+    build_operand(s, in, at->in, false);
+    build_operand(s, at->weights, 0, false);
     build_operand(s, bias, 0, false);
-    build_operand(s, residual, 0, false);
-    build_operand(s, out, 0, true);
+    build_operand(s, residual, residual < 0 ? 0 : at->out, false);
+    build_operand(s, out, at->out, true);
     describe(b, s, h);
+}
+
+void hot_step(struct builder *b, const struct hot *h)
+{
+    struct hot_places at = {.weights = OPERAND_ABSENT};
+
+    if (h->transposed) {
+        hot_transpose_steps(b, h);
+        return;
+    }
+    if (h->kind == STEP_MATMUL)
+        at.weights = build_tensor(b, h->weights);
+    else if (h->kind != STEP_POOL)
+        at.weights = pack_weights(b, h);
+    hot_add_step(b, h, &at);
 }

@@ -429,6 +429,20 @@ TEST(module_takes_gemm_and_matmul_as_emitted_products)
     CHECK_EQ(o.n_emitted, 2);
 }
 
+TEST(module_multiplies_two_computed_matrices_in_either_order)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[4,3], %y: f32[5,4], %c: f32[5]) {\n"
+        "  %w = const f32[5] {1, 2, -3, 4, 0.5}\n"
+        "  %g = Gemm(%x, %y, %w) {alpha=0.5, beta=2, transA=1, transB=1} : f32[3,5]\n"
+        "  %h = Gemm(%x, %y, %c) {transA=1, transB=1} : f32[3,5]\n"
+        "  return %g, %h\n"
+        "}\n",
+        1e-5f);
+
+    CHECK_EQ(o.n_emitted, 2);
+}
+
 TEST(module_reads_an_image_of_few_channels_through_its_transpose)
 {
     const struct outcome o = run_text(
@@ -441,6 +455,50 @@ TEST(module_reads_an_image_of_few_channels_through_its_transpose)
         1e-5f);
 
     CHECK_EQ(o.n_steps, 1);
+}
+
+static void print_floats(struct text *t, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        text_printf(t, "%s%d", i ? ", " : "", (int)(draw() % 9) - 4);
+}
+
+/* x [1, h, w, groups * c_in] and kernels [k, k], `extra` more rows and columns. */
+static struct outcome run_transposed(int h, int w, int groups, int c_in, int c_out,
+                                     int k, int stride, int pad, int extra)
+{
+    const int oh = (h - 1) * stride - 2 * pad + k + extra;
+    const int ow = (w - 1) * stride - 2 * pad + k + extra;
+    struct text t = {0};
+
+    text_printf(&t, "graph t(%%x: f32[1,%d,%d,%d]) {\n  %%w = const f32[%d,%d,%d,%d] {",
+                h, w, groups * c_in, groups * c_in, c_out, k, k);
+    print_floats(&t, groups * c_in * c_out * k * k);
+    text_printf(&t, "}\n  %%b = const f32[%d] {", groups * c_out);
+    print_floats(&t, groups * c_out);
+    text_printf(&t,
+                "}\n  %%y = ConvTranspose(%%x, %%w, %%b) {kernel_shape=[%d,%d], "
+                "strides=[%d,%d], dilations=[1,1], pads=[%d,%d,%d,%d], "
+                "output_padding=[%d,%d], group=%d, channels_last=1} : f32[1,%d,%d,%d]\n"
+                "  %%z = Relu(%%y) : f32[1,%d,%d,%d]\n"
+                "  return %%z\n}\n",
+                k, k, stride, stride, pad, pad, pad, pad, extra, extra, groups, oh, ow,
+                groups * c_out, oh, ow, groups * c_out);
+    const struct outcome o = run_text(t.bytes, 1e-5f);
+
+    text_free(&t);
+    return o;
+}
+
+TEST(module_splits_transposed_convolutions_into_phases)
+{
+    CHECK_EQ(run_transposed(4, 5, 1, 3, 20, 2, 2, 0, 0).n_emitted, 4);
+    CHECK_EQ(run_transposed(4, 5, 1, 3, 5, 4, 2, 1, 0).n_emitted, 4);
+    CHECK_EQ(run_transposed(3, 5, 2, 3, 5, 3, 2, 1, 1).n_emitted, 4);
+    CHECK_EQ(run_transposed(5, 4, 1, 2, 3, 5, 3, 0, 1).n_emitted, 9);
+    CHECK_EQ(run_transposed(5, 4, 1, 2, 3, 3, 1, 2, 0).n_emitted, 1);
+    CHECK_EQ(run_transposed(6, 5, 18, 1, 1, 4, 2, 1, 0).n_emitted, 4);
+    CHECK_EQ(run_transposed(4, 5, 1, 3, 4, 2, 3, 0, 0).n_emitted, 0); /* holes */
 }
 
 /* ---- control flow ------------------------------------------------------- */
