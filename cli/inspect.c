@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "codegen/runner.h"
+#include "codegen/weights_header.h"
 #include "frontend/onnx_wire.h"
 #include "runtime/weights_reader.h"
 
@@ -151,6 +152,49 @@ static const char *hex(struct arena *a, const uint8_t *bytes, int n)
     return text;
 }
 
+static json_t *describe_tensor(const struct weights_tensor *t)
+{
+    json_t *o = json_object(), *dims = json_array();
+    const enum dtype dtype = dtype_from_onnx(t->dtype);
+
+    json_object_set_new(o, "name", json_string(t->name));
+    json_object_set_new(o, "type", json_string(t->dtype ? dtype_info[dtype].name : "packed"));
+    for (int i = 0; i < t->rank; i++) {
+        int64_t n; /* a hostile header may have put it anywhere */
+
+        memcpy(&n, (const char *)t->dim + 8 * (size_t)i, sizeof n);
+        json_array_append_new(dims, json_integer(n));
+    }
+    json_object_set_new(o, "dims", dims);
+    json_object_set_new(o, "offset", json_integer((json_int_t)t->offset));
+    json_object_set_new(o, "bytes", json_integer((json_int_t)t->bytes));
+    return o;
+}
+
+/* Where the weights come from, and what they are. */
+static void describe_header(struct arena *a, const uint8_t *bytes, json_t *out)
+{
+    struct weights_header h = {0};
+    json_t *tensors = json_array();
+
+    weights_header_decode(bytes, &h, 0);
+    h.tensors = arena_new_array(a, struct weights_tensor, h.n_tensors + 1);
+    weights_header_decode(bytes, &h, h.n_tensors);
+    json_object_set_new(out, "tool", json_string(h.tool));
+    json_object_set_new(out, "llvm", json_string(h.llvm));
+    json_object_set_new(out, "target", json_string(h.target));
+    json_object_set_new(out, "cpu", json_string(h.cpu));
+    json_object_set_new(out, "options", json_string(h.options));
+    json_object_set_new(out, "model", json_string(h.model));
+    if (h.model_sha256)
+        json_object_set_new(out, "model_sha256", json_string(hex(a, h.model_sha256, 32)));
+    json_object_set_new(out, "opset", json_integer(h.opset));
+    json_object_set_new(out, "seed", json_integer((json_int_t)h.seed));
+    for (int i = 0; i < h.n_tensors; i++)
+        json_array_append_new(tensors, describe_tensor(&h.tensors[i]));
+    json_object_set_new(out, "tensors", tensors);
+}
+
 struct status *inspect_weights(struct arena *a, const char *path, json_t **out)
 {
     struct hadm_weights w;
@@ -171,6 +215,7 @@ struct status *inspect_weights(struct arena *a, const char *path, json_t **out)
     json_object_set_new(*out, "payload_bytes", json_integer((json_int_t)w.payload_bytes));
     json_object_set_new(*out, "payload_sound",
                         json_boolean(hadm_weights_check_payload(&w)));
+    describe_header(a, file.at, *out);
     return OK;
 }
 
