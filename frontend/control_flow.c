@@ -71,8 +71,9 @@ static struct status *shape_scanned(struct ir_node *n, const struct ir_value *ro
         return OK;
     if (!n->in[LOOP_TRIPS] || !ir_const_scalar(n->in[LOOP_TRIPS], &trips))
         return FAIL_AT(n, UNSUPPORTED,
-                       "collects a result of every round, and how many rounds there can be "
-                       "is not known; freeze the trip count");
+                       "collects a result of every round: its trip count, input '%s', must "
+                       "be known when compiling (--freeze sets it)",
+                       n->in[LOOP_TRIPS] ? n->in[LOOP_TRIPS]->name : "");
     if (row->rank == IR_MAX_RANK || row->dynamic)
         return FAIL_AT(n, UNSUPPORTED, "'%s' is of too many dimensions or unknown size",
                        row->name);

@@ -9,8 +9,9 @@
  *   Loop   (trips, cond, carried...)     body (round, cond, carried...)
  *                                          -> cond, carried..., scanned...
  *
- * A Loop's scanned outputs are stacked along a new first axis.  A Scan always
- * becomes a Loop whose body picks the slices of its inputs by the round.
+ * A Loop's scanned outputs are stacked along a new first axis.  A Scan that is too long
+ * to be spelled out becomes a Loop whose body picks the slices of its inputs by the
+ * round.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -66,6 +67,18 @@ static void drop_body(struct ir_graph *g)
 {
     while (g->last)
         ir_remove(g->last);
+}
+
+/* A node with bodies could not be built.  Problems inside were noted one by one, and
+ * what reads the node is not known then. */
+static struct status *give_up(const struct site *at, int problems_before, struct status *s)
+{
+    if (at->scope->im->n_problems == problems_before)
+        return s;
+    status_free(s);
+    for (int i = 0; i < site_n_out(at); i++)
+        RETURN_IF_FAIL(site_define(at, i, &onnx_unknown));
+    return OK;
 }
 
 /* ---- If -------------------------------------------------------------------------------- */
@@ -175,20 +188,13 @@ struct status *import_If(const struct site *at)
         return inline_branch(at, branch);
     }
 
-    /* The bodies' problems are noted one by one; an If with a body that has any is not
-     * built, and what reads it is not known. */
     const int n_problems = at->scope->im->n_problems;
     struct ir_node *n = control_node(at, OP_If, 1, count_read_outputs(at));
     struct status *s = build_if(at, n, cond);
 
     if (s) {
         ir_remove(n);
-        if (at->scope->im->n_problems == n_problems)
-            return s;
-        status_free(s);
-        for (int i = 0; i < site_n_out(at); i++)
-            RETURN_IF_FAIL(site_define(at, i, &onnx_unknown));
-        return OK;
+        return give_up(at, n_problems, s);
     }
     return define_outputs(at, n);
 }
@@ -444,12 +450,7 @@ static struct status *keep_loop(const struct site *at, const struct loop *l)
     if (!s)
         return define_loop(at, l, n);
     ir_remove(n);
-    if (at->scope->im->n_problems == n_problems)
-        return s;
-    status_free(s);
-    for (int i = 0; i < site_n_out(at); i++)
-        RETURN_IF_FAIL(site_define(at, i, &onnx_unknown));
-    return OK;
+    return give_up(at, n_problems, s);
 }
 
 struct status *import_Loop(const struct site *at)
@@ -611,16 +612,130 @@ static struct status *scan_length(const struct site *at, struct scan *s, int axi
     return OK;
 }
 
-static struct status *check_scan_size(const struct site *at, const struct scan *s,
-                                      int64_t times)
+static bool scan_is_short(const struct scan *s, int64_t times)
 {
     const int64_t n_nodes = unroll_count_nodes(s->body) + 2 * s->n_in + s->n_out;
 
-    if (s->length > MAX_ROUNDS || times > MAX_ROUNDS
-        || s->length * times > 4 * MAX_UNROLLED / (n_nodes + 1))
-        return FAIL_SITE(at, UNSUPPORTED,
-                         "%" PRId64 " rounds of %" PRId64 " nodes; at most %d nodes are "
-                         "spelled out", s->length * times, n_nodes, 4 * MAX_UNROLLED);
+    return s->length <= MAX_ROUNDS && times <= MAX_ROUNDS
+        && s->length * times <= MAX_UNROLLED / (n_nodes + 1);
+}
+
+/* ---- Scan: kept as a Loop ------------------------------------------------------------------- */
+
+/* Slice number `round` of scanned input k, counted from the end where it runs back. */
+static struct status *slice_at_round(const struct site *inside, const struct scan *s, int k,
+                                     struct ir_value *round, struct ir_value **out)
+{
+    struct ir_value *index = round;
+    int axis;
+
+    if (list_attr(inside, "scan_input_directions", k))
+        RETURN_IF_FAIL(unroll_emit(
+            inside, "Sub", 2, (struct ir_value *[]){const_i64(inside, s->length - 1), round},
+            NULL, &index));
+    RETURN_IF_FAIL(unroll_axis(inside, list_attr(inside, "scan_input_axes", k),
+                               s->in[k]->rank, &axis));
+    return unroll_emit(inside, "Gather", 2, (struct ir_value *[]){s->in[k], index},
+                       arena_printf(inside->scope->im->c->perm, "axis=%d", axis), out);
+}
+
+static struct status *build_scan_body(const struct site *at, const struct scan *s,
+                                      struct ir_node *n)
+{
+    struct arena *a = at->scope->im->c->perm;
+    struct scope aside = body_scope(at, "body");
+    struct site inside = *at;
+    struct ir_graph *g = aside.g;
+    struct ir_value **in = arena_new_array(a, struct ir_value *, s->n_state + s->n_in);
+    struct ir_value **out = arena_new_array(a, struct ir_value *, s->body->output.n);
+
+    n->body[0] = g;
+    inside.scope = &aside;
+
+    struct ir_value *round = ir_input(g, NULL, DT_i64, 0, NULL);
+    struct ir_value *go = ir_input(g, NULL, DT_bool, 0, NULL);
+
+    for (int i = 0; i < s->n_state; i++)
+        in[i] = ir_input(g, NULL, s->state[i]->dtype, s->state[i]->rank, s->state[i]->dim);
+    for (int k = 0; k < s->n_in; k++)
+        RETURN_IF_FAIL(slice_at_round(&inside, s, k, round, &in[s->n_state + k]));
+    RETURN_IF_FAIL(unroll_body(&inside, s->body, -1, s->n_state + s->n_in, in, out));
+    ir_output(g, go);
+    for (int i = 0; i < s->body->output.n; i++) {
+        if (!is_tensor(out[i]) || out[i]->dynamic)
+            return FAIL_SITE(at, UNSUPPORTED, "output %d of the body is no tensor of fixed "
+                             "size", i);
+        ir_output(g, out[i]);
+    }
+    return OK;
+}
+
+/* The stack has its rows along axis 0, in the order of the rounds. */
+static struct status *arrange_stack(const struct site *at, const struct scan *s, int k,
+                                    struct ir_value *stack, struct ir_value **out)
+{
+    struct compile *c = at->scope->im->c;
+    int64_t perm[IR_MAX_RANK];
+    struct text attr = {0};
+    int axis;
+
+    *out = stack;
+    if (list_attr(at, "scan_output_directions", k)) {
+        const int64_t last = -1, before_first = -s->length - 1, first_axis = 0, step = -1;
+        struct ir_value *in[5] = {stack, ir_const_i64s(c, 1, &last),
+                                  ir_const_i64s(c, 1, &before_first),
+                                  ir_const_i64s(c, 1, &first_axis),
+                                  ir_const_i64s(c, 1, &step)};
+
+        RETURN_IF_FAIL(unroll_emit(at, "Slice", 5, in, NULL, out));
+    }
+    RETURN_IF_FAIL(unroll_axis(at, list_attr(at, "scan_output_axes", k), stack->rank,
+                               &axis));
+    if (!axis)
+        return OK;
+    for (int i = 0; i < stack->rank; i++)
+        perm[i] = i == axis ? 0 : i < axis ? i + 1 : i;
+    text_puts(&attr, "perm=[");
+    for (int i = 0; i < stack->rank; i++)
+        text_printf(&attr, "%s%d", i ? "," : "", (int)perm[i]);
+    text_puts(&attr, "]");
+
+    struct status *failure = unroll_emit(at, "Transpose", 1, out, attr.bytes, out);
+
+    text_free(&attr);
+    return failure;
+}
+
+static struct status *build_scan(const struct site *at, const struct scan *s,
+                                 struct ir_node *n)
+{
+    ir_set_input(n, 0, const_i64(at, s->length));
+    for (int i = 0; i < s->n_state; i++)
+        ir_set_input(n, 2 + i, s->state[i]);
+    RETURN_IF_FAIL(build_scan_body(at, s, n));
+    for (int i = 0; i < n->n_out; i++)
+        ir_new_output(n, i, NULL);
+    return ir_infer(n);
+}
+
+static struct status *keep_scan(const struct site *at, const struct scan *s)
+{
+    const int n_problems = at->scope->im->n_problems;
+    const int n_out = s->n_state + s->n_out;
+    struct ir_node *n = control_node(at, OP_Loop, 2 + s->n_state, n_out);
+    struct status *failure = build_scan(at, s, n);
+
+    if (failure) {
+        ir_remove(n);
+        return give_up(at, n_problems, failure);
+    }
+    for (int i = 0; i < n_out && i < site_n_out(at); i++) {
+        struct ir_value *v = n->out[i];
+
+        if (i >= s->n_state)
+            RETURN_IF_FAIL(arrange_stack(at, s, i - s->n_state, v, &v));
+        RETURN_IF_FAIL(site_define(at, i, v));
+    }
     return OK;
 }
 
@@ -641,7 +756,10 @@ static struct status *import_batched_scan(const struct site *at)
     const int n_out = all.n_state + all.n_out;
     struct ir_value ***rows = arena_new_array(a, struct ir_value **, n_out);
 
-    RETURN_IF_FAIL(check_scan_size(at, &all, batch));
+    if (!scan_is_short(&all, batch))
+        return FAIL_SITE(at, UNSUPPORTED,
+                         "a batch of %" PRId64 " scans of length %" PRId64
+                         " is too long to be spelled out", batch, all.length);
     for (int k = 0; k < n_out; k++)
         rows[k] = arena_new_array(a, struct ir_value *, batch);
     for (int64_t b = 0; b < batch; b++) {
@@ -679,7 +797,8 @@ struct status *import_Scan(const struct site *at)
         return import_batched_scan(at);
     RETURN_IF_FAIL(read_scan(at, 0, &s));
     RETURN_IF_FAIL(scan_length(at, &s, 0));
-    RETURN_IF_FAIL(check_scan_size(at, &s, 1));
+    if (!scan_is_short(&s, 1))
+        return keep_scan(at, &s);
     RETURN_IF_FAIL(run_scan(at, &s, 0));
     for (int i = 0; i < s.n_state + s.n_out && i < site_n_out(at); i++)
         RETURN_IF_FAIL(site_define(at, i, i < s.n_state ? s.state[i]

@@ -333,9 +333,13 @@ static struct status *dropout_trains(const struct site *at)
     RETURN_IF_FAIL(site_in(at, 1, &ratio));
     RETURN_IF_FAIL(site_in(at, 2, &mode));
     if (mode && !ir_const_scalar(mode, &is_on))
-        return FAIL_SITE(at, UNSUPPORTED, "training_mode is not a constant");
+        return FAIL_SITE(at, UNSUPPORTED,
+                         "its training mode, input '%s', must be known when compiling "
+                         "(--freeze sets it)", mode->name);
     if (is_on != 0 && ratio && !ir_const_scalar(ratio, &value))
-        return FAIL_SITE(at, UNSUPPORTED, "training with a ratio that is not constant");
+        return FAIL_SITE(at, UNSUPPORTED,
+                         "trains: its ratio, input '%s', must be known when compiling "
+                         "(--freeze sets it)", ratio->name);
     if (is_on != 0 && value != 0)
         return FAIL_SITE(at, UNSUPPORTED, "training: its result is random");
     return OK;
