@@ -15,7 +15,8 @@
  *     a pool                   no: 4 x its input, for the slow kernel
  *     a value                  its size, once for all readers that want it otherwise
  *                              than it is made
- *     ... that Conv reads      1/4 of it: the emitted kernel reads any strides
+ *     ... that Conv reads      1/4 of it for up to 8 channels: the emitted kernel reads
+ *                              any strides
  *     a window from x to y     (Reshape, Transpose, Slice ...) what the shortest chain
  *                              from either order of x to either order of y copies
  *     ... read by MatMul       nothing: the emitted product reads any strides
@@ -324,9 +325,13 @@ static void add_member(struct layout *l, struct members *m, int variable)
     m->at[m->n++] = variable;
 }
 
+/* An image of few channels is read where it lies. */
 static bool reads_any_strides(const struct ir_node *n)
 {
-    return n->op == OP_Conv && ir_attr_int(n, "group", 1) == 1;
+    enum { FEW_CHANNELS = 8 };
+
+    return n->op == OP_Conv && n->in[0]->dim[1] <= FEW_CHANNELS
+        && ir_attr_int(n, "group", 1) == 1;
 }
 
 /* The variables that must agree with that of each value, or a copy is made. */

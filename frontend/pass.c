@@ -29,6 +29,13 @@ int pass_count(void)
     return (int)(sizeof pass_info / sizeof pass_info[0]);
 }
 
+const struct pass_info *pass_at(int i)
+{
+    const int n = (int)(sizeof schedule / sizeof schedule[0]);
+
+    return i >= 0 && i < n ? &pass_info[schedule[i]] : NULL;
+}
+
 /* C identifiers have underscores where people type dashes. */
 __attribute__((constructor)) static void spell_with_dashes(void)
 {
@@ -93,8 +100,8 @@ struct status *passes_run(struct compile *c, struct ir_graph *g,
     const struct pass_options *o = options ? options : &none;
 
     RETURN_IF_FAIL(check_options(o));
-    for (size_t i = 0; i < sizeof schedule / sizeof schedule[0]; i++) {
-        const struct pass_info *p = &pass_info[schedule[i]];
+    for (int i = 0; pass_at(i); i++) {
+        const struct pass_info *p = pass_at(i);
 
         if (!skipped(o, p->name)) {
             struct status *s = p->run(c, g);

@@ -25,6 +25,8 @@ pass_fn pass_channels_last;
 
 extern const struct pass_info pass_info[];
 int pass_count(void);
+/* The i-th pass that runs, NULL after the last; some run more than once. */
+const struct pass_info *pass_at(int i);
 
 struct pass_options {
     const char *dump_after; /* a pass, or "all": print the graph to stderr */

@@ -291,3 +291,38 @@ TEST(fold_views_moves_every_element_to_its_place)
         compile_destroy(c);
     }
 }
+
+TEST(sink_reshapes_moves_a_bias_and_an_activation_up)
+{
+    CHECK_PASS("sink-reshapes",
+               "graph g(%x: f32[1,3,5]) {\n"
+               "  %k = const f32[3,1,1] {1,2,3}\n"
+               "  %a = Reshape(%x) {shape=[1,3,5,1]} : f32[1,3,5,1]\n"
+               "  %b = Add(%a, %k) : f32[1,3,5,1]\n"
+               "  %y = Relu(%b) : f32[1,3,5,1]\n"
+               "  return %y\n}\n",
+               "graph g(%x: f32[1,3,5]) {\n"
+               "  %k = const f32[1,3,1] {1,2,3}\n"
+               "  %b = Add(%x, %k) : f32[1,3,5]\n"
+               "  %c = Relu(%b) : f32[1,3,5]\n"
+               "  %y = Reshape(%c) {shape=[1,3,5,1]} : f32[1,3,5,1]\n"
+               "  return %y\n}\n");
+}
+
+TEST(sink_reshapes_leaves_a_reshape_beside_another_operand_alone)
+{
+    CHECK_PASS_DOES_NOTHING("sink-reshapes",
+                            "graph g(%x: f32[1,3,5], %z: f32[1,3,5,1]) {\n"
+                            "  %a = Reshape(%x) {shape=[1,3,5,1]} : f32[1,3,5,1]\n"
+                            "  %y = Add(%a, %z) : f32[1,3,5,1]\n"
+                            "  return %y\n}\n");
+}
+
+TEST(sink_reshapes_leaves_other_shapes_alone)
+{
+    CHECK_PASS_DOES_NOTHING("sink-reshapes",
+                            "graph g(%x: f32[4,3]) {\n"
+                            "  %a = Reshape(%x) {shape=[2,6]} : f32[2,6]\n"
+                            "  %y = Relu(%a) : f32[2,6]\n"
+                            "  return %y\n}\n");
+}
