@@ -149,6 +149,16 @@ static void run(struct session *s, const char *line)
 
 /* ---- a session ------------------------------------------------------------------------ */
 
+/* "exit 0": --help has a line that begins with "exit status". */
+static bool is_end(const char *line)
+{
+    int number, used = 0;
+
+    return (sscanf(line, "exit %d%n", &number, &used) == 1
+            || sscanf(line, "signal %d%n", &number, &used) == 1)
+        && !line[used];
+}
+
 /* Comments stay, commands are run, what they printed last time is skipped. */
 static void play(struct session *s, const char *wanted)
 {
@@ -165,7 +175,7 @@ static void play(struct session *s, const char *wanted)
             in_output = true;
         } else if (!in_output) {
             text_printf(&s->seen, "%s\n", line);
-        } else if (strncmp(line, "exit ", 5) == 0 || strncmp(line, "signal ", 7) == 0) {
+        } else if (is_end(line)) {
             in_output = false;
         }
     }
@@ -184,39 +194,56 @@ static void show_difference(const char *seen, const char *wanted)
                     "--- wanted\n%.600s\n", line, seen, wanted);
 }
 
+static void remove_folder(char *folder)
+{
+    char *argv[] = {(char[]){"rm"}, (char[]){"-r"}, folder, NULL};
+
+    if (fork() == 0)
+        execvp("rm", argv);
+    wait(NULL);
+}
+
+/* Plays FILE in its own folder and compares or updates it. */
+static int play_file(struct session *s, const char *path, bool update)
+{
+    char *wanted = read_path(s->arena, path);
+    const char *slash = strrchr(path, '/');
+
+    if (chdir(arena_strndup(s->arena, path, (size_t)(slash - path))) != 0)
+        die("chdir");
+    play(s, wanted);
+    if (update) {
+        FILE *f = fopen(path, "wb");
+
+        if (!f || fputs(s->seen.bytes, f) < 0 || fclose(f) != 0)
+            die(path);
+        return 0;
+    }
+    if (strcmp(s->seen.bytes, wanted) == 0)
+        return 0;
+    show_difference(s->seen.bytes, wanted);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct session s = {.arena = arena_create(), .tmp = "/tmp/transcript-XXXXXX"};
-    char *wanted, *slash;
-    int code = 0;
 
     if (argc < 3)
         return 2;
-    s.hadmcc = realpath(argv[1], NULL);
 
-    char *path = realpath(argv[2], NULL);
+    char *hadmcc = realpath(argv[1], NULL), *path = realpath(argv[2], NULL);
 
-    if (!s.hadmcc || !path || !mkdtemp(s.tmp))
+    if (!hadmcc || !path || !mkdtemp(s.tmp))
         die(argv[2]);
-    wanted = read_path(s.arena, path);
-    slash = strrchr(path, '/');
-    if (chdir(arena_strndup(s.arena, path, (size_t)(slash - path))) != 0)
-        die("chdir");
-    play(&s, wanted);
-    if (argc > 3 && strcmp(argv[3], "--update") == 0) {
-        FILE *f = fopen(path, "wb");
+    s.hadmcc = hadmcc;
 
-        if (!f || fputs(s.seen.bytes, f) < 0 || fclose(f) != 0)
-            die(path);
-    } else if (strcmp(s.seen.bytes, wanted) != 0) {
-        show_difference(s.seen.bytes, wanted);
-        code = 1;
-    }
+    const int code = play_file(&s, path, argc > 3 && strcmp(argv[3], "--update") == 0);
 
-    char *rm[] = {(char[]){"rm"}, (char[]){"-r"}, s.tmp, NULL};
-
-    if (fork() == 0)
-        execvp("rm", rm);
-    wait(NULL);
+    remove_folder(s.tmp);
+    text_free(&s.seen);
+    free(hadmcc);
+    free(path);
+    arena_destroy(s.arena);
     return code;
 }
