@@ -246,7 +246,7 @@ struct status *import_ConvTranspose(struct ir_node *n, int opset)
 {
     const char *auto_pad = ir_attr_str(n, "auto_pad", "NOTSET");
     const bool same = !strncmp(auto_pad, "SAME_", 5);
-    const bool lower = !strcmp(auto_pad, "SAME_LOWER");
+    const bool upper = !strcmp(auto_pad, "SAME_UPPER");
     struct window w;
     int64_t extra[3], pads[6], want[3] = {0};
     int count;
@@ -271,7 +271,7 @@ struct status *import_ConvTranspose(struct ir_node *n, int opset)
                            (long long)want[i]);
     }
     if (count || same) {
-        pads_for(&w, want, !lower, extra, pads);
+        pads_for(&w, want, upper, extra, pads);
         ir_set_attr_ints(n, "pads", 2 * w.n_spatial, pads);
     }
     ir_set_attr_ints(n, "output_padding", w.n_spatial, extra + 3 - w.n_spatial);

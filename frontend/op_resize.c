@@ -19,8 +19,10 @@ static const char *const coordinates[] = {
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
     "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize", NULL};
 static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
+/* "outward" is ours, for opset 10: ceil along dims that shrink, floor along others. */
 static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
-                                        "ceil", NULL};
+                                        "ceil", "outward", NULL};
+enum { FLOOR = 2, CEIL = 3, OUTWARD = 4 };
 enum { NEAREST, LINEAR, CUBIC };
 enum { TF_CROP = 6 };
 
@@ -140,18 +142,14 @@ static struct status *import_old(struct ir_node *n, const float *scales, int cou
 {
     const struct ir_value *x = n->in[0];
     int64_t sizes[IR_MAX_RANK];
-    bool shrinks = false;
 
     if (!scales || count != x->rank)
         return FAIL_AT(n, INVALID, "has %d scales for rank %d", count, x->rank);
     if (!strcmp(ir_attr_str(n, "mode", "nearest"), "bilinear"))
         ir_set_attr_str(n, "mode", "linear");
     RETURN_IF_FAIL(sizes_from_scales(n, scales, sizes));
-    for (int d = 0; d < x->rank; d++)
-        shrinks |= scales[d] < 1.0f;
     ir_set_attr_str(n, "coordinate_transformation_mode", "asymmetric");
-    /* As ONNX's tests have it: opset 10 rounds up where it samples down. */
-    ir_set_attr_str(n, "nearest_mode", shrinks && !upsample ? "ceil" : "floor");
+    ir_set_attr_str(n, "nearest_mode", upsample ? "floor" : "outward");
     set_canonical(n, sizes, scales);
     return through_f32(n);
 }
@@ -325,6 +323,8 @@ static struct k_taps taps_of(const struct ir_node *n, int d)
         .cubic_a = ir_attr_float(n, "cubic_coeff_a", -0.75f),
     };
 
+    if (p.rounding == OUTWARD)
+        p.rounding = p.scale < 1.0f ? CEIL : FLOOR;
     if (p.antialias && p.scale < 1.0f) {
         p.first = (int64_t)floorf((mode == CUBIC ? -2.0f : -1.0f) / p.scale) + 1;
         p.taps = 2 - 2 * p.first;

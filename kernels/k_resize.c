@@ -27,9 +27,9 @@ K_IN float taps_position(const struct k_taps *p, ix o)
 
     switch (p->coordinate) {
     case TAPS_HALF_PIXEL_SYMMETRIC:
-        return n / 2.0f * (1.0f - (float)p->n_out / width) + ((x + 0.5f) / scale - 0.5f);
+        return (n - (float)p->n_out / scale) / 2.0f + ((x + 0.5f) / scale - 0.5f);
     case TAPS_PYTORCH_HALF_PIXEL:
-        return p->n_out == 1 ? -0.5f : (x + 0.5f) / scale - 0.5f;
+        return p->n_out == 1 ? 0.0f : (x + 0.5f) / scale - 0.5f;
     case TAPS_ALIGN_CORNERS:
         return p->n_out == 1 ? 0.0f : x * (n - 1.0f) / (width - 1.0f);
     case TAPS_ASYMMETRIC: return x / scale;

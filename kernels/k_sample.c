@@ -65,13 +65,14 @@ K_IN struct grid_taps grid_read(const struct k_sample *p, float g, ix n)
     const float low = p->align ? 0.0f : -0.5f;
     const float high = p->align ? size - 1.0f : size - 0.5f;
 
+    /* Cubic maps each element it reads (grid_index), as PyTorch does. */
     if (p->mode == 0)
         x = math_round(x);
-    if (p->padding == 1 && !(x >= low && x <= high))
+    if (p->mode != 2 && p->padding == 1 && !(x >= low && x <= high))
         x = limited(x, 0, size - 1.0f);
-    if (p->padding == 2)
+    if (p->mode != 2 && p->padding == 2)
         x = reflected(x, low, high);
-    x = limited(x, -16.0f, size + 16.0f);
+    x = limited(x, -1e6f, 1e6f);
     const float left = math_floor(x), ratio = x - left;
     for (ix i = 0; i < t.n; i++) {
         const ix step = t.n == 4 ? i - 1 : i;
