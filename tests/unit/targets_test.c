@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// links: targets codegen runtime frontend kernels
+#include <jansson.h>
+
+#include <llvm-c/Target.h>
+
+#include "codegen/embedded.h"
+#include "codegen/target.h"
+#include "runtime/hadm.h"
+#include "tests/test.h"
+
+TEST(every_target_resolves_to_a_processor_that_the_build_carries_kernels_for)
+{
+    struct arena *a = arena_create();
+
+    for (int i = 0; all_targets[i]; i++) {
+        struct isa isa;
+        uint64_t features;
+
+        CHECK(target_find(all_targets[i]->name) == all_targets[i]);
+        CHECK_OK(all_targets[i]->resolve(a, NULL, &isa, &features));
+        CHECK(embedded_bitcode("kernels", isa.triple).at != NULL);
+        CHECK(isa.vector_bytes >= 16 && isa.n_registers >= 16 && isa.l1_bytes > 0);
+    }
+    CHECK(target_find("toaster") == NULL);
+    arena_destroy(a);
+}
+
+TEST(an_unknown_cpu_is_answered_with_the_list)
+{
+    struct arena *a = arena_create();
+    struct isa isa;
+    uint64_t features;
+
+    CHECK_FAILS(target_find("x86_64")->resolve(a, "z80", &isa, &features), BAD_USAGE,
+                "it knows x86-64 x86-64-v2");
+    CHECK_FAILS(target_find("orin")->resolve(a, "haswell", &isa, &features), BAD_USAGE,
+                "it knows generic cortex-a53");
+    arena_destroy(a);
+}
+
+TEST(the_host_is_not_asked_for_more_than_it_has)
+{
+    struct arena *a = arena_create();
+    struct isa isa;
+    uint64_t need;
+
+    CHECK_OK(target_find("host")->resolve(a, NULL, &isa, &need));
+    CHECK_EQ(need & ~hadm_cpu_features(), 0);
+    arena_destroy(a);
+}
+
+TEST(levels_of_x86_differ_in_vectors_and_in_what_they_need)
+{
+    static const struct {
+        const char *cpu;
+        int vector_bytes, n_registers;
+        bool fma, masks;
+        uint64_t need;
+    } rows[] = {
+        {"x86-64", 16, 16, false, false, 0},
+        {"haswell", 32, 16, true, false, HADM_CPU_SSE42 | HADM_CPU_AVX2},
+        {"skylake-avx512", 64, 32, true, true,
+         HADM_CPU_SSE42 | HADM_CPU_AVX2 | HADM_CPU_AVX512},
+    };
+    struct arena *a = arena_create();
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct isa isa;
+        uint64_t need;
+
+        CHECK_OK(target_find("x86_64")->resolve(a, rows[i].cpu, &isa, &need));
+        CHECK_EQ(isa.vector_bytes, rows[i].vector_bytes);
+        CHECK_EQ(isa.n_registers, rows[i].n_registers);
+        CHECK(isa.fma == rows[i].fma && isa.masks == rows[i].masks);
+        CHECK_EQ(need, rows[i].need);
+    }
+    arena_destroy(a);
+}
+
+TEST(every_figure_of_a_device_says_where_it_comes_from)
+{
+    static const char *const origins[] = {"datasheet", "computed", "measured"};
+
+    for (int i = 0; all_targets[i]; i++) {
+        json_t *device = json_loads(all_targets[i]->device_json, 0, NULL), *figure;
+        size_t k;
+
+        assert_non_null(device);
+        CHECK(json_string_value(json_object_get(device, "device")) != NULL);
+        json_array_foreach(json_object_get(device, "figures"), k, figure) {
+            const char *origin = json_string_value(json_object_get(figure, "origin"));
+            bool known = false;
+
+            assert_non_null(origin);
+            for (int o = 0; o < 3; o++)
+                known |= strcmp(origin, origins[o]) == 0;
+            CHECK(known);
+            CHECK(json_is_number(json_object_get(figure, "value")));
+            CHECK(json_string_length(json_object_get(figure, "source")) > 20);
+            CHECK(json_is_string(json_object_get(figure, "unit")));
+        }
+        CHECK(k > 0);
+        json_decref(device);
+    }
+}
