@@ -12,7 +12,8 @@
 
 enum {
     MAX_VECTORS = 12,
-    MAX_SUMS = 24,         /* of 32 registers */
+    MAX_SUMS = 24,         /* of 32 registers ... */
+    MAX_DEEP_SUMS = 16,    /* ... where sums move with every multiply-add */
     LATENCY = 4,           /* cycles from one multiply-add to the next on its sum */
     TILE_OVERHEAD = 20,    /* cycles to start and end a tile */
     EPILOGUE = 2,          /* cycles a stored vector */
@@ -204,13 +205,13 @@ struct rule {
 /* Sums, one row of weights, what holds an input (a broadcast on x86, and a product
  * without fma; one register a pixel where multiply-add takes lanes), and with many
  * registers some to spare: LLVM's scheduler moves loads up and would spill sums. */
-static bool registers_suffice(const struct rule *r, int pixels, int vectors)
+static bool registers_suffice(const struct rule *r, int pixels, int vectors, int depth)
 {
     const int sums = pixels * vectors;
     const int n = r->isa->lane_fma ? sums + vectors + pixels + 1
                                    : sums + vectors + 1 + !r->isa->fma;
 
-    if (r->isa->n_registers > 16 && sums > MAX_SUMS)
+    if (r->isa->n_registers > 16 && sums > (depth > 1 ? MAX_DEEP_SUMS : MAX_SUMS))
         return false;
     return n <= r->isa->n_registers;
 }
@@ -247,13 +248,23 @@ static double stream_cycles(const struct rule *r, const struct conv_piece *piece
     return step / (block < 0.9 * (double)r->isa->l2_bytes ? L2_RATE : L3_RATE);
 }
 
+/* Cycles to load a step's inputs and weights: two loads a cycle; a broadcast of 16 or 32
+ * bytes takes longer, weights that are not whole cache lines are loaded twice. */
+static double load_cycles(const struct rule *r, const struct conv_piece *piece, int p, int v)
+{
+    const bool by_lane = r->isa->lane_fma && conv_runs(r->c, 1).step == 1;
+    const bool slow = piece->depth > 2;
+    const bool split = piece->width * piece->depth % r->lanes != 0;
+    const double in = by_lane ? p / 4.0 : slow ? 1.5 * p : p;
+
+    return 0.5 * (in + v * (split ? 2 : 1));
+}
+
 static double step_cycles(const struct rule *r, const struct conv_piece *piece, int p)
 {
     const int v = (int)ceil_div(piece->width * piece->depth, r->lanes);
-    const bool by_lane = r->isa->lane_fma && conv_runs(r->c, 1).step == 1;
     const double multiply = p * v * (r->isa->fma ? 0.5 : 1.0);
-    const double load = ((by_lane ? p / 4.0 : p) + v) * 0.5;
-    double cycles = max_double(max_double(multiply, load), LATENCY);
+    double cycles = max_double(max_double(multiply, load_cycles(r, piece, p, v)), LATENCY);
 
     cycles = max_double(cycles, stream_cycles(r, piece)) + 0.05 * (p + v);
     if (r->c->c_in >= 64 && lines_per_set(r->c, p) > MAX_LINES_PER_SET)
@@ -267,7 +278,7 @@ static double tile_cycles(const struct rule *r, const struct conv_piece *piece, 
     double finish = EPILOGUE * p * v;
 
     for (int d = 1; d < piece->depth; d *= 2)
-        finish += p;
+        finish += 1.5 * p;
     return (double)kernel_steps(r->c, piece->depth) * step_cycles(r, piece, p) + finish
          + TILE_OVERHEAD;
 }
@@ -289,7 +300,7 @@ static double fit_pixels(const struct rule *r, struct conv_piece *piece)
     struct conv_piece best = *piece;
     double best_cost = 0.0;
 
-    for (int p = 1; p <= r->c->ow && registers_suffice(r, p, v); p++) {
+    for (int p = 1; p <= r->c->ow && registers_suffice(r, p, v, piece->depth); p++) {
         piece->pixels = p;
         const double cost = row_cycles(r, piece);
 
@@ -384,14 +395,27 @@ static bool rows_go_outer(const struct conv *c, const struct isa *isa,
     return c->groups > 1 ? c->c_in < 64 || by_rows < by_blocks : by_rows < by_blocks;
 }
 
+/* Bytes of one row of outputs and of the inputs that it adds, when all groups and
+ * blocks have a turn at it. */
+static double row_bytes(const struct conv *c)
+{
+    const double in = (double)(c->w * c->groups * c->c_in)
+                    * (double)min64(c->stride_y, c->kh);
+    const double out = (double)(c->ow * c->groups * c->c_out);
+
+    return 4.0 * (in + out);
+}
+
 /* A unit is some rows of one block, worth about UNIT_CYCLES; one long row (a matrix,
- * a signal) is cut across instead. */
+ * a signal) is cut across instead.  Where groups take turns at the same rows, these
+ * stay in the L2 cache. */
 static void cut_units(const struct rule *r, struct conv_tiling *t)
 {
     const struct conv_piece whole = {t->block, 1, t->pixels};
     const struct conv_piece *piece = r->c->c_out >= t->block ? &whole : &t->tail[0];
     const double row = row_cycles(r, piece);
     const int64_t tiles = ceil_div(r->c->ow, piece->pixels);
+    const double share = row_bytes(r->c) / (0.4 * (double)r->isa->l2_bytes);
 
     t->rows = 1;
     t->chunks = 1;
@@ -399,6 +423,10 @@ static void cut_units(const struct rule *r, struct conv_tiling *t)
         t->rows = min64(r->c->oh, max64(1, (int64_t)(UNIT_CYCLES / row)));
     else
         t->chunks = min64(tiles, max64(1, (int64_t)(row / UNIT_CYCLES)));
+    if (r->c->groups == 1)
+        return;
+    t->rows = min64(t->rows, max64(1, (int64_t)(1.0 / share)));
+    t->chunks = min64(tiles, max64(t->chunks, (int64_t)share + 1));
 }
 
 /* ---- the choice -------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #include "codegen/emit_tile.h"
 
 enum {
+    EDGE_UNROLL = 2, /* steps of a loop in an edge tile of a wide kernel: it has many */
     WRITE_OUT = 12,  /* steps of a kernel row that are written out at most */
     MAX_PIXELS = 64,
 };
@@ -330,7 +331,7 @@ static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
         .pixel_bytes = c->stride_x * c->in_x * 4,
         .weight_step = piece->width * piece->depth * 4,
         .weights_padded = true,
-        .unroll = ce->t->unroll,
+        .unroll = x0 < 0 ? ce->t->unroll : EDGE_UNROLL,
     };
     const struct tile_end end = {
         .act_before = c->act_before,

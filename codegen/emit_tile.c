@@ -4,9 +4,9 @@
 #include <assert.h>
 
 enum {
-    UNROLL_ALL = 8,   /* steps that are written out without a loop */
     MAX_VECTORS = 16,
     MAX_PIXELS = 64,
+    MAX_LANES = 64,
     LINE = 64,         /* bytes of a cache line */
 };
 
@@ -60,7 +60,7 @@ static void multiply_add(struct emitter *e, struct tile *t, int pixel, LLVMValue
 static LLVMValueRef spread(struct emitter *e, const struct tile *t, LLVMValueRef x)
 {
     const int lanes = emit_lanes(e);
-    int index[64];
+    int index[MAX_LANES];
 
     if (t->depth == lanes)
         return x;
@@ -93,7 +93,7 @@ static LLVMValueRef load_narrow_weights(struct emitter *e, const struct tile *t,
 {
     const int lanes = emit_lanes(e);
     LLVMValueRef w = emit_load(e, emit_vector(e, lanes), weights);
-    int index[64];
+    int index[MAX_LANES];
 
     if (deep == t->depth)
         return w;
@@ -181,7 +181,7 @@ void tile_run(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef w
     const int n = (end - first) * t->vectors;
     struct emit_loop l = {0};
 
-    if (rounds == 1 || count <= UNROLL_ALL) {
+    if (rounds <= 2) {
         steps(e, t, in, weights, first, end, count);
         return;
     }
@@ -210,7 +210,7 @@ void tile_run(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef w
 static LLVMValueRef add_depth(struct emitter *e, const struct tile *t, LLVMValueRef x)
 {
     const int lanes = emit_lanes(e), n = lanes / t->depth;
-    int index[64];
+    int index[MAX_LANES];
 
     for (int s = 1; s < t->depth; s *= 2) {
         for (int i = 0; i < lanes; i++)
@@ -220,6 +220,124 @@ static LLVMValueRef add_depth(struct emitter *e, const struct tile *t, LLVMValue
     for (int i = 0; i < 4 || i < n; i++)
         index[i] = i < n ? i * t->depth : -1;
     return emit_shuffle(e, x, x, index, n < 4 ? 4 : n);
+}
+
+/* Lanes [pixel][channel] in the order in which additions leave them. */
+struct folded {
+    LLVMValueRef x;
+    int pixel[MAX_LANES], channel[MAX_LANES];
+};
+
+/* Adds neighbours of a and of b: neighbouring lanes of blocks of four in the first two
+ * rounds, neighbouring blocks afterwards, which x86 does without crossing blocks. */
+static struct folded fold_pair(struct emitter *e, const struct folded *a,
+                               const struct folded *b, int round)
+{
+    const int lanes = emit_lanes(e), width = round < 2 ? 1 : 4;
+    const int block = round < 2 ? 4 : lanes;
+    int even[MAX_LANES], odd[MAX_LANES];
+    struct folded r;
+
+    for (int i = 0; i < lanes; i++) {
+        const int in_block = i % block, half = block / 2;
+        const bool of_b = in_block >= half;
+        const int k = in_block % half;
+        const int from = i - in_block + k / width * 2 * width + k % width;
+
+        even[i] = from + (of_b ? lanes : 0);
+        odd[i] = even[i] + width;
+        r.pixel[i] = of_b ? b->pixel[from] : a->pixel[from];
+        r.channel[i] = of_b ? b->channel[from] : a->channel[from];
+    }
+    r.x = LLVMBuildFAdd(e->builder, emit_shuffle(e, a->x, b->x, even, lanes),
+                        emit_shuffle(e, a->x, b->x, odd, lanes), "");
+    return r;
+}
+
+/* The sums of pixels first, first + 1 ... first + 2^rounds - 1; 0 beyond the tile. */
+static struct folded fold(struct emitter *e, const struct tile *t, int first, int rounds)
+{
+    const int lanes = emit_lanes(e);
+
+    if (rounds > 0) {
+        const struct folded a = fold(e, t, first, rounds - 1);
+        const struct folded b = fold(e, t, first + (1 << (rounds - 1)), rounds - 1);
+
+        return fold_pair(e, &a, &b, rounds - 1);
+    }
+    struct folded one = {
+        .x = first < t->pixels ? t->sum[first] : emit_constant(e, 0.0f, lanes)};
+
+    for (int i = 0; i < lanes; i++) {
+        one.pixel[i] = first;
+        one.channel[i] = i / t->depth;
+    }
+    return one;
+}
+
+/* The outputs of `depth` pixels from `first` on as lanes [pixel][channel]. */
+static LLVMValueRef fold_pixels(struct emitter *e, const struct tile *t, int first)
+{
+    const int lanes = emit_lanes(e), width = lanes / t->depth;
+    int rounds = 0, index[MAX_LANES];
+
+    while (1 << rounds < t->depth)
+        rounds++;
+    const struct folded f = fold(e, t, first, rounds);
+
+    for (int i = 0; i < lanes; i++)
+        index[(f.pixel[i] - first) * width + f.channel[i]] = i;
+    return emit_shuffle(e, f.x, f.x, index, lanes);
+}
+
+/* Bias of `width` channels, repeated. */
+static LLVMValueRef repeated_bias(struct emitter *e, const struct tile *t,
+                                  LLVMValueRef bias)
+{
+    const int lanes = emit_lanes(e), width = lanes / t->depth;
+    LLVMValueRef x = emit_load_part(e, bias, lanes, t->width);
+    int index[MAX_LANES];
+
+    for (int i = 0; i < lanes; i++)
+        index[i] = i % width;
+    return emit_shuffle(e, x, x, index, lanes);
+}
+
+static void store_folded(struct emitter *e, const struct tile *t,
+                         const struct tile_end *end, LLVMValueRef x, int first,
+                         LLVMValueRef out)
+{
+    const int lanes = emit_lanes(e), width = lanes / t->depth;
+    const bool dense = t->width == width && end->out_pixel == width * 4;
+    const int part = width < 4 ? 4 : width;
+
+    if (dense && first + t->depth <= t->pixels) {
+        emit_store(e, x, emit_at(e, out, first * end->out_pixel));
+        return;
+    }
+    for (int i = 0; i < t->depth && first + i < t->pixels; i++) {
+        int index[MAX_LANES];
+
+        for (int k = 0; k < part; k++)
+            index[k] = k < width ? i * width + k : -1;
+        emit_store_part(e, emit_shuffle(e, x, x, index, part),
+                        emit_at(e, out, (first + i) * end->out_pixel), t->width);
+    }
+}
+
+/* Depth without residual: activations for `depth` pixels at once. */
+static void finish_folded(struct emitter *e, struct tile *t, const struct tile_end *end,
+                          LLVMValueRef out)
+{
+    for (int i = 0; i < t->pixels; i += t->depth) {
+        LLVMValueRef x = fold_pixels(e, t, i);
+
+        if (end->bias)
+            x = LLVMBuildFAdd(e->builder, x, repeated_bias(e, t, end->bias), "");
+        x = emit_activation(e, x, end->act_before, 0.0f, 0.0f);
+        x = emit_activation(e, x, end->act, end->act_a, end->act_b);
+        store_folded(e, t, end, x, i, out);
+    }
 }
 
 /* One finished vector of outputs, `at` bytes into the pixel. */
@@ -253,6 +371,10 @@ void tile_prefetch(struct emitter *e, const struct tile *t, const struct tile_en
 void tile_finish(struct emitter *e, struct tile *t, const struct tile_end *end,
                  LLVMValueRef out)
 {
+    if (t->depth > 1 && !end->residual && end->alpha == 1.0f) {
+        finish_folded(e, t, end, out);
+        return;
+    }
     for (int i = 0; i < t->pixels; i++) {
         for (int j = 0; j < t->vectors; j++) {
             const int64_t at = j * emit_lanes(e) * 4;
