@@ -140,6 +140,8 @@ static struct status *compile_one(struct runner_job *job, const char *const *com
                                   const char *source, const char *object,
                                   struct runner_objects *out)
 {
+    static const char *const flags[] = {"-std=c11", "-O2", "-fPIC", "-ffp-contract=off",
+                                        "-fno-math-errno", "-w", "-c", NULL};
     struct arena *a = job->arena;
     char *argv[16];
     int n = 0;
@@ -147,9 +149,7 @@ static struct status *compile_one(struct runner_job *job, const char *const *com
 
     for (; *compiler; compiler++)
         argv[n++] = arena_strdup(a, *compiler);
-    for (const char *const *flag = (const char *const[]){"-std=c11", "-O2", "-fPIC",
-                                                         "-ffp-contract=off", "-w", "-c", NULL};
-         *flag; flag++)
+    for (const char *const *flag = flags; *flag; flag++)
         argv[n++] = arena_strdup(a, *flag);
     argv[n++] = arena_printf(a, "%s/%s", job->folder, source);
     argv[n++] = arena_strdup(a, "-o");
