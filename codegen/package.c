@@ -2,6 +2,8 @@
 /* How other builds find a bundle: pkg-config, CMake, and the dependency file that
  * says which inputs it was made from.  All paths are relative to the folder, or as
  * given on the command line. */
+#include <string.h>
+
 #include "codegen/bundle.h"
 
 void package_pkg_config(const struct bundle_job *job, struct text *t)
@@ -64,10 +66,27 @@ static void put_path(struct text *t, const char *path)
     }
 }
 
+/* External data lies below the model's folder. */
+static void put_data_files(struct text *t, const struct bundle_job *job)
+{
+    const char *model = job->options->model_path, *slash = strrchr(model, '/');
+    const int folder = slash ? (int)(slash - model) + 1 : 0;
+    const char *line = job->compile->data_files.bytes;
+
+    while (line && *line) {
+        const int len = (int)strcspn(line, "\n");
+
+        text_puts(t, " \\\n  ");
+        put_path(t, arena_printf(job->arena, "%.*s%.*s", folder, model, len, line));
+        line += len + 1;
+    }
+}
+
 void package_depfile(const struct bundle_job *job, struct text *t)
 {
     put_path(t, job->options->folder);
     text_printf(t, "/%s.h: ", job->names->prefix);
     put_path(t, job->options->model_path);
+    put_data_files(t, job);
     text_puts(t, "\n");
 }

@@ -47,6 +47,7 @@ void compile_destroy(struct compile *c)
     if (!c)
         return;
     text_free(&c->warnings);
+    text_free(&c->data_files);
     mapped_files_close(c);
     arena_destroy(c->scratch);
     arena_destroy(c->perm); /* c lives in it */

@@ -129,6 +129,8 @@ struct compile {
     int opset;              /* of the default domain */
     uint8_t model_sha256[32];
     struct text warnings;   /* one line each, for the report */
+    struct text data_files; /* external data that was read, relative to the model's
+                               folder, one line each */
     struct ir_names *names; /* of all values, taken or once taken (ir.c) */
     struct mapped_file *files; /* the model's, open until compile_destroy */
 };

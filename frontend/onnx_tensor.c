@@ -79,6 +79,19 @@ static struct status *safe_path(const char *folder, const char *location, char *
     return OK;
 }
 
+/* Each file once: a model has few of them. */
+static void note_data_file(struct compile *c, const char *location)
+{
+    const size_t n = strlen(location);
+    const char *at = c->data_files.bytes ? c->data_files.bytes : "";
+
+    for (; *at; at += strcspn(at, "\n") + 1)
+        if (strncmp(at, location, n) == 0 && at[n] == '\n')
+            return;
+    if (!strchr(location, '\n'))
+        text_printf(&c->data_files, "%s\n", location);
+}
+
 static struct status *find_external(struct compile *c, const struct onnx_tensor *t,
                                     const char *folder, size_t want,
                                     struct wire_bytes *out)
@@ -113,6 +126,7 @@ static struct status *find_external(struct compile *c, const struct onnx_tensor 
     if (offset > file->len || length > file->len - offset)
         return FAIL(INVALID, "external data '%s' ends at byte %zu, %zu at %zu are wanted",
                     location, file->len, length, offset);
+    note_data_file(c, location);
     *out = (struct wire_bytes){file->bytes + offset, length};
     return OK;
 }

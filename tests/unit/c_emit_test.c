@@ -125,6 +125,7 @@ static const struct {
     {"gcc", "-O2 -std=gnu11 -march=haswell", ""},
     {"clang-19", "-O0", ""},
     {"clang-19", "-O3 -march=native", ""},
+    {"clang-19", "-O1 -w -fgnuc-version=0 -U__clang__ -lm", ""}, /* neither gcc nor clang */
     {"aarch64-linux-gnu-gcc", "-O2 -static", "qemu-aarch64-static"},
 };
 
