@@ -10,7 +10,7 @@
  * The channels of a row can exceed the first-level cache (3 rows of 56 pixels of 144
  * channels are 97 KB), and then each input row would be fetched from the second level
  * once for every kernel row.  So units are (image, chunk of channels, strip of rows),
- * with chunks whose rows fit.
+ * with chunks whose rows fit; what a strided kernel needs next is fetched ahead.
  */
 #include <assert.h>
 
@@ -20,6 +20,7 @@
 enum {
     MAX_TAPS = 64,       /* kernel taps that are written out; else rows are a loop */
     STRIP_ROWS = 8,      /* output rows of a unit, about */
+    CHUNK_VECTORS = 2,   /* channels of a unit: two neighbouring cache lines */
 };
 
 /* How the work is cut: a function of shape and isa. */
@@ -79,8 +80,7 @@ static struct depthwise_cut cut_depthwise(const struct conv *c, const struct isa
     const int64_t bytes = window * c->w * cut.lanes * 4;
     const int64_t fit = isa->l1_bytes * 2 / 3 / bytes;
 
-    cut.chunk = fit < 1 ? 1 : fit < cut.vectors ? fit : cut.vectors;
-    cut.chunk = ceil_div(cut.vectors, ceil_div(cut.vectors, cut.chunk));
+    cut.chunk = fit < CHUNK_VECTORS ? 1 : CHUNK_VECTORS;
     cut.strip = ceil_div(STRIP_ROWS, cut.rows) * cut.rows;
     return cut;
 }
@@ -111,6 +111,21 @@ struct dw_tile {
     LLVMValueRef in, weights;
     LLVMValueRef sum[EMIT_MAX_CARRY]; /* [row * pixels + pixel] */
 };
+
+/* The input rows below those of a tile.  With stride they are many, and a chunk's lines
+ * are too far apart for the processor to guess. */
+static void prefetch_next_rows(const struct depthwise *d, const struct dw_tile *t)
+{
+    const struct conv *c = d->c;
+    const int64_t first = (t->rows - 1) * c->stride_y + (c->kh - 1) * c->dilation_y + 1;
+
+    if (c->stride_y == 1)
+        return;
+    for (int64_t y = 0; y < t->rows * c->stride_y; y++)
+        for (int64_t x = 0; x < t->pixels * c->stride_x; x++)
+            emit_prefetch(d->e, emit_at(d->e, t->in, ((first + y) * c->in_y + x * c->in_x) * 4),
+                          false);
+}
 
 static bool tap_inside(const struct conv *c, const struct dw_tile *t, int64_t column)
 {
@@ -292,6 +307,7 @@ static void emit_vector_tile(const struct depthwise *d, const struct dw_place *a
     t.iy = at->iy;
     t.in = emit_at_value(e, emit_at(e, in, -c->pad_left * c->in_x * 4), bytes);
     t.weights = emit_at_value(e, LLVMGetParam(d->function, CORE_WEIGHTS), bytes);
+    prefetch_next_rows(d, &t);
     if (d->cut.row_loop)
         sum_row_loop(d, &t);
     else
