@@ -41,24 +41,30 @@ static double cpu_seconds(void)
 
 enum { PEAK_SUMS = 24, READ_BYTES = 512 };
 
-/* core: [begin, end) rounds of PEAK_SUMS independent multiply-adds. */
+/* As many sums as registers hold beside their two factors. */
+static int peak_sums(const struct isa *isa)
+{
+    return isa->n_registers > 16 ? PEAK_SUMS : 12;
+}
+
+/* core: [begin, end) rounds of independent multiply-adds. */
 static void emit_peak(struct emitter *e)
 {
     LLVMValueRef f = emit_core(e, "peak"), sum[PEAK_SUMS];
-    const int lanes = emit_lanes(e);
+    const int lanes = emit_lanes(e), n = peak_sums(e->isa);
     LLVMTypeRef type = emit_vector(e, lanes);
     LLVMValueRef a = emit_load(e, type, LLVMGetParam(f, CORE_IN));
     LLVMValueRef b = emit_load(e, type, LLVMGetParam(f, CORE_WEIGHTS));
     struct emit_loop l = {0};
 
-    for (int i = 0; i < PEAK_SUMS; i++)
+    for (int i = 0; i < n; i++)
         sum[i] = emit_constant(e, (float)i, lanes);
     emit_loop_begin(e, &l, LLVMGetParam(f, CORE_BEGIN), LLVMGetParam(f, CORE_END), 1, sum,
-                    PEAK_SUMS);
-    for (int i = 0; i < PEAK_SUMS; i++)
+                    n);
+    for (int i = 0; i < n; i++)
         sum[i] = emit_multiply_add(e, a, b, sum[i]);
     emit_loop_end(e, &l, sum);
-    for (int i = 0; i < PEAK_SUMS; i++)
+    for (int i = 0; i < n; i++)
         emit_store(e, sum[i], emit_at(e, LLVMGetParam(f, CORE_OUT), i * lanes * 4));
     LLVMBuildRetVoid(e->builder);
 }
@@ -134,7 +140,7 @@ static struct machine machine_open(const struct isa *isa)
     jit_finish(&m.jit);
     m.peak = jit_find(&m.jit, "peak");
     m.read = jit_find(&m.jit, "read");
-    m.flops_per_round = 2.0 * PEAK_SUMS * isa->vector_bytes / 4;
+    m.flops_per_round = 2.0 * peak_sums(isa) * isa->vector_bytes / 4;
     m.l2_rate = read_rate(&m, isa->l2_bytes / 2);
     m.l3_rate = read_rate(&m, 8 << 20);
     m.memory_rate = read_rate(&m, 96 << 20);
