@@ -218,6 +218,8 @@ struct status *ir_infer(struct ir_node *n)
     for (int i = 0; i < n->n_out; i++) {
         const struct ir_value *v = n->out[i];
 
+        if (v && v->dtype == DT_NONE)
+            return FAIL_AT(n, UNSUPPORTED, "output %d ('%s') is not computed", i, v->name);
         if (v && !v->is_sequence && !ir_shape_fits(v->dtype, v->rank, v->dim))
             return FAIL_AT(n, UNSUPPORTED, "output %d is too large", i);
     }

@@ -1004,8 +1004,12 @@ static struct status *read_tail(struct reader *r, struct ir_graph *g, struct ir_
     return read_bodies(r, g, n);
 }
 
+/* Lowering relies on canonical form, where an axis counts from the front. */
 static struct status *infer_at(int line, struct ir_node *n)
 {
+    if (ir_attr_int(n, "axis", 0) < 0)
+        return status_new(INVALID, arena_printf(n->graph->compile->perm, "line %d", line),
+                          __FILE__, __LINE__, "a negative axis is not canonical");
     return status_note(ir_infer(n), "while reading the graph, line %d", line);
 }
 

@@ -671,6 +671,9 @@ static struct status *import_operator(const struct site *at)
 
     struct status *s = build(at, n, mark, made);
 
+    for (int i = 0; !s && i < n_out; i++)
+        if (made[i] && current(made[i])->dtype == DT_NONE)
+            s = FAIL_SITE(at, UNSUPPORTED, "its output %d is not computed", i);
     if (s) {
         remove_after(g, mark);
         return s;

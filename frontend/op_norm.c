@@ -495,6 +495,17 @@ static bool reduces(const struct ir_node *n, const char *how)
     return !strcmp(ir_attr_str(n, "reduction", "mean"), how);
 }
 
+/* x [N, C, d...], target [N, d...]. */
+static bool targets_fit(const struct ir_value *target, const struct ir_value *x)
+{
+    if (target->rank != x->rank - 1 || target->dim[0] != x->dim[0] || !x->dim[1])
+        return false;
+    for (int d = 1; d < target->rank; d++)
+        if (target->dim[d] != x->dim[d + 1])
+            return false;
+    return true;
+}
+
 struct status *shape_NegativeLogLikelihoodLoss(struct ir_node *n)
 {
     const struct ir_value *x = n->in[X], *target = n->in[TARGET], *weight = ir_in(n, WEIGHT);
@@ -503,7 +514,7 @@ struct status *shape_NegativeLogLikelihoodLoss(struct ir_node *n)
     RETURN_IF_FAIL(op_check_rank(n, X, 2, IR_MAX_RANK));
     if (target->dtype != DT_i32 && target->dtype != DT_i64)
         return FAIL_AT(n, INVALID, "classes '%s' are not integers", target->name);
-    if (target->rank != x->rank - 1 || ir_count(target) * x->dim[1] != ir_count(x))
+    if (!targets_fit(target, x))
         return FAIL_AT(n, INVALID, "classes '%s' do not fit to '%s'", target->name, x->name);
     if (weight && ir_count(weight) != x->dim[1])
         return FAIL_AT(n, INVALID, "'%s' does not have one weight per class", weight->name);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "frontend/interpret.h"
+#include "frontend/pass.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -86,6 +87,22 @@ static inline void fuzz_run(const struct ir_graph *g)
         fuzz_check(interpret(a, g, in, &out));
     }
     arena_destroy(a);
+}
+
+/* A graph that was accepted goes through all passes: none may fail. */
+static inline void fuzz_passes(struct compile *c, struct ir_graph *g)
+{
+    struct status *s = OK;
+
+    if (fuzz_size(g) < 1 << 16)
+        s = passes_run(c, g, NULL);
+    if (!s && fuzz_size(g) < 1 << 16)
+        s = pass_channels_last(c, g);
+    if (s) {
+        status_print(s, stderr);
+        abort();
+    }
+    fuzz_run(g);
 }
 
 #endif /* HADMC_TESTS_FUZZ_FUZZ_H */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // links: frontend
-/* Text of a graph: what is accepted prints and reads back the same, and runs. */
+/* Text of a graph: what is accepted prints and reads back the same, runs, and goes
+ * through the passes. */
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -12,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (g) {
         fuzz_reads_back(g);
         fuzz_run(g);
+        fuzz_passes(c, g);
     }
     compile_destroy(c);
     return 0;
