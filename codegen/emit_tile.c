@@ -10,11 +10,22 @@ enum {
     LINE = 64,         /* bytes of a cache line */
 };
 
-static int lanes_of(const struct emitter *e, const struct tile *t, int vector)
+/* Lanes in use: all, unless there are fewer channels than lanes. */
+static int lanes_used(const struct emitter *e, const struct tile *t)
 {
-    const int rest = t->width - vector * emit_lanes(e);
+    return t->depth > 1 || t->width > emit_lanes(e) ? emit_lanes(e) : t->width;
+}
 
-    return t->depth > 1 || rest > emit_lanes(e) ? emit_lanes(e) : rest;
+/* First channel of a vector, in bytes.  The last one ends with the last channel and
+ * overlaps the one before: equal values are computed and stored twice, and no mask is
+ * needed. */
+static int64_t vector_at(const struct emitter *e, const struct tile *t, int vector)
+{
+    const int lanes = emit_lanes(e), at = vector * lanes;
+
+    return t->depth == 1 && t->width > lanes && at + lanes > t->width
+             ? (t->width - lanes) * 4
+             : at * 4;
 }
 
 void tile_start(struct emitter *e, struct tile *t, LLVMValueRef bias)
@@ -26,8 +37,8 @@ void tile_start(struct emitter *e, struct tile *t, LLVMValueRef bias)
         LLVMValueRef start = emit_constant(e, 0.0f, lanes);
 
         if (bias)
-            start = emit_load_part(e, emit_at(e, bias, j * lanes * 4), lanes,
-                                   lanes_of(e, t, j));
+            start = emit_load_part(e, emit_at(e, bias, vector_at(e, t, j)), lanes,
+                                   lanes_used(e, t));
         for (int i = 0; i < t->pixels; i++)
             t->sum[i * t->vectors + j] = start;
     }
@@ -38,12 +49,9 @@ static void load_weights(struct emitter *e, const struct tile *t, LLVMValueRef w
 {
     const int lanes = emit_lanes(e);
 
-    for (int j = 0; j < t->vectors; j++) {
-        LLVMValueRef p = emit_at(e, weights, j * lanes * 4);
-        const int used = t->weights_padded ? lanes : lanes_of(e, t, j);
-
-        w[j] = emit_load_part(e, p, lanes, used);
-    }
+    for (int j = 0; j < t->vectors; j++)
+        w[j] = emit_load_part(e, emit_at(e, weights, vector_at(e, t, j)), lanes,
+                              t->weights_padded ? lanes : lanes_used(e, t));
 }
 
 static void multiply_add(struct emitter *e, struct tile *t, int pixel, LLVMValueRef in,
@@ -376,15 +384,20 @@ void tile_finish(struct emitter *e, struct tile *t, const struct tile_end *end,
         return;
     }
     for (int i = 0; i < t->pixels; i++) {
-        for (int j = 0; j < t->vectors; j++) {
-            const int64_t at = j * emit_lanes(e) * 4;
-            const int used = t->depth > 1 ? t->width : lanes_of(e, t, j);
-            LLVMValueRef x = t->sum[i * t->vectors + j];
+        const int used = t->depth > 1 ? t->width : lanes_used(e, t);
+        LLVMValueRef x[MAX_VECTORS];
 
+        /* The residual is often the output's memory: all is read before anything of
+         * the pixel is written. */
+        for (int j = 0; j < t->vectors; j++) {
+            x[j] = t->sum[i * t->vectors + j];
             if (t->depth > 1)
-                x = add_depth(e, t, x);
-            emit_store_part(e, finish(e, end, x, i, at, used),
-                            emit_at(e, out, i * end->out_pixel + at), used);
+                x[j] = add_depth(e, t, x[j]);
+            x[j] = finish(e, end, x[j], i, vector_at(e, t, j), used);
         }
+        for (int j = 0; j < t->vectors; j++)
+            emit_store_part(e, x[j],
+                            emit_at(e, out, i * end->out_pixel + vector_at(e, t, j)),
+                            used);
     }
 }
