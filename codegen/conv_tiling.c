@@ -473,7 +473,7 @@ static struct choice choose(const struct rule *r)
     for (int v = 1; v <= MAX_VECTORS && v <= most; v++)
         try_vectors(r, v, &best);
     assert(best.cost != 0.0);
-    best.tiling.unroll = 4;
+    best.tiling.unroll = r->isa->lane_fma ? 4 : 2;
     cut_units(r, &best.tiling);
     best.tiling.rows_outer = rows_go_outer(r->c, r->isa, &best.tiling);
     return best;
