@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RNN, GRU, LSTM with ONNX's operands:
+/* RNN, GRU, LSTM.  Import takes out of them what does not depend on the state: one
+ * Gemm makes what all inputs contribute to all gates, biases included, and R is
+ * transposed (both fold when weights are constant).  What stays is
  *
- *     Y, Y_h[, Y_c] = LSTM(X, W, R[, B, sequence_lens, initial_h, initial_c, P])
- *         {direction hidden_size layout clip activations activation_alpha
- *          activation_beta input_forget}
+ *     Y, Y_h[, Y_c] = LSTM(gates, Rt[, sequence_lens, initial_h, initial_c, P, bias])
+ *         {direction layout clip activations activation_alpha activation_beta
+ *          input_forget linear_before_reset}
  *
- * Each direction is one product of all steps' inputs with W and one kernel that walks
- * through time.  The list of activations is written out by import. */
+ * with gates [steps, batch, directions*n*hidden] (batch first when layout=1), Rt
+ * [directions, hidden, n*hidden], P [directions, 3*hidden], and bias [directions, hidden]
+ * only for a GRU that applies its reset after the product. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "frontend/op_help.h"
 
-enum { X, W, R, B, LENGTHS, FIRST_H, FIRST_C, PEEPHOLE };
+/* ONNX's operands, and those of the canonical form. */
+enum { ONNX_X, ONNX_W, ONNX_R, ONNX_B, ONNX_LENGTHS, ONNX_H, ONNX_C, ONNX_P };
+enum { GATES, RT, LENGTHS, FIRST_H, FIRST_C, PEEPHOLE, BIAS };
 enum { Y, Y_H, Y_C };
-enum { MAX_ACTIVATIONS = 6 };
+enum { MAX_ACTIVATIONS = 6, MAX_HIDDEN = 1 << 24 };
 
 /* In the order of the kernels' enum; whether alpha and beta are taken from the lists,
  * and their values otherwise. */
@@ -42,7 +47,7 @@ struct layer {
     int gates, states, n_activations; /* per direction */
     int directions;
     bool reversed, batch_first;
-    int64_t steps, batch, input, hidden;
+    int64_t steps, batch, hidden;
 };
 
 static void kind_of(const struct ir_node *n, struct layer *l)
@@ -68,23 +73,134 @@ static struct status *read_direction(const struct ir_node *n, struct layer *l)
 
 /* ---- import ------------------------------------------------------------------------- */
 
-static struct status *import_recurrent(struct ir_node *n)
+/* One-output node with a list of integers as attribute. */
+static struct status *emit_ints(struct ir_node *before, enum ir_op op, struct ir_value *x,
+                                const char *name, int count, const int64_t *values,
+                                struct ir_value **out)
+{
+    struct ir_node *n = ir_node_create(before->graph, before, op, before->name, 1, 1);
+
+    n->onnx_index = before->onnx_index;
+    ir_set_input(n, 0, x);
+    ir_set_attr_ints(n, name, count, values);
+    *out = ir_new_output(n, 0, NULL);
+    return ir_infer(n);
+}
+
+/* Columns [first, first + count) of a matrix. */
+static struct status *columns(struct ir_node *n, struct ir_value *v, int64_t first,
+                              int64_t count, struct ir_value **out)
+{
+    struct ir_node *slice = ir_node_create(n->graph, n, OP_Slice, n->name, 1, 1);
+
+    slice->onnx_index = n->onnx_index;
+    ir_set_input(slice, 0, v);
+    ir_set_attr_ints(slice, "starts", 2, (int64_t[]){0, first});
+    ir_set_attr_ints(slice, "steps", 2, (int64_t[]){1, 1});
+    ir_set_attr_ints(slice, "sizes", 2, (int64_t[]){v->dim[0], count});
+    *out = ir_new_output(slice, 0, NULL);
+    return ir_infer(slice);
+}
+
+/* ONNX's B [directions, 2*gh] -> what is added to the gates, [directions*gh]; the bias
+ * that a GRU adds inside of its reset stays apart. */
+static struct status *split_bias(struct ir_node *n, const struct layer *l, int64_t gh,
+                                 struct ir_value **gates, struct ir_value **inside)
+{
+    const int64_t d = l->directions, h = l->hidden;
+    struct ir_value *both = ir_in(n, ONNX_B), *of_w, *of_r, *sum;
+
+    *gates = *inside = NULL;
+    if (!both)
+        return OK;
+    if (both->rank != 2 || both->dim[0] != d || both->dim[1] != 2 * gh)
+        return FAIL_AT(n, INVALID, "bias '%s' does not fit the others' dims", both->name);
+    RETURN_IF_FAIL(columns(n, both, 0, gh, &of_w));
+    if (n->op == OP_GRU && ir_attr_int(n, "linear_before_reset", 0)) {
+        struct ir_value *early, *late, *parts[2];
+        RETURN_IF_FAIL(columns(n, both, gh + 2 * h, h, inside));
+        RETURN_IF_FAIL(columns(n, both, gh, 2 * h, &of_r));
+        RETURN_IF_FAIL(columns(n, of_w, 0, 2 * h, &early));
+        RETURN_IF_FAIL(columns(n, of_w, 2 * h, h, &late));
+        RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Add, NULL, 2,
+                               (struct ir_value *[]){early, of_r}, NULL, &parts[0]));
+        parts[1] = late;
+        RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Concat, NULL, 2, parts, "axis=1", &sum));
+    } else {
+        RETURN_IF_FAIL(columns(n, both, gh, gh, &of_r));
+        RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Add, NULL, 2,
+                               (struct ir_value *[]){of_w, of_r}, NULL, &sum));
+    }
+    return emit_ints(n, OP_Reshape, sum, "shape", 1, (int64_t[]){d * gh}, gates);
+}
+
+/* gates = X W^T + bias, for all steps and directions at once. */
+static struct status *make_gates(struct ir_node *n, const struct layer *l, int64_t gh,
+                                 struct ir_value *bias, struct ir_value **out)
+{
+    struct ir_value *x = n->in[ONNX_X], *w = n->in[ONNX_W], *in[3] = {NULL, NULL, bias}, *y;
+    const int64_t d = l->directions, rows = x->dim[0] * x->dim[1];
+
+    if (w->rank != 3 || w->dim[0] != d || w->dim[1] != gh || w->dim[2] != x->dim[2])
+        return FAIL_AT(n, INVALID, "weights '%s' do not fit the others' dims", w->name);
+    RETURN_IF_FAIL(
+        emit_ints(n, OP_Reshape, x, "shape", 2, (int64_t[]){rows, x->dim[2]}, &in[0]));
+    RETURN_IF_FAIL(
+        emit_ints(n, OP_Reshape, w, "shape", 2, (int64_t[]){d * gh, w->dim[2]}, &in[1]));
+    RETURN_IF_FAIL(
+        ir_emit(n->graph, n, OP_Gemm, n->name, bias ? 3 : 2, in, "transB=1", &y));
+    return emit_ints(n, OP_Reshape, y, "shape", 3,
+                     (int64_t[]){x->dim[0], x->dim[1], d * gh}, out);
+}
+
+static struct status *name_activations(struct ir_node *n, const struct layer *l)
 {
     static const char *const usual[3][3] = {
         {"Tanh"}, {"Sigmoid", "Tanh"}, {"Sigmoid", "Tanh", "Tanh"}};
     const char *names[MAX_ACTIVATIONS];
-    struct layer l;
     int count;
 
+    ir_attr_strings(n, "activations", &count);
+    for (int i = 0; i < l->directions * l->n_activations; i++)
+        names[i] = usual[l->n_activations - 1][i % l->n_activations];
+    if (!count)
+        ir_set_attr_strings(n, "activations", l->directions * l->n_activations, names);
+    return OK;
+}
+
+static struct status *import_recurrent(struct ir_node *n)
+{
+    struct ir_value *in[7] = {NULL}, *bias;
+    struct layer l;
+
+    if (!ir_in(n, ONNX_R) || !ir_in(n, ONNX_W))
+        return FAIL_AT(n, INVALID, "needs inputs, W and R");
     kind_of(n, &l);
     RETURN_IF_FAIL(read_direction(n, &l));
+    RETURN_IF_FAIL(name_activations(n, &l));
+    RETURN_IF_FAIL(op_check_rank(n, ONNX_X, 3, 3));
+    RETURN_IF_FAIL(op_check_rank(n, ONNX_R, 3, 3));
+    l.hidden = n->in[ONNX_R]->dim[2];
+    if (l.hidden < 1 || l.hidden > MAX_HIDDEN
+        || ir_attr_int(n, "hidden_size", l.hidden) != l.hidden)
+        return FAIL_AT(n, INVALID, "hidden_size does not fit R's %lld columns",
+                       (long long)l.hidden);
+    RETURN_IF_FAIL(split_bias(n, &l, l.gates * l.hidden, &bias, &in[BIAS]));
+    RETURN_IF_FAIL(make_gates(n, &l, l.gates * l.hidden, bias, &in[GATES]));
+    RETURN_IF_FAIL(emit_ints(n, OP_Transpose, n->in[ONNX_R], "perm", 3,
+                             (int64_t[]){0, 2, 1}, &in[RT]));
+    in[LENGTHS] = ir_in(n, ONNX_LENGTHS);
+    in[FIRST_H] = ir_in(n, ONNX_H);
+    in[FIRST_C] = ir_in(n, ONNX_C);
+    in[PEEPHOLE] = ir_in(n, ONNX_P);
+    int n_in = 7;
+    while (!in[n_in - 1])
+        n_in--;
+    for (int i = 0; i < n_in; i++)
+        ir_set_input(n, i, in[i]);
+    op_keep_inputs(n, n_in);
     ir_remove_attr(n, "output_sequence");
-    ir_attr_strings(n, "activations", &count);
-    if (count)
-        return OK;
-    for (int i = 0; i < l.directions * l.n_activations; i++)
-        names[i] = usual[l.n_activations - 1][i % l.n_activations];
-    ir_set_attr_strings(n, "activations", l.directions * l.n_activations, names);
+    ir_remove_attr(n, "hidden_size");
     return OK;
 }
 
@@ -147,39 +263,39 @@ static struct status *check_dims(const struct ir_node *n, int i, enum dtype dtyp
 
 static struct status *read_layer(const struct ir_node *n, struct layer *l)
 {
-    const struct ir_value *x = n->in[X], *r = n->in[R];
+    const struct ir_value *gates = n->in[GATES], *rt = n->in[RT];
 
     *l = (struct layer){.batch_first = ir_attr_int(n, "layout", 0) != 0};
     kind_of(n, l);
     RETURN_IF_FAIL(op_refuse_dynamic(n));
     RETURN_IF_FAIL(read_direction(n, l));
-    RETURN_IF_FAIL(op_check_rank(n, X, 3, 3));
-    RETURN_IF_FAIL(op_check_rank(n, R, 3, 3));
-    l->steps = x->dim[l->batch_first ? 1 : 0];
-    l->batch = x->dim[l->batch_first ? 0 : 1];
-    l->input = x->dim[2];
-    l->hidden = ir_attr_int(n, "hidden_size", r->dim[2]);
-    if (l->hidden < 1 || l->hidden != r->dim[2] || l->hidden > 1 << 24 || l->steps > INT32_MAX)
-        return FAIL_AT(n, INVALID, "hidden_size is %lld", (long long)l->hidden);
+    RETURN_IF_FAIL(op_check_rank(n, GATES, 3, 3));
+    RETURN_IF_FAIL(op_check_rank(n, RT, 3, 3));
+    l->steps = gates->dim[l->batch_first ? 1 : 0];
+    l->batch = gates->dim[l->batch_first ? 0 : 1];
+    l->hidden = rt->dim[1];
+    if (l->hidden < 1 || l->hidden > MAX_HIDDEN || l->steps > INT32_MAX
+        || gates->dim[2] != l->directions * l->gates * l->hidden)
+        return FAIL_AT(n, INVALID, "has %lld gate values for a state of %lld",
+                       (long long)gates->dim[2], (long long)l->hidden);
     return OK;
 }
 
 static struct status *shape_recurrent(struct ir_node *n)
 {
-    const enum dtype t = n->in[X]->dtype;
+    const enum dtype t = n->in[GATES]->dtype;
     struct layer l;
 
     RETURN_IF_FAIL(read_layer(n, &l));
     RETURN_IF_FAIL(check_activations(n, &l));
-    const int64_t d = l.directions, h = l.hidden, gh = l.gates * h;
+    const int64_t d = l.directions, h = l.hidden;
     const int64_t state[3] = {l.batch_first ? l.batch : d, l.batch_first ? d : l.batch, h};
-    RETURN_IF_FAIL(check_dims(n, W, t, 3, (int64_t[]){d, gh, l.input}));
-    RETURN_IF_FAIL(check_dims(n, R, t, 3, (int64_t[]){d, gh, h}));
-    RETURN_IF_FAIL(check_dims(n, B, t, 2, (int64_t[]){d, 2 * gh}));
+    RETURN_IF_FAIL(check_dims(n, RT, t, 3, (int64_t[]){d, h, l.gates * h}));
     RETURN_IF_FAIL(check_dims(n, LENGTHS, DT_i32, 1, &l.batch));
     RETURN_IF_FAIL(check_dims(n, FIRST_H, t, 3, state));
     RETURN_IF_FAIL(check_dims(n, FIRST_C, t, 3, state));
     RETURN_IF_FAIL(check_dims(n, PEEPHOLE, t, 2, (int64_t[]){d, 3 * h}));
+    RETURN_IF_FAIL(check_dims(n, BIAS, t, 2, (int64_t[]){d, h}));
     const int64_t first[4] = {l.steps, d, l.batch, h}, last[4] = {l.batch, l.steps, d, h};
     op_set_out(n, Y, t, 4, l.batch_first ? last : first);
     op_set_out(n, Y_H, t, 3, state);
@@ -228,28 +344,6 @@ static void set_activations(const struct ir_node *n, const struct layer *l, int 
     }
 }
 
-/* gates[t, b] = x[t, b] W^T + W's bias */
-static int call_inputs(struct lowering *lw, const struct ir_node *n, const struct layer *l,
-                       int direction)
-{
-    const int64_t rows = l->steps * l->batch, gh = l->gates * l->hidden;
-    const int64_t f = (int64_t)sizeof(float);
-    struct k_matmul p = {.m = rows, .n = gh, .k = l->input, .a_row = l->input, .a_col = 1,
-                         .b_row = 1, .b_col = l->input, .c_col = 1,
-                         .has_bias = ir_in(n, B) != NULL, .alpha = 1, .beta = 1};
-    const int temp = lower_temp(lw, rows * gh * f);
-
-    for (int i = 0; i < 6; i++)
-        p.batch[i] = 1;
-    struct kcall *call = lower_call(lw, "matmul_f32", &p, (rows + 3) / 4);
-    lower_in(call, n->in[X]);
-    lower_in_at(call, n->in[W], direction * gh * l->input * f);
-    if (p.has_bias)
-        lower_in_at(call, n->in[B], direction * 2 * gh * f);
-    lower_out_temp(call, temp);
-    return temp;
-}
-
 static void in_if(struct kcall *call, struct ir_value *v, int64_t offset)
 {
     if (v)
@@ -263,7 +357,7 @@ static void out_if(struct kcall *call, const struct ir_node *n, int i, int64_t o
 }
 
 static void call_steps(struct lowering *lw, const struct ir_node *n, const struct layer *l,
-                       int direction, int gates)
+                       int direction)
 {
     const int64_t h = l->hidden, gh = l->gates * h, d = l->directions;
     const int64_t f = (int64_t)sizeof(float);
@@ -273,8 +367,8 @@ static void call_steps(struct lowering *lw, const struct ir_node *n, const struc
     struct k_recurrent p = {
         .steps = l->steps, .batch = l->batch, .hidden = h,
         .backward = l->reversed || direction == 1,
-        .x_t = l->batch_first ? gh : l->batch * gh,
-        .x_b = l->batch_first ? l->steps * gh : gh,
+        .x_t = l->batch_first ? d * gh : l->batch * d * gh,
+        .x_b = l->batch_first ? l->steps * d * gh : d * gh,
         .y_t = l->batch_first ? d * h : d * l->batch * h,
         .y_b = l->batch_first ? l->steps * d * h : h,
         .h_b = l->batch_first ? d * h : h,
@@ -282,7 +376,7 @@ static void call_steps(struct lowering *lw, const struct ir_node *n, const struc
         .has_h = ir_in(n, FIRST_H) != NULL,
         .has_c = ir_in(n, FIRST_C) != NULL,
         .has_peephole = ir_in(n, PEEPHOLE) != NULL,
-        .has_bias = ir_in(n, B) != NULL,
+        .has_bias = ir_in(n, BIAS) != NULL,
         .has_y = n->n_out > Y && n->out[Y],
         .has_y_h = n->n_out > Y_H && n->out[Y_H],
         .has_y_c = n->n_out > Y_C && n->out[Y_C],
@@ -293,13 +387,13 @@ static void call_steps(struct lowering *lw, const struct ir_node *n, const struc
 
     set_activations(n, l, direction, &p);
     struct kcall *call = lower_call_typed(lw, cell, DT_f32, &p, l->batch);
-    lower_in_temp(call, gates);
-    lower_in_at(call, n->in[R], direction * gh * h * f);
+    lower_in_at(call, n->in[GATES], direction * gh * f);
+    lower_in_at(call, n->in[RT], direction * gh * h * f);
     in_if(call, ir_in(n, LENGTHS), 0);
     in_if(call, ir_in(n, FIRST_H), state);
     in_if(call, ir_in(n, FIRST_C), state);
     in_if(call, ir_in(n, PEEPHOLE), direction * 3 * h * f);
-    in_if(call, ir_in(n, B), (direction * 2 + 1) * gh * f);
+    in_if(call, ir_in(n, BIAS), direction * h * f);
     out_if(call, n, Y, state);
     out_if(call, n, Y_H, state);
     out_if(call, n, Y_C, state);
@@ -310,12 +404,12 @@ static struct status *lower_recurrent(struct lowering *lw, const struct ir_node 
 {
     struct layer l;
 
-    if (n->in[X]->dtype != DT_f32)
+    if (n->in[GATES]->dtype != DT_f32)
         return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[n->in[X]->dtype].name);
+                       dtype_info[n->in[GATES]->dtype].name);
     RETURN_IF_FAIL(read_layer(n, &l));
     for (int direction = 0; direction < l.directions; direction++)
-        call_steps(lw, n, &l, direction, call_inputs(lw, n, &l, direction));
+        call_steps(lw, n, &l, direction);
     return OK;
 }
 

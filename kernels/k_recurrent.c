@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RNN, GRU and LSTM over time, one direction, in float32 (class F).  The products of all
- * inputs with W, plus its bias, are there already: gates [steps, batch, n*hidden] in
- * ONNX's gate order.  Unit: one batch item through all steps.
+/* RNN, GRU and LSTM over time, one direction, in float32 (class F).  What the inputs
+ * contribute is there already, with biases: gates [steps, batch, n*hidden] in ONNX's gate
+ * order.  Recurrent weights r are transposed, [hidden, n*hidden], so that the product
+ * with the state runs along outputs.  Unit: one batch item through all steps.
  *
- * Operands: gates, r, [lengths int32,] [initial h,] [initial c,] [peepholes,] [r bias,]
- * [y,] [last h,] [last c,] scratch of (n + 3) * hidden floats. */
+ * Operands: gates, r, [lengths int32,] [initial h,] [initial c,] [peepholes,] [bias of
+ * GRU's candidate inside of its reset,] [y,] [last h,] [last c,] scratch of (n + 3) *
+ * hidden floats. */
 #include "kernels/math.h"
 #include "kernels/params.h"
 #include "kernels/vec.h"
@@ -52,25 +54,47 @@ K_IN float clip(const struct k_recurrent *p, float x)
     return x < -p->clip ? -p->clip : x > p->clip ? p->clip : x;
 }
 
-/* to[j] = (base ? base[j] : 0) + (bias ? bias[j] : 0) + r[j] . h for n rows of r. */
-K_IN void add_product(ix n, ix hidden, const float *restrict base,
+/* to[j] = base[j] + bias[j] + sum of h[k] r[k*step + j] for n columns j, either of the
+ * first two may be NULL; `blocks` columns of 16 at a time stay in registers. */
+K_IN void add_block(ix blocks, ix step, ix hidden, const float *restrict base,
+                    const float *restrict bias, const float *restrict r,
+                    const float *restrict h, float *restrict to)
+{
+    v16 acc[4], v;
+
+    for (ix i = 0; i < blocks; i++) {
+        V16_ZERO(acc[i]);
+        if (base)
+            V16_LOAD(acc[i], base + 16 * i);
+        if (bias) {
+            V16_LOAD(v, bias + 16 * i);
+            V16_ADD(acc[i], v);
+        }
+    }
+    for (ix k = 0; k < hidden; k++)
+        for (ix i = 0; i < blocks; i++) {
+            V16_LOAD(v, r + k * step + 16 * i);
+            V16_MULADD1(acc[i], v, h[k]);
+        }
+    for (ix i = 0; i < blocks; i++)
+        V16_STORE(to + 16 * i, acc[i]);
+}
+
+K_IN void add_product(ix n, ix step, ix hidden, const float *restrict base,
                       const float *restrict bias, const float *restrict r,
                       const float *restrict h, float *restrict to)
 {
-    for (ix j = 0; j < n; j++) {
-        const float *const row = r + j * hidden;
-        v16 acc, a, b;
-        ix k = 0;
-        V16_ZERO(acc);
-        for (; k + 16 <= hidden; k += 16) {
-            V16_LOAD(a, row + k);
-            V16_LOAD(b, h + k);
-            V16_MULADD(acc, a, b);
-        }
-        float sum = v16_sum(&acc);
-        for (; k < hidden; k++)
-            sum += row[k] * h[k];
-        to[j] = (base ? base[j] : 0.0f) + (bias ? bias[j] : 0.0f) + sum;
+    ix j = 0;
+
+    for (; j + 64 <= n; j += 64)
+        add_block(4, step, hidden, base ? base + j : 0, bias ? bias + j : 0, r + j, h, to + j);
+    for (; j + 16 <= n; j += 16)
+        add_block(1, step, hidden, base ? base + j : 0, bias ? bias + j : 0, r + j, h, to + j);
+    for (; j < n; j++) {
+        float sum = (base ? base[j] : 0.0f) + (bias ? bias[j] : 0.0f);
+        for (ix k = 0; k < hidden; k++)
+            sum += r[k * step + j] * h[k];
+        to[j] = sum;
     }
 }
 
@@ -110,7 +134,7 @@ K_IN void rnn_step(const struct k_recurrent *p, const struct cell *c, const floa
     const ix n = (ix)p->hidden;
 
     (void)state;
-    add_product(n, n, x, c->bias, c->r, h, work);
+    add_product(n, n, n, x, 0, c->r, h, work);
     for (ix j = 0; j < n; j++)
         h[j] = activate(p, 0, clip(p, work[j]));
 }
@@ -121,19 +145,18 @@ K_IN void gru_step(const struct k_recurrent *p, const struct cell *c, const floa
 {
     const ix n = (ix)p->hidden;
     float *const z = work, *const r = work + n, *const next = work + 2 * n;
-    const float *const bias = c->bias ? c->bias + 2 * n : 0;
 
-    add_product(2 * n, n, x, c->bias, c->r, h, work);
+    add_product(2 * n, 3 * n, n, x, 0, c->r, h, work);
     for (ix j = 0; j < 2 * n; j++)
         work[j] = activate(p, 0, clip(p, work[j]));
     if (p->flag) {
-        add_product(n, n, 0, bias, c->r + 2 * n * n, h, next);
+        add_product(n, 3 * n, n, 0, c->bias, c->r + 2 * n, h, next);
         for (ix j = 0; j < n; j++)
             next[j] = x[2 * n + j] + r[j] * next[j];
     } else {
         for (ix j = 0; j < n; j++)
             state[j] = r[j] * h[j];
-        add_product(n, n, x + 2 * n, bias, c->r + 2 * n * n, state, next);
+        add_product(n, 3 * n, n, x + 2 * n, 0, c->r + 2 * n, state, next);
     }
     for (ix j = 0; j < n; j++)
         h[j] = (1.0f - z[j]) * activate(p, 1, clip(p, next[j])) + z[j] * h[j];
@@ -146,7 +169,7 @@ K_IN void lstm_step(const struct k_recurrent *p, const struct cell *c, const flo
     const ix n = (ix)p->hidden;
     const float *const peep = c->peephole;
 
-    add_product(4 * n, n, x, c->bias, c->r, h, work);
+    add_product(4 * n, 4 * n, n, x, 0, c->r, h, work);
     for (ix j = 0; j < n; j++) {
         const float old = state[j];
         const float i =

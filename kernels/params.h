@@ -184,8 +184,7 @@ struct k_unpool {
 };
 
 /* One direction of a recurrent layer (k_recurrent.c).  Strides in elements: of a step
- * and of a batch item in the precomputed input part, in Y, and of a batch item in the
- * states.  Activations are numbered as in k_recurrent.c. */
+ * and of a batch item in the inputs' part, in Y, and of a batch item in the states.  Activations are numbered as in k_recurrent.c. */
 struct k_recurrent {
     int64_t steps, batch, hidden;
     int64_t backward;
