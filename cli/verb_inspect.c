@@ -132,10 +132,10 @@ static struct status *run(const char *path, const void *args)
         return print_ir(path, o);
 
     struct arena *a = arena_create();
-    struct status *s = describe(a, path, &object);
+    struct status *s = o->plan ? inspect_plan(a, path) : describe(a, path, &object);
 
     arena_destroy(a);
-    if (s)
+    if (s || o->plan)
         return s;
     if (o->json)
         return json_out_print(object);
