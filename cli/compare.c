@@ -29,21 +29,34 @@ static double brain_to_double(uint16_t b)
 double compare_element(enum dtype dtype, const void *data, int64_t i)
 {
     switch (dtype) {
-    case DT_f32:  return (double)((const float *)data)[i];
-    case DT_f64:  return ((const double *)data)[i];
-    case DT_f16:  return half_to_double(((const uint16_t *)data)[i]);
-    case DT_bf16: return brain_to_double(((const uint16_t *)data)[i]);
+    case DT_f32:
+        return (double)((const float *)data)[i];
+    case DT_f64:
+        return ((const double *)data)[i];
+    case DT_f16:
+        return half_to_double(((const uint16_t *)data)[i]);
+    case DT_bf16:
+        return brain_to_double(((const uint16_t *)data)[i]);
     case DT_i8:
-    case DT_i4:   return ((const int8_t *)data)[i];
-    case DT_i16:  return ((const int16_t *)data)[i];
-    case DT_i32:  return ((const int32_t *)data)[i];
-    case DT_i64:  return (double)((const int64_t *)data)[i];
+    case DT_i4:
+        return ((const int8_t *)data)[i];
+    case DT_i16:
+        return ((const int16_t *)data)[i];
+    case DT_i32:
+        return ((const int32_t *)data)[i];
+    case DT_i64:
+        return (double)((const int64_t *)data)[i];
     case DT_u8:
-    case DT_u4:   return ((const uint8_t *)data)[i];
-    case DT_bool: return ((const uint8_t *)data)[i] != 0;
-    case DT_u16:  return ((const uint16_t *)data)[i];
-    case DT_u32:  return ((const uint32_t *)data)[i];
-    case DT_u64:  return (double)((const uint64_t *)data)[i];
+    case DT_u4:
+        return ((const uint8_t *)data)[i];
+    case DT_bool:
+        return ((const uint8_t *)data)[i] != 0;
+    case DT_u16:
+        return ((const uint16_t *)data)[i];
+    case DT_u32:
+        return ((const uint32_t *)data)[i];
+    case DT_u64:
+        return (double)((const uint64_t *)data)[i];
     case DT_NONE:
     case DT_COUNT:
         break;
@@ -71,7 +84,8 @@ static bool same_bytes(const struct tensor *a, const struct tensor *b, int64_t i
     const size_t n = (size_t)dtype_info[a->dtype].bytes;
 
     return memcmp((const char *)a->data + n * (size_t)i,
-                  (const char *)b->data + n * (size_t)i, n) == 0;
+                  (const char *)b->data + n * (size_t)i, n)
+           == 0;
 }
 
 static double error_of(double got, double expected)

@@ -16,7 +16,7 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-/* ---- ONNX -------------------------------------------------------------------------- */
+/* ---- ONNX ------------------------------------------------------------------ */
 
 /* "f32[batch,3,224,224]" */
 static const char *type_text(struct arena *a, const struct onnx_type *type)
@@ -132,8 +132,9 @@ struct status *inspect_onnx(struct arena *a, const char *path, json_t **out)
                                "while reading '%s'", path));
     if (!m->graph)
         return FAIL(INVALID, "'%s' is not an ONNX model: it holds no graph", path);
-    *out = json_pack("{s:s, s:s, s:I, s:I}", "file", path, "kind", "ONNX model", "bytes",
-                     (json_int_t)file.len, "ir_version", (json_int_t)m->ir_version);
+    *out =
+        json_pack("{s:s, s:s, s:I, s:I}", "file", path, "kind", "ONNX model", "bytes",
+                  (json_int_t)file.len, "ir_version", (json_int_t)m->ir_version);
     json_object_set_new(*out, "producer", json_string(or_empty(m->producer_name)));
     json_object_set_new(*out, "opsets", list_opsets(m));
     json_object_set_new(*out, "functions", json_integer(m->function.n));
@@ -141,7 +142,7 @@ struct status *inspect_onnx(struct arena *a, const char *path, json_t **out)
     return OK;
 }
 
-/* ---- weights ----------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------- */
 
 static const char *hex(struct arena *a, const uint8_t *bytes, int n)
 {
@@ -158,7 +159,8 @@ static json_t *describe_tensor(const struct weights_tensor *t)
     const enum dtype dtype = dtype_from_onnx(t->dtype);
 
     json_object_set_new(o, "name", json_string(t->name));
-    json_object_set_new(o, "type", json_string(t->dtype ? dtype_info[dtype].name : "packed"));
+    json_object_set_new(o, "type",
+                        json_string(t->dtype ? dtype_info[dtype].name : "packed"));
     for (int i = 0; i < t->rank; i++) {
         int64_t n; /* a hostile header may have put it anywhere */
 
@@ -187,7 +189,8 @@ static void describe_header(struct arena *a, const uint8_t *bytes, json_t *out)
     json_object_set_new(out, "options", json_string(h.options));
     json_object_set_new(out, "model", json_string(h.model));
     if (h.model_sha256)
-        json_object_set_new(out, "model_sha256", json_string(hex(a, h.model_sha256, 32)));
+        json_object_set_new(out, "model_sha256",
+                            json_string(hex(a, h.model_sha256, 32)));
     json_object_set_new(out, "opset", json_integer(h.opset));
     json_object_set_new(out, "seed", json_integer((json_int_t)h.seed));
     for (int i = 0; i < h.n_tensors; i++)
@@ -207,19 +210,21 @@ struct status *inspect_weights(struct arena *a, const char *path, json_t **out)
     json_object_set_new(*out, "file", json_string(path));
     json_object_set_new(*out, "kind", json_string("weights"));
     json_object_set_new(*out, "bytes", json_integer((json_int_t)file.len));
-    json_object_set_new(*out, "format",
-                        json_string(arena_printf(a, "%u.%u", w.format_major,
-                                                 w.format_minor)));
-    json_object_set_new(*out, "structure_hash", json_string(hex(a, w.structure_hash, 32)));
+    json_object_set_new(
+        *out, "format",
+        json_string(arena_printf(a, "%u.%u", w.format_major, w.format_minor)));
+    json_object_set_new(*out, "structure_hash",
+                        json_string(hex(a, w.structure_hash, 32)));
     json_object_set_new(*out, "header_bytes", json_integer((json_int_t)w.header_bytes));
-    json_object_set_new(*out, "payload_bytes", json_integer((json_int_t)w.payload_bytes));
+    json_object_set_new(*out, "payload_bytes",
+                        json_integer((json_int_t)w.payload_bytes));
     json_object_set_new(*out, "payload_sound",
                         json_boolean(hadm_weights_check_payload(&w)));
     describe_header(a, file.at, *out);
     return OK;
 }
 
-/* ---- bundle ------------------------------------------------------------------------------- */
+/* ---- bundle ---------------------------------------------------------------- */
 
 static json_t *list_doors(struct arena *a, const struct bundle_meta *m, bool outputs)
 {
@@ -281,10 +286,10 @@ struct status *inspect_bundle(struct arena *a, const char *path, json_t **out)
     struct bundle_meta m;
 
     RETURN_IF_FAIL(bundle_read_meta(a, path, &m));
-    *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:i, s:i, s:I}", "file",
-                     path, "kind", "bundle", "prefix", m.prefix, "target", m.target, "cpu",
-                     m.cpu, "emit", kinds[m.kind], "embed", m.embed, "workspace_bytes",
-                     (json_int_t)m.workspace_bytes, "weights_bytes",
+    *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:i, s:i, s:I}",
+                     "file", path, "kind", "bundle", "prefix", m.prefix, "target",
+                     m.target, "cpu", m.cpu, "emit", kinds[m.kind], "embed", m.embed,
+                     "workspace_bytes", (json_int_t)m.workspace_bytes, "weights_bytes",
                      (json_int_t)m.weights_bytes, "max_workers", m.max_workers, "steps",
                      m.n_steps, "flops", (json_int_t)total_flops(&m));
     json_object_set_new(*out, "inputs", list_doors(a, &m, false));

@@ -49,12 +49,12 @@ static void print_plan(const struct bundle_meta *m, const json_t *report)
     size_t i;
     json_t *t;
 
-    printf("workspace %lld bytes; the largest sum of tensors alive at one step is %lld\n",
-           (long long)m->workspace_bytes,
-           (long long)number(memory, "largest_live_sum_bytes"));
+    printf(
+        "workspace %lld bytes; the largest sum of tensors alive at one step is %lld\n",
+        (long long)m->workspace_bytes,
+        (long long)number(memory, "largest_live_sum_bytes"));
     printf("\n%12s %12s %11s  %s\n", "offset", "bytes", "steps", "tensor");
-    json_array_foreach(tensors, i, t)
-        print_tensor(t, tensors);
+    json_array_foreach(tensors, i, t) print_tensor(t, tensors);
     print_steps(m);
 }
 

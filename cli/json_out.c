@@ -3,7 +3,8 @@
 
 struct status *json_out_print(json_t *value)
 {
-    const int failed = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(7));
+    const int failed =
+        json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(7));
 
     json_decref(value);
     if (failed)

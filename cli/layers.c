@@ -26,12 +26,12 @@ struct layers {
     struct program *program;
     struct isa isa;
     uint64_t cpu_features;
-    char folder[32];           /* of the variant */
+    char folder[32]; /* of the variant */
     struct interpretation expected;
     struct run_result got;
 };
 
-/* ---- the variant ----------------------------------------------------------------------- */
+/* ---- the variant ----------------------------------------------------------- */
 
 static struct status *build(struct layers *l, const char *model, const char *test_data)
 {
@@ -44,8 +44,7 @@ static struct status *build(struct layers *l, const char *model, const char *tes
     if (!t)
         return FAIL(UNSUPPORTED, "this hadmcc has no target '%s'", m->target);
     RETURN_IF_FAIL(t->resolve(l->arena, m->cpu, &l->isa, &l->cpu_features));
-    RETURN_IF_FAIL(
-        model_options_of_bundle(l->arena, model, test_data, m, &o.onnx));
+    RETURN_IF_FAIL(model_options_of_bundle(l->arena, model, test_data, m, &o.onnx));
     RETURN_IF_FAIL(
         compile_graph(l->compile, model, &o, plain_c ? NULL : &l->isa, &l->graph));
     RETURN_IF_FAIL(program_build(l->compile, l->graph, plain_c ? NULL : &l->isa, &po,
@@ -109,7 +108,7 @@ static struct status *interpret_graph(struct layers *l)
     return interpret(l->arena, l->graph, l->bundle->inputs, &l->expected);
 }
 
-/* ---- comparing --------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------- */
 
 /* The caller's memory number `index`: an input as it was given, an output as it came
  * back; NULL for the dims of a dynamic one. */
@@ -203,8 +202,10 @@ static struct status *compare_all(const struct layers *l)
     if (!t.n_bad)
         return OK;
     printf("first to differ: %s\n", ir_node_label(t.first_bad));
-    return FAIL_AT(t.first_bad, NO_FIT, "is the first that differs from the interpreter: "
-                                        "worst error %.3g", t.first.max_error);
+    return FAIL_AT(t.first_bad, NO_FIT,
+                   "is the first that differs from the interpreter: "
+                   "worst error %.3g",
+                   t.first.max_error);
 }
 
 /* The variant proves something about the bundle only if both compute the same. */
@@ -216,8 +217,9 @@ static struct status *compare_with_shipped(const struct layers *l,
 
         RETURN_IF_FAIL(compare_tensors(&l->got.outputs[i], &shipped->outputs[i], &d));
         if (d.n_unequal)
-            return FAIL(NO_FIT, "output '%s' of the bundle differs from that of the "
-                                "variant that keeps every tensor: worst error %.3g",
+            return FAIL(NO_FIT,
+                        "output '%s' of the bundle differs from that of the "
+                        "variant that keeps every tensor: worst error %.3g",
                         l->graph->out[i]->name, d.max_error);
     }
     printf("outputs are equal to those of the shipped library\n");

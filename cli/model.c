@@ -25,7 +25,7 @@ static struct status *split(struct arena *a, const char *option, const char *tex
     return OK;
 }
 
-/* ---- --dim and --shape ------------------------------------------------------------- */
+/* ---- --dim and --shape ----------------------------------------------------- */
 
 static struct status *parse_size(const char *option, const char **at, int64_t *out)
 {
@@ -39,7 +39,8 @@ static struct status *parse_size(const char *option, const char **at, int64_t *o
     return OK;
 }
 
-static struct status *parse_dim(struct arena *a, const char *text, struct onnx_options *out)
+static struct status *parse_dim(struct arena *a, const char *text,
+                                struct onnx_options *out)
 {
     const char *name, *value;
     int64_t size;
@@ -75,7 +76,7 @@ static struct status *parse_shape(struct arena *a, const char *text,
     return OK;
 }
 
-/* ---- --freeze --------------------------------------------------------------------------- */
+/* ---- --freeze -------------------------------------------------------------- */
 
 static int count_commas(const char *text)
 {
@@ -93,7 +94,8 @@ static bool looks_whole(const char *text)
 
 /* "3" is a scalar, "1,3,224" a vector; whole numbers are i64, others f32.  The
  * importer turns them into the input's type and shape. */
-static struct status *parse_values(struct arena *a, const char *text, struct tensor *out)
+static struct status *parse_values(struct arena *a, const char *text,
+                                   struct tensor *out)
 {
     const int n = count_commas(text) + 1;
     const bool whole = looks_whole(text);
@@ -147,7 +149,7 @@ static struct status *parse_texts(struct arena *a, const struct model_options *o
     return OK;
 }
 
-/* ---- --freeze-from ---------------------------------------------------------------------------- */
+/* ---- --freeze-from --------------------------------------------------------- */
 
 /* Sizes, axes, pads, scales, trip counts: short and flat.  The first input is data
  * unless it is integers. */
@@ -167,7 +169,8 @@ static bool is_frozen(const struct onnx_options *o, const char *input)
 }
 
 /* The tensor of input number i, called `name`. */
-static const struct tensor *find_data(const struct test_data *d, int i, const char *name)
+static const struct tensor *find_data(const struct test_data *d, int i,
+                                      const char *name)
 {
     for (int k = 0; k < d->n; k++)
         if (*d->at[k].name ? strcmp(d->at[k].name, name) == 0 : k == i)
@@ -175,7 +178,8 @@ static const struct tensor *find_data(const struct test_data *d, int i, const ch
     return NULL;
 }
 
-static void add_freeze(struct onnx_options *o, const char *input, const struct tensor *t)
+static void add_freeze(struct onnx_options *o, const char *input,
+                       const struct tensor *t)
 {
     if (o->n_freezes == MAX_OPTIONS)
         return;
@@ -184,8 +188,8 @@ static void add_freeze(struct onnx_options *o, const char *input, const struct t
 }
 
 /* Every input that could hold sizes, indices or scales. */
-static struct status *list_candidates(struct arena *a, const char *path, const char *dir,
-                                      struct onnx_options *o)
+static struct status *list_candidates(struct arena *a, const char *path,
+                                      const char *dir, struct onnx_options *o)
 {
     const char **names = arena_new_array(a, const char *, MAX_INPUTS);
     const int n = onnx_input_names(a, path, names, MAX_INPUTS);
@@ -244,7 +248,8 @@ static struct status *freeze_needed(struct arena *a, const char *path, const cha
 }
 
 struct status *model_parse_options(struct arena *a, const char *path,
-                                   const struct model_options *o, struct onnx_options *out)
+                                   const struct model_options *o,
+                                   struct onnx_options *out)
 {
     memset(out, 0, sizeof *out);
     RETURN_IF_FAIL(parse_texts(a, o, out));
@@ -252,8 +257,8 @@ struct status *model_parse_options(struct arena *a, const char *path,
 }
 
 struct status *model_import(struct compile *c, const char *path,
-                            const struct model_options *o, struct onnx_problems *problems,
-                            struct ir_graph **out)
+                            const struct model_options *o,
+                            struct onnx_problems *problems, struct ir_graph **out)
 {
     struct onnx_options options;
 
@@ -261,7 +266,7 @@ struct status *model_import(struct compile *c, const char *path,
     return onnx_import(c, path, &options, problems, out);
 }
 
-/* ---- the options behind a bundle ------------------------------------------------------------------ */
+/* ---- the options behind a bundle ------------------------------------------- */
 
 static const struct bundle_io *find_input(const struct bundle_meta *m, const char *name)
 {
@@ -280,8 +285,8 @@ static void pin_shape(struct onnx_options *o, const struct bundle_io *io)
     memcpy(o->shape[o->n_shapes++].dim, io->dim, sizeof io->dim);
 }
 
-struct status *model_options_of_bundle(struct arena *a, const char *path, const char *dir,
-                                       const struct bundle_meta *meta,
+struct status *model_options_of_bundle(struct arena *a, const char *path,
+                                       const char *dir, const struct bundle_meta *meta,
                                        struct onnx_options *out)
 {
     const char **names = arena_new_array(a, const char *, MAX_INPUTS);
@@ -299,8 +304,10 @@ struct status *model_options_of_bundle(struct arena *a, const char *path, const 
         else if (t)
             add_freeze(out, names[i], t);
         else
-            return FAIL(INVALID, "'%s' has the input '%s', which neither the bundle nor "
-                                 "'%s' knows", path, names[i], dir);
+            return FAIL(INVALID,
+                        "'%s' has the input '%s', which neither the bundle nor "
+                        "'%s' knows",
+                        path, names[i], dir);
     }
     return OK;
 }

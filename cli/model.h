@@ -22,17 +22,18 @@ struct model_options {
  * short flat inputs are frozen from there, and only those without which `path` cannot
  * be imported. */
 struct status *model_parse_options(struct arena *a, const char *path,
-                                   const struct model_options *o, struct onnx_options *out);
+                                   const struct model_options *o,
+                                   struct onnx_options *out);
 
 /* Parses and imports; `problems` as in onnx_import. */
 struct status *model_import(struct compile *c, const char *path,
-                            const struct model_options *o, struct onnx_problems *problems,
-                            struct ir_graph **out);
+                            const struct model_options *o,
+                            struct onnx_problems *problems, struct ir_graph **out);
 
 /* Freezes the inputs of `path` that `meta` does not have, from DIR/input_i.pb, and
  * pins the others to the shapes of the bundle. */
-struct status *model_options_of_bundle(struct arena *a, const char *path, const char *dir,
-                                       const struct bundle_meta *meta,
+struct status *model_options_of_bundle(struct arena *a, const char *path,
+                                       const char *dir, const struct bundle_meta *meta,
                                        struct onnx_options *out);
 
 #endif /* HADMC_CLI_MODEL_H */

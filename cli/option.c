@@ -20,7 +20,7 @@ static const struct option *find(const struct verb *v, const char *name, size_t 
     return NULL;
 }
 
-/* ---- the nearest spelling ------------------------------------------------------- */
+/* ---- the nearest spelling -------------------------------------------------- */
 
 static int least(int a, int b)
 {
@@ -90,11 +90,12 @@ static struct status *unknown(const struct verb *v, const char *word, size_t len
     const char *near = option_nearest(name, names);
 
     if (near)
-        return FAIL(BAD_USAGE, "there is no option '%s'; did you mean '%s'?", name, near);
+        return FAIL(BAD_USAGE, "there is no option '%s'; did you mean '%s'?", name,
+                    near);
     return FAIL(BAD_USAGE, "there is no option '%s'; %s", name, how_to_help(v));
 }
 
-/* ---- values ---------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------- */
 
 static struct status *set_count(const struct option *o, const char *value, int *out)
 {
@@ -104,8 +105,8 @@ static struct status *set_count(const struct option *o, const char *value, int *
     const long n = strtol(value, &end, 10);
 
     if (errno || end == value || *end || n < 1 || n > INT_MAX)
-        return FAIL(BAD_USAGE, "%s takes a whole number of at least 1, not '%s'", o->name,
-                    value);
+        return FAIL(BAD_USAGE, "%s takes a whole number of at least 1, not '%s'",
+                    o->name, value);
     *out = (int)n;
     return OK;
 }
@@ -168,7 +169,7 @@ static struct status *set(const struct option *o, const char *value, void *args)
     return OK;
 }
 
-/* ---- the line --------------------------------------------------------------------- */
+/* ---- the line -------------------------------------------------------------- */
 
 /* One option at argv[*i], with its value behind '=' or in the next word. */
 static struct status *parse_option(const struct verb *v, int argc, char *const argv[],
@@ -182,7 +183,8 @@ static struct status *parse_option(const struct verb *v, int argc, char *const a
     if (!o)
         return unknown(v, word, len);
     if (o->kind == OPTION_FLAG)
-        return equals ? FAIL(BAD_USAGE, "%s takes no value", o->name) : set(o, NULL, args);
+        return equals ? FAIL(BAD_USAGE, "%s takes no value", o->name)
+                      : set(o, NULL, args);
     if (equals)
         return set(o, equals + 1, args);
     if (*i + 1 == argc)

@@ -15,8 +15,8 @@
  *           TARGET, PASS, or the words themselves, a|b|c.  "" for a FLAG
  *   help    lines separated by \n; 54 columns each
  *
- * Parsing, --help, the man page and both shell completions read the same rows.  A verb's
- * file takes them in with
+ * Parsing, --help, the man page and both shell completions read the same rows.  A
+ * verb's file takes them in with
  *
  *     #define OPTIONS_FILE "cli/verb_check.def"
  *     #include "cli/option_rows.h"
@@ -61,13 +61,13 @@ struct option {
 };
 
 struct verb {
-    const char *name;     /* "" is the main job */
-    const char *operand;  /* metavariable of its one operand; "" if it has none */
-    const char *about;    /* what it does, one paragraph */
+    const char *name;    /* "" is the main job */
+    const char *operand; /* metavariable of its one operand; "" if it has none */
+    const char *about;   /* what it does, one paragraph */
     const char *example;
     const struct option *options;
     int n_options;
-    size_t args_size;     /* of its struct of arguments */
+    size_t args_size; /* of its struct of arguments */
     struct status *(*run)(const char *operand, const void *args);
 };
 

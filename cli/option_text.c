@@ -18,7 +18,7 @@ static void print_verb_names(struct text *out)
         text_printf(out, "%s%s", i > 1 ? " " : "", all_verbs[i]->name);
 }
 
-/* ---- --help ------------------------------------------------------------------------ */
+/* ---- --help ---------------------------------------------------------------- */
 
 static void print_indented(struct text *out, const char *lines)
 {
@@ -81,7 +81,7 @@ void option_print_help(const struct verb *v, struct text *out)
     text_printf(out, "\nexample: %s\n", v->example);
 }
 
-/* ---- hadmcc.1 ------------------------------------------------------------------------ */
+/* ---- hadmcc.1 -------------------------------------------------------------- */
 
 /* Text with the characters that troff gives a meaning escaped. */
 static void put_troff(struct text *out, const char *text)
@@ -153,7 +153,7 @@ void option_print_man(struct text *out)
     text_puts(out, "\n");
 }
 
-/* ---- completion ------------------------------------------------------------------------ */
+/* ---- completion ------------------------------------------------------------ */
 
 /* What may follow an option: @files, @dirs, @targets, words between spaces, or ""
  * for a text of the user's own.  NULL when nothing follows.  `words` has room. */
@@ -191,8 +191,8 @@ static void bash_reply(struct text *out, const char *values)
     else if (strcmp(values, "@dirs") == 0)
         text_puts(out, "COMPREPLY=($(compgen -d -- \"$cur\"))");
     else if (strcmp(values, "@targets") == 0)
-        text_puts(out,
-                  "COMPREPLY=($(compgen -W \"$(hadmcc targets --names)\" -- \"$cur\"))");
+        text_puts(
+            out, "COMPREPLY=($(compgen -W \"$(hadmcc targets --names)\" -- \"$cur\"))");
     else if (*values)
         text_printf(out, "COMPREPLY=($(compgen -W '%s' -- \"$cur\"))", values);
     else
@@ -226,10 +226,12 @@ static void bash_names(struct text *out, const struct verb *v)
 
 static void print_bash(struct text *out)
 {
-    text_puts(out, "# bash completion of hadmcc\n_hadmcc()\n{\n"
-                   "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-                   "    local verb='' words=''\n"
-                   "    case \" ");
+    text_puts(
+        out,
+        "# bash completion of hadmcc\n_hadmcc()\n{\n"
+        "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+        "    local verb='' words=''\n"
+        "    case \" ");
     print_verb_names(out);
     text_puts(out, " \" in *\" ${COMP_WORDS[1]} \"*) verb=${COMP_WORDS[1]} ;; esac\n"
                    "    case \"$verb $prev\" in\n");
@@ -316,6 +318,7 @@ struct status *option_print_completion(const char *shell, struct text *out)
     else if (strcmp(shell, "zsh") == 0)
         print_zsh(out);
     else
-        return FAIL(BAD_USAGE, "there is completion for bash and zsh, not for '%s'", shell);
+        return FAIL(BAD_USAGE, "there is completion for bash and zsh, not for '%s'",
+                    shell);
     return OK;
 }

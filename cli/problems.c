@@ -5,17 +5,18 @@
 
 #include "frontend/lower.h"
 
-/* ---- nodes without a kernel for their types ------------------------------------------ */
+/* ---- nodes without a kernel for their types -------------------------------- */
 
-static void add_problem(struct compile *c, const struct ir_node *n, const struct status *s,
-                        struct onnx_problems *out)
+static void add_problem(struct compile *c, const struct ir_node *n,
+                        const struct status *s, struct onnx_problems *out)
 {
     const char *message = status_message(s), *label = ir_node_label(n);
     const size_t n_label = strlen(label);
     const struct ir_value *first = ir_in(n, 0);
 
     /* The table has columns for the node: drop "node 'x' (Op): " from the text. */
-    if (strncmp(message, label, n_label) == 0 && strncmp(message + n_label, ": ", 2) == 0)
+    if (strncmp(message, label, n_label) == 0
+        && strncmp(message + n_label, ": ", 2) == 0)
         message += n_label + 2;
     out->at = arena_grow(c->perm, out->at, sizeof *out->at, out->n, &out->cap);
     out->at[out->n++] = (struct onnx_problem){
@@ -61,7 +62,7 @@ struct status *problems_find(struct compile *c, const char *path,
     return OK;
 }
 
-/* ---- the table ------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------- */
 
 static int width_of(const char *text, int at_least)
 {
@@ -78,12 +79,12 @@ void problems_print(const struct onnx_problems *p, FILE *to)
         node = width_of(p->at[i].node, node);
         op = width_of(p->at[i].op, op);
     }
-    fprintf(to, "%5s  %-*s  %-*s  %5s  %-5s  %s\n", "index", node, "node", op, "op", "opset",
-           "dtype", "reason");
+    fprintf(to, "%5s  %-*s  %-*s  %5s  %-5s  %s\n", "index", node, "node", op, "op",
+            "opset", "dtype", "reason");
     for (int i = 0; i < p->n; i++) {
         const struct onnx_problem *q = &p->at[i];
 
-        fprintf(to, "%5d  %-*s  %-*s  %5d  %-5s  %s\n", q->index, node, q->node, op, q->op,
-               q->opset, q->dtype, q->reason);
+        fprintf(to, "%5d  %-*s  %-*s  %5d  %-5s  %s\n", q->index, node, q->node, op,
+                q->op, q->opset, q->dtype, q->reason);
     }
 }

@@ -8,7 +8,7 @@
 #include "frontend/onnx_import.h"
 #include "frontend/onnx_wire.h"
 
-/* ---- files ------------------------------------------------------------------------ */
+/* ---- files ----------------------------------------------------------------- */
 
 /* A file that holds something else than a tensor has no name. */
 static const char *name_in_file(struct arena *a, const char *path)
@@ -41,7 +41,7 @@ struct status *test_data_load(struct arena *a, const char *dir, const char *kind
     return OK;
 }
 
-/* ---- inputs of a bundle --------------------------------------------------------------- */
+/* ---- inputs of a bundle ---------------------------------------------------- */
 
 static const struct tensor *find(const struct test_data *d, const char *name)
 {
@@ -73,7 +73,7 @@ struct status *test_data_inputs(struct arena *a, const char *dir,
     return OK;
 }
 
-/* ---- made up ---------------------------------------------------------------------------- */
+/* ---- made up --------------------------------------------------------------- */
 
 static void fill(struct tensor *t, int64_t n, uint32_t *seed)
 {
@@ -104,7 +104,8 @@ struct tensor *test_data_made_up(struct arena *a, const struct bundle_meta *meta
         all[i].rank = io->rank;
         for (int d = 0; d < io->rank; d++)
             n *= all[i].dim[d] = io->dim[d];
-        all[i].data = arena_alloc_array(a, (size_t)n, (size_t)dtype_info[io->dtype].bytes);
+        all[i].data =
+            arena_alloc_array(a, (size_t)n, (size_t)dtype_info[io->dtype].bytes);
         fill(&all[i], n, &seed);
     }
     return all;

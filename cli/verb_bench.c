@@ -36,7 +36,7 @@ static double quantile(double *values, int n, double q)
     return values[(int)(q * (n - 1) + 0.5)];
 }
 
-/* ---- measuring ------------------------------------------------------------------------ */
+/* ---- measuring ------------------------------------------------------------- */
 
 /* As many runs as fit in a second, for which a few are run first. */
 static struct status *choose_repeat(struct bundle_args *b, int wanted)
@@ -100,7 +100,7 @@ static void fill_in(const struct bundle_args *b, const struct run_result *r,
         file_bytes(arena_printf(a, "%s/lib%s.a", b->folder, b->meta.prefix));
 }
 
-/* ---- per operator ----------------------------------------------------------------------- */
+/* ---- per operator ---------------------------------------------------------- */
 
 struct operator_time {
     const char *covers;
@@ -116,8 +116,8 @@ static int by_time(const void *a, const void *b)
 
 /* Steps that cover the same operators, summed, slowest first.  At most a few dozen
  * kinds, so a linear search is fine. */
-static struct operator_time *sum_up(const struct bundle_args *b, const struct run_result *r,
-                                    int *n)
+static struct operator_time *sum_up(const struct bundle_args *b,
+                                    const struct run_result *r, int *n)
 {
     struct operator_time *all =
         arena_new_array(b->arena, struct operator_time, b->meta.n_steps + 1);
@@ -146,12 +146,13 @@ static double total_of(const struct run_result *r)
     return us > 0 ? us : 1;
 }
 
-/* ---- printing ------------------------------------------------------------------------------ */
+/* ---- printing -------------------------------------------------------------- */
 
 static void print_figures(const struct bundle_args *b, const struct figures *f)
 {
-    printf("%s for %s (%s), %d run%s%s\n", b->meta.prefix, b->meta.target, b->meta.cpu, f->n,
-           f->n == 1 ? "" : "s", f->emulated ? " under an emulator: times mean nothing" : "");
+    printf("%s for %s (%s), %d run%s%s\n", b->meta.prefix, b->meta.target, b->meta.cpu,
+           f->n, f->n == 1 ? "" : "s",
+           f->emulated ? " under an emulator: times mean nothing" : "");
     printf("  latency    median %.1f us   p90 %.1f us   least %.1f us\n", f->median_us,
            f->p90_us, f->min_us);
     printf("  CPU time   median %.1f us\n", f->cpu_median_us);
@@ -182,7 +183,8 @@ static void print_steps(const struct bundle_args *b, const struct run_result *r)
     printf("\n%10s %6s %9s  %-28s %s\n", "us", "share", "GFLOP/s", "step", "operators");
     for (int i = 0; i < r->n_steps; i++) {
         const struct bundle_step *s = &b->meta.steps[i];
-        const double rate = r->step_us[i] > 0 ? (double)s->flops / r->step_us[i] / 1e3 : 0;
+        const double rate =
+            r->step_us[i] > 0 ? (double)s->flops / r->step_us[i] / 1e3 : 0;
 
         printf("%10.1f %5.1f%% %9.1f  %-28s %s\n", r->step_us[i],
                100 * r->step_us[i] / total, rate, s->name, s->covers);
@@ -196,8 +198,9 @@ static json_t *json_operators(const struct bundle_args *b, const struct run_resu
     const struct operator_time *all = sum_up(b, r, &n);
 
     for (int i = 0; i < n; i++)
-        json_array_append_new(list, json_pack("{s:s, s:i, s:f}", "operators", all[i].covers,
-                                              "steps", all[i].n_steps, "us", all[i].us));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:i, s:f}", "operators", all[i].covers,
+                                        "steps", all[i].n_steps, "us", all[i].us));
     return list;
 }
 
@@ -208,10 +211,10 @@ static json_t *json_steps(const struct bundle_args *b, const struct run_result *
     for (int i = 0; i < r->n_steps; i++) {
         const struct bundle_step *s = &b->meta.steps[i];
 
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:I, s:f}", "name", s->name, "node", s->node,
-                            "operators", s->covers, "flops", (json_int_t)s->flops, "us",
-                            r->step_us[i]));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:f}", "name",
+                                              s->name, "node", s->node, "operators",
+                                              s->covers, "flops", (json_int_t)s->flops,
+                                              "us", r->step_us[i]));
     }
     return list;
 }
@@ -222,11 +225,12 @@ static struct status *print_json(const struct bundle_args *b, const struct figur
     json_t *all = json_pack(
         "{s:s, s:s, s:s, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I}",
         "prefix", b->meta.prefix, "target", b->meta.target, "cpu", b->meta.cpu, "runs",
-        f->n, "workers", b->run.n_workers ? b->run.n_workers : 1, "emulated", f->emulated,
-        "median_us", f->median_us, "p90_us", f->p90_us, "min_us", f->min_us,
-        "cpu_median_us", f->cpu_median_us, "open_us", f->open_us, "peak_rss_bytes",
-        (json_int_t)f->peak_rss_bytes, "weights_bytes", (json_int_t)f->weights_bytes,
-        "workspace_bytes", (json_int_t)b->meta.workspace_bytes, "library_bytes",
+        f->n, "workers", b->run.n_workers ? b->run.n_workers : 1, "emulated",
+        f->emulated, "median_us", f->median_us, "p90_us", f->p90_us, "min_us",
+        f->min_us, "cpu_median_us", f->cpu_median_us, "open_us", f->open_us,
+        "peak_rss_bytes", (json_int_t)f->peak_rss_bytes, "weights_bytes",
+        (json_int_t)f->weights_bytes, "workspace_bytes",
+        (json_int_t)b->meta.workspace_bytes, "library_bytes",
         (json_int_t)f->library_bytes);
 
     if (!all)
@@ -238,7 +242,7 @@ static struct status *print_json(const struct bundle_args *b, const struct figur
     return json_out_print(all);
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* ---------------------------------------------------------------------------- */
 
 static struct status *bench(struct arena *a, const char *folder, const struct args *o)
 {
@@ -279,7 +283,8 @@ static struct status *run(const char *folder, const void *args)
 const struct verb verb_bench = {
     .name = "bench",
     .operand = "BUNDLE",
-    .about = "Measure a bundle on this machine: latency, CPU time, peak memory, and the time\n"
+    .about = "Measure a bundle on this machine: latency, CPU time, peak memory, and "
+             "the time\n"
              "of each kind of operator.",
     .example = "hadmcc bench keyword.host --per-step",
     .options = options,

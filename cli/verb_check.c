@@ -32,7 +32,7 @@ static struct status *print_json(const char *model, const struct onnx_problems *
     return json_out_print(all);
 }
 
-/* ------------------------------------------------------------------------------------------ */
+/* ---------------------------------------------------------------------------- */
 
 static struct status *check(struct compile *c, const char *model, const struct args *o)
 {
@@ -69,8 +69,9 @@ static struct status *run(const char *model, const void *args)
 const struct verb verb_check = {
     .name = "check",
     .operand = "MODEL.onnx",
-    .about = "List every node that hadmcc cannot compile: node, operator, opset, type and\n"
-             "reason.",
+    .about =
+        "List every node that hadmcc cannot compile: node, operator, opset, type and\n"
+        "reason.",
     .example = "hadmcc check keyword.onnx --dim batch=1",
     .options = options,
     .n_options = N_OPTIONS,

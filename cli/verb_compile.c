@@ -43,8 +43,10 @@ static struct status *unknown_target(const char *name)
 
     const char *near = option_nearest(name, names);
     struct status *s =
-        near ? FAIL(BAD_USAGE, "there is no target '%s'; did you mean '%s'?", name, near)
-             : FAIL(BAD_USAGE, "there is no target '%s'; there are %s", name, list.bytes);
+        near
+            ? FAIL(BAD_USAGE, "there is no target '%s'; did you mean '%s'?", name, near)
+            : FAIL(BAD_USAGE, "there is no target '%s'; there are %s", name,
+                   list.bytes);
 
     text_free(&list);
     return s;
@@ -94,9 +96,11 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_printf(&t, " --shape %s", o->shape.at[i]);
     for (int i = 0; i < o->freeze.n; i++) {
         const char *path = strstr(o->freeze.at[i], "=@");
-        const size_t n = path ? (size_t)(path - o->freeze.at[i]) : strlen(o->freeze.at[i]);
+        const size_t n =
+            path ? (size_t)(path - o->freeze.at[i]) : strlen(o->freeze.at[i]);
 
-        text_printf(&t, " --freeze %.*s%s", (int)n, o->freeze.at[i], path ? "=@FILE" : "");
+        text_printf(&t, " --freeze %.*s%s", (int)n, o->freeze.at[i],
+                    path ? "=@FILE" : "");
     }
     if (o->freeze_from)
         text_puts(&t, " --freeze-from DIR");

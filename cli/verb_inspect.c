@@ -52,7 +52,7 @@ static struct status *describe(struct arena *a, const char *path, json_t **out)
     return inspect_onnx(a, path, out);
 }
 
-/* ---- readable form ----------------------------------------------------------------------- */
+/* ---- readable form --------------------------------------------------------- */
 
 static void print_value(const json_t *value)
 {
@@ -76,7 +76,8 @@ static void print_list(const char *key, const json_t *list)
 
     if (!json_is_object(json_array_get(list, 0))) {
         printf("%-18s ", key);
-        json_array_foreach(list, i, item) {
+        json_array_foreach(list, i, item)
+        {
             if (i)
                 printf(" ");
             print_value(item);
@@ -85,9 +86,11 @@ static void print_list(const char *key, const json_t *list)
         return;
     }
     printf("%s\n", key);
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         printf(" ");
-        json_object_foreach(item, name, value) {
+        json_object_foreach(item, name, value)
+        {
             printf(" ");
             print_value(value);
         }
@@ -100,12 +103,14 @@ static void print_readable(json_t *object)
     const char *key, *name;
     json_t *value, *item;
 
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (json_is_array(value)) {
             print_list(key, value);
         } else if (json_is_object(value)) {
             printf("%s\n", key);
-            json_object_foreach(value, name, item) {
+            json_object_foreach(value, name, item)
+            {
                 printf("  %-24s ", name);
                 print_value(item);
                 printf("\n");
@@ -119,7 +124,7 @@ static void print_readable(json_t *object)
     json_decref(object);
 }
 
-/* -------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------- */
 
 static struct status *run(const char *path, const void *args)
 {
@@ -146,7 +151,8 @@ static struct status *run(const char *path, const void *args)
 const struct verb verb_inspect = {
     .name = "inspect",
     .operand = "FILE",
-    .about = "Say what is in FILE: an ONNX model, the weights of a bundle, or a bundle folder.",
+    .about = "Say what is in FILE: an ONNX model, the weights of a bundle, or a bundle "
+             "folder.",
     .example = "hadmcc inspect keyword.onnx",
     .options = options,
     .n_options = N_OPTIONS,

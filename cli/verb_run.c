@@ -10,19 +10,20 @@
 #define OPTIONS_FILE "cli/verb_run.def"
 #include "cli/option_rows.h"
 
-static struct status *save(struct arena *a, const char *dir, const struct bundle_meta *meta,
-                           const struct tensor *outputs)
+static struct status *save(struct arena *a, const char *dir,
+                           const struct bundle_meta *meta, const struct tensor *outputs)
 {
     if (mkdir(dir, 0777) != 0 && errno != EEXIST)
         return FAIL(IO_ERROR, "cannot make the folder '%s': %s", dir, strerror(errno));
     for (int i = 0; i < meta->n_outputs; i++)
-        RETURN_IF_FAIL(onnx_write_tensor_file(arena_printf(a, "%s/output_%d.pb", dir, i),
-                                              meta->io[meta->n_inputs + i].name,
-                                              &outputs[i]));
+        RETURN_IF_FAIL(
+            onnx_write_tensor_file(arena_printf(a, "%s/output_%d.pb", dir, i),
+                                   meta->io[meta->n_inputs + i].name, &outputs[i]));
     return OK;
 }
 
-static struct status *run_bundle(struct arena *a, const char *folder, const struct args *o)
+static struct status *run_bundle(struct arena *a, const char *folder,
+                                 const struct args *o)
 {
     struct bundle_args b;
     struct run_result r;
@@ -49,8 +50,9 @@ static struct status *run(const char *folder, const void *args)
 const struct verb verb_run = {
     .name = "run",
     .operand = "BUNDLE",
-    .about = "Run a bundle once and save its outputs as DIR/output_0.pb, output_1.pb ...\n"
-             "A bundle for another processor runs under its emulator.",
+    .about =
+        "Run a bundle once and save its outputs as DIR/output_0.pb, output_1.pb ...\n"
+        "A bundle for another processor runs under its emulator.",
     .example = "hadmcc run keyword.host --test-data test_data_set_0 --save out",
     .options = options,
     .n_options = N_OPTIONS,

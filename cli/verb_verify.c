@@ -40,7 +40,7 @@ static struct verdict judge(struct arena *a, const char *name, const struct tens
     return v;
 }
 
-/* ---- printing ------------------------------------------------------------------------ */
+/* ---- printing -------------------------------------------------------------- */
 
 static void print_verdict(const struct verdict *v)
 {
@@ -81,7 +81,8 @@ static json_t *json_verdict(const struct verdict *v)
     return row;
 }
 
-static struct status *print(const struct verdict *all, int n, double tolerance, bool json)
+static struct status *print(const struct verdict *all, int n, double tolerance,
+                            bool json)
 {
     json_t *list, *result;
     int bad = 0;
@@ -103,7 +104,7 @@ static struct status *print(const struct verdict *all, int n, double tolerance, 
     return json_out_print(result);
 }
 
-/* ---- outputs ----------------------------------------------------------------------------- */
+/* ---- outputs --------------------------------------------------------------- */
 
 static struct status *load_expected(struct arena *a, const struct args *o,
                                     const struct bundle_meta *m, struct test_data *out)
@@ -125,8 +126,8 @@ static struct status *judge_all(const struct verdict *all, int n, const char *fo
     for (int i = 0; i < n; i++)
         bad += !all[i].good;
     if (bad)
-        return FAIL(NO_FIT, "%d of %d outputs of '%s' are outside the tolerance", bad, n,
-                    folder);
+        return FAIL(NO_FIT, "%d of %d outputs of '%s' are outside the tolerance", bad,
+                    n, folder);
     return OK;
 }
 
@@ -147,7 +148,7 @@ static struct status *verify_outputs(struct bundle_args *b, const struct args *o
     return judge_all(all, n, b->folder);
 }
 
-/* ------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------- */
 
 static struct status *verify(struct arena *a, const char *folder, const struct args *o)
 {
@@ -190,8 +191,9 @@ static struct status *run(const char *folder, const void *args)
 const struct verb verb_verify = {
     .name = "verify",
     .operand = "BUNDLE",
-    .about = "Run a bundle on recorded inputs and compare its outputs with the recorded\n"
-             "ones.  Floats must be within the tolerance, integers equal.",
+    .about =
+        "Run a bundle on recorded inputs and compare its outputs with the recorded\n"
+        "ones.  Floats must be within the tolerance, integers equal.",
     .example = "hadmcc verify keyword.orin --test-data test_data_set_0",
     .options = options,
     .n_options = N_OPTIONS,

@@ -11,7 +11,7 @@
 
 enum { MAX_IO = 4096, MAX_STEPS = 1 << 20 };
 
-/* ---- fields of an object -------------------------------------------------------- */
+/* ---- fields of an object --------------------------------------------------- */
 
 static struct status *get_text(struct arena *a, const json_t *object, const char *key,
                                const char **out)
@@ -48,15 +48,16 @@ static struct status *get_array(const json_t *object, const char *key, size_t ma
     return OK;
 }
 
-/* ---- parts of the report --------------------------------------------------------- */
+/* ---- parts of the report --------------------------------------------------- */
 
 /* A prefix becomes file names and symbols, so only an identifier will do. */
 static bool is_identifier(const char *text)
 {
     if (!*text || (*text >= '0' && *text <= '9'))
         return false;
-    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
-        == strlen(text);
+    return strspn(text,
+                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+           == strlen(text);
 }
 
 static struct status *read_io(struct arena *a, const json_t *object, bool is_output,
@@ -79,7 +80,8 @@ static struct status *read_io(struct arena *a, const json_t *object, bool is_out
     for (int i = 0; i < out->rank; i++) {
         const json_int_t n = json_integer_value(json_array_get(dims, (size_t)i));
 
-        if (n < 0 || __builtin_mul_overflow(bytes, n, &bytes) || bytes > INT64_C(1) << 40)
+        if (n < 0 || __builtin_mul_overflow(bytes, n, &bytes)
+            || bytes > INT64_C(1) << 40)
             return FAIL(INVALID, "'%s' has impossible dimensions", out->name);
         out->dim[i] = n;
     }
@@ -101,7 +103,8 @@ static struct status *read_doors(struct arena *a, const json_t *report,
         const json_t *list = is_output ? outputs : inputs;
         const int k = is_output ? i - out->n_inputs : i;
 
-        RETURN_IF_FAIL(read_io(a, json_array_get(list, (size_t)k), is_output, &out->io[i]));
+        RETURN_IF_FAIL(
+            read_io(a, json_array_get(list, (size_t)k), is_output, &out->io[i]));
     }
     return OK;
 }
@@ -129,8 +132,10 @@ static struct status *read_steps(struct arena *a, const json_t *report,
 static struct status *read_kind(struct arena *a, const json_t *report,
                                 struct bundle_meta *out)
 {
-    static const char *const names[] = {
-        [EMIT_OBJECT] = "obj", [EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm", [EMIT_C] = "c"};
+    static const char *const names[] = {[EMIT_OBJECT] = "obj",
+                                        [EMIT_LLVM] = "llvm",
+                                        [EMIT_ASM] = "asm",
+                                        [EMIT_C] = "c"};
     const char *name;
 
     RETURN_IF_FAIL(get_text(a, report, "emit", &name));
@@ -158,17 +163,17 @@ static struct status *read_report(struct arena *a, const json_t *report,
     RETURN_IF_FAIL(get_text(a, report, "cpu", &out->cpu));
     RETURN_IF_FAIL(read_kind(a, report, out));
     out->embed = json_is_true(json_object_get(report, "embed"));
-    RETURN_IF_FAIL(get_count(report, "workspace_bytes", INT64_C(1) << 40,
-                             &out->workspace_bytes));
-    RETURN_IF_FAIL(get_count(report, "weights_bytes", INT64_C(1) << 40,
-                             &out->weights_bytes));
+    RETURN_IF_FAIL(
+        get_count(report, "workspace_bytes", INT64_C(1) << 40, &out->workspace_bytes));
+    RETURN_IF_FAIL(
+        get_count(report, "weights_bytes", INT64_C(1) << 40, &out->weights_bytes));
     RETURN_IF_FAIL(get_count(report, "max_workers", 1 << 16, &max_workers));
     out->max_workers = (int)max_workers;
     RETURN_IF_FAIL(read_doors(a, report, out));
     return read_steps(a, report, out);
 }
 
-/* ---- finding it --------------------------------------------------------------------- */
+/* ---- finding it ------------------------------------------------------------ */
 
 static struct status *find_report(struct arena *a, const char *folder, const char **out)
 {
@@ -178,11 +183,13 @@ static struct status *find_report(struct arena *a, const char *folder, const cha
 
     *out = NULL;
     if (!dir)
-        return FAIL(IO_ERROR, "cannot read the bundle '%s': %s", folder, strerror(errno));
+        return FAIL(IO_ERROR, "cannot read the bundle '%s': %s", folder,
+                    strerror(errno));
     for (const struct dirent *e; !s && (e = readdir(dir));) {
         const size_t n = strlen(e->d_name);
 
-        if (n < sizeof suffix || strcmp(e->d_name + n - (sizeof suffix - 1), suffix) != 0)
+        if (n < sizeof suffix
+            || strcmp(e->d_name + n - (sizeof suffix - 1), suffix) != 0)
             continue;
         if (*out)
             s = FAIL(INVALID, "'%s' holds several bundles", folder);

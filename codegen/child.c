@@ -26,9 +26,10 @@ struct child {
     bool timed_out;
 };
 
-/* ---- memory files ------------------------------------------------------------ */
+/* ---- memory files ---------------------------------------------------------- */
 
-static struct status *read_file(struct arena *a, int fd, size_t limit, struct bytes *out)
+static struct status *read_file(struct arena *a, int fd, size_t limit,
+                                struct bytes *out)
 {
     const off_t end = lseek(fd, 0, SEEK_END);
     const size_t len = end < 0 ? 0 : (size_t)end > limit ? limit : (size_t)end;
@@ -65,7 +66,7 @@ static struct status *open_files(struct child *c)
     return OK;
 }
 
-/* ---- statuses over the fence --------------------------------------------------- */
+/* ---- statuses over the fence ----------------------------------------------- */
 
 /* code, then message and notes, each ended by a NUL */
 static void send_status(const struct status *s, int fd)
@@ -101,7 +102,7 @@ static struct status *receive_status(struct arena *a, int fd)
     return s;
 }
 
-/* ---- waiting -------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------- */
 
 static int64_t now_ms(void)
 {
@@ -165,8 +166,8 @@ static struct status *judge(struct arena *a, const struct child *c, int wait_sta
     if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL)
         return FAIL(NO_FIT, "%s was killed; out of memory?", what);
     if (WIFSIGNALED(wait_status))
-        return FAIL(crash, "%s crashed (%s)%s%s", what, strsignal(WTERMSIG(wait_status)),
-                    colon, said);
+        return FAIL(crash, "%s crashed (%s)%s%s", what,
+                    strsignal(WTERMSIG(wait_status)), colon, said);
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_STATUS)
         return receive_status(a, c->report);
     return FAIL(crash, "%s ended with exit code %d%s%s", what, WEXITSTATUS(wait_status),
@@ -187,7 +188,7 @@ static struct status *finish(struct arena *a, struct child *c, const char *what,
     return out ? read_file(a, c->out, SIZE_MAX / 2, out) : OK;
 }
 
-/* ---- the two kinds of children ----------------------------------------------------- */
+/* ---- the two kinds of children --------------------------------------------- */
 
 static struct status *fork_child(struct child *c)
 {

@@ -41,7 +41,8 @@ struct status *child_run(struct arena *a, const char *what, child_fn *fn, void *
                          const struct child_options *o, struct bytes *out);
 
 /* The same for a program: argv[0] is looked up in PATH (IO_ERROR when it is not
- * there).  What it prints on stdout is `out`; an exit code other than 0 counts as a crash. */
+ * there).  What it prints on stdout is `out`; an exit code other than 0 counts as a
+ * crash. */
 struct status *child_exec(struct arena *a, const char *what, char *const argv[],
                           const struct child_options *o, struct bytes *out);
 

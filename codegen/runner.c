@@ -29,7 +29,7 @@ static int64_t take(int64_t *end, int64_t bytes)
     return at;
 }
 
-/* ---- the inputs ------------------------------------------------------------------- */
+/* ---- the inputs ------------------------------------------------------------ */
 
 static void put_shape(struct text *t, enum dtype dtype, int rank, const int64_t *dim)
 {
@@ -69,7 +69,7 @@ static struct status *check_inputs(const struct bundle_meta *m, int n_sets,
     return OK;
 }
 
-/* ---- request and response ----------------------------------------------------------- */
+/* ---- request and response -------------------------------------------------- */
 
 static int count_dynamic(const struct bundle_meta *m)
 {
@@ -116,8 +116,9 @@ static struct run_request *make_request(struct arena *a, const struct bundle_met
                                         const struct tensor *inputs)
 {
     const int n_dims = count_dynamic(m);
-    const int64_t head = (int64_t)sizeof(struct run_request)
-                       + (m->n_inputs + m->n_outputs + n_dims) * (int64_t)sizeof(int64_t);
+    const int64_t head =
+        (int64_t)sizeof(struct run_request)
+        + (m->n_inputs + m->n_outputs + n_dims) * (int64_t)sizeof(int64_t);
     struct run_request *q = arena_alloc(a, (size_t)head);
 
     q->magic = RUN_MAGIC;
@@ -160,8 +161,8 @@ static struct status *make_response(struct runner_job *job)
 
     job->response_fd = memfd_create("response", MFD_CLOEXEC);
     if (job->response_fd >= 0 && ftruncate(job->response_fd, (off_t)len) == 0)
-        job->response = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED,
-                             job->response_fd, 0);
+        job->response =
+            mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, job->response_fd, 0);
     if (!job->response || job->response == MAP_FAILED) {
         job->response = NULL;
         return FAIL(NO_FIT, "no memory for %zu bytes of results", len);
@@ -177,7 +178,7 @@ static void drop_response(struct runner_job *job)
         close(job->response_fd);
 }
 
-/* ---- results ---------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -257,7 +258,8 @@ static struct status *read_response(struct runner_job *job, struct run_result *o
         return FAIL(INVALID, "the bundle '%s' cannot be opened: %s", job->folder,
                     hadm_strerror((enum hadm_status)r->status));
     if (r->n_steps != q->n_steps)
-        return FAIL(INVALID, "the report of '%s' belongs to another library", job->folder);
+        return FAIL(INVALID, "the report of '%s' belongs to another library",
+                    job->folder);
     out->wall_us = arena_copy(job->arena, job->response + q->wall_begin, times);
     out->cpu_us = arena_copy(job->arena, job->response + q->cpu_begin, times);
     out->open_us = r->open_us;
@@ -270,7 +272,7 @@ static struct status *read_response(struct runner_job *job, struct run_result *o
     return read_outputs(job, out);
 }
 
-/* --------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------- */
 
 static struct status *run_job(struct runner_job *job, struct run_result *out)
 {
@@ -291,8 +293,8 @@ struct status *bundle_run_many(struct arena *a, const char *folder,
                                const struct tensor *inputs, const struct run_options *o,
                                struct run_result *out)
 {
-    struct runner_job job = {.arena = a, .folder = folder, .meta = meta, .options = o,
-                             .response_fd = -1};
+    struct runner_job job = {
+        .arena = a, .folder = folder, .meta = meta, .options = o, .response_fd = -1};
 
     memset(out, 0, sizeof *out);
     RETURN_IF_FAIL(check_inputs(meta, n_sets, inputs));

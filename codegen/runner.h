@@ -35,8 +35,10 @@ struct status *runner_load_objects(struct runner_job *job, struct runner_objects
 bool runner_is_native(int machine);
 
 /* Both fill job->response. */
-struct status *runner_run_native(struct runner_job *job, const struct runner_objects *o);
-struct status *runner_run_program(struct runner_job *job, const struct runner_objects *o);
+struct status *runner_run_native(struct runner_job *job,
+                                 const struct runner_objects *o);
+struct status *runner_run_program(struct runner_job *job,
+                                  const struct runner_objects *o);
 
 /* A file, whole, in `a`. */
 struct status *runner_read_file(struct arena *a, const char *path, struct bytes *out);

@@ -25,7 +25,7 @@ struct run_request {
     uint64_t magic;
     int64_t n_in, n_out, n_dims; /* n_dims: int64_t arrays of dynamic outputs */
     int64_t n_sets, warm_up, repeat, n_workers;
-    int64_t n_steps;             /* what the report says; the model must agree */
+    int64_t n_steps; /* what the report says; the model must agree */
     int64_t per_step, keep_workspace;
     int64_t workspace_bytes, weights_bytes;
     int64_t request_bytes, response_bytes;
@@ -62,8 +62,8 @@ struct run_api {
 
 /* Opens the model; false when it refuses (response->status says why). */
 static inline int run_core_open(const struct run_api *api, const struct run_request *q,
-                         const void *weights, void *workspace, struct hadm_context *model,
-                         struct run_response *r)
+                                const void *weights, void *workspace,
+                                struct hadm_context *model, struct run_response *r)
 {
     const double start = api->wall_us();
 
@@ -107,7 +107,8 @@ static inline int64_t run_core_step(const struct hadm_context *model,
         return ((const uint8_t *)io[s->n_units])[s->at] ? next : s->target;
     default:
         if (model->parallel_for && s->grain < s->n_units)
-            model->parallel_for(model->pool, run_core_body, &range, s->n_units, s->grain);
+            model->parallel_for(model->pool, run_core_body, &range, s->n_units,
+                                s->grain);
         else if (s->n_units > 0)
             run_core_body(&range, 0, s->n_units, 0);
         return next;
@@ -116,8 +117,9 @@ static inline int64_t run_core_step(const struct hadm_context *model,
 
 /* What hadm_run does, with a look at the clock after each step.  A step inside a
  * loop adds up; one in a branch that is not taken stays 0. */
-static inline void run_core_steps(const struct run_api *api, const struct hadm_context *model,
-                           void *const *io, double *step_us)
+static inline void run_core_steps(const struct run_api *api,
+                                  const struct hadm_context *model, void *const *io,
+                                  double *step_us)
 {
     const struct hadm_step *steps = model->model->steps;
     const int64_t n = model->model->n_steps;
@@ -141,8 +143,8 @@ static inline void run_core_steps(const struct run_api *api, const struct hadm_c
 
 /* Runs set number `set` on `io` (inputs, outputs, dims) and notes the times. */
 static inline void run_core_set(const struct run_api *api, const struct run_request *q,
-                         const struct hadm_context *model, void *const *io, int64_t set,
-                         uint8_t *response)
+                                const struct hadm_context *model, void *const *io,
+                                int64_t set, uint8_t *response)
 {
     double *wall = (double *)(response + q->wall_begin) + set * q->repeat;
     double *cpu = (double *)(response + q->cpu_begin) + set * q->repeat;

@@ -24,7 +24,7 @@ static void push(struct runner_job *job, struct argv *v, const char *word)
     v->at[v->n] = NULL;
 }
 
-/* ---- linking ------------------------------------------------------------------------- */
+/* ---- linking --------------------------------------------------------------- */
 
 /* The linkers that know the processor; lld knows all of them. */
 static const char *find_linker(int machine)
@@ -41,8 +41,8 @@ static const char *find_linker(int machine)
     return found;
 }
 
-static struct status *link_program(struct runner_job *job, const struct runner_objects *o,
-                                   const char *folder)
+static struct status *link_program(struct runner_job *job,
+                                   const struct runner_objects *o, const char *folder)
 {
     struct arena *a = job->arena;
     const char *linker = find_linker(o->machine);
@@ -68,7 +68,8 @@ static struct status *link_program(struct runner_job *job, const struct runner_o
     push(job, &v, "--defsym");
     push(job, &v, arena_printf(a, "model.run=%s_run", job->meta->prefix));
     push(job, &v, "--defsym");
-    push(job, &v, arena_printf(a, "model.use_workers=%s_use_workers", job->meta->prefix));
+    push(job, &v,
+         arena_printf(a, "model.use_workers=%s_use_workers", job->meta->prefix));
     if (job->meta->embed) {
         push(job, &v, "--defsym");
         push(job, &v, arena_printf(a, "model.weights=%s_weights", job->meta->prefix));
@@ -86,7 +87,7 @@ static struct status *link_program(struct runner_job *job, const struct runner_o
                        "while linking a program around '%s'", job->folder);
 }
 
-/* ---- running -------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------- */
 
 /* The emulator of the target, under its own name or with the suffix that Debian
  * gives the static build. */
@@ -96,15 +97,19 @@ static struct status *push_emulator(struct runner_job *job, struct argv *v)
     const char *plain = t ? t->run_with[0] : NULL;
 
     if (!plain)
-        return FAIL(UNSUPPORTED, "'%s' is compiled for another processor and target '%s' "
-                                 "has no emulator", job->folder, job->meta->target);
+        return FAIL(UNSUPPORTED,
+                    "'%s' is compiled for another processor and target '%s' "
+                    "has no emulator",
+                    job->folder, job->meta->target);
 
     const char *with_suffix = arena_printf(job->arena, "%s-static", plain);
-    const char *found = child_find_program((const char *const[]){plain, with_suffix, NULL});
+    const char *found =
+        child_find_program((const char *const[]){plain, with_suffix, NULL});
 
     if (!found)
-        return FAIL(UNSUPPORTED, "'%s' is compiled for another processor; install %s "
-                                 "(Debian package qemu-user-static) to run it here",
+        return FAIL(UNSUPPORTED,
+                    "'%s' is compiled for another processor; install %s "
+                    "(Debian package qemu-user-static) to run it here",
                     job->folder, plain);
     push(job, v, found);
     for (int i = 1; i < 4 && t->run_with[i]; i++)
@@ -112,20 +117,21 @@ static struct status *push_emulator(struct runner_job *job, struct argv *v)
     return OK;
 }
 
-static struct status *run_program(struct runner_job *job, const struct runner_objects *o,
-                                  const char *folder)
+static struct status *run_program(struct runner_job *job,
+                                  const struct runner_objects *o, const char *folder)
 {
     struct arena *a = job->arena;
     const char *request = arena_printf(a, "%s/request", folder);
-    const char *weights = arena_printf(a, "%s/%s.weights", job->folder, job->meta->prefix);
+    const char *weights =
+        arena_printf(a, "%s/%s.weights", job->folder, job->meta->prefix);
     const struct child_options options = {.timeout_s = job->options->timeout_s};
     struct argv v = {0};
 
     if (!runner_is_native(o->machine))
         RETURN_IF_FAIL(push_emulator(job, &v));
     RETURN_IF_FAIL(link_program(job, o, folder));
-    RETURN_IF_FAIL(runner_write_file(request, job->request,
-                                     (size_t)job->request->request_bytes));
+    RETURN_IF_FAIL(
+        runner_write_file(request, job->request, (size_t)job->request->request_bytes));
     push(job, &v, arena_printf(a, "%s/program", folder));
     push(job, &v, request);
     push(job, &v, arena_printf(a, "/proc/%d/fd/%d", (int)getpid(), job->response_fd));
@@ -144,7 +150,8 @@ static void remove_folder(struct runner_job *job, const char *folder, int n_obje
     rmdir(folder);
 }
 
-struct status *runner_run_program(struct runner_job *job, const struct runner_objects *o)
+struct status *runner_run_program(struct runner_job *job,
+                                  const struct runner_objects *o)
 {
     char folder[] = "/tmp/hadmcc-XXXXXX";
 

@@ -43,7 +43,7 @@ static double cpu_us(void)
     return clock_us(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-/* ---- loading -------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------- */
 
 static struct status *llvm_failed(LLVMErrorRef error, const char *what)
 {
@@ -106,7 +106,8 @@ static struct status *load(const struct runner_job *job, const struct runner_obj
         RETURN_IF_FAIL(find_symbol(jit, job, "use_workers", &workers_at));
     if (job->meta->embed)
         RETURN_IF_FAIL(find_symbol(jit, job, "weights", &weights_at));
-    /* ISO C has no cast between the two kinds of pointers; POSIX says they are alike. */
+    /* ISO C has no cast between the two kinds of pointers; POSIX says they are alike.
+     */
     memcpy(&api->open, &open_at, sizeof open_at);
     memcpy(&api->use_workers, &workers_at, sizeof workers_at);
     memcpy(&api->run, &run_at, sizeof run_at);
@@ -116,8 +117,8 @@ static struct status *load(const struct runner_job *job, const struct runner_obj
 
 static struct status *map_weights(const struct runner_job *job, const void **out)
 {
-    const char *path = arena_printf(job->arena, "%s/%s.weights", job->folder,
-                                    job->meta->prefix);
+    const char *path =
+        arena_printf(job->arena, "%s/%s.weights", job->folder, job->meta->prefix);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     void *at = MAP_FAILED;
@@ -133,7 +134,7 @@ static struct status *map_weights(const struct runner_job *job, const void **out
     return OK;
 }
 
-/* ---- memory -------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------- */
 
 /* `bytes` that end at an unreadable page, aligned to `align`. */
 static struct status *guarded(int64_t bytes, int64_t align, uint8_t **out)
@@ -157,12 +158,14 @@ static struct status *plain(int64_t bytes, uint8_t **out)
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (at == MAP_FAILED)
-        return FAIL(NO_FIT, "no memory for a workspace of %lld bytes", (long long)bytes);
+        return FAIL(NO_FIT, "no memory for a workspace of %lld bytes",
+                    (long long)bytes);
     *out = at;
     return OK;
 }
 
-static struct status *get_workspace(const struct runner_job *job, bool timed, uint8_t **out)
+static struct status *get_workspace(const struct runner_job *job, bool timed,
+                                    uint8_t **out)
 {
     const struct run_request *q = job->request;
 
@@ -171,10 +174,11 @@ static struct status *get_workspace(const struct runner_job *job, bool timed, ui
     return guarded(q->workspace_bytes, 64, out);
 }
 
-/* ---- running -------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------- */
 
 /* Bytes and element size of operand i: inputs, outputs, then dims. */
-static void extent(const struct runner_job *job, int64_t i, int64_t *bytes, int64_t *align)
+static void extent(const struct runner_job *job, int64_t i, int64_t *bytes,
+                   int64_t *align)
 {
     const struct bundle_meta *m = job->meta;
     int64_t k = m->n_inputs + m->n_outputs;
@@ -201,7 +205,8 @@ static uint8_t *place_of(const struct runner_job *job, int64_t set, int64_t i)
 }
 
 /* One set of inputs on guarded memory, results copied out. */
-static struct status *run_guarded(const struct runner_job *job, const struct run_api *api,
+static struct status *run_guarded(const struct runner_job *job,
+                                  const struct run_api *api,
                                   const struct hadm_context *model, int64_t set)
 {
     const struct run_request *q = job->request;
@@ -250,8 +255,8 @@ static struct status *run_in_child(void *arg, FILE *out)
     const struct runner_job *job = call->job;
     const struct run_request *q = job->request;
     struct run_response *r = (struct run_response *)job->response;
-    struct run_api api = {.wall_us = wall_us, .cpu_us = cpu_us,
-                          .parallel_for = hadm_pool_for};
+    struct run_api api = {
+        .wall_us = wall_us, .cpu_us = cpu_us, .parallel_for = hadm_pool_for};
     struct hadm_context model = {0};
     const void *weights = NULL;
     uint8_t *workspace = NULL;
@@ -264,7 +269,8 @@ static struct status *run_in_child(void *arg, FILE *out)
     RETURN_IF_FAIL(get_workspace(job, timed, &workspace));
     if (q->n_workers > 1 && !(api.pool = hadm_pool_create((int)q->n_workers)))
         return FAIL(NO_FIT, "cannot start %d threads", (int)q->n_workers);
-    if (run_core_open(&api, q, weights, workspace, &model, r) && r->n_steps == q->n_steps)
+    if (run_core_open(&api, q, weights, workspace, &model, r)
+        && r->n_steps == q->n_steps)
         for (int64_t set = 0; set < q->n_sets; set++) {
             if (timed)
                 run_plain(job, &api, &model, set);
@@ -272,7 +278,8 @@ static struct status *run_in_child(void *arg, FILE *out)
                 RETURN_IF_FAIL(run_guarded(job, &api, &model, set));
         }
     if (q->keep_workspace)
-        memcpy(job->response + q->workspace_begin, workspace, (size_t)q->workspace_bytes);
+        memcpy(job->response + q->workspace_begin, workspace,
+               (size_t)q->workspace_bytes);
     r->done = 1;
     return OK;
 }
@@ -282,5 +289,6 @@ struct status *runner_run_native(struct runner_job *job, const struct runner_obj
     struct native_call call = {job, o};
     const struct child_options options = {.timeout_s = job->options->timeout_s};
 
-    return child_run(job->arena, "the compiled model", run_in_child, &call, &options, NULL);
+    return child_run(job->arena, "the compiled model", run_in_child, &call, &options,
+                     NULL);
 }

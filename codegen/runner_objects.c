@@ -61,7 +61,7 @@ struct status *runner_write_file(const char *path, const void *bytes, size_t len
     return OK;
 }
 
-/* ---- ar -------------------------------------------------------------------------- */
+/* ---- ar -------------------------------------------------------------------- */
 
 enum { AR_MAGIC = 8, AR_HEADER = 60, AR_SIZE_AT = 48, AR_SIZE_LEN = 10 };
 
@@ -110,22 +110,22 @@ static struct status *find_machine(const char *folder, struct runner_objects *o)
         const int machine = at[E_MACHINE] | at[E_MACHINE + 1] << 8;
 
         if (i > 0 && machine != o->machine)
-            return FAIL(INVALID, "objects of '%s' are for different processors", folder);
+            return FAIL(INVALID, "objects of '%s' are for different processors",
+                        folder);
         o->machine = machine;
     }
     return o->n ? OK : FAIL(INVALID, "the library of '%s' holds no objects", folder);
 }
 
-/* ---- C --------------------------------------------------------------------------- */
+/* ---- C --------------------------------------------------------------------- */
 
 /* argv of a compiler for `target`'s processor; NULL when there is none here. */
 static const char *const *find_compiler(const struct target *t)
 {
     static const char *const native[][4] = {{"cc"}, {"gcc"}, {"clang"}, {"clang-19"}};
-    static const char *const aarch64[][4] = {
-        {"aarch64-linux-gnu-gcc"},
-        {"clang-19", "--target=aarch64-linux-gnu"},
-        {"clang", "--target=aarch64-linux-gnu"}};
+    static const char *const aarch64[][4] = {{"aarch64-linux-gnu-gcc"},
+                                             {"clang-19", "--target=aarch64-linux-gnu"},
+                                             {"clang", "--target=aarch64-linux-gnu"}};
     const bool foreign = t && t->run_with[0];
     const char *const(*list)[4] = foreign ? aarch64 : native;
     const size_t n = foreign ? 3 : 4;
@@ -140,8 +140,9 @@ static struct status *compile_one(struct runner_job *job, const char *const *com
                                   const char *source, const char *object,
                                   struct runner_objects *out)
 {
-    static const char *const flags[] = {"-std=c11", "-O2", "-fPIC", "-ffp-contract=off",
-                                        "-fno-math-errno", "-w", "-c", NULL};
+    static const char *const flags[] = {
+        "-std=c11",        "-O2", "-fPIC", "-ffp-contract=off",
+        "-fno-math-errno", "-w",  "-c",    NULL};
     struct arena *a = job->arena;
     char *argv[16];
     int n = 0;
@@ -163,7 +164,8 @@ static struct status *compile_one(struct runner_job *job, const char *const *com
     return OK;
 }
 
-static struct status *compile_sources(struct runner_job *job, struct runner_objects *out)
+static struct status *compile_sources(struct runner_job *job,
+                                      struct runner_objects *out)
 {
     enum { N_SOURCES = 3 };
     static const char *const ends[N_SOURCES] = {"", "_kernels", "_weights"};
@@ -184,13 +186,14 @@ static struct status *compile_sources(struct runner_job *job, struct runner_obje
     struct status *s = OK;
 
     for (int i = 0; !s && i < n; i++)
-        s = compile_one(job, compiler, arena_printf(a, "%s%s.c", job->meta->prefix, ends[i]),
-                        object, out);
+        s = compile_one(job, compiler,
+                        arena_printf(a, "%s%s.c", job->meta->prefix, ends[i]), object,
+                        out);
     unlink(object);
     return status_note(s, "while compiling the C sources of '%s'", job->folder);
 }
 
-/* ---------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------- */
 
 bool runner_is_native(int machine)
 {
@@ -209,8 +212,8 @@ struct status *runner_load_objects(struct runner_job *job, struct runner_objects
     if (job->meta->kind == EMIT_C) {
         RETURN_IF_FAIL(compile_sources(job, out));
     } else {
-        const char *path = arena_printf(job->arena, "%s/lib%s.a", job->folder,
-                                        job->meta->prefix);
+        const char *path =
+            arena_printf(job->arena, "%s/lib%s.a", job->folder, job->meta->prefix);
         struct bytes file;
 
         RETURN_IF_FAIL(runner_read_file(job->arena, path, &file));

@@ -24,7 +24,7 @@ void *memmove(void *to, const void *from, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 _Noreturn void runner_main(const long *stack);
 
-/* ---- the four functions that compilers call ------------------------------------- */
+/* ---- the four functions that compilers call -------------------------------- */
 
 void *memcpy(void *to, const void *from, size_t n)
 {
@@ -71,12 +71,18 @@ int memcmp(const void *a, const void *b, size_t n)
     return 0;
 }
 
-/* ---- the system -------------------------------------------------------------------- */
+/* ---- the system ------------------------------------------------------------ */
 
 #if defined(__x86_64__)
 
-enum { SYS_READ = 0, SYS_CLOSE = 3, SYS_MMAP = 9, SYS_CLOCK = 228, SYS_EXIT = 231,
-       SYS_OPENAT = 257 };
+enum {
+    SYS_READ = 0,
+    SYS_CLOSE = 3,
+    SYS_MMAP = 9,
+    SYS_CLOCK = 228,
+    SYS_EXIT = 231,
+    SYS_OPENAT = 257
+};
 
 __asm__(".globl _start\n"
         "_start:\n"
@@ -101,8 +107,14 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
 
 #elif defined(__aarch64__)
 
-enum { SYS_OPENAT = 56, SYS_CLOSE = 57, SYS_READ = 63, SYS_EXIT = 94, SYS_CLOCK = 113,
-       SYS_MMAP = 222 };
+enum {
+    SYS_OPENAT = 56,
+    SYS_CLOSE = 57,
+    SYS_READ = 63,
+    SYS_EXIT = 94,
+    SYS_CLOCK = 113,
+    SYS_MMAP = 222
+};
 
 __asm__(".globl _start\n"
         "_start:\n"
@@ -132,8 +144,18 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
 #error "no system calls for this processor"
 #endif
 
-enum { AT_CWD = -100, READ_ONLY = 0, READ_WRITE = 2, PROT_R = 1, PROT_RW = 3,
-       SHARED = 1, PRIVATE = 2, ANONYMOUS = 32, MONOTONIC = 1, PROCESS_CPU = 2 };
+enum {
+    AT_CWD = -100,
+    READ_ONLY = 0,
+    READ_WRITE = 2,
+    PROT_R = 1,
+    PROT_RW = 3,
+    SHARED = 1,
+    PRIVATE = 2,
+    ANONYMOUS = 32,
+    MONOTONIC = 1,
+    PROCESS_CPU = 2
+};
 
 _Noreturn static void quit(int code)
 {
@@ -182,8 +204,10 @@ static int64_t peak_rss(void)
 {
     static char text[4096];
     static const char key[] = "VmHWM:";
-    const long fd = call(SYS_OPENAT, AT_CWD, (long)"/proc/self/status", READ_ONLY, 0, 0, 0);
-    const long n = fd < 0 ? 0 : call(SYS_READ, fd, (long)text, sizeof text - 1, 0, 0, 0);
+    const long fd =
+        call(SYS_OPENAT, AT_CWD, (long)"/proc/self/status", READ_ONLY, 0, 0, 0);
+    const long n =
+        fd < 0 ? 0 : call(SYS_READ, fd, (long)text, sizeof text - 1, 0, 0, 0);
     int64_t kb = 0;
 
     for (long i = 0; i + (long)sizeof key < n; i++) {
@@ -198,10 +222,11 @@ static int64_t peak_rss(void)
     return kb * 1024;
 }
 
-/* ---- the run ---------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------- */
 
 /* One after the other, but on the workers that a pool would use. */
-static void each_in_turn(void *pool, hadm_body *body, void *arg, int64_t n, int64_t grain)
+static void each_in_turn(void *pool, hadm_body *body, void *arg, int64_t n,
+                         int64_t grain)
 {
     const int64_t n_workers = *(const int64_t *)pool;
 
@@ -218,24 +243,29 @@ static void run(uint8_t *request, uint8_t *response, const void *weights)
     const struct run_request *q = (const struct run_request *)request;
     struct run_response *r = (struct run_response *)response;
     struct run_api api = {
-        .open = model_open, .use_workers = model_use_workers, .run = model_run,
-        .parallel_for = each_in_turn, .pool = (void *)(uintptr_t)&q->n_workers,
-        .wall_us = wall_us, .cpu_us = cpu_us,
+        .open = model_open,
+        .use_workers = model_use_workers,
+        .run = model_run,
+        .parallel_for = each_in_turn,
+        .pool = (void *)(uintptr_t)&q->n_workers,
+        .wall_us = wall_us,
+        .cpu_us = cpu_us,
     };
     struct hadm_context model;
     uint8_t *workspace = response + q->workspace_begin;
     void **io = (void **)(response + q->pointers_begin);
 
     if (!q->keep_workspace)
-        workspace = (uint8_t *)checked(call(SYS_MMAP, 0, q->workspace_bytes + 64, PROT_RW,
-                                            PRIVATE | ANONYMOUS, -1, 0));
+        workspace = (uint8_t *)checked(call(SYS_MMAP, 0, q->workspace_bytes + 64,
+                                            PROT_RW, PRIVATE | ANONYMOUS, -1, 0));
     if (!run_core_open(&api, q, weights, workspace, &model, r)
         || r->n_steps != q->n_steps)
         return;
     for (int64_t set = 0; set < q->n_sets; set++) {
         for (int64_t i = 0; i < q->n_in + q->n_out + q->n_dims; i++)
-            io[i] = i < q->n_in ? request + q->in_begin + set * q->in_stride + q->io_at[i]
-                                : response + q->out_begin + set * q->out_stride + q->io_at[i];
+            io[i] = i < q->n_in
+                        ? request + q->in_begin + set * q->in_stride + q->io_at[i]
+                        : response + q->out_begin + set * q->out_stride + q->io_at[i];
         run_core_set(&api, q, &model, io, set, response);
     }
 }
@@ -248,8 +278,8 @@ void runner_main(const long *stack)
     if (stack[0] != 4)
         quit(1);
 
-    struct run_request *head = (struct run_request *)map_file(
-        argv[1], sizeof(struct run_request), READ_ONLY);
+    struct run_request *head =
+        (struct run_request *)map_file(argv[1], sizeof(struct run_request), READ_ONLY);
 
     if (head->magic != RUN_MAGIC)
         quit(1);

@@ -37,7 +37,7 @@ static void die(const char *what)
     exit(2);
 }
 
-/* ---- texts ---------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------- */
 
 static char *read_fd(struct arena *a, int fd)
 {
@@ -61,7 +61,8 @@ static char *read_path(struct arena *a, const char *path)
     return text;
 }
 
-static char *replace(struct arena *a, const char *text, const char *from, const char *to)
+static char *replace(struct arena *a, const char *text, const char *from,
+                     const char *to)
 {
     struct text out = {0};
     char *copy;
@@ -87,7 +88,7 @@ static void put_lines(struct text *out, const char *text, const char *before)
     }
 }
 
-/* ---- one command ------------------------------------------------------------------- */
+/* ---- one command ----------------------------------------------------------- */
 
 static int split(struct session *s, const char *line, char *words[MAX_WORDS + 1])
 {
@@ -138,7 +139,8 @@ static void run(struct session *s, const char *line)
         die("fork");
     text_printf(&s->seen, "$ %s\n", line);
     put_lines(&s->seen, replace(s->arena, read_fd(s->arena, out), s->tmp, "@TMP"), "");
-    put_lines(&s->seen, replace(s->arena, read_fd(s->arena, err), s->tmp, "@TMP"), "! ");
+    put_lines(&s->seen, replace(s->arena, read_fd(s->arena, err), s->tmp, "@TMP"),
+              "! ");
     if (WIFEXITED(status))
         text_printf(&s->seen, "exit %d\n", WEXITSTATUS(status));
     else
@@ -147,7 +149,7 @@ static void run(struct session *s, const char *line)
     close(err);
 }
 
-/* ---- a session ------------------------------------------------------------------------ */
+/* ---- a session ------------------------------------------------------------- */
 
 /* "exit 0": --help has a line that begins with "exit status". */
 static bool is_end(const char *line)
@@ -156,7 +158,7 @@ static bool is_end(const char *line)
 
     return (sscanf(line, "exit %d%n", &number, &used) == 1
             || sscanf(line, "signal %d%n", &number, &used) == 1)
-        && !line[used];
+           && !line[used];
 }
 
 /* Comments stay, commands are run, what they printed last time is skipped. */
@@ -190,8 +192,10 @@ static void show_difference(const char *seen, const char *wanted)
         seen++;
         wanted++;
     }
-    fprintf(stderr, "line %d: seen and wanted differ from here on:\n--- seen\n%.600s\n"
-                    "--- wanted\n%.600s\n", line, seen, wanted);
+    fprintf(stderr,
+            "line %d: seen and wanted differ from here on:\n--- seen\n%.600s\n"
+            "--- wanted\n%.600s\n",
+            line, seen, wanted);
 }
 
 static void remove_folder(char *folder)

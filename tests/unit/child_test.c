@@ -17,7 +17,8 @@ static struct status *say_hello(void *arg, FILE *out)
 static struct status *refuse(void *arg, FILE *out)
 {
     (void)arg, (void)out;
-    return status_note(status_note(FAIL(UNSUPPORTED, "no %d", 7), "while one"), "while two");
+    return status_note(status_note(FAIL(UNSUPPORTED, "no %d", 7), "while one"),
+                       "while two");
 }
 
 static struct status *die(void *arg, FILE *out)
@@ -50,7 +51,7 @@ TEST(what_a_child_writes_comes_back)
 {
     struct bytes b = {.len = 0};
 
-    CHECK_OK(run(say_hello, (void *)(uintptr_t)"you", NULL, &b));
+    CHECK_OK(run(say_hello, (void *)(uintptr_t) "you", NULL, &b));
     CHECK_EQ(b.len, 9);
     CHECK_BYTES(b.at, "hello you", 9);
 }
@@ -86,7 +87,8 @@ TEST(a_child_that_hangs_is_ended)
 {
     const struct child_options o = {.timeout_s = 1};
 
-    CHECK_FAILS(run(sleep_long, NULL, &o, NULL), NO_FIT, "testing took longer than 1 s");
+    CHECK_FAILS(run(sleep_long, NULL, &o, NULL), NO_FIT,
+                "testing took longer than 1 s");
 }
 
 TEST(a_program_gives_its_stdout)
@@ -105,7 +107,8 @@ TEST(a_missing_program_is_named)
     struct arena *a = arena_create();
     char *argv[] = {(char[]){"no-such-program-here"}, NULL};
 
-    CHECK_FAILS(child_exec(a, "linking", argv, &(struct child_options){.foreign = true}, NULL),
-                IO_ERROR, "cannot run 'no-such-program-here': No such file");
+    CHECK_FAILS(
+        child_exec(a, "linking", argv, &(struct child_options){.foreign = true}, NULL),
+        IO_ERROR, "cannot run 'no-such-program-here': No such file");
     arena_destroy(a);
 }

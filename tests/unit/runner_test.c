@@ -16,7 +16,8 @@ static const char model_c[] =
     "                    int64_t);\n"
     "struct step { kernel *fn; int64_t n_units, grain, at; int32_t kind, target; };\n"
     "struct descriptor { uint32_t abi, n_steps; const struct step *steps; };\n"
-    "struct foo { const struct descriptor *model; const uint8_t *payload; uint8_t *ws;\n"
+    "struct foo { const struct descriptor *model; const uint8_t *payload; uint8_t "
+    "*ws;\n"
     "             void *parallel_for, *pool; uint64_t n_workers, reserved[2]; };\n"
     "kernel k_double, k_count;\n"
     "static const struct step steps[] = {{k_double, 3, 1, 0, 0, 0},\n"
@@ -60,12 +61,16 @@ static const char kernels_c[] =
 
 static const char report[] =
     "{\"format\": 1, \"prefix\": \"foo\", \"target\": \"host\", \"cpu\": \"any\",\n"
-    " \"emit\": \"%s\", \"embed\": false, \"workspace_bytes\": 64, \"weights_bytes\": 4,\n"
+    " \"emit\": \"%s\", \"embed\": false, \"workspace_bytes\": 64, \"weights_bytes\": "
+    "4,\n"
     " \"max_workers\": 2,\n"
     " \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"dims\": [3]}],\n"
-    " \"outputs\": [{\"name\": \"y\", \"dtype\": \"f32\", \"dims\": [3], \"dynamic\": true}],\n"
-    " \"steps\": [{\"name\": \"k_double\", \"node\": \"a\", \"covers\": \"Mul\", \"flops\": 3},\n"
-    "           {\"name\": \"k_count\", \"node\": \"b\", \"covers\": \"Shape\", \"flops\": 0}]}\n";
+    " \"outputs\": [{\"name\": \"y\", \"dtype\": \"f32\", \"dims\": [3], \"dynamic\": "
+    "true}],\n"
+    " \"steps\": [{\"name\": \"k_double\", \"node\": \"a\", \"covers\": \"Mul\", "
+    "\"flops\": 3},\n"
+    "           {\"name\": \"k_count\", \"node\": \"b\", \"covers\": \"Shape\", "
+    "\"flops\": 0}]}\n";
 
 static struct arena *arena;
 static const char *folder;
@@ -108,7 +113,8 @@ static void drop_bundle(void)
     shell(arena_printf(arena, "rm -r %s", folder));
 }
 
-static struct status *run(float first, const struct run_options *o, struct run_result *out)
+static struct status *run(float first, const struct run_options *o,
+                          struct run_result *out)
 {
     float x[] = {first, 2, 3};
     const struct tensor in = {DT_f32, 1, {3}, x};
@@ -154,11 +160,12 @@ TEST(a_library_may_be_called_model)
     struct run_result r;
 
     make_bundle("obj");
-    shell(arena_printf(arena,
-                       "cd %s && sed -i 's/foo/model/g' foo.c foo.report.json "
-                       "&& mv foo.weights model.weights && mv foo.report.json m.report.json "
-                       "&& cc -O2 -fPIC -c foo.c && ar rcs libmodel.a foo.o foo_kernels.o",
-                       folder));
+    shell(arena_printf(
+        arena,
+        "cd %s && sed -i 's/foo/model/g' foo.c foo.report.json "
+        "&& mv foo.weights model.weights && mv foo.report.json m.report.json "
+        "&& cc -O2 -fPIC -c foo.c && ar rcs libmodel.a foo.o foo_kernels.o",
+        folder));
     CHECK_OK(run(1, &(struct run_options){.repeat = 1, .as_program = true}, &r));
     check_doubled(&r.outputs[0]);
     drop_bundle();
@@ -170,12 +177,14 @@ TEST(a_library_for_another_processor_runs_under_its_emulator)
     struct run_result r;
 
     make_bundle("obj");
-    shell(arena_printf(arena,
-                       "cd %s && rm libfoo.a && clang-19 --target=aarch64-linux-gnu -O2 "
-                       "-ffreestanding -c foo.c foo_kernels.c "
-                       "&& ar rcs libfoo.a foo.o foo_kernels.o",
-                       folder));
-    CHECK_OK(run(1, &(struct run_options){.repeat = 2, .per_step = true, .target = &arm}, &r));
+    shell(
+        arena_printf(arena,
+                     "cd %s && rm libfoo.a && clang-19 --target=aarch64-linux-gnu -O2 "
+                     "-ffreestanding -c foo.c foo_kernels.c "
+                     "&& ar rcs libfoo.a foo.o foo_kernels.o",
+                     folder));
+    CHECK_OK(run(
+        1, &(struct run_options){.repeat = 2, .per_step = true, .target = &arm}, &r));
     check_doubled(&r.outputs[0]);
     CHECK(r.emulated && r.step_us[0] > 0);
     drop_bundle();
@@ -187,11 +196,13 @@ TEST(without_an_emulator_the_package_is_named)
     struct run_result r;
 
     make_bundle("obj");
-    shell(arena_printf(arena,
-                       "cd %s && rm libfoo.a && clang-19 --target=aarch64-linux-gnu -O2 "
-                       "-ffreestanding -c foo.c && ar rcs libfoo.a foo.o",
-                       folder));
-    CHECK_FAILS(run(1, &(struct run_options){.repeat = 1, .target = &arm}, &r), UNSUPPORTED,
+    shell(
+        arena_printf(arena,
+                     "cd %s && rm libfoo.a && clang-19 --target=aarch64-linux-gnu -O2 "
+                     "-ffreestanding -c foo.c && ar rcs libfoo.a foo.o",
+                     folder));
+    CHECK_FAILS(run(1, &(struct run_options){.repeat = 1, .target = &arm}, &r),
+                UNSUPPORTED,
                 "install no-such-emulator (Debian package qemu-user-static)");
     drop_bundle();
 }
@@ -212,8 +223,11 @@ TEST(runs_and_steps_are_timed_and_the_workspace_comes_back)
 
     make_bundle("obj");
     CHECK_OK(run(1,
-                 &(struct run_options){.repeat = 3, .warm_up = 1, .per_step = true,
-                                       .keep_workspace = true, .n_workers = 2},
+                 &(struct run_options){.repeat = 3,
+                                       .warm_up = 1,
+                                       .per_step = true,
+                                       .keep_workspace = true,
+                                       .n_workers = 2},
                  &r));
     check_doubled(&r.outputs[0]);
     CHECK_EQ(r.n_steps, 2);
@@ -248,8 +262,8 @@ TEST(more_workers_than_compiled_for_are_refused)
     struct run_result r;
 
     make_bundle("obj");
-    CHECK_FAILS(run(1, &(struct run_options){.repeat = 1, .n_workers = 3}, &r), BAD_USAGE,
-                "this bundle was compiled for at most 2 workers");
+    CHECK_FAILS(run(1, &(struct run_options){.repeat = 1, .n_workers = 3}, &r),
+                BAD_USAGE, "this bundle was compiled for at most 2 workers");
     drop_bundle();
 }
 
@@ -279,7 +293,8 @@ TEST(a_prefix_that_is_a_path_is_refused)
     struct bundle_meta meta;
 
     make_bundle("obj");
-    shell(arena_printf(arena, "sed -i 's|\"foo\"|\"../foo\"|' %s/foo.report.json", folder));
+    shell(arena_printf(arena, "sed -i 's|\"foo\"|\"../foo\"|' %s/foo.report.json",
+                       folder));
     CHECK_FAILS(bundle_read_meta(arena, folder, &meta), INVALID,
                 "'../foo' is not a prefix of C names");
     drop_bundle();
