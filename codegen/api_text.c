@@ -47,19 +47,20 @@ static void put_opening(struct text *t, const struct bundle_job *job)
     if (job->options->embed)
         text_printf(t, " * `weights` is %s_weights, which is linked in.\n", foo);
     else
-        text_printf(t,
-                    " * `weights` are the bytes of %s.weights at an address that is a multiple\n"
-                    " * of 64: a mapped file, or flash.  They are used in place.\n",
-                    foo);
-    text_puts(t,
-              " *\n"
-              " * No allocation, no globals.  One context per thread; any number of contexts\n"
-              " * may share one read-only `weights`.  Weights and workspace must outlive the\n"
-              " * context, which needs no closing.\n"
-              " */\n");
+        text_printf(
+            t,
+            " * `weights` are the bytes of %s.weights at an address that is a multiple\n"
+            " * of 64: a mapped file, or flash.  They are used in place.\n",
+            foo);
+    text_puts(
+        t, " *\n"
+           " * No allocation, no globals.  One context per thread; any number of contexts\n"
+           " * may share one read-only `weights`.  Weights and workspace must outlive the\n"
+           " * context, which needs no closing.\n"
+           " */\n");
 }
 
-/* ---- foo.h: macros and statuses ---------------------------------------------------- */
+/* ---- foo.h: macros and statuses -------------------------------------------------- */
 
 static void put_macro(struct text *t, const struct bundle_job *job, const char *name,
                       const char *value, const char *comment)
@@ -82,9 +83,9 @@ static void put_macros(struct text *t, const struct bundle_job *job)
     put_macro(t, job, "WEIGHTS_BYTES",
               arena_printf(a, "%llu", (unsigned long long)job->weights_bytes),
               "size of the weights file");
-    put_macro(t, job, "STACK_BYTES",
-              arena_printf(a, "%lld", (long long)job->stack_bytes),
-              c ? "an estimate: your compiler decides" : "at most, below the caller of any function");
+    put_macro(t, job, "STACK_BYTES", arena_printf(a, "%lld", (long long)job->stack_bytes),
+              c ? "an estimate: your compiler decides"
+                : "at most, below the caller of any function");
     put_macro(t, job, "MAX_WORKERS", arena_printf(a, "%u", job->model->max_workers),
               "workers that the workspace has room for");
     put_macro(t, job, "CHECK_PAYLOAD", "1u", "flag of open: check every byte's digest");
@@ -108,14 +109,15 @@ static void put_statuses(struct text *t, const struct bundle_job *job)
 
     text_printf(t, "enum %s_status {\n", job->names->prefix);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        text_printf(t, "    %s_%s%s%*s/* %-46s */\n", job->names->upper, rows[i].name,
-                    i + 1 < sizeof rows / sizeof rows[0] ? "," : "",
-                    (int)(16 - strlen(rows[i].name) - (i + 1 < sizeof rows / sizeof rows[0])),
-                    "", rows[i].comment);
+        text_printf(
+            t, "    %s_%s%s%*s/* %-46s */\n", job->names->upper, rows[i].name,
+            i + 1 < sizeof rows / sizeof rows[0] ? "," : "",
+            (int)(16 - strlen(rows[i].name) - (i + 1 < sizeof rows / sizeof rows[0])), "",
+            rows[i].comment);
     text_puts(t, "};\n\n");
 }
 
-/* ---- foo.h: doors -------------------------------------------------------------------- */
+/* ---- foo.h: doors ---------------------------------------------------------------- */
 
 static const char *content_of(enum dtype dtype)
 {
@@ -174,12 +176,13 @@ static void put_doors(struct text *t, const struct bundle_job *job)
         put_door(t, job, i, true);
     for (int i = g->n_in; i < g->n_in + g->n_out; i++)
         if (bundle_door(job, i)->dynamic)
-            text_printf(t, "    int64_t *%s_dims; /* [%d] actual dims of %s, set by run */\n",
+            text_printf(t,
+                        "    int64_t *%s_dims; /* [%d] actual dims of %s, set by run */\n",
                         job->names->io[i], bundle_door(job, i)->rank, job->names->io[i]);
     text_puts(t, "};\n\n");
 }
 
-/* ---- foo.h: functions ------------------------------------------------------------------ */
+/* ---- foo.h: functions ------------------------------------------------------------ */
 
 /* The four functions, declared in foo.h and defined in foo.c. */
 enum api_function { API_OPEN, API_RUN, API_USE_WORKERS, API_STRERROR };
@@ -219,31 +222,36 @@ static void put_functions(struct text *t, const struct bundle_job *job)
     const char *foo = job->names->prefix, *FOO = job->names->upper;
 
     text_printf(t, "struct %s { uint64_t private_[8]; };\n\n", foo);
-    text_printf(t,
-                "/* Check everything once: the weights' whole structure, that they belong to\n"
-                " * this code, the processor, the workspace.  After %s_OK, running cannot\n"
-                " * fail.  `flags` is 0 or %s_CHECK_PAYLOAD. */\n",
-                FOO, FOO);
+    text_printf(
+        t,
+        "/* Check everything once: the weights' whole structure, that they belong to\n"
+        " * this code, the processor, the workspace.  After %s_OK, running cannot\n"
+        " * fail.  `flags` is 0 or %s_CHECK_PAYLOAD. */\n",
+        FOO, FOO);
     put_prototype(t, job, API_OPEN);
     text_puts(t, ";\n\n/* One inference; every element of every output is written. */\n");
     put_prototype(t, job, API_RUN);
-    text_printf(t,
-                ";\n\n"
-                "/* Share the work of runs among `n_workers` threads of yours, the caller included.\n"
-                " * parallel_for has to call body(arg, begin, end, worker) on disjoint ranges that\n"
-                " * cover [0, n), with worker in 0 .. n_workers-1 and never two at once with one\n"
-                " * number, and to return when all are done; less than `grain` is not worth a\n"
-                " * thread.  Results do not depend on it.  NULL: back to one thread. */\n"
-                "typedef void %s_body(void *arg, int64_t begin, int64_t end, int64_t worker);\n"
-                "typedef void %s_parallel_for(void *pool, %s_body *body, void *arg,\n"
-                "        int64_t n, int64_t grain);\n",
-                foo, foo, foo);
+    text_printf(
+        t,
+        ";\n\n"
+        "/* Share the work of runs among `n_workers` threads of yours, the caller "
+        "included.\n"
+        " * parallel_for has to call body(arg, begin, end, worker) on disjoint ranges "
+        "that\n"
+        " * cover [0, n), with worker in 0 .. n_workers-1 and never two at once with one\n"
+        " * number, and to return when all are done; less than `grain` is not worth a\n"
+        " * thread.  Results do not depend on it.  NULL: back to one thread. */\n"
+        "typedef void %s_body(void *arg, int64_t begin, int64_t end, int64_t worker);\n"
+        "typedef void %s_parallel_for(void *pool, %s_body *body, void *arg,\n"
+        "        int64_t n, int64_t grain);\n",
+        foo, foo, foo);
     put_prototype(t, job, API_USE_WORKERS);
     text_puts(t, ";\n\n");
     put_prototype(t, job, API_STRERROR);
     text_puts(t, ";\n\n");
     if (job->options->embed)
-        text_printf(t, "extern const unsigned char %s_weights[%s_WEIGHTS_BYTES];\n\n", foo, FOO);
+        text_printf(t, "extern const unsigned char %s_weights[%s_WEIGHTS_BYTES];\n\n", foo,
+                    FOO);
 }
 
 void api_header(const struct bundle_job *job, struct text *t)
@@ -251,8 +259,10 @@ void api_header(const struct bundle_job *job, struct text *t)
     const char *FOO = job->names->upper;
 
     put_opening(t, job);
-    text_printf(t, "#ifndef %s_H\n#define %s_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n"
-                   "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", FOO, FOO);
+    text_printf(t,
+                "#ifndef %s_H\n#define %s_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n"
+                "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
+                FOO, FOO);
     put_macros(t, job);
     put_statuses(t, job);
     put_doors(t, job);
@@ -260,7 +270,7 @@ void api_header(const struct bundle_job *job, struct text *t)
     text_printf(t, "#ifdef __cplusplus\n}\n#endif\n#endif /* %s_H */\n", FOO);
 }
 
-/* ---- foo.c ------------------------------------------------------------------------------- */
+/* ---- foo.c ----------------------------------------------------------------------- */
 
 static struct status *put_runtime(struct text *t)
 {
@@ -310,14 +320,16 @@ static void put_model(struct text *t, const struct bundle_job *job)
     const char *foo = job->names->prefix;
     const struct hadm_model *m = job->model;
 
-    text_printf(t, "static const struct hadm_model %s_model = {\n    %u, %u, %s_steps,\n    {",
+    text_printf(t,
+                "static const struct hadm_model %s_model = {\n    %u, %u, %s_steps,\n    {",
                 foo, m->abi, m->n_steps, foo);
     for (int i = 0; i < 32; i++)
         text_printf(t, "%s0x%02x", i == 0 ? "" : i % 12 == 0 ? ",\n     " : ", ",
                     m->structure_hash[i]);
     text_printf(t, "},\n    %llu, %llu, %llu, %u, %u,\n};\n\n",
-                (unsigned long long)m->payload_bytes, (unsigned long long)m->workspace_bytes,
-                (unsigned long long)m->cpu_features, m->n_io, m->max_workers);
+                (unsigned long long)m->payload_bytes,
+                (unsigned long long)m->workspace_bytes, (unsigned long long)m->cpu_features,
+                m->n_io, m->max_workers);
 }
 
 /* The context is copied in and out of the caller's opaque struct: that is defined
@@ -326,19 +338,22 @@ static void put_wrappers(struct text *t, const struct bundle_job *job)
 {
     const char *foo = job->names->prefix;
 
-    text_printf(t, "_Static_assert(sizeof(struct hadm_context) <= sizeof(struct %s), \"context\");\n\n",
+    text_printf(t,
+                "_Static_assert(sizeof(struct hadm_context) <= sizeof(struct %s), "
+                "\"context\");\n\n",
                 foo);
     put_prototype(t, job, API_OPEN);
-    text_printf(t,
-                "\n{\n"
-                "    struct hadm_context c;\n"
-                "    const enum hadm_status status = hadm_open(\n"
-                "        &c, &%s_model, weights, weights_len, workspace, workspace_len, flags);\n\n"
-                "    if (status == HADM_OK)\n"
-                "        memcpy(m->private_, &c, sizeof c);\n"
-                "    return (enum %s_status)status;\n"
-                "}\n\n",
-                foo, foo);
+    text_printf(
+        t,
+        "\n{\n"
+        "    struct hadm_context c;\n"
+        "    const enum hadm_status status = hadm_open(\n"
+        "        &c, &%s_model, weights, weights_len, workspace, workspace_len, flags);\n\n"
+        "    if (status == HADM_OK)\n"
+        "        memcpy(m->private_, &c, sizeof c);\n"
+        "    return (enum %s_status)status;\n"
+        "}\n\n",
+        foo, foo);
     put_prototype(t, job, API_USE_WORKERS);
     text_printf(t,
                 "\n{\n"

@@ -13,7 +13,7 @@
 
 #include "codegen/bundle.h"
 
-/* ---- symbols of an ELF object -------------------------------------------------------- */
+/* ---- symbols of an ELF object ---------------------------------------------------- */
 
 /* Our own objects and LLVM's: 64 bits, little-endian.  Offsets: ELF-64 Object File
  * Format, version 1.5. */
@@ -42,7 +42,8 @@ static uint64_t section_at(const struct bytes *b, uint64_t index)
 
 typedef void symbol_fn(void *closure, const char *name);
 
-static void each_symbol(const struct bytes *b, uint64_t section, symbol_fn *fn, void *closure)
+static void each_symbol(const struct bytes *b, uint64_t section, symbol_fn *fn,
+                        void *closure)
 {
     const uint64_t strings = section_at(b, get(b, section + SECTION_LINK, 4));
     const uint64_t names = get(b, strings + SECTION_OFFSET, 8);
@@ -87,7 +88,7 @@ int64_t elf_loaded_bytes(struct bytes object)
     return (int64_t)total;
 }
 
-/* ---- the archive ------------------------------------------------------------------------ */
+/* ---- the archive ----------------------------------------------------------------- */
 
 static void count_symbol(void *closure, const char *name)
 {

@@ -18,12 +18,13 @@
 
 enum { C_STACK_ESTIMATE = 4096 };
 
-/* ---- files ---------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------- */
 
 static struct status *put_file(const struct bundle_job *job, const char *folder,
                                const char *suffix, const void *bytes, size_t len)
 {
-    const char *path = arena_printf(job->arena, "%s/%s%s", folder, job->names->prefix, suffix);
+    const char *path =
+        arena_printf(job->arena, "%s/%s%s", folder, job->names->prefix, suffix);
     struct status *s = runner_write_file(path, bytes, len);
 
     if (!s && chmod(path, 0644) != 0)
@@ -58,7 +59,8 @@ static struct status *put_weights(struct bundle_job *job, const char *folder)
         .tool_version = arena_printf(job->arena, "hadmcc %s", hadmcc_version()),
         .llvm_version = arena_printf(job->arena, "%u.%u.%u", major, minor, patch),
     };
-    const char *path = arena_printf(job->arena, "%s/%s.weights", folder, job->names->prefix);
+    const char *path =
+        arena_printf(job->arena, "%s/%s.weights", folder, job->names->prefix);
 
     RETURN_IF_FAIL(weights_write(path, job->program, &info, &job->weights_bytes));
     return chmod(path, 0644) == 0 ? OK
@@ -66,7 +68,7 @@ static struct status *put_weights(struct bundle_job *job, const char *folder)
                                          strerror(errno));
 }
 
-/* ---- code ----------------------------------------------------------------------------- */
+/* ---- code ------------------------------------------------------------------------ */
 
 static struct status *put_library(struct bundle_job *job, const char *folder,
                                   struct bytes kernels)
@@ -86,9 +88,10 @@ static struct status *put_library(struct bundle_job *job, const char *folder,
     if (job->options->embed) {
         RETURN_IF_FAIL(runner_read_file(a, arena_printf(a, "%s/%s.weights", folder, foo),
                                         &weights));
-        members[n++] = (struct archive_member){
-            arena_printf(a, "%s_weights.o", foo),
-            elf_blob(a, job->options->isa.triple, arena_printf(a, "%s_weights", foo), weights)};
+        members[n++] =
+            (struct archive_member){arena_printf(a, "%s_weights.o", foo),
+                                    elf_blob(a, job->options->isa.triple,
+                                             arena_printf(a, "%s_weights", foo), weights)};
     }
     job->stack_bytes += glue_stack;
     job->code_bytes = elf_loaded_bytes(glue) + elf_loaded_bytes(kernels);
@@ -151,7 +154,7 @@ static struct status *put_c(struct bundle_job *job, const char *folder)
     return job->options->embed ? put_embedded_text(job, folder) : OK;
 }
 
-/* ---- the folder ------------------------------------------------------------------------ */
+/* ---- the folder ------------------------------------------------------------------ */
 
 static struct status *put_texts(struct bundle_job *job, const char *folder)
 {
@@ -221,8 +224,8 @@ static struct status *check_replaceable(const char *folder)
 
     if (!dir)
         return errno == ENOENT ? OK
-                               : FAIL(IO_ERROR, "cannot write the bundle to '%s': %s", folder,
-                                      strerror(errno));
+                               : FAIL(IO_ERROR, "cannot write the bundle to '%s': %s",
+                                      folder, strerror(errno));
     for (struct dirent *e; (e = readdir(dir));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
@@ -275,7 +278,8 @@ struct status *bundle_write(struct compile *c, struct program *p,
 
     RETURN_IF_FAIL(check_replaceable(folder));
     if (!mkdtemp(fresh) || chmod(fresh, 0755) != 0)
-        return FAIL(IO_ERROR, "cannot make a folder beside '%s': %s", folder, strerror(errno));
+        return FAIL(IO_ERROR, "cannot make a folder beside '%s': %s", folder,
+                    strerror(errno));
 
     struct status *s = fill(&job, fresh);
 

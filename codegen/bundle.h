@@ -20,7 +20,7 @@ struct bundle_job {
 
 const char *hadmcc_version(void);
 
-/* ---- c_text.c: pieces of generated C ------------------------------------------- */
+/* ---- c_text.c: pieces of generated C --------------------------------------------- */
 
 /* For use inside a comment: one line, printable ASCII, never its end. */
 void c_put_comment(struct text *t, const char *words);
@@ -51,7 +51,7 @@ void package_pkg_config(const struct bundle_job *job, struct text *out);
 void package_cmake(const struct bundle_job *job, struct text *out);
 void package_depfile(const struct bundle_job *job, struct text *out);
 
-/* ---- archive.c, elf_blob.c --------------------------------------------------------- */
+/* ---- archive.c, elf_blob.c ------------------------------------------------------- */
 
 struct archive_member {
     const char *name;

@@ -33,7 +33,7 @@ static enum dtype value_dtype(const struct chain *ch, int value)
     return value < ch->n_in ? ch->in_dtype[value] : ch->ops[value - ch->n_in].kernel->out;
 }
 
-/* ---- addresses ----------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------- */
 
 static void put_bases(struct text *t, const struct program *p, const struct step *s)
 {
@@ -42,7 +42,8 @@ static void put_bases(struct text *t, const struct program *p, const struct step
     for (int k = 0; k < ch->n_in + ch->n_out; k++) {
         const bool in = k < ch->n_in;
         const int o = in ? k : k - ch->n_in;
-        const char *type = dtype_info[in ? ch->in_dtype[k] : value_dtype(ch, ch->out[o])].name;
+        const char *type =
+            dtype_info[in ? ch->in_dtype[k] : value_dtype(ch, ch->out[o])].name;
 
         text_printf(t, "    %sa_%s *const %s%d = (%sa_%s *)", in ? "const " : "", type,
                     in ? "in" : "out", o, in ? "const " : "", type);
@@ -83,7 +84,7 @@ static void put_rows(struct text *t, const struct chain *ch)
                     (long long)row_length(ch));
 }
 
-/* ---- values ----------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------- */
 
 static void put_value(struct text *t, const struct chain *ch, int value, bool rows)
 {
@@ -102,7 +103,8 @@ static void put_value(struct text *t, const struct chain *ch, int value, bool ro
         text_printf(t, "j * %lld]", (long long)step);
 }
 
-static void put_op(struct text *t, const struct chain *ch, int k, bool rows, const char *indent)
+static void put_op(struct text *t, const struct chain *ch, int k, bool rows,
+                   const char *indent)
 {
     const struct element_op *op = &ch->ops[k];
 

@@ -22,7 +22,8 @@ static const char prologue[] =
     "#error \"compile without -ffast-math: results would differ from the verified ones\"\n"
     "#endif\n"
     "#if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16\n"
-    "#error \"floats must be evaluated in their own precision (x87: use -msse2 -mfpmath=sse)\"\n"
+    "#error \"floats must be evaluated in their own precision (x87: use -msse2 "
+    "-mfpmath=sse)\"\n"
     "#endif\n"
     "#if defined(__clang__)\n"
     "#pragma STDC FP_CONTRACT OFF\n"
@@ -60,20 +61,24 @@ static const char prologue[] =
 static void put_prologue(struct text *t, const struct program *p,
                          const struct model_names *names)
 {
-    text_printf(t, "/* %s: its kernels in portable C11, %d steps.\n"
-                   " *\n"
-                   " *     cc -std=c11 -O2 -c %s_kernels.c      link with -lm: some compilers want its sqrt\n"
-                   " *\n"
-                   " * Written by hadmcc %s.  Generated code carries no obligation for whoever uses it.\n"
-                   " */\n",
+    text_printf(t,
+                "/* %s: its kernels in portable C11, %d steps.\n"
+                " *\n"
+                " *     cc -std=c11 -O2 -c %s_kernels.c      link with -lm: some compilers "
+                "want its sqrt\n"
+                " *\n"
+                " * Written by hadmcc %s.  Generated code carries no obligation for "
+                "whoever uses it.\n"
+                " */\n",
                 names->prefix, p->n_steps, names->prefix, hadmcc_version());
     text_puts(t, prologue);
     for (int i = DT_NONE + 1; i < DT_COUNT; i++)
-        text_printf(t, "typedef %s HADM_ALIAS a_%s;\n", dtype_info[i].ctype, dtype_info[i].name);
+        text_printf(t, "typedef %s HADM_ALIAS a_%s;\n", dtype_info[i].ctype,
+                    dtype_info[i].name);
     text_puts(t, "\n");
 }
 
-/* ---- steps ------------------------------------------------------------------------------------ */
+/* ---- steps ----------------------------------------------------------------------- */
 
 static void put_scratch(struct text *t, const struct program *p, const struct step *s,
                         int64_t offset)
@@ -107,7 +112,8 @@ void c_put_address(struct text *t, const struct program *p, const struct step *s
                     (long long)(root->offset + at));
 }
 
-static struct status *put_call(struct text *t, const struct program *p, const struct step *s)
+static struct status *put_call(struct text *t, const struct program *p,
+                               const struct step *s)
 {
     const struct kernel_info *kernel = s->u.call->kernel;
 
@@ -125,8 +131,8 @@ static struct status *put_call(struct text *t, const struct program *p, const st
     return OK;
 }
 
-static struct status *put_step(struct text *t, const struct program *p, const struct step *s,
-                               const char *foo)
+static struct status *put_step(struct text *t, const struct program *p,
+                               const struct step *s, const char *foo)
 {
     text_puts(t, "/* ");
     c_put_comment(t, s->covers ? s->covers : "");
@@ -134,8 +140,11 @@ static struct status *put_step(struct text *t, const struct program *p, const st
         text_puts(t, ": ");
         c_put_comment(t, s->node->name);
     }
-    text_printf(t, " */\nvoid %s_%s(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin,\n"
-                   "        int64_t end, int64_t worker)\n{\n", foo, s->name);
+    text_printf(
+        t,
+        " */\nvoid %s_%s(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin,\n"
+        "        int64_t end, int64_t worker)\n{\n",
+        foo, s->name);
     switch (s->kind) {
     case STEP_LIBRARY:
         RETURN_IF_FAIL(put_call(t, p, s));

@@ -23,7 +23,7 @@ struct member {
     int rank;
 };
 
-/* ---- reading the declaration ------------------------------------------------------------ */
+/* ---- reading the declaration ----------------------------------------------------- */
 
 static void skip_space(struct reader *r)
 {
@@ -101,7 +101,7 @@ static bool find_struct(const char *params, struct reader *out)
     return at != NULL;
 }
 
-/* ---- writing values ---------------------------------------------------------------------- */
+/* ---- writing values -------------------------------------------------------------- */
 
 void c_put_i64(struct text *t, int64_t value)
 {
@@ -153,8 +153,8 @@ static void put_value(struct text *t, const struct values *v, const struct membe
         c_put_i64(t, v->ints[i]);
 }
 
-static void put_row(struct text *t, const struct values *v, const struct member *m, int from,
-                    int n)
+static void put_row(struct text *t, const struct values *v, const struct member *m,
+                    int from, int n)
 {
     text_puts(t, "{");
     for (int i = 0; i < n; i++) {
@@ -191,7 +191,8 @@ struct status *c_put_params(struct text *t, const struct kernel_info *kernel,
     bool any = false;
 
     if (!find_struct(kernel->params, &r))
-        return FAIL(INTERNAL, "kernels/params.h does not declare struct k_%s", kernel->params);
+        return FAIL(INTERNAL, "kernels/params.h does not declare struct k_%s",
+                    kernel->params);
     text_puts(t, "{");
     while (next_member(&r, type, &m)) {
         if (!first.name[0])

@@ -76,8 +76,10 @@ void c_put_banner(struct text *t, const struct bundle_job *job, const char *what
     text_puts(t, " (sha256 ");
     for (int i = 0; i < 4; i++)
         text_printf(t, "%02x", job->compile->model_sha256[i]);
-    text_printf(t, "...)\n * for %s.  Generated code carries no obligation for whoever"
-                   " uses it.\n", job->options->isa.cpu ? job->options->isa.cpu : "any C11 compiler");
+    text_printf(t,
+                "...)\n * for %s.  Generated code carries no obligation for whoever"
+                " uses it.\n",
+                job->options->isa.cpu ? job->options->isa.cpu : "any C11 compiler");
 }
 
 static bool starts_with(const char *line, const char *with)

@@ -30,7 +30,8 @@ static Elf64_Half machine_of(const char *triple)
 static Elf64_Ehdr file_header(const char *triple, uint64_t sections_at)
 {
     return (Elf64_Ehdr){
-        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+                    EV_CURRENT},
         .e_type = ET_REL,
         .e_machine = machine_of(triple),
         .e_version = EV_CURRENT,
@@ -81,5 +82,5 @@ struct bytes elf_blob(struct arena *a, const char *triple, const char *symbol,
     memcpy(out + strings_at, strings, strings_len);
     memcpy(out + names_at, section_names, sizeof section_names);
     memcpy(out + sections_at, sections, sizeof sections);
-    return (struct bytes){out, len};
+    return (struct bytes){.at = out, .len = len};
 }

@@ -32,7 +32,7 @@ static LLVMValueRef i64_of(const struct glue *g, uint64_t value)
     return LLVMConstInt(g->e.i64, value, false);
 }
 
-/* ---- the descriptor ---------------------------------------------------------------- */
+/* ---- the descriptor -------------------------------------------------------------- */
 
 /* struct hadm_step and struct hadm_model, field by field as in hadm.h. */
 static void define_types(struct glue *g)
@@ -50,8 +50,8 @@ static void define_types(struct glue *g)
     g->kernel_t = LLVMFunctionType(e->void_t, kernel, 6, false);
 }
 
-static LLVMValueRef constant_global(const struct glue *g, const char *name, LLVMTypeRef type,
-                                    LLVMValueRef value)
+static LLVMValueRef constant_global(const struct glue *g, const char *name,
+                                    LLVMTypeRef type, LLVMValueRef value)
 {
     LLVMValueRef global = LLVMAddGlobal(g->e.module, type, name);
 
@@ -111,11 +111,12 @@ static LLVMValueRef build_model(const struct glue *g)
         i32_of(g, m->max_workers),
     };
 
-    return constant_global(g, "model", g->model_t,
-                           LLVMConstStructInContext(g->e.context, fields, N_MODEL_FIELDS, false));
+    return constant_global(
+        g, "model", g->model_t,
+        LLVMConstStructInContext(g->e.context, fields, N_MODEL_FIELDS, false));
 }
 
-/* ---- the functions -------------------------------------------------------------------- */
+/* ---- the functions --------------------------------------------------------------- */
 
 /* foo_<name> that passes its parameters on to hadm_<name>, with `extra` (NULL: none)
  * inserted behind the first one. */
@@ -198,14 +199,15 @@ static void build_functions(const struct glue *g)
     build_run(g);
 }
 
-/* ---- the object ----------------------------------------------------------------------- */
+/* ---- the object ------------------------------------------------------------------ */
 
 /* Only the kernels, memcpy and memset may come from elsewhere. */
 static struct status *check_imports(const struct glue *g)
 {
     const size_t len = strlen(g->names->prefix);
 
-    for (LLVMValueRef f = LLVMGetFirstFunction(g->e.module); f; f = LLVMGetNextFunction(f)) {
+    for (LLVMValueRef f = LLVMGetFirstFunction(g->e.module); f;
+         f = LLVMGetNextFunction(f)) {
         const char *name = LLVMGetValueName(f);
 
         if (!LLVMIsDeclaration(f) || strncmp(name, "llvm.", 5) == 0 || !LLVMGetFirstUse(f)
@@ -217,8 +219,9 @@ static struct status *check_imports(const struct glue *g)
     return OK;
 }
 
-static struct status *compile(struct glue *g, struct llvm_session *s, const struct isa *plain,
-                              struct bytes *out, int64_t *stack_bytes)
+static struct status *compile(struct glue *g, struct llvm_session *s,
+                              const struct isa *plain, struct bytes *out,
+                              int64_t *stack_bytes)
 {
     define_types(g);
     build_functions(g);

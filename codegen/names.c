@@ -94,7 +94,8 @@ static char *door_name(struct arena *a, const struct model_names *names, char **
 
     /* FOO_... are the model's macros. */
     if (is_reserved(base)
-        || (strncmp(base, names->upper, upper) == 0 && (!base[upper] || base[upper] == '_')))
+        || (strncmp(base, names->upper, upper) == 0
+            && (!base[upper] || base[upper] == '_')))
         base = arena_printf(a, "x_%s", base);
     /* input_dims could be what belongs to a dynamic door `input`. */
     if (len > 5 && strcmp(base + len - 5, "_dims") == 0)

@@ -25,25 +25,27 @@ void package_cmake(const struct bundle_job *job, struct text *t)
 {
     const char *foo = job->names->prefix;
 
-    text_printf(t,
-                "# find_package(%s CONFIG PATHS <this folder>) gives %s::%s and the path of the\n"
-                "# weights, %s_WEIGHTS.\n"
-                "set(%s_WEIGHTS \"${CMAKE_CURRENT_LIST_DIR}/%s.weights\")\n"
-                "if(NOT TARGET %s::%s)\n",
-                foo, foo, foo, foo, foo, foo, foo, foo);
+    text_printf(
+        t,
+        "# find_package(%s CONFIG PATHS <this folder>) gives %s::%s and the path of the\n"
+        "# weights, %s_WEIGHTS.\n"
+        "set(%s_WEIGHTS \"${CMAKE_CURRENT_LIST_DIR}/%s.weights\")\n"
+        "if(NOT TARGET %s::%s)\n",
+        foo, foo, foo, foo, foo, foo, foo, foo);
     if (job->options->kind == EMIT_C)
-        text_printf(t,
-                    "  add_library(%s_model STATIC \"${CMAKE_CURRENT_LIST_DIR}/%s.c\"\n"
-                    "    \"${CMAKE_CURRENT_LIST_DIR}/%s_kernels.c\"%s)\n"
-                    "  target_include_directories(%s_model PUBLIC \"${CMAKE_CURRENT_LIST_DIR}\")\n"
-                    "  set_target_properties(%s_model PROPERTIES C_STANDARD 11)\n"
-                    "  target_link_libraries(%s_model PUBLIC m)\n"
-                    "  add_library(%s::%s ALIAS %s_model)\n",
-                    foo, foo, foo,
-                    job->options->embed
-                        ? arena_printf(job->arena, "\n    \"${CMAKE_CURRENT_LIST_DIR}/%s_weights.c\"", foo)
-                        : "",
-                    foo, foo, foo, foo, foo, foo);
+        text_printf(
+            t,
+            "  add_library(%s_model STATIC \"${CMAKE_CURRENT_LIST_DIR}/%s.c\"\n"
+            "    \"${CMAKE_CURRENT_LIST_DIR}/%s_kernels.c\"%s)\n"
+            "  target_include_directories(%s_model PUBLIC \"${CMAKE_CURRENT_LIST_DIR}\")\n"
+            "  set_target_properties(%s_model PROPERTIES C_STANDARD 11)\n"
+            "  target_link_libraries(%s_model PUBLIC m)\n"
+            "  add_library(%s::%s ALIAS %s_model)\n",
+            foo, foo, foo,
+            job->options->embed ? arena_printf(
+                job->arena, "\n    \"${CMAKE_CURRENT_LIST_DIR}/%s_weights.c\"", foo)
+                                : "",
+            foo, foo, foo, foo, foo, foo);
     else
         text_printf(t,
                     "  add_library(%s::%s STATIC IMPORTED)\n"

@@ -8,7 +8,7 @@
 
 #include "codegen/bundle.h"
 
-/* ---- values ------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------- */
 
 /* Names from a model may hold any bytes; JSON wants UTF-8. */
 static json_t *text_value(const char *words)
@@ -47,7 +47,7 @@ static void put_hash(json_t *object, const char *key, const uint8_t hash[32])
     put_text(object, key, hex);
 }
 
-/* ---- how exact an output is ------------------------------------------------------------ */
+/* ---- how exact an output is ------------------------------------------------------ */
 
 /* Whether the step's result may differ in the last bits between processors: sums of
  * products in an order of the code generator's choice (numerics: class F). */
@@ -89,7 +89,7 @@ static const char *numerics_class(const struct bundle_job *job, const bool *clas
     return "E";
 }
 
-/* ---- parts ------------------------------------------------------------------------------- */
+/* ---- parts ----------------------------------------------------------------------- */
 
 static json_t *door(const struct bundle_job *job, int i)
 {
@@ -195,14 +195,15 @@ static void put_program(json_t *report, const struct program *p)
     json_object_set_new(report, "memory", memory);
 }
 
-/* ---- layers whose packed weights are larger than the model's ------------------------------ */
+/* ---- layers whose packed weights are larger than the model's --------------------- */
 
 static int64_t packed_bytes(const struct program *p, const struct step *s)
 {
     int64_t sum = 0;
 
     for (int k = 0; k < s->n_operands; k++)
-        if (s->operands[k].tensor >= 0 && p->tensors[s->operands[k].tensor].place == IN_WEIGHTS)
+        if (s->operands[k].tensor >= 0
+            && p->tensors[s->operands[k].tensor].place == IN_WEIGHTS)
             sum += p->tensors[s->operands[k].tensor].bytes;
     return sum;
 }
@@ -253,7 +254,7 @@ static void put_warnings(json_t *report, const struct compile *c)
     json_object_set_new(report, "warnings", list);
 }
 
-/* ---- the report --------------------------------------------------------------------------- */
+/* ---- the report ------------------------------------------------------------------ */
 
 static const char *const emit_names[] = {
     [EMIT_OBJECT] = "obj", [EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm", [EMIT_C] = "c",

@@ -5,7 +5,7 @@
 
 #include "codegen/bundle.h"
 
-/* ---- pieces --------------------------------------------------------------------------------- */
+/* ---- pieces ---------------------------------------------------------------------- */
 
 static void put_escaped(struct text *t, const char *words)
 {
@@ -50,7 +50,8 @@ static void put_fact(struct text *t, const char *name, const char *value)
     text_puts(t, "</td></tr>\n");
 }
 
-static void put_bytes_fact(struct text *t, const char *name, int64_t bytes, const char *about)
+static void put_bytes_fact(struct text *t, const char *name, int64_t bytes,
+                           const char *about)
 {
     text_printf(t, "<tr><th>%s</th><td>", name);
     put_count(t, bytes);
@@ -58,20 +59,22 @@ static void put_bytes_fact(struct text *t, const char *name, int64_t bytes, cons
 }
 
 static const char style[] =
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 "
+    "1rem;"
     "color:#1b1f24;background:#fff}"
     "h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}"
     "p.about{color:#57606a;margin-top:0}"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
     "th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid #e3e6ea;"
-    "vertical-align:top}td.n,th.n{text-align:right}thead th{border-bottom:2px solid #8c959f}"
+    "vertical-align:top}td.n,th.n{text-align:right}thead th{border-bottom:2px solid "
+    "#8c959f}"
     "table.facts th{width:12rem;font-weight:600}small{color:#57606a}code{font-size:.92em}"
     "svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#57606a}"
     "div.bar{background:#2f6fb2;height:.6rem}"
     "@media print{body{margin:0;max-width:none;font-size:11px}h2{break-after:avoid}"
     "tr,svg{break-inside:avoid}}";
 
-/* ---- summary ---------------------------------------------------------------------------------- */
+/* ---- summary --------------------------------------------------------------------- */
 
 static void put_summary(struct text *t, const struct bundle_job *job)
 {
@@ -102,12 +105,13 @@ static void put_doors(struct text *t, const struct bundle_job *job)
     const struct ir_graph *g = job->program->graph;
 
     text_puts(t, "<h2>Inputs and outputs</h2>\n<table><thead><tr><th></th><th>member</th>"
-                 "<th>ONNX name</th><th>type</th><th>shape</th><th class=n>bytes</th></tr></thead>\n");
+                 "<th>ONNX name</th><th>type</th><th>shape</th><th "
+                 "class=n>bytes</th></tr></thead>\n");
     for (int i = 0; i < g->n_in + g->n_out; i++) {
         const struct ir_value *v = bundle_door(job, i);
 
-        text_printf(t, "<tr><td>%s</td><td><code>%s</code></td><td>", i < g->n_in ? "in" : "out",
-                    job->names->io[i]);
+        text_printf(t, "<tr><td>%s</td><td><code>%s</code></td><td>",
+                    i < g->n_in ? "in" : "out", job->names->io[i]);
         put_escaped(t, job->names->onnx[i]);
         text_printf(t, "</td><td>%s</td><td>%s", dtype_info[v->dtype].name,
                     v->dynamic ? "up to " : "");
@@ -119,7 +123,7 @@ static void put_doors(struct text *t, const struct bundle_job *job)
     text_puts(t, "</table>\n");
 }
 
-/* ---- memory over time ---------------------------------------------------------------------------- */
+/* ---- memory over time ------------------------------------------------------------ */
 
 enum { PLOT_WIDTH = 960, PLOT_HEIGHT = 320, MAX_BOXES = 3000 };
 
@@ -138,12 +142,14 @@ static void put_box(struct text *t, const struct program *p, const struct ptenso
     const int left = plot_x(p, x->first), right = plot_x(p, x->last + 1);
     const double top = plot_y(p, x->offset + x->bytes), bottom = plot_y(p, x->offset);
 
-    text_printf(t, "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"hsl(%d,45%%,62%%)\">"
-                   "<title>", left, top, right > left ? right - left : 1, bottom - top,
-                i * 67 % 360);
+    text_printf(
+        t,
+        "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"hsl(%d,45%%,62%%)\">"
+        "<title>",
+        left, top, right > left ? right - left : 1, bottom - top, i * 67 % 360);
     put_escaped(t, x->name);
-    text_printf(t, ": %lld bytes at %lld, steps %d to %d</title></rect>\n", (long long)x->bytes,
-                (long long)x->offset, x->first, x->last);
+    text_printf(t, ": %lld bytes at %lld, steps %d to %d</title></rect>\n",
+                (long long)x->bytes, (long long)x->offset, x->first, x->last);
 }
 
 static void put_plot(struct text *t, const struct bundle_job *job)
@@ -153,12 +159,15 @@ static void put_plot(struct text *t, const struct bundle_job *job)
 
     if (p->workspace_bytes == 0)
         return;
-    text_puts(t, "<h2>Workspace over time</h2>\n<p class=about>From the first step on the left to"
-                 " the last on the right; each box is a tensor between its first and last use, at"
-                 " its offset.</p>\n");
-    text_printf(t, "<svg viewBox=\"0 -14 %d %d\" role=\"img\" aria-label=\"workspace over time\">\n"
-                   "<rect width=\"%d\" height=\"%d\" fill=\"#f3f5f7\"/>\n",
-                PLOT_WIDTH, PLOT_HEIGHT + 16, PLOT_WIDTH, PLOT_HEIGHT);
+    text_puts(
+        t, "<h2>Workspace over time</h2>\n<p class=about>From the first step on the left to"
+           " the last on the right; each box is a tensor between its first and last use, at"
+           " its offset.</p>\n");
+    text_printf(
+        t,
+        "<svg viewBox=\"0 -14 %d %d\" role=\"img\" aria-label=\"workspace over time\">\n"
+        "<rect width=\"%d\" height=\"%d\" fill=\"#f3f5f7\"/>\n",
+        PLOT_WIDTH, PLOT_HEIGHT + 16, PLOT_WIDTH, PLOT_HEIGHT);
     for (int i = 0; i < p->n_tensors && boxes < MAX_BOXES; i++) {
         const struct ptensor *x = &p->tensors[i];
 
@@ -172,7 +181,7 @@ static void put_plot(struct text *t, const struct bundle_job *job)
     text_puts(t, " bytes</text>\n</svg>\n");
 }
 
-/* ---- steps -------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------- */
 
 static int64_t largest_flops(const struct program *p)
 {
@@ -205,7 +214,8 @@ static void put_step(struct text *t, const struct step *s, int i, int64_t most)
 static void put_steps(struct text *t, const struct program *p)
 {
     text_puts(t, "<h2>Steps</h2>\n<table><thead><tr><th class=n>#</th><th>operators</th>"
-                 "<th>node</th><th>kernel</th><th class=n>multiply-adds</th><th></th></tr></thead>\n");
+                 "<th>node</th><th>kernel</th><th "
+                 "class=n>multiply-adds</th><th></th></tr></thead>\n");
     for (int i = 0; i < p->n_steps; i++)
         put_step(t, &p->steps[i], i, largest_flops(p));
     text_puts(t, "</table>\n");

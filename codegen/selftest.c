@@ -14,7 +14,7 @@
 enum { MAX_SAMPLES = 256 };
 #define MAX_FLOPS INT64_C(3000000000)
 
-/* ---- inputs -------------------------------------------------------------------------------- */
+/* ---- inputs ---------------------------------------------------------------------- */
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -105,7 +105,7 @@ static struct tensor *make_inputs(struct arena *a, const struct ir_graph *g)
     return in;
 }
 
-/* ---- expected outputs ------------------------------------------------------------------------ */
+/* ---- expected outputs ------------------------------------------------------------ */
 
 static bool is_float(enum dtype dtype)
 {
@@ -174,8 +174,8 @@ static void put_expected(struct text *t, const struct bundle_job *job, int io,
         return;
     text_printf(t, "/* every %lld%s element of %s */\n", (long long)(n / s),
                 n / s == 1 ? "st" : n / s == 2 ? "nd" : n / s == 3 ? "rd" : "th", name);
-    text_printf(t, "static const %s expected_%s[%lld] = {", is_float(x->dtype) ? "double" : "int64_t",
-                name, (long long)s);
+    text_printf(t, "static const %s expected_%s[%lld] = {",
+                is_float(x->dtype) ? "double" : "int64_t", name, (long long)s);
     for (int64_t k = 0; k < s; k++) {
         text_puts(t, k % 4 ? " " : "\n    ");
         put_element(t, x, sample_at(k, s, n));
@@ -184,7 +184,7 @@ static void put_expected(struct text *t, const struct bundle_job *job, int io,
     text_puts(t, "\n};\n\n");
 }
 
-/* ---- the program ------------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------- */
 
 static void put_arrays(struct text *t, const struct bundle_job *job)
 {
@@ -194,14 +194,15 @@ static void put_arrays(struct text *t, const struct bundle_job *job)
         const struct ir_value *v = bundle_door(job, i);
         const int64_t n = ir_count(v);
 
-        text_printf(t, "static %s door_%s[%lld];\n", dtype_info[v->dtype].ctype, job->names->io[i],
-                    (long long)(n ? n : 1));
+        text_printf(t, "static %s door_%s[%lld];\n", dtype_info[v->dtype].ctype,
+                    job->names->io[i], (long long)(n ? n : 1));
         if (v->dynamic)
             text_printf(t, "static int64_t door_%s_dims[%d];\n", job->names->io[i],
                         v->rank ? v->rank : 1);
     }
-    text_printf(t, "static _Alignas(%s_WORKSPACE_ALIGN) uint8_t memory[%s_WORKSPACE_BYTES + 1];\n",
-                job->names->upper, job->names->upper);
+    text_printf(
+        t, "static _Alignas(%s_WORKSPACE_ALIGN) uint8_t memory[%s_WORKSPACE_BYTES + 1];\n",
+        job->names->upper, job->names->upper);
     if (!job->options->embed)
         text_printf(t, "static _Alignas(64) uint8_t weights[%s_WEIGHTS_BYTES];\n",
                     job->names->upper);
@@ -214,9 +215,10 @@ static void put_fill(struct text *t, const struct bundle_job *job)
     for (int i = 0; i < job->program->graph->n_in; i++) {
         const struct ir_value *v = bundle_door(job, i);
 
-        text_printf(t, "    for (long i = 0; i < %lldL; i++)\n        door_%s[i] = (%s)(%s);\n",
-                    (long long)ir_count(v), job->names->io[i], dtype_info[v->dtype].ctype,
-                    probe_expression(v->dtype));
+        text_printf(
+            t, "    for (long i = 0; i < %lldL; i++)\n        door_%s[i] = (%s)(%s);\n",
+            (long long)ir_count(v), job->names->io[i], dtype_info[v->dtype].ctype,
+            probe_expression(v->dtype));
     }
     text_puts(t, "}\n\n");
 }
@@ -249,12 +251,14 @@ static const char *tolerance(const struct bundle_job *job)
     return "1e-4";
 }
 
-static void put_checks(struct text *t, const struct bundle_job *job, const struct tensor *out)
+static void put_checks(struct text *t, const struct bundle_job *job,
+                       const struct tensor *out)
 {
     const struct ir_graph *g = job->program->graph;
 
-    text_puts(t, "/* Number of elements that are wrong. */\nstatic long check_outputs(void)\n{\n"
-                 "    long wrong = 0;\n\n");
+    text_puts(
+        t, "/* Number of elements that are wrong. */\nstatic long check_outputs(void)\n{\n"
+           "    long wrong = 0;\n\n");
     for (int i = 0; out && i < g->n_out; i++) {
         const struct tensor *x = &out[i];
         const char *name = job->names->io[g->n_in + i];
@@ -266,20 +270,22 @@ static void put_checks(struct text *t, const struct bundle_job *job, const struc
         if (s == 0)
             continue;
         if (is_float(x->dtype))
-            text_printf(t,
-                        "    {\n"
-                        "        double largest = 0;\n\n"
-                        "        for (long k = 0; k < %lldL; k++)\n"
-                        "            if (fabs(expected_%s[k]) > largest)\n"
-                        "                largest = fabs(expected_%s[k]);\n"
-                        "        for (long k = 0; k < %lldL; k++) {\n"
-                        "            const double want = expected_%s[k], got = (double)door_%s[k * %lldL];\n\n"
-                        "            wrong += !(fabs(got - want) <= %s * largest || got == want\n"
-                        "                       || (got != got && want != want));\n"
-                        "        }\n"
-                        "    }\n",
-                        (long long)s, name, name, (long long)s, name, name, (long long)(n / s),
-                        tolerance(job));
+            text_printf(
+                t,
+                "    {\n"
+                "        double largest = 0;\n\n"
+                "        for (long k = 0; k < %lldL; k++)\n"
+                "            if (fabs(expected_%s[k]) > largest)\n"
+                "                largest = fabs(expected_%s[k]);\n"
+                "        for (long k = 0; k < %lldL; k++) {\n"
+                "            const double want = expected_%s[k], got = (double)door_%s[k * "
+                "%lldL];\n\n"
+                "            wrong += !(fabs(got - want) <= %s * largest || got == want\n"
+                "                       || (got != got && want != want));\n"
+                "        }\n"
+                "    }\n",
+                (long long)s, name, name, (long long)s, name, name, (long long)(n / s),
+                tolerance(job));
         else
             text_printf(t,
                         "    for (long k = 0; k < %lldL; k++)\n"
@@ -294,13 +300,14 @@ static void put_struct(struct text *t, const struct bundle_job *job, bool output
     const struct ir_graph *g = job->program->graph;
     const int from = outputs ? g->n_in : 0, to = outputs ? g->n_in + g->n_out : g->n_in;
 
-    text_printf(t, "    const struct %s_%s %s = {", job->names->prefix, outputs ? "out" : "in",
-                outputs ? "out" : "in");
+    text_printf(t, "    const struct %s_%s %s = {", job->names->prefix,
+                outputs ? "out" : "in", outputs ? "out" : "in");
     for (int i = from; i < to; i++) {
         text_printf(t, "%s.%s = door_%s", i > from ? ",\n        " : "", job->names->io[i],
                     job->names->io[i]);
         if (bundle_door(job, i)->dynamic && outputs)
-            text_printf(t, ", .%s_dims = door_%s_dims", job->names->io[i], job->names->io[i]);
+            text_printf(t, ", .%s_dims = door_%s_dims", job->names->io[i],
+                        job->names->io[i]);
     }
     if (!outputs && g->n_in == 0)
         text_puts(t, ".none = NULL");
@@ -315,7 +322,8 @@ static void put_main(struct text *t, const struct bundle_job *job, bool has_expe
     text_printf(t, "int main(%s)\n{\n", embed ? "void" : "int argc, char **argv");
     put_struct(t, job, false);
     put_struct(t, job, true);
-    text_printf(t, "    struct %s m;\n    enum %s_status status;\n    long wrong;\n\n", foo, foo);
+    text_printf(t, "    struct %s m;\n    enum %s_status status;\n    long wrong;\n\n", foo,
+                foo);
     if (embed)
         text_printf(t, "    const unsigned char *weights = %s_weights;\n", foo);
     else
@@ -323,25 +331,30 @@ static void put_main(struct text *t, const struct bundle_job *job, bool has_expe
                     "    if (!load_weights(argc > 1 ? argv[1] : \"%s.weights\")) {\n"
                     "        fprintf(stderr, \"usage: %s_selftest %s.weights\\n\");\n"
                     "        return 2;\n    }\n", foo, foo, foo);
-    text_printf(t,
-                "    status = %s_open(&m, weights, %s_WEIGHTS_BYTES, memory, %s_WORKSPACE_BYTES,\n"
-                "                     %s_CHECK_PAYLOAD);\n"
-                "    if (status != %s_OK) {\n"
-                "        fprintf(stderr, \"%s: %%s\\n\", %s_strerror(status));\n"
-                "        return 1;\n    }\n"
-                "    make_inputs();\n"
-                "    %s_run(&m, &in, &out);\n"
-                "    wrong = check_outputs();\n",
-                foo, FOO, FOO, FOO, FOO, foo, foo, foo);
+    text_printf(
+        t,
+        "    status = %s_open(&m, weights, %s_WEIGHTS_BYTES, memory, %s_WORKSPACE_BYTES,\n"
+        "                     %s_CHECK_PAYLOAD);\n"
+        "    if (status != %s_OK) {\n"
+        "        fprintf(stderr, \"%s: %%s\\n\", %s_strerror(status));\n"
+        "        return 1;\n    }\n"
+        "    make_inputs();\n"
+        "    %s_run(&m, &in, &out);\n"
+        "    wrong = check_outputs();\n",
+        foo, FOO, FOO, FOO, FOO, foo, foo, foo);
     if (has_expected)
-        text_printf(t, "    printf(\"%s: %%ld wrong: %%s\\n\", wrong, wrong ? \"FAILED\" : \"passed\");\n",
+        text_printf(t,
+                    "    printf(\"%s: %%ld wrong: %%s\\n\", wrong, wrong ? \"FAILED\" : "
+                    "\"passed\");\n",
                     foo);
     else
-        text_printf(t, "    printf(\"%s: ran; too large for expected outputs\\n\");\n", foo);
+        text_printf(t, "    printf(\"%s: ran; too large for expected outputs\\n\");\n",
+                    foo);
     text_puts(t, "    return wrong != 0;\n}\n");
 }
 
-static void put_program(struct text *t, const struct bundle_job *job, const struct tensor *out)
+static void put_program(struct text *t, const struct bundle_job *job,
+                        const struct tensor *out)
 {
     const char *foo = job->names->prefix;
 
@@ -356,7 +369,8 @@ static void put_program(struct text *t, const struct bundle_job *job, const stru
                 "#include \"%s.h\"\n\n"
                 "#include <math.h>\n#include <stdio.h>\n#include <string.h>\n\n"
                 "#include \"%s_probe.h\"\n\n",
-                foo, foo, job->options->embed ? "" : arena_printf(job->arena, " %s.weights", foo),
+                foo, foo,
+                job->options->embed ? "" : arena_printf(job->arena, " %s.weights", foo),
                 foo, foo);
     put_generator(t);
     put_arrays(t, job);
@@ -366,7 +380,7 @@ static void put_program(struct text *t, const struct bundle_job *job, const stru
     put_main(t, job, out != NULL);
 }
 
-/* ---- together ------------------------------------------------------------------------------------ */
+/* ---- together -------------------------------------------------------------------- */
 
 static int64_t total_flops(const struct program *p)
 {

@@ -11,7 +11,7 @@
 #include "codegen/weights_header.h"
 #include "runtime/sha256.h"
 
-/* ---- what the payload consists of ------------------------------------------- */
+/* ---- what the payload consists of ------------------------------------------------ */
 
 static int compare_offsets(const void *a, const void *b)
 {
@@ -29,7 +29,8 @@ static bool is_stored(const struct ptensor *t)
 static struct status *stored_tensors(struct arena *a, const struct program *p, int *n,
                                      const struct ptensor ***out)
 {
-    const struct ptensor **list = arena_new_array(a, const struct ptensor *, p->n_tensors + 1);
+    const struct ptensor **list =
+        arena_new_array(a, const struct ptensor *, p->n_tensors + 1);
 
     *n = 0;
     for (int i = 0; i < p->n_tensors; i++)
@@ -57,7 +58,7 @@ int64_t weights_payload_bytes(const struct program *p)
     return (end + 63) & ~INT64_C(63);
 }
 
-/* ---- walking it --------------------------------------------------------------- */
+/* ---- walking it ------------------------------------------------------------------ */
 
 typedef bool sink_fn(void *sink, const void *bytes, size_t len);
 
@@ -121,7 +122,7 @@ static bool write_bytes(void *sink, const void *bytes, size_t len)
     return fwrite(bytes, 1, len, sink) == len;
 }
 
-/* ---- the file ------------------------------------------------------------------ */
+/* ---- the file -------------------------------------------------------------------- */
 
 static void describe_tensors(struct arena *a, const struct ptensor *const *list, int n,
                              struct weights_header *h)
@@ -170,7 +171,8 @@ static uint8_t *encode_header(struct weights_header *h, size_t *n_bytes)
 {
     h->payload_offset = WEIGHTS_BLOCK_BYTES;
     free(weights_header_encode(h, n_bytes));
-    h->payload_offset = (*n_bytes + WEIGHTS_BLOCK_BYTES) & ~(uint64_t)(WEIGHTS_BLOCK_BYTES - 1);
+    h->payload_offset =
+        (*n_bytes + WEIGHTS_BLOCK_BYTES) & ~(uint64_t)(WEIGHTS_BLOCK_BYTES - 1);
     return weights_header_encode(h, n_bytes);
 }
 

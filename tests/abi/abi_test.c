@@ -24,11 +24,12 @@ enum { H_AT = 0, COUNTER_AT = 448, GO_ON_AT = 452, WORKSPACE = 512 };
 /* io: inputs x, flag; output y. */
 enum { IO_X, IO_FLAG, IO_Y, N_IO };
 
-static void start(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin, int64_t end,
-                  int64_t worker)
+static void start(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin,
+                  int64_t end, int64_t worker)
 {
     (void)w, (void)worker;
-    memcpy(ws + H_AT + 4 * begin, (const float *)io[IO_X] + begin, 4 * (size_t)(end - begin));
+    memcpy(ws + H_AT + 4 * begin, (const float *)io[IO_X] + begin,
+           4 * (size_t)(end - begin));
     if (begin == 0)
         memset(ws + COUNTER_AT, 0, 8);
 }
@@ -43,8 +44,8 @@ static void add_weights(uint8_t *ws, const uint8_t *w, void *const *io, int64_t 
         h[i] += ((const float *)w)[i];
 }
 
-static void count(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin, int64_t end,
-                  int64_t worker)
+static void count(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin,
+                  int64_t end, int64_t worker)
 {
     (void)w, (void)io, (void)begin, (void)end, (void)worker;
     ws[COUNTER_AT]++;
@@ -57,15 +58,15 @@ static void give(const uint8_t *ws, float *y, int64_t begin, int64_t end, float 
         y[i] = factor * ((const float *)(ws + H_AT))[i];
 }
 
-static void plain(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin, int64_t end,
-                  int64_t worker)
+static void plain(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin,
+                  int64_t end, int64_t worker)
 {
     (void)w, (void)worker;
     give(ws, io[IO_Y], begin, end, 1);
 }
 
-static void negated(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin, int64_t end,
-                    int64_t worker)
+static void negated(uint8_t *ws, const uint8_t *w, void *const *io, int64_t begin,
+                    int64_t end, int64_t worker)
 {
     (void)w, (void)worker;
     give(ws, io[IO_Y], begin, end, -1);
@@ -94,7 +95,7 @@ static const struct hadm_model model = {
     .max_workers = 3,
 };
 
-/* ---- weights ---------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------- */
 
 /* w[i] = i, in a file; the caller frees it. */
 static uint8_t *make_weights(size_t *len)
@@ -122,7 +123,7 @@ static uint8_t *make_weights(size_t *len)
     return bytes;
 }
 
-/* ---- a pool that splits work unevenly and out of order ------------------------------------- */
+/* ---- a pool that splits work unevenly and out of order --------------------------- */
 
 static int n_calls;
 
@@ -147,7 +148,7 @@ static float run(const struct hadm_context *c, uint8_t flag, int i)
     return y[i];
 }
 
-/* ---- the tests ------------------------------------------------------------------------------ */
+/* ---- the tests ------------------------------------------------------------------- */
 
 /* x = 1, w[7] = 7, two rounds: 1 + 14. */
 TEST(steps_loops_and_branches_do_what_the_table_says)
@@ -157,7 +158,8 @@ TEST(steps_loops_and_branches_do_what_the_table_says)
     size_t len;
     uint8_t *weights = make_weights(&len);
 
-    CHECK_EQ(hadm_open(&c, &model, weights, len, workspace, sizeof workspace, HADM_CHECK_PAYLOAD),
+    CHECK_EQ(hadm_open(&c, &model, weights, len, workspace, sizeof workspace,
+                       HADM_CHECK_PAYLOAD),
              HADM_OK);
     CHECK(run(&c, 1, 7) == 15);
     CHECK(run(&c, 0, 7) == -15);
@@ -206,7 +208,8 @@ TEST(a_model_for_another_processor_is_refused)
     struct hadm_context c;
 
     other.cpu_features = UINT64_C(1) << 63; /* nobody has it */
-    CHECK_EQ(hadm_open(&c, &other, NULL, 0, workspace, sizeof workspace, 0), HADM_WRONG_CPU);
+    CHECK_EQ(hadm_open(&c, &other, NULL, 0, workspace, sizeof workspace, 0),
+             HADM_WRONG_CPU);
 }
 
 TEST(a_failed_open_leaves_the_context_alone)
@@ -218,7 +221,8 @@ TEST(a_failed_open_leaves_the_context_alone)
 
     memset(&c, 0x5a, sizeof c);
     before = c;
-    CHECK_EQ(hadm_open(&c, &model, weights, len, workspace, WORKSPACE - 1, 0), HADM_BAD_MEMORY);
+    CHECK_EQ(hadm_open(&c, &model, weights, len, workspace, WORKSPACE - 1, 0),
+             HADM_BAD_MEMORY);
     CHECK_EQ(hadm_open(&c, &model, weights, len, NULL, WORKSPACE, 0), HADM_BAD_MEMORY);
     CHECK_BYTES(&c, &before, sizeof c);
     free(weights);

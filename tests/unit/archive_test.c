@@ -72,12 +72,14 @@ TEST(a_program_links_with_a_blob_and_finds_its_bytes_aligned)
     struct text out = {0};
 
     make(a, &out);
-    CHECK_TEXT(ask(&out, "mv $1 $1.a; d=$(mktemp -d); "
-                         "printf '#include <stdio.h>\\n#include <stdint.h>\\n"
-                         "extern const char n_weights[10]; int main(void) "
-                         "{ printf(\"%%.10s %%d\", n_weights, (int)((uintptr_t)n_weights %% 64)); }'"
-                         " > $d/t.c; cc $d/t.c $1.a -o $d/t && $d/t; rm -rf $d $1.a"),
-               "0123456789 0");
+    CHECK_TEXT(
+        ask(&out,
+            "mv $1 $1.a; d=$(mktemp -d); "
+            "printf '#include <stdio.h>\\n#include <stdint.h>\\n"
+            "extern const char n_weights[10]; int main(void) "
+            "{ printf(\"%%.10s %%d\", n_weights, (int)((uintptr_t)n_weights %% 64)); }'"
+            " > $d/t.c; cc $d/t.c $1.a -o $d/t && $d/t; rm -rf $d $1.a"),
+        "0123456789 0");
     text_free(&out);
     arena_destroy(a);
 }

@@ -8,7 +8,7 @@
 #include "codegen/bundle.h"
 #include "tests/test.h"
 
-/* ---- a bundle in a folder of its own, and a program around it ------------------------- */
+/* ---- a bundle in a folder of its own, and a program around it -------------------- */
 
 static struct program *make_bundle(struct compile *c, const char *text, const char *folder)
 {
@@ -37,18 +37,23 @@ static void write_driver(const struct program *p, const char *folder)
     FILE *f = fopen(path, "w");
 
     fprintf(f, "#include \"m.h\"\n#include <stdio.h>\n"
-               "static _Alignas(64) unsigned char w[M_WEIGHTS_BYTES], ws[M_WORKSPACE_BYTES + 1];\n");
+               "static _Alignas(64) unsigned char w[M_WEIGHTS_BYTES], ws[M_WORKSPACE_BYTES "
+               "+ 1];\n");
     for (int i = 0; i < g->n_in + g->n_out; i++) {
         const struct ir_value *v = i < g->n_in ? g->in[i] : g->out[i - g->n_in];
 
         fprintf(f, "static %s d%d[%lld];\n", dtype_info[v->dtype].ctype, i,
                 (long long)ir_count(v));
     }
-    fprintf(f, "int main(void)\n{\n    struct m m;\n    FILE *f = fopen(\"m.weights\", \"rb\");\n"
-               "    if (!f || fread(w, 1, sizeof w, f) != sizeof w) return 3;\n");
+    fprintf(
+        f,
+        "int main(void)\n{\n    struct m m;\n    FILE *f = fopen(\"m.weights\", \"rb\");\n"
+        "    if (!f || fread(w, 1, sizeof w, f) != sizeof w) return 3;\n");
     for (int i = 0; i < g->n_in; i++)
-        fprintf(f, "    if (fread(d%d, 1, sizeof d%d, stdin) != sizeof d%d) return 4;\n", i, i, i);
-    fprintf(f, "    if (m_open(&m, w, sizeof w, ws, M_WORKSPACE_BYTES, M_CHECK_PAYLOAD)) return 5;\n"
+        fprintf(f, "    if (fread(d%d, 1, sizeof d%d, stdin) != sizeof d%d) return 4;\n", i,
+                i, i);
+    fprintf(f, "    if (m_open(&m, w, sizeof w, ws, M_WORKSPACE_BYTES, M_CHECK_PAYLOAD)) "
+               "return 5;\n"
                "    m_run(&m, &(struct m_in){");
     for (int i = 0; i < g->n_in; i++)
         fprintf(f, "%sd%d", i ? ", " : "", i);
@@ -62,7 +67,7 @@ static void write_driver(const struct program *p, const char *folder)
     fclose(f);
 }
 
-/* ---- running -------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------- */
 
 static struct tensor *make_inputs(struct arena *a, const struct ir_graph *g,
                                   const char *folder)
@@ -157,10 +162,11 @@ static void check_graph(const char *text)
         if (!can(builds[i].compiler) || !can(builds[i].run_with))
             continue;
         /* Options last: -lm has to follow what needs it. */
-        snprintf(rest, sizeof rest,
-                 "%s -std=c11 -Wall -Wextra -pedantic -Werror driver.c m.c m_kernels.c -o run %s"
-                 " && %s ./run < in > out", builds[i].compiler, builds[i].options,
-                 builds[i].run_with);
+        snprintf(
+            rest, sizeof rest,
+            "%s -std=c11 -Wall -Wextra -pedantic -Werror driver.c m.c m_kernels.c -o run %s"
+            " && %s ./run < in > out",
+            builds[i].compiler, builds[i].options, builds[i].run_with);
         CHECK_EQ(run_shell("cd %s && %s", folder, rest), 0);
         compare(p->graph, &want, folder, rest);
     }
@@ -168,7 +174,7 @@ static void check_graph(const char *text)
     compile_destroy(c);
 }
 
-/* ---- the tests -------------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------- */
 
 TEST(c_joins_element_operators_into_a_loop_with_the_interpreters_bytes)
 {
@@ -236,8 +242,10 @@ TEST(c_takes_all_kernel_files_into_one_file)
     static const char *const cc[] = {"gcc", "clang-19", "arm-none-eabi-gcc"};
 
     for (size_t i = 0; i < sizeof cc / sizeof cc[0]; i++) {
-        snprintf(line, sizeof line, "%s -std=c11 -O1 -Wall -Wextra -pedantic -Werror -c %s -o"
-                                    " /dev/null", cc[i], path);
+        snprintf(line, sizeof line,
+                 "%s -std=c11 -O1 -Wall -Wextra -pedantic -Werror -c %s -o"
+                 " /dev/null",
+                 cc[i], path);
         CHECK(!can(cc[i]) || system(line) == 0);
     }
     unlink(path);
@@ -251,8 +259,10 @@ TEST(c_refuses_compilers_that_would_change_results)
     struct compile *c = compile_create();
 
     assert_non_null(mkdtemp(folder));
-    make_bundle(c, "graph t(%x: f32[4]) {\n  %y = Relu(%x) : f32[4]\n  return %y\n}\n", folder);
-    CHECK(run_shell("cd %s && %s", folder, "gcc -std=c11 -ffast-math -c m_kernels.c 2>/dev/null"));
+    make_bundle(c, "graph t(%x: f32[4]) {\n  %y = Relu(%x) : f32[4]\n  return %y\n}\n",
+                folder);
+    CHECK(run_shell("cd %s && %s", folder,
+                    "gcc -std=c11 -ffast-math -c m_kernels.c 2>/dev/null"));
     run_shell("rm -r %s%s", folder, "");
     compile_destroy(c);
 }

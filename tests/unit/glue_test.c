@@ -31,8 +31,8 @@ struct made {
     char folder[64]; /* a fresh one; bundles lie in it */
 };
 
-static struct status *bundle(const char *ir, const char *prefix, const char *folder, bool embed,
-                             enum emit_kind kind)
+static struct status *bundle(const char *ir, const char *prefix, const char *folder,
+                             bool embed, enum emit_kind kind)
 {
     struct compile *c = compile_create();
     struct ir_graph *g;
@@ -94,14 +94,16 @@ static void write_file(const struct made *m, const char *name, const char *text)
     fclose(f);
 }
 
-/* ---- what a library shows ------------------------------------------------------------- */
+/* ---- what a library shows -------------------------------------------------------- */
 
 TEST(a_library_needs_nothing_but_memcpy_and_memset)
 {
     const struct made m = make(product_ir, "m", false, EMIT_OBJECT);
 
-    CHECK_TEXT(shell(&m, "nm -u b/libm.a | awk '/ U /{print $2}' | grep -v ^m_ | grep -vx memcpy"
-                         " | grep -vx memset"), "");
+    CHECK_TEXT(
+        shell(&m, "nm -u b/libm.a | awk '/ U /{print $2}' | grep -v ^m_ | grep -vx memcpy"
+                  " | grep -vx memset"),
+        "");
     drop(&m);
 }
 
@@ -109,7 +111,9 @@ TEST(a_library_shows_only_names_of_its_model)
 {
     const struct made m = make(product_ir, "m", true, EMIT_OBJECT);
 
-    CHECK_TEXT(shell(&m, "nm -g --defined-only b/libm.a | awk 'NF == 3 {print $3}' | grep -v ^m_"), "");
+    CHECK_TEXT(
+        shell(&m, "nm -g --defined-only b/libm.a | awk 'NF == 3 {print $3}' | grep -v ^m_"),
+        "");
     CHECK_TEXT(shell(&m, "nm -g --defined-only b/libm.a | awk 'NF == 3 {print $3}'"
                          " | grep -v ^m_k | sort | tr '\\n' ' '"),
                "m_open m_run m_strerror m_use_workers m_weights ");
@@ -120,9 +124,15 @@ TEST(the_header_is_c99_and_cxx11)
 {
     const struct made m = make(relu_ir, "m", false, EMIT_OBJECT);
 
-    write_file(&m, "t.c", "#include \"b/m.h\"\nint main(void) { struct m m; return sizeof m != 64; }\n");
-    CHECK_TEXT(shell(&m, "gcc -std=c99 -Wall -Wextra -pedantic -Werror t.c -o t && ./t && echo ok"), "ok\n");
-    CHECK_TEXT(shell(&m, "g++ -std=c++11 -x c++ -Wall -Wextra -pedantic -Werror t.c -o t && ./t && echo ok"),
+    write_file(
+        &m, "t.c",
+        "#include \"b/m.h\"\nint main(void) { struct m m; return sizeof m != 64; }\n");
+    CHECK_TEXT(
+        shell(&m,
+              "gcc -std=c99 -Wall -Wextra -pedantic -Werror t.c -o t && ./t && echo ok"),
+        "ok\n");
+    CHECK_TEXT(shell(&m, "g++ -std=c++11 -x c++ -Wall -Wextra -pedantic -Werror t.c -o t "
+                         "&& ./t && echo ok"),
                "ok\n");
     drop(&m);
 }
@@ -131,18 +141,21 @@ TEST(foo_c_compiles_alone_and_replaces_the_librarys_own_glue)
 {
     const struct made m = make(product_ir, "m", false, EMIT_OBJECT);
 
-    for (const char *const *cc = (const char *const[]){"gcc", "clang-19", NULL}; *cc; cc++) {
+    for (const char *const *cc = (const char *const[]){"gcc", "clang-19", NULL}; *cc;
+         cc++) {
         char line[300];
 
-        snprintf(line, sizeof line, "cd b && %s -std=c11 -Wall -Wextra -pedantic -Werror -c m.c -o ../m.o"
-                                    " && %s -std=c11 m_selftest.c ../m.o m_kernels.o -lm -o ../t"
-                                    " && ../t m.weights; rm -f ../m.o ../t", *cc, *cc);
+        snprintf(line, sizeof line,
+                 "cd b && %s -std=c11 -Wall -Wextra -pedantic -Werror -c m.c -o ../m.o"
+                 " && %s -std=c11 m_selftest.c ../m.o m_kernels.o -lm -o ../t"
+                 " && ../t m.weights; rm -f ../m.o ../t",
+                 *cc, *cc);
         CHECK_TEXT(shell(&m, line), "m: 0 wrong: passed\n");
     }
     drop(&m);
 }
 
-/* ---- using it --------------------------------------------------------------------------- */
+/* ---- using it -------------------------------------------------------------------- */
 
 TEST(two_models_link_into_one_program)
 {
@@ -153,15 +166,19 @@ TEST(two_models_link_into_one_program)
     CHECK_OK(bundle(product_ir, "two", path, true, EMIT_OBJECT));
     write_file(&m, "t.c",
                "#include \"b/one.h\"\n#include \"c/two.h\"\n#include <stdio.h>\n"
-               "static _Alignas(64) unsigned char a[ONE_WORKSPACE_BYTES + 1], b[TWO_WORKSPACE_BYTES + 1];\n"
+               "static _Alignas(64) unsigned char a[ONE_WORKSPACE_BYTES + 1], "
+               "b[TWO_WORKSPACE_BYTES + 1];\n"
                "int main(void)\n{\n"
                "    struct one one; struct two two;\n"
                "    const float x[6] = {-9, 0, 1, -5, 0, 0}; float y[6], z[4];\n"
-               "    if (one_open(&one, one_weights, ONE_WEIGHTS_BYTES, a, sizeof a, ONE_CHECK_PAYLOAD)\n"
-               "        || two_open(&two, two_weights, TWO_WEIGHTS_BYTES, b, sizeof b, 0)) return 1;\n"
+               "    if (one_open(&one, one_weights, ONE_WEIGHTS_BYTES, a, sizeof a, "
+               "ONE_CHECK_PAYLOAD)\n"
+               "        || two_open(&two, two_weights, TWO_WEIGHTS_BYTES, b, sizeof b, 0)) "
+               "return 1;\n"
                "    one_run(&one, &(struct one_in){x}, &(struct one_out){y});\n"
                "    two_run(&two, &(struct two_in){x}, &(struct two_out){z});\n"
-               "    printf(\"%g %g %g %g %g %g|%g %g %g %g\", y[0], y[1], y[2], y[3], y[4], y[5],\n"
+               "    printf(\"%g %g %g %g %g %g|%g %g %g %g\", y[0], y[1], y[2], y[3], "
+               "y[4], y[5],\n"
                "           z[0], z[1], z[2], z[3]);\n"
                "    return 0;\n}\n");
     /* [-9 0 1] W = [-9+5, -18+6], [-5 0 0] W = [-5, -10] */
@@ -173,9 +190,11 @@ TEST(two_models_link_into_one_program)
 /* Every refusal of open; a sound file stays sound at another address. */
 static const char refusals[] =
     "#include \"b/m.h\"\n#include <stdio.h>\n#include <string.h>\n"
-    "static _Alignas(64) unsigned char w[M_WEIGHTS_BYTES + 64], ws[M_WORKSPACE_BYTES + 65];\n"
+    "static _Alignas(64) unsigned char w[M_WEIGHTS_BYTES + 64], ws[M_WORKSPACE_BYTES + "
+    "65];\n"
     "static struct m m;\n"
-    "static const char *open(const void *at, size_t n, void *ws, size_t ws_n, unsigned flags)\n"
+    "static const char *open(const void *at, size_t n, void *ws, size_t ws_n, unsigned "
+    "flags)\n"
     "{\n    return m_strerror(m_open(&m, at, n, ws, ws_n, flags));\n}\n"
     "int main(void)\n{\n"
     "    FILE *f = fopen(\"b/m.weights\", \"rb\");\n"
@@ -217,13 +236,15 @@ TEST(weights_of_another_model_are_refused)
 
     snprintf(path, sizeof path, "%s/c", m.folder);
     CHECK_OK(bundle(difference_ir, "m", path, false, EMIT_OBJECT));
-    CHECK_TEXT(shell(&m, "gcc b/m_selftest.c b/libm.a -lm -o t && ./t c/m.weights; ./t b/m.weights"),
-               "m: the weights file belongs to another model or another build of it\n"
-               "m: 0 wrong: passed\n");
+    CHECK_TEXT(
+        shell(&m,
+              "gcc b/m_selftest.c b/libm.a -lm -o t && ./t c/m.weights; ./t b/m.weights"),
+        "m: the weights file belongs to another model or another build of it\n"
+        "m: 0 wrong: passed\n");
     drop(&m);
 }
 
-/* ---- the folder ---------------------------------------------------------------------------- */
+/* ---- the folder ------------------------------------------------------------------ */
 
 TEST(equal_inputs_give_equal_bundles)
 {
@@ -267,19 +288,22 @@ TEST(pkg_config_and_cmake_find_the_library)
 {
     const struct made m = make(relu_ir, "m", false, EMIT_OBJECT);
 
-    CHECK_TEXT(shell(&m, "cp b/m_selftest.c t.c; cp b/m_probe.h .; gcc t.c $(PKG_CONFIG_PATH=b pkg-config"
-                         " --cflags --libs m) -lm -o t && ./t b/m.weights"), "m: 0 wrong: passed\n");
-    write_file(&m, "CMakeLists.txt",
-               "cmake_minimum_required(VERSION 3.20)\nproject(t C)\n"
-               "find_package(m CONFIG REQUIRED PATHS ${CMAKE_SOURCE_DIR}/b NO_DEFAULT_PATH)\n"
-               "add_executable(t t.c)\ntarget_link_libraries(t m::m -lm)\n"
-               "add_custom_command(TARGET t POST_BUILD COMMAND t ${m_WEIGHTS})\n");
+    CHECK_TEXT(shell(&m, "cp b/m_selftest.c t.c; cp b/m_probe.h .; gcc t.c "
+                         "$(PKG_CONFIG_PATH=b pkg-config"
+                         " --cflags --libs m) -lm -o t && ./t b/m.weights"),
+               "m: 0 wrong: passed\n");
+    write_file(
+        &m, "CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.20)\nproject(t C)\n"
+        "find_package(m CONFIG REQUIRED PATHS ${CMAKE_SOURCE_DIR}/b NO_DEFAULT_PATH)\n"
+        "add_executable(t t.c)\ntarget_link_libraries(t m::m -lm)\n"
+        "add_custom_command(TARGET t POST_BUILD COMMAND t ${m_WEIGHTS})\n");
     CHECK_TEXT(shell(&m, "cmake -B o . >/dev/null && cmake --build o | grep wrong"),
                "m: 0 wrong: passed\n");
     drop(&m);
 }
 
-/* ---- stack ------------------------------------------------------------------------------------ */
+/* ---- stack ----------------------------------------------------------------------- */
 
 /* Paints the stack below main, runs, and looks how far the paint is gone.  Linked
  * statically: the dynamic linker would use the same stack to find memcpy. */
@@ -289,7 +313,8 @@ static const char paint[] =
     "enum { DEPTH = 60000 };\n"
     "static volatile unsigned char *low;\n"
     "__attribute__((noinline)) static void fill(void)\n"
-    "{\n    volatile unsigned char b[DEPTH];\n    for (int i = 0; i < DEPTH; i++) b[i] = 0xa5;\n    low = b;\n}\n"
+    "{\n    volatile unsigned char b[DEPTH];\n    for (int i = 0; i < DEPTH; i++) b[i] = "
+    "0xa5;\n    low = b;\n}\n"
     "__attribute__((noinline)) static void use(void)\n"
     "{\n    struct m m; static float x[6], y[6];\n"
     "    m_open(&m, m_weights, M_WEIGHTS_BYTES, ws, sizeof ws, M_CHECK_PAYLOAD);\n"
@@ -297,7 +322,8 @@ static const char paint[] =
     "int main(void)\n{\n    int clean = 0;\n    fill();\n    use();\n"
     "    while (clean < DEPTH && low[clean] == 0xa5) clean++;\n"
     /* 256: frames of use() and of main's call. */
-    "    printf(DEPTH - clean <= M_STACK_BYTES + 256 ? \"within\\n\" : \"%d\\n\", DEPTH - clean);\n"
+    "    printf(DEPTH - clean <= M_STACK_BYTES + 256 ? \"within\\n\" : \"%d\\n\", DEPTH - "
+    "clean);\n"
     "    return 0;\n}\n";
 
 TEST(the_stack_bound_of_the_header_holds)
