@@ -22,6 +22,7 @@ struct hot {
     enum step_kind kind;
     const struct ir_node *main; /* Conv, Gemm, ... */
     struct ir_value *in, *weights, *bias, *residual, *out;
+    int64_t in_offset, weights_offset; /* bytes, where a Slice was read through */
     struct conv conv;
     struct conv_tiling tiling;
     bool pool_max, count_pad;
@@ -98,6 +99,12 @@ void hot_add_step(struct builder *b, const struct hot *h, const struct hot_place
 
 bool hot_transpose_fits(const struct conv *c);
 void hot_transpose_steps(struct builder *b, const struct hot *h);
+
+/* ---- fuse_copy.c ------------------------------------------------------------- */
+
+/* Strided copies that one step reads become part of it. */
+void fuse_copies(struct builder *b);
+void drop_dead_steps(struct builder *b);
 
 /* ---- fuse_chain.c ------------------------------------------------------- */
 

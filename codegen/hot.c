@@ -4,8 +4,8 @@
  *
  * Convolutions and pools are taken in channels-last form (attribute channels_last,
  * set by the layout pass); Gemm and MatMul with constant right operand are 1 x 1
- * convolutions over rows.  A Transpose in front is read through by strides where
- * that costs nothing: an image of few channels, operands of a matrix product.
+ * convolutions over rows.  A Transpose or Slice in front is read through by strides
+ * where that costs nothing.
  */
 #include <float.h>
 #include <math.h>
@@ -15,13 +15,19 @@
 
 enum { READABLE_AFTER = 64, FEW_CHANNELS = 8 };
 
-/* ---- operands through a Transpose --------------------------------------- */
+/* ---- operands behind Transpose and Slice -------------------------------- */
 
-/* A value as it lies in memory: stride[i] of its dim i, in elements of `base`. */
+enum { MAX_HOPS = 4 };
+
+/* A value as it lies in memory: element 0 is `offset` elements into `base`, and
+ * stride[i] is of the value's dim i. */
 struct strided {
     struct ir_value *base;
-    struct ir_node *through; /* the Transpose, or NULL */
+    int64_t offset;
     int64_t stride[IR_MAX_RANK];
+    int n_hops; /* nodes between, the nearest first */
+    struct ir_node *hop[MAX_HOPS];
+    bool transposed;
 };
 
 static void dense_strides(const struct ir_value *v, int64_t *stride)
@@ -34,38 +40,55 @@ static void dense_strides(const struct ir_value *v, int64_t *stride)
     }
 }
 
-static struct strided plain(struct ir_value *v)
+/* A node of this graph whose result is computed anyway is better read than redone. */
+static bool can_look_behind(struct builder *b, const struct ir_value *v)
 {
-    struct strided s = {.base = v};
+    const struct ir_node *n = v->def;
 
-    dense_strides(v, s.stride);
-    return s;
+    return n && !b->keep_all && v->n_uses == 1
+           && (n->op == OP_Transpose || n->op == OP_Slice) && !n->in[0]->data
+           && !n->in[0]->dynamic && build_plan_of(b, n);
 }
 
-static struct strided behind_transpose(struct builder *b, struct ir_value *v)
+/* Strides of in[0] of a Transpose or Slice -> strides of its result. */
+static void step_through(const struct ir_node *n, struct strided *s)
 {
-    struct ir_node *t = v->def;
-    int n_perm = 0;
-    const int64_t *perm =
-        t && t->op == OP_Transpose ? ir_attr_ints(t, "perm", &n_perm) : NULL;
+    int count;
     int64_t from[IR_MAX_RANK];
+    const int64_t *perm = ir_attr_ints(n, "perm", &count);
+    const int64_t *start = ir_attr_ints(n, "starts", &count);
+    const int64_t *step = ir_attr_ints(n, "steps", &count);
+
+    memcpy(from, s->stride, sizeof from);
+    for (int i = 0; i < n->out[0]->rank; i++)
+        if (n->op == OP_Transpose) {
+            s->stride[i] = from[perm[i]];
+        } else {
+            s->stride[i] = from[i] * step[i];
+            s->offset += from[i] * start[i];
+        }
+    s->transposed |= n->op == OP_Transpose;
+}
+
+/* `v` seen through at most max_hops nodes. */
+static struct strided look_behind(struct builder *b, struct ir_value *v, int max_hops)
+{
     struct strided s = {.base = v};
 
-    if (!perm || n_perm != v->rank || v->n_uses != 1 || b->keep_all || t->in[0]->data
-        || !build_plan_of(b, t))
-        return plain(v);
-    dense_strides(t->in[0], from);
-    for (int i = 0; i < v->rank; i++)
-        s.stride[i] = from[perm[i]];
-    s.base = t->in[0];
-    s.through = t;
+    while (s.n_hops < max_hops && s.n_hops < MAX_HOPS && can_look_behind(b, s.base)) {
+        s.hop[s.n_hops++] = s.base->def;
+        s.base = s.base->def->in[0];
+    }
+    dense_strides(s.base, s.stride);
+    for (int i = s.n_hops - 1; i >= 0; i--)
+        step_through(s.hop[i], &s);
     return s;
 }
 
-static void cover(struct builder *b, const struct ir_node *n)
+static void cover(struct builder *b, const struct strided *s)
 {
-    if (n)
-        build_plan_of(b, n)->role = NODE_COVERED;
+    for (int i = 0; i < s->n_hops; i++)
+        build_plan_of(b, s->hop[i])->role = NODE_COVERED;
 }
 
 /* ---- convolution and pooling -------------------------------------------- */
@@ -139,21 +162,26 @@ static struct hot *new_hot(struct builder *b, enum step_kind kind,
     return h;
 }
 
-/* An image of few channels, still in the model's order, is read where it lies. */
-static void read_channels_first(struct builder *b, struct hot *h)
+/* Slices are read where they lie; so is an image of few channels that is still in the
+ * model's order.  Vectors of channels must be contiguous. */
+static void read_in_place(struct builder *b, struct hot *h)
 {
-    const struct strided s = behind_transpose(b, h->in);
     const int rank = h->in->rank;
+    struct conv *c = &h->conv;
+    struct strided s = look_behind(b, h->in, MAX_HOPS);
+    const bool few = h->kind == STEP_CONV && c->c_in * c->groups <= FEW_CHANNELS;
 
-    if (!s.through || h->conv.c_in * h->conv.groups > FEW_CHANNELS
-        || h->kind != STEP_CONV)
+    while (s.n_hops > 0 && !few && (s.transposed || s.stride[rank - 1] != 1))
+        s = look_behind(b, h->in, s.n_hops - 1);
+    if (s.n_hops == 0)
         return;
-    cover(b, s.through);
+    cover(b, &s);
     h->in = s.base;
-    h->conv.in_n = s.stride[0];
-    h->conv.in_y = rank == 4 ? s.stride[1] : 0;
-    h->conv.in_x = s.stride[rank - 2];
-    h->conv.in_c = s.stride[rank - 1];
+    h->in_offset = s.offset * (int64_t)sizeof(float);
+    c->in_n = s.stride[0];
+    c->in_y = rank == 4 ? s.stride[1] : 0;
+    c->in_x = s.stride[rank - 2];
+    c->in_c = s.stride[rank - 1];
 }
 
 static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
@@ -176,7 +204,7 @@ static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
     c->has_bias = h->bias != NULL;
     if (groups > 1 && c->c_in == 1 && c->c_out == 1)
         h->kind = STEP_DEPTHWISE;
-    read_channels_first(b, h);
+    read_in_place(b, h);
     return h;
 }
 
@@ -222,6 +250,7 @@ static struct hot *recognise_pool(struct builder *b, const struct ir_node *n)
     fill_strides(&h->conv, h->conv.groups, h->conv.groups);
     h->pool_max = n->op == OP_MaxPool;
     h->count_pad = ir_attr_int(n, "count_include_pad", 0) != 0;
+    read_in_place(b, h);
     return h;
 }
 
@@ -344,19 +373,17 @@ static struct hot *recognise_batched(struct builder *b, const struct ir_node *n)
     const struct ir_value *y = n->out[0];
     struct hot *h = new_hot(b, STEP_MATMUL, n);
     struct matmul *m = &h->matmul;
-    struct strided a = behind_transpose(b, n->in[0]), w = behind_transpose(b, n->in[1]);
     const int ra = n->in[0]->rank, rb = n->in[1]->rank;
+    struct strided a = look_behind(b, n->in[0], MAX_HOPS);
+    struct strided w = look_behind(b, n->in[1], MAX_HOPS);
 
-    if (!one_batch_stride(y, n->in[0], a.stride, &m->a_batch)) {
-        a = plain(n->in[0]);
-        if (!one_batch_stride(y, n->in[0], a.stride, &m->a_batch))
-            return NULL;
-    }
-    if (!one_batch_stride(y, n->in[1], w.stride, &m->b_batch)) {
-        w = plain(n->in[1]);
-        if (!one_batch_stride(y, n->in[1], w.stride, &m->b_batch))
-            return NULL;
-    }
+    if (!one_batch_stride(y, n->in[0], a.stride, &m->a_batch))
+        a = look_behind(b, n->in[0], 0);
+    if (!one_batch_stride(y, n->in[1], w.stride, &m->b_batch))
+        w = look_behind(b, n->in[1], 0);
+    if (!one_batch_stride(y, n->in[0], a.stride, &m->a_batch)
+        || !one_batch_stride(y, n->in[1], w.stride, &m->b_batch))
+        return NULL;
     m->m = y->dim[y->rank - 2];
     m->n = y->dim[y->rank - 1];
     m->k = n->in[0]->dim[ra - 1];
@@ -369,9 +396,11 @@ static struct hot *recognise_batched(struct builder *b, const struct ir_node *n)
     m->c_batch = m->m * m->n;
     m->alpha = 1.0f;
     h->in = a.base;
+    h->in_offset = a.offset * (int64_t)sizeof(float);
     h->weights = w.base;
-    cover(b, a.through);
-    cover(b, w.through);
+    h->weights_offset = w.offset * (int64_t)sizeof(float);
+    cover(b, &a);
+    cover(b, &w);
     return h;
 }
 
@@ -646,8 +675,8 @@ void hot_add_step(struct builder *b, const struct hot *h, const struct hot_place
     const int out = build_tensor(b, h->out);
     struct step *s = build_step(b, h->kind, h->main);
 
-    build_operand(s, in, at->in, false);
-    build_operand(s, at->weights, 0, false);
+    build_operand(s, in, h->in_offset + at->in, false);
+    build_operand(s, at->weights, h->weights_offset, false);
     build_operand(s, bias, 0, false);
     build_operand(s, residual, residual < 0 ? 0 : at->out, false);
     build_operand(s, out, at->out, true);

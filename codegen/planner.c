@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codegen/loop_nest.h"
 #include "codegen/program.h"
 
 enum { ALIGN = 64, MAX_ROUNDS = 200 };
@@ -88,18 +89,6 @@ static void find_lifetimes(struct program *p)
 
 /* ---- in place ----------------------------------------------------------- */
 
-static bool is_dense(const struct chain *ch, int input)
-{
-    int64_t n = 1;
-
-    for (int d = K_MAX_RANK - 1; d >= 0; d--) {
-        if (ch->dim[d] != 1 && ch->stride[input][d] != n)
-            return false;
-        n *= ch->dim[d];
-    }
-    return true;
-}
-
 /* The operand is exactly the whole memory of its root. */
 static int whole_root(const struct program *p, const struct operand *o)
 {
@@ -123,7 +112,7 @@ static bool only_dense_uses(const struct program *p, const struct step *s, int r
 
         if (o->tensor < 0 || program_root(p, o->tensor, NULL) != root)
             continue;
-        if (o->written || whole_root(p, o) != root || !is_dense(s->u.chain, k))
+        if (o->written || whole_root(p, o) != root || !chain_is_dense(s->u.chain, k))
             return false;
     }
     return true;

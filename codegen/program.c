@@ -742,8 +742,11 @@ struct status *program_build(struct compile *c, const struct ir_graph *g,
     reserve_values(&b, c->n_values);
     add_inputs(&b);
     RETURN_IF_FAIL(build_graph(&b, g));
-    if (!b.keep_all)
+    if (!b.keep_all) {
+        drop_dead_steps(&b);
+        fuse_copies(&b);
         fuse_chains(&b);
+    }
     add_outputs(&b);
     finish_steps(&b);
     layout_payload(b.program);

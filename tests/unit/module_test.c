@@ -386,6 +386,101 @@ TEST(module_cuts_outermost_slices_without_copying)
     CHECK_EQ(o.n_steps, 2);
 }
 
+TEST(module_reads_slices_and_repeats_in_place)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[6,10], %y: f32[1,4]) {\n"
+        "  %a = Slice(%x) {starts=[5,3], steps=[-2,1], sizes=[3,4]} : f32[3,4]\n"
+        "  %b = Expand(%y) {shape=[3,4]} : f32[3,4]\n"
+        "  %c = Add(%a, %b) : f32[3,4]\n"
+        "  return %c\n"
+        "}\n",
+        0.0f);
+
+    CHECK_EQ(o.n_steps, 1);
+}
+
+TEST(module_squares_a_slice_in_place)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[6,10]) {\n"
+        "  %a = Slice(%x) {starts=[0,3], steps=[1,1], sizes=[6,4]} : f32[6,4]\n"
+        "  %c = Mul(%a, %a) : f32[6,4]\n"
+        "  return %c\n"
+        "}\n",
+        0.0f);
+
+    CHECK_EQ(o.n_steps, 1);
+}
+
+TEST(module_leaves_gathering_to_the_copy_kernels)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[6,10], %y: f32[6,5]) {\n"
+        "  %a = Slice(%x) {starts=[0,1], steps=[1,2], sizes=[6,5]} : f32[6,5]\n"
+        "  %c = Add(%a, %y) : f32[6,5]\n"
+        "  return %c\n"
+        "}\n",
+        0.0f);
+
+    CHECK_EQ(o.n_steps, 2);
+}
+
+TEST(module_copies_a_slice_once_into_its_concat)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[4,10], %y: f32[4,3]) {\n"
+        "  %a = Slice(%x) {starts=[0,1], steps=[1,2], sizes=[4,5]} : f32[4,5]\n"
+        "  %c = Concat(%a, %y) {axis=1} : f32[4,8]\n"
+        "  return %c\n"
+        "}\n",
+        0.0f);
+
+    CHECK_EQ(o.n_steps, 2); /* one copy for each input of the concat */
+}
+
+TEST(module_keeps_a_slice_that_two_operators_read)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[4,10], %y: f32[4,5], %z: f32[4,1]) {\n"
+        "  %a = Slice(%x) {starts=[0,1], steps=[1,1], sizes=[4,5]} : f32[4,5]\n"
+        "  %b = Transpose(%a) {perm=[1,0]} : f32[5,4]\n"
+        "  %c = Add(%a, %y) : f32[4,5]\n"
+        "  return %b, %c\n"
+        "}\n",
+        0.0f);
+
+    CHECK_EQ(o.n_steps, 3);
+}
+
+TEST(module_reads_a_slice_of_channels_from_a_convolution)
+{
+    const struct outcome o = run_text(
+        "graph t(%x: f32[1,6,5,9]) {\n"
+        "  %w = const f32[2,4,1,1] {1, 2, -1, 0, 3, 1, 1, -2}\n"
+        "  %s = Slice(%x) {starts=[0,4,0,5], steps=[1,-2,1,1], sizes=[1,3,5,4]}"
+        " : f32[1,3,5,4]\n"
+        "  %a = Conv(%s, %w) {channels_last=1, kernel_shape=[1,1]} : f32[1,3,5,2]\n"
+        "  return %a\n"
+        "}\n",
+        1e-5f);
+
+    CHECK_EQ(o.n_steps, 1);
+}
+
+TEST(module_drops_steps_whose_results_nobody_reads)
+{
+    const struct outcome o = run_text("graph t(%x: f32[4,10]) {\n"
+                                      "  %a = Transpose(%x) {perm=[1,0]} : f32[10,4]\n"
+                                      "  %b = Neg(%a) : f32[10,4]\n"
+                                      "  %c = Relu(%x) : f32[4,10]\n"
+                                      "  return %c\n"
+                                      "}\n",
+                                      0.0f);
+
+    CHECK_EQ(o.n_steps, 1);
+}
+
 /* ---- emitted kernels ---------------------------------------------------- */
 
 static const char residual_block[] =
