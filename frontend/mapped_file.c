@@ -68,6 +68,15 @@ void mapped_files_rest(const struct compile *c)
             madvise((void *)f->bytes, f->len, MADV_DONTNEED);
 }
 
+size_t mapped_files_bytes(const struct compile *c)
+{
+    size_t n_bytes = 0;
+
+    for (const struct mapped_file *f = c->files; f; f = f->next)
+        n_bytes += f->len;
+    return n_bytes;
+}
+
 void mapped_files_close(struct compile *c)
 {
     for (const struct mapped_file *f = c->files; f; f = f->next)

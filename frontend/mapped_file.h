@@ -23,6 +23,7 @@ struct status *mapped_file_open(struct compile *c, const char *path,
                                 const struct mapped_file **out);
 /* Give the pages back; they are read again when touched. */
 void mapped_files_rest(const struct compile *c);
+size_t mapped_files_bytes(const struct compile *c);
 void mapped_files_close(struct compile *c);
 
 #endif /* HADMC_FRONTEND_MAPPED_FILE_H */

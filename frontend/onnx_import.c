@@ -368,6 +368,7 @@ struct status *onnx_import_bytes(struct compile *c, const void *bytes, size_t le
         .options = options ? options : &no_options,
         .folder = folder,
         .problems = problems,
+        .max_memory = MAX_MEMORY + 8 * len,
         .functions = {.arena = c->perm},
         .symbols = {.arena = c->perm},
     };

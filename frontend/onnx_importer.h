@@ -19,6 +19,7 @@ enum {
 };
 
 #define MAX_FOLD_TOTAL ((int64_t)512 << 20) /* ... and of all of them */
+#define MAX_MEMORY     ((size_t)1 << 30)    /* of the compile, besides 8 x the file */
 
 struct importer {
     struct compile *c;
@@ -33,6 +34,7 @@ struct importer {
     int n_nodes;                    /* imported so far */
     int depth;
     int64_t folded_bytes;
+    size_t max_memory;              /* of c->perm: files must not be bombs */
     struct interpretation io;       /* for folding; all entries empty between uses */
     int io_cap;
 };

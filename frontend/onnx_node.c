@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/mapped_file.h"
 #include "frontend/onnx_importer.h"
 #include "frontend/onnx_tensor.h"
 
@@ -859,6 +860,13 @@ struct status *import_node(struct scope *s, const struct onnx_node *n)
     if (++im->n_nodes > MAX_NODES)
         return FAIL_SITE(&at, UNSUPPORTED, "more than %d nodes after inlining and unrolling",
                          MAX_NODES);
+
+
+    const size_t max_memory = im->max_memory + 2 * mapped_files_bytes(im->c);
+
+    if (arena_bytes(im->c->perm) > max_memory)
+        return FAIL_SITE(&at, NO_FIT, "importing takes more than %zu MB of memory",
+                         max_memory >> 20);
 
     struct status *failure = dispatch(&at);
 

@@ -9,7 +9,7 @@
 #include "frontend/op_help.h"
 #include "kernels/math.h"
 
-enum { MAX_MADE = 1 << 26 }; /* elements */
+enum { MAX_MADE = 1 << 24 }; /* elements */
 
 static struct status *become_const(struct ir_node *n, enum dtype dtype, int rank,
                                    const int64_t *dim, const void *data)

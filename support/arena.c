@@ -17,6 +17,7 @@ struct chunk {
 
 struct arena {
     struct chunk *chunks;
+    size_t n_bytes; /* of all chunks */
 };
 
 static void die_of_memory(size_t n_bytes)
@@ -43,6 +44,7 @@ void arena_reset(struct arena *a)
         c = next;
     }
     a->chunks = NULL;
+    a->n_bytes = 0;
 }
 
 void arena_destroy(struct arena *a)
@@ -53,7 +55,7 @@ void arena_destroy(struct arena *a)
     free(a);
 }
 
-static struct chunk *new_chunk(size_t size)
+static struct chunk *new_chunk(struct arena *a, size_t size)
 {
     if (size > SIZE_MAX / 2)
         die_of_memory(size);
@@ -66,6 +68,7 @@ static struct chunk *new_chunk(size_t size)
         die_of_memory(size);
     c->used = 0;
     c->size = size;
+    a->n_bytes += total;
     return c;
 }
 
@@ -75,7 +78,7 @@ void *arena_alloc(struct arena *a, size_t n_bytes)
     struct chunk *c = a->chunks;
 
     if (n_bytes >= CHUNK_BYTES / 4) {
-        struct chunk *own = new_chunk(n_bytes);
+        struct chunk *own = new_chunk(a, n_bytes);
 
         own->used = n_bytes;
         own->next = c ? c->next : NULL; /* behind the current one, which has room */
@@ -89,7 +92,7 @@ void *arena_alloc(struct arena *a, size_t n_bytes)
     size_t at = c ? (c->used + align - 1) & ~(align - 1) : 0;
 
     if (!c || at > c->size || c->size - at < n_bytes) {
-        struct chunk *fresh = new_chunk(CHUNK_BYTES);
+        struct chunk *fresh = new_chunk(a, CHUNK_BYTES);
 
         fresh->next = c;
         a->chunks = c = fresh;
@@ -97,6 +100,11 @@ void *arena_alloc(struct arena *a, size_t n_bytes)
     }
     c->used = at + n_bytes;
     return memset(c->bytes + at, 0, n_bytes);
+}
+
+size_t arena_bytes(const struct arena *a)
+{
+    return a->n_bytes;
 }
 
 void *arena_alloc_array(struct arena *a, size_t n, size_t size)

@@ -18,6 +18,7 @@ struct arena;
 struct arena *arena_create(void);
 void arena_destroy(struct arena *a); /* NULL is fine */
 void arena_reset(struct arena *a);   /* keeps the arena, drops what is in it */
+size_t arena_bytes(const struct arena *a); /* taken from the system so far */
 
 void *arena_alloc(struct arena *a, size_t n_bytes);
 /* n * size bytes; overflow counts as out of memory. */
