@@ -40,12 +40,14 @@ static void dense_strides(const struct ir_value *v, int64_t *stride)
     }
 }
 
-/* A node of this graph whose result is computed anyway is better read than redone. */
+/* A node of this graph whose result is computed anyway is better read than redone;
+ * with keep_all the kernel reads what it would read without, so that both give the
+ * same bytes. */
 static bool can_look_behind(struct builder *b, const struct ir_value *v)
 {
     const struct ir_node *n = v->def;
 
-    return n && !b->keep_all && v->n_uses == 1
+    return n && v->n_uses == 1
            && (n->op == OP_Transpose || n->op == OP_Slice) && !n->in[0]->data
            && !n->in[0]->dynamic && build_plan_of(b, n);
 }
@@ -85,9 +87,10 @@ static struct strided look_behind(struct builder *b, struct ir_value *v, int max
     return s;
 }
 
+/* With keep_all what a kernel looks behind is computed as well. */
 static void cover(struct builder *b, const struct strided *s)
 {
-    for (int i = 0; i < s->n_hops; i++)
+    for (int i = 0; !b->keep_all && i < s->n_hops; i++)
         build_plan_of(b, s->hop[i])->role = NODE_COVERED;
 }
 
