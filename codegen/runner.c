@@ -220,10 +220,10 @@ static struct status *read_output(struct runner_job *job, int64_t set, int i, in
         out->dim[d] = io->dim[d];
         if (io->dynamic)
             out->dim[d] = ((const int64_t *)(record + q->io_at[dims]))[d];
-        if (out->dim[d] < 0 || __builtin_mul_overflow(bytes, out->dim[d], &bytes)
-            || bytes > io_bytes(io))
+        if (out->dim[d] < 0 || out->dim[d] > io->dim[d])
             return FAIL(INTERNAL, "output '%s' came back larger than its capacity",
                         io->name);
+        bytes *= out->dim[d];
     }
     out->data = arena_copy(job->arena, record + q->io_at[q->n_in + i], (size_t)bytes);
     return OK;

@@ -459,6 +459,8 @@ bool view_plan_make(const struct strided_view *v, struct view_plan *out)
     struct view_plan p = {.rank = v->rank}, plain = p;
     const int source_rank = v->source->rank;
 
+    if (ir_count(v->source) == 0) /* no strides to speak of */
+        return false;
     if (!find_factors(v, &f, &p) || !plan_general(&f, &p))
         return false;
     f = (struct factoring){0};
