@@ -214,18 +214,22 @@ static bool shape_like(const struct onnx_data *d, int index)
         && (integer || index > 0 || (d->n == 3 && t->rank == 0));
 }
 
-/* Shapes are no data: every input has the shape of its tensor, every sequence the
- * length of its list.  Options that the model has no use for are refused by the
- * importer, so symbolic dimensions are set only where it asks for them. */
-static void pin_shapes(struct session *s)
+/* How long sequences are, and whether an optional has contents, is structure. */
+static void pin_lengths(struct session *s)
 {
     const int max_dims = (int)(sizeof s->onnx.dim / sizeof s->onnx.dim[0]);
-    const int max_shapes = (int)(sizeof s->onnx.shape / sizeof s->onnx.shape[0]);
 
     for (int i = 0; i < s->data.n_lengths && s->onnx.n_dims < max_dims; i++) {
         s->onnx.dim[s->onnx.n_dims].name = s->data.lengths[i].name;
         s->onnx.dim[s->onnx.n_dims++].value = s->data.lengths[i].value;
     }
+}
+
+/* So are shapes: every input has the shape of its tensor. */
+static void pin_shapes(struct session *s)
+{
+    const int max_shapes = (int)(sizeof s->onnx.shape / sizeof s->onnx.shape[0]);
+
     for (int i = 0; i < s->data.n && s->onnx.n_shapes < max_shapes; i++) {
         const struct tensor *t = &s->data.at[i].value;
 
@@ -257,6 +261,8 @@ static struct status *try_import(struct session *s)
 /* Without data first, then with shapes, then with shape-like inputs frozen. */
 static struct status *import_case(struct session *s, bool *frozen)
 {
+    pin_lengths(s);
+
     struct status *first = try_import(s);
 
     *frozen = false;
