@@ -510,6 +510,29 @@ struct node_plan *build_plan_of(struct builder *b, const struct ir_node *n)
     return NULL;
 }
 
+/* `plan` is the main node of `h`.  With keep_all the last node has the same kernel as
+ * without, so that outputs have the same bytes; the nodes on the way, whose results
+ * that kernel does not leave behind, are computed on their own as well. */
+static void plan_hot(struct builder *b, struct node_plan *plan, struct hot *h)
+{
+    const size_t n_bytes = (size_t)b->n_plans * sizeof *b->plans;
+    struct hot *alone = arena_copy(b->arena, h, sizeof *h);
+    struct node_plan *before =
+        b->keep_all ? arena_copy(b->compile->scratch, b->plans, n_bytes) : NULL;
+
+    plan->role = NODE_COVERED;
+
+    struct node_plan *last = build_plan_of(b, hot_extend(b, h));
+
+    if (b->keep_all) {
+        memcpy(b->plans, before, n_bytes);
+        plan->role = NODE_HOT;
+        plan->hot = alone;
+    }
+    last->role = NODE_HOT;
+    last->hot = h;
+}
+
 /* Emitted kernels are recognised from the end, so that of two convolutions that
  * feed one Add the later takes it: the other's result is ready by then. */
 static void plan_nodes(struct builder *b, const struct ir_graph *g)
@@ -536,11 +559,7 @@ static void plan_nodes(struct builder *b, const struct ir_graph *g)
         struct hot *h = b->isa ? hot_recognise(b, plan->node) : NULL;
 
         if (h) {
-            plan->role = NODE_COVERED;
-            struct node_plan *last =
-                build_plan_of(b, b->keep_all ? plan->node : hot_extend(b, h));
-            last->role = NODE_HOT;
-            last->hot = h;
+            plan_hot(b, plan, h);
         } else if (is_alias(plan->node)) {
             plan->role = NODE_ALIAS;
         } else if (!b->keep_all && can_place_concat(plan->node)) {
