@@ -442,9 +442,9 @@ void emit_store_part(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int 
     emit_intrinsic(e, "llvm.masked.store", overload, 2, args, 4);
 }
 
-void emit_prefetch(struct emitter *e, LLVMValueRef p, bool for_store)
+void emit_prefetch(struct emitter *e, LLVMValueRef p)
 {
-    LLVMValueRef args[] = {p, LLVMConstInt(e->i32, for_store, 0),
+    LLVMValueRef args[] = {p, LLVMConstInt(e->i32, 0, 0),
                            LLVMConstInt(e->i32, 3, 0), LLVMConstInt(e->i32, 1, 0)};
 
     emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);

@@ -64,7 +64,7 @@ void emit_store(struct emitter *e, LLVMValueRef value, LLVMValueRef p);
  * lanes are undefined. */
 LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int used);
 /* Asks for the cache line at p, which need not exist. */
-void emit_prefetch(struct emitter *e, LLVMValueRef p, bool for_store);
+void emit_prefetch(struct emitter *e, LLVMValueRef p);
 /* Lanes [lo, hi) of a vector of `lanes`, the others 0; nothing else is touched. */
 LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo, int hi);
 void emit_store_part(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int used);

@@ -311,8 +311,7 @@ static void prefetch_next_group(const struct conv_emitter *ce, const struct tile
         return;
     for (int i = 0; i < t->pixels; i++)
         for (int64_t at = 0; at < group; at += 64)
-            emit_prefetch(ce->e, emit_at(ce->e, in, row + group + i * t->pixel_bytes + at),
-                          false);
+            emit_prefetch(ce->e, emit_at(ce->e, in, row + group + i * t->pixel_bytes + at));
 }
 
 /* The tile at output pixel x (x0 when that is known and the tile at a border). */
@@ -351,7 +350,6 @@ static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
 
     in = emit_hide(e, emit_at(e, in, -c->pad_left * c->in_x * 4));
     out = emit_hide(e, out);
-    tile_prefetch(e, &t, &end, out);
     prefetch_next_group(ce, &t, in);
     tile_start(e, &t, c->has_bias && piece->depth == 1 ? at->bias : NULL);
     sum_kernel(ce, &t, at, in, x0);

@@ -123,8 +123,7 @@ static void prefetch_next_rows(const struct depthwise *d, const struct dw_tile *
         return;
     for (int64_t y = 0; y < t->rows * c->stride_y; y++)
         for (int64_t x = 0; x < t->pixels * c->stride_x; x++)
-            emit_prefetch(d->e, emit_at(d->e, t->in, ((first + y) * c->in_y + x * c->in_x) * 4),
-                          false);
+            emit_prefetch(d->e, emit_at(d->e, t->in, ((first + y) * c->in_y + x * c->in_x) * 4));
 }
 
 static bool tap_inside(const struct conv *c, const struct dw_tile *t, int64_t column)

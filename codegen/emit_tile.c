@@ -7,7 +7,6 @@ enum {
     MAX_VECTORS = 16,
     MAX_PIXELS = 64,
     MAX_LANES = 64,
-    LINE = 64,         /* bytes of a cache line */
 };
 
 /* Lanes in use: all, unless there are fewer channels than lanes. */
@@ -366,14 +365,6 @@ static LLVMValueRef finish(struct emitter *e, const struct tile_end *end, LLVMVa
         x = LLVMBuildFAdd(e->builder, x, emit_load_part(e, p, lanes, used), "");
     }
     return emit_activation(e, x, end->act, end->act_a, end->act_b);
-}
-
-void tile_prefetch(struct emitter *e, const struct tile *t, const struct tile_end *end,
-                   LLVMValueRef out)
-{
-    for (int i = 0; i < t->pixels; i++)
-        for (int64_t at = 0; at < t->width * 4; at += LINE)
-            emit_prefetch(e, emit_at(e, out, i * end->out_pixel + at), true);
 }
 
 void tile_finish(struct emitter *e, struct tile *t, const struct tile_end *end,

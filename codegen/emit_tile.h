@@ -43,10 +43,6 @@ struct tile_end {
     LLVMValueRef residual; /* of the first pixel; NULL for none */
     int64_t residual_pixel, out_pixel; /* bytes from pixel to pixel */
 };
-/* Before the sums: fetches the lines that will be stored, which are often far apart and
- * out of the reach of the processor's own prefetching. */
-void tile_prefetch(struct emitter *e, const struct tile *t, const struct tile_end *end,
-                   LLVMValueRef out);
 void tile_finish(struct emitter *e, struct tile *t, const struct tile_end *end,
                  LLVMValueRef out);
 
