@@ -3,7 +3,7 @@
  * for named dimensions, --shape, --freeze.
  *
  * A sequence S of tensors becomes one input a tensor, S.0, S.1, ...; how many there
- * are is the dimension S.length.  An optional tensor is a tensor, unless S.length is 0.
+ * are is the dimension S.length.  For an optional tensor it is 1, or 0 without one.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -333,7 +333,10 @@ static struct status *import_input(struct scope *s, const struct onnx_value_info
             name_map_get(&s->im->symbols,
                          arena_printf(s->im->c->perm, "%s.length", info->name));
 
-        if (length && !*length)
+        if (!length)
+            text_printf(open, "; input '%s' is optional: give --dim %s.length=1, or 0 to "
+                        "leave it out", info->name, info->name);
+        else if (!*length)
             return scope_define(s, info->name, &onnx_nothing);
     }
     RETURN_IF_FAIL(input_tensor(s, p.tensor, info->name, open, &v));
