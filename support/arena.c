@@ -7,6 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* With AddressSanitizer every block has a chunk of its own, exactly as large as it is,
+ * so that running over its end is seen. */
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
 enum { CHUNK_BYTES = 256 * 1024, ALIGN_LARGE = 64, ALIGN_SMALL = 16 };
 
 struct chunk {
@@ -60,12 +73,14 @@ static struct chunk *new_chunk(struct arena *a, size_t size)
     if (size > SIZE_MAX / 2)
         die_of_memory(size);
 
-    const size_t total = (sizeof(struct chunk) + size + ALIGN_LARGE - 1)
-                       & ~(size_t)(ALIGN_LARGE - 1);
-    struct chunk *c = aligned_alloc(ALIGN_LARGE, total);
+    const size_t slack = IS_SANITIZED ? 0 : ALIGN_LARGE - 1;
+    const size_t total = (sizeof(struct chunk) + size + slack) & ~slack;
+    void *memory;
 
-    if (!c)
+    if (posix_memalign(&memory, ALIGN_LARGE, total))
         die_of_memory(size);
+    struct chunk *c = memory;
+
     c->used = 0;
     c->size = size;
     a->n_bytes += total;
@@ -77,7 +92,7 @@ void *arena_alloc(struct arena *a, size_t n_bytes)
     const size_t align = n_bytes > ALIGN_LARGE ? ALIGN_LARGE : ALIGN_SMALL;
     struct chunk *c = a->chunks;
 
-    if (n_bytes >= CHUNK_BYTES / 4) {
+    if (IS_SANITIZED || n_bytes >= CHUNK_BYTES / 4) {
         struct chunk *own = new_chunk(a, n_bytes);
 
         own->used = n_bytes;
