@@ -25,6 +25,9 @@ enum {
     UNIT_CYCLES = 40000,   /* work worth handing to a thread */
 };
 
+/* Tiles along y read and write with larger strides: they must promise this much. */
+static const double SWAP_GAIN = 0.75;
+
 static int64_t ceil_div(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
@@ -248,6 +251,19 @@ static double stream_cycles(const struct rule *r, const struct conv_piece *piece
     return step / (block < 0.9 * (double)r->isa->l2_bytes ? L2_RATE : L3_RATE);
 }
 
+/* Cycles in which a step's inputs arrive from L2.  Kernel columns that overlap find
+ * them in L1. */
+static double input_cycles(const struct rule *r, const struct conv_piece *piece, int p)
+{
+    const struct conv *c = r->c;
+    const double image = (double)(c->h * c->w * c->groups * c->c_in) * 4;
+    const double reuse = (double)c->kw / (double)c->stride_x;
+
+    if (image < 0.6 * (double)r->isa->l1_bytes)
+        return 0.0;
+    return p * piece->depth * 4 / (L2_RATE * max_double(reuse, 1.0));
+}
+
 /* Cycles to load a step's inputs and weights: two loads a cycle; a broadcast of 16 or 32
  * bytes takes longer, weights that are not whole cache lines are loaded twice. */
 static double load_cycles(const struct rule *r, const struct conv_piece *piece, int p, int v)
@@ -266,7 +282,8 @@ static double step_cycles(const struct rule *r, const struct conv_piece *piece, 
     const double multiply = p * v * (r->isa->fma ? 0.5 : 1.0);
     double cycles = max_double(max_double(multiply, load_cycles(r, piece, p, v)), LATENCY);
 
-    cycles = max_double(cycles, stream_cycles(r, piece)) + 0.05 * (p + v);
+    cycles = max_double(cycles, stream_cycles(r, piece) + input_cycles(r, piece, p))
+           + 0.05 * (p + v);
     if (r->c->c_in >= 64 && lines_per_set(r->c, p) > MAX_LINES_PER_SET)
         cycles *= 1.3;
     return cycles;
@@ -497,7 +514,7 @@ struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa)
         const struct rule swapped = {&turned, isa, isa->vector_bytes / 4, false};
         const struct choice other = choose(&swapped);
 
-        if (other.cost < 0.9 * best.cost) {
+        if (other.cost < SWAP_GAIN * best.cost) {
             best = other;
             best.tiling.swapped = true;
         }
