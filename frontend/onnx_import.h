@@ -42,6 +42,10 @@ struct status *onnx_import_bytes(struct compile *c, const void *bytes, size_t le
                                  const char *folder, const struct onnx_options *options,
                                  struct onnx_problems *problems, struct ir_graph **out);
 
+/* Operators that the importer resolves, beside those of ops.def: the i-th name in
+ * alphabetical order, NULL behind the last. */
+const char *onnx_structural_name(int i);
+
 /* ONNX names of the model's inputs in file order, without those that are
  * initializers: the order of input_0.pb, input_1.pb, ...  At most `max`; 0 when the
  * file cannot be read. */

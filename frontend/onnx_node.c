@@ -714,9 +714,16 @@ static const struct {
     {"SplitToSequence", import_SplitToSequence},
 };
 
+enum { N_STRUCTURAL = sizeof structural / sizeof structural[0] };
+
+const char *onnx_structural_name(int i)
+{
+    return i < N_STRUCTURAL ? structural[i].name : NULL;
+}
+
 static site_fn *find_structural(const char *name)
 {
-    for (size_t i = 0; i < sizeof structural / sizeof structural[0]; i++)
+    for (int i = 0; i < N_STRUCTURAL; i++)
         if (!strcmp(structural[i].name, name))
             return structural[i].import;
     return NULL;
