@@ -313,6 +313,17 @@ struct status *lower_MatMulInteger(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
+/* Since opset 21 scales may be 16-bit floats. */
+struct status *import_QLinearMatMul(struct ir_node *n, int opset)
+{
+    static const int scales[] = {QA_SCALE, QB_SCALE, QY_SCALE};
+
+    (void)opset;
+    for (int i = 0; i < 3; i++)
+        RETURN_IF_FAIL(op_cast_input(n, scales[i], DT_f32));
+    return OK;
+}
+
 struct status *shape_QLinearMatMul(struct ir_node *n)
 {
     struct product p;

@@ -9,7 +9,7 @@
  *     Slice {starts steps sizes}             one entry per dim; element i of the result
  *                                            is element start + i*step
  *     Tile {repeats}
- *     DepthToSpace {blocksize mode channels_last}, SpaceToDepth {blocksize channels_last}
+ *     DepthToSpace {blocksize mode channels_last}, SpaceToDepth likewise
  */
 #include <string.h>
 
@@ -444,7 +444,7 @@ static void set_image(struct ir_node *n, const struct blocks *b, int64_t c, int6
 /* Both directions are the same map between deep [n, c, h, w] and wide [n, c', h*b, w*b],
  * walked in the order of whatever is written. */
 static struct status *regroup(struct lowering *lw, const struct ir_node *n,
-                              const struct blocks *b, bool column_row_depth, bool to_wide)
+                              const struct blocks *b, bool crd, bool to_wide)
 {
     const int64_t s = b->size, few = b->c / (s * s), wide_w = b->w * s;
     /* Strides of one step in c, h, w on either side. */
@@ -454,11 +454,11 @@ static struct status *regroup(struct lowering *lw, const struct ir_node *n,
     const int64_t wc = b->channels_last ? 1 : b->h * s * wide_w;
     const int64_t wh = b->channels_last ? wide_w * few : wide_w;
     const int64_t ww = b->channels_last ? few : 1;
-    const int64_t row = column_row_depth ? s : s * few, column = column_row_depth ? 1 : few;
+    const int64_t row = crd ? s : s * few, column = crd ? 1 : few;
     const int64_t all = b->c * b->h * b->w;
     /* n, c', h, row in block, w, column in block */
     const int64_t dims[6] = {b->n, few, b->h, s, b->w, s};
-    const int64_t deep[6] = {all, column_row_depth ? s * s * dc : dc, dh, row * dc, dw,
+    const int64_t deep[6] = {all, crd ? s * s * dc : dc, dh, row * dc, dw,
                              column * dc};
     const int64_t wide[6] = {all, wc, wh * s, wh, ww * s, ww};
     static const int wide_order[2][6] = {{0, 1, 2, 3, 4, 5}, {0, 2, 3, 4, 5, 1}};
@@ -475,15 +475,27 @@ static struct status *regroup(struct lowering *lw, const struct ir_node *n,
                    op_value(n->out[0]));
 }
 
-struct status *shape_DepthToSpace(struct ir_node *n)
+static struct status *check_block_mode(const struct ir_node *n)
 {
     const char *mode = ir_attr_str(n, "mode", "DCR");
+
+    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
+        return FAIL_AT(n, INVALID, "mode is '%s'", mode);
+    return OK;
+}
+
+static bool column_row_depth(const struct ir_node *n)
+{
+    return !strcmp(ir_attr_str(n, "mode", "DCR"), "CRD");
+}
+
+struct status *shape_DepthToSpace(struct ir_node *n)
+{
     struct blocks b;
 
     RETURN_IF_FAIL(op_refuse_dynamic(n));
     RETURN_IF_FAIL(read_blocks(n, true, &b));
-    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
-        return FAIL_AT(n, INVALID, "mode is '%s'", mode);
+    RETURN_IF_FAIL(check_block_mode(n));
     set_image(n, &b, b.c / (b.size * b.size), b.h * b.size, b.w * b.size);
     return OK;
 }
@@ -493,7 +505,7 @@ struct status *lower_DepthToSpace(struct lowering *lw, const struct ir_node *n)
     struct blocks b;
 
     RETURN_IF_FAIL(read_blocks(n, true, &b));
-    return regroup(lw, n, &b, !strcmp(ir_attr_str(n, "mode", "DCR"), "CRD"), true);
+    return regroup(lw, n, &b, column_row_depth(n), true);
 }
 
 struct status *shape_SpaceToDepth(struct ir_node *n)
@@ -502,6 +514,7 @@ struct status *shape_SpaceToDepth(struct ir_node *n)
 
     RETURN_IF_FAIL(op_refuse_dynamic(n));
     RETURN_IF_FAIL(read_blocks(n, false, &b));
+    RETURN_IF_FAIL(check_block_mode(n));
     set_image(n, &b, b.c, b.h, b.w);
     return OK;
 }
@@ -511,5 +524,5 @@ struct status *lower_SpaceToDepth(struct lowering *lw, const struct ir_node *n)
     struct blocks b;
 
     RETURN_IF_FAIL(read_blocks(n, false, &b));
-    return regroup(lw, n, &b, false, false);
+    return regroup(lw, n, &b, column_row_depth(n), false);
 }

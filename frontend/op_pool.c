@@ -4,7 +4,7 @@
  *     ceil_mode           the last, partly empty window counts
  *     count_include_pad   AveragePool: padding counts in the divisor
  *     storage_order       MaxPool: indices count with the first spatial dim fastest
- *     p                   LpPool: 1 or 2
+ *     p                   LpPool: at least 1
  *
  * GlobalAveragePool, GlobalMaxPool and GlobalLpPool are imported as reductions.
  */
@@ -33,7 +33,12 @@ struct status *import_AveragePool(struct ir_node *n, int opset)
 
 struct status *import_LpPool(struct ir_node *n, int opset)
 {
-    (void)opset;
+    if (opset < 2) { /* p was a float */
+        const float p = ir_attr_float(n, "p", 2);
+        if (!(p >= 1 && p <= 64) || p != (float)(int)p)
+            return FAIL_AT(n, UNSUPPORTED, "p is %g", (double)p);
+        ir_set_attr_int(n, "p", (int)p);
+    }
     return import_pool(n);
 }
 
@@ -86,10 +91,8 @@ struct status *shape_LpPool(struct ir_node *n)
     const int64_t p = ir_attr_int(n, "p", 2);
 
     RETURN_IF_FAIL(check_float(n));
-    if (p < 1)
-        return FAIL_AT(n, INVALID, "p is %lld", (long long)p);
-    if (p > 2)
-        return FAIL_AT(n, UNSUPPORTED, "p is %lld; 1 and 2 are possible", (long long)p);
+    if (p < 1 || p > 64)
+        return FAIL_AT(n, p < 1 ? INVALID : UNSUPPORTED, "p is %lld", (long long)p);
     return shape_pool(n);
 }
 
@@ -179,12 +182,25 @@ struct status *import_GlobalMaxPool(struct ir_node *n, int opset)
     return become_reduction(n, OP_ReduceMax);
 }
 
+/* Other powers than 1 and 2: one window over everything. */
+static struct status *become_whole_window(struct ir_node *n, int64_t p)
+{
+    const struct ir_value *x = n->in[0];
+
+    RETURN_IF_FAIL(op_check_rank(n, 0, 3, 5));
+    n->op = OP_LpPool;
+    n->attrs = NULL;
+    ir_set_attr_ints(n, "kernel_shape", x->rank - 2, x->dim + 2);
+    ir_set_attr_int(n, "p", p);
+    return import_pool(n);
+}
+
 struct status *import_GlobalLpPool(struct ir_node *n, int opset)
 {
-    const int64_t p = ir_attr_int(n, "p", 2);
+    const int64_t p =
+        opset < 2 ? (int64_t)ir_attr_float(n, "p", 2) : ir_attr_int(n, "p", 2);
 
-    (void)opset;
     if (p != 1 && p != 2)
-        return FAIL_AT(n, UNSUPPORTED, "p is %lld; 1 and 2 are possible", (long long)p);
+        return become_whole_window(n, p);
     return become_reduction(n, p == 1 ? OP_ReduceL1 : OP_ReduceL2);
 }

@@ -160,6 +160,11 @@ struct status *import_Upsample(struct ir_node *n, int opset)
     int count;
 
     n->op = OP_Resize;
+    if (opset < 7) {
+        float both[4] = {1, 1, ir_attr_float(n, "height_scale", 1),
+                         ir_attr_float(n, "width_scale", 1)};
+        return import_old(n, both, 4, true);
+    }
     if (opset >= 9) {
         RETURN_IF_FAIL(op_const_floats(n, 1, "scales", &scales, &count));
     } else {

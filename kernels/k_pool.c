@@ -5,6 +5,7 @@
  *
  * Rows are walked tap by tap, so that the inner loop runs over neighbouring
  * outputs, which stay in the first-level cache. */
+#include "kernels/math.h"
 #include "kernels/params.h"
 
 struct row {
@@ -172,7 +173,19 @@ KERNEL_FN(avg_pool_f32)
     avg_pool_f32(params, buf[0], buf[1], (ix)begin, (ix)end);
 }
 
-/* lp_pool_f32(in, out): (sum |v|^p)^(1/p) for p 1 or 2. */
+/* lp_pool_f32(in, out): (sum |v|^p)^(1/p). */
+K_IN float power(float v, ix p)
+{
+    const float a = math_abs(v);
+
+    return p == 1 ? a : p == 2 ? a * a : math_pow(a, (float)p);
+}
+
+K_IN float root(float v, ix p)
+{
+    return p == 1 ? v : p == 2 ? __builtin_sqrtf(v) : math_pow(v, 1.0f / (float)p);
+}
+
 K_IN void lp_pool_f32(const struct k_pool *p, const float *restrict in_all,
                       float *restrict out_all, ix begin, ix end)
 {
@@ -182,12 +195,8 @@ K_IN void lp_pool_f32(const struct k_pool *p, const float *restrict in_all,
         float *const out = out_all + r.out_at;
 
         EACH_OUTPUT(out[o] = 0;)
-        if (p->p == 1) {
-            EACH_TAP(out[o] += in[i] < 0 ? -in[i] : in[i];)
-        } else {
-            EACH_TAP(out[o] += in[i] * in[i];)
-            EACH_OUTPUT(out[o] = __builtin_sqrtf(out[o]);)
-        }
+        EACH_TAP(out[o] += power(in[i], (ix)p->p);)
+        EACH_OUTPUT(out[o] = root(out[o], (ix)p->p);)
     }
 }
 

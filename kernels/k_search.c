@@ -165,6 +165,10 @@
 #define UNIQUE_BEFORE_u8(a, b)  (unique_compare_u8(p, in, a, b) < 0)
 #define UNIQUE_BEFORE_i32(a, b) (unique_compare_i32(p, in, a, b) < 0)
 #define UNIQUE_BEFORE_i64(a, b) (unique_compare_i64(p, in, a, b) < 0)
+#define UNIQUE_BEFORE_i16(a, b) (unique_compare_i16(p, in, a, b) < 0)
+#define UNIQUE_BEFORE_u16(a, b) (unique_compare_u16(p, in, a, b) < 0)
+#define UNIQUE_BEFORE_u32(a, b) (unique_compare_u32(p, in, a, b) < 0)
+#define UNIQUE_BEFORE_u64(a, b) (unique_compare_u64(p, in, a, b) < 0)
 
 #define SEARCH(type, T) TOPK(type, T) UNIQUE(type, T)
 SEARCH(f32, float)
@@ -173,6 +177,10 @@ SEARCH(i8, int8_t)
 SEARCH(u8, uint8_t)
 SEARCH(i32, int32_t)
 SEARCH(i64, int64_t)
+SEARCH(i16, int16_t)
+SEARCH(u16, uint16_t)
+SEARCH(u32, uint32_t)
+SEARCH(u64, uint64_t)
 
 /* ---- NonMaxSuppression --------------------------------------------------------- */
 
