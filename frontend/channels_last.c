@@ -257,19 +257,30 @@ static void price_window(struct layout *l, struct ir_value *y)
     }
 }
 
+/* Negative steps and the like: such an operator reads the model's order. */
+static bool is_affine(const struct ir_node *n)
+{
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && window_source(n->out[i]) == n->out[i])
+            return false;
+    return true;
+}
+
 /* Is y, made by a view operator, read by anything but the next link of its window? */
-static bool ends_window(const struct ir_value *y)
+static bool ends_window(struct ir_value *y)
 {
     int links = 0;
 
+    if (window_source(y) == y)
+        return false;
     for (const struct ir_node *n = y->def->next; n; n = n->next)
-        if (n->in && n->n_in && n->in[0] == y && view_is_view_op(n)) {
+        if (n->n_in && n->in[0] == y && view_is_view_op(n)) {
             bool continues = true;
 
             for (int i = 0; i < n->n_out; i++)
                 if (n->out[i] && window_source(n->out[i]) == y)
                     continues = false;
-            links += continues;
+            links += continues && is_affine(n);
         }
     return links < y->n_uses;
 }
@@ -345,9 +356,9 @@ static void add_readers(struct layout *l, const struct ir_graph *g, struct membe
 
             if (!has_orders(v) || v->data || v->id >= l->n_values)
                 continue;
-            if (kind == VIEWS && i == 0)
+            if (kind == VIEWS && i == 0 && is_affine(n))
                 continue; /* priced with its window */
-            if (kind == FIXED || (kind != FOLLOWS && i > 0)
+            if (kind == FIXED || kind == VIEWS || (kind != FOLLOWS && i > 0)
                 || (kind == FOLLOWS && permute_role(n, i) != PERMUTE_DATA)) {
                 add_member(l, &m[v->id], cut_constant(l->cut, false));
             } else if (reads_any_strides(n)) {

@@ -533,8 +533,12 @@ static int64_t list_bound(const struct reader *r, char close)
 {
     int64_t n = 1;
 
-    for (const char *at = r->at; at < r->end && *at != close; at++)
+    for (const char *at = r->at; at < r->end && *at != close; at++) {
         n += *at == ',';
+        if (r->end - at >= 2 && at[0] == '/' && at[1] == '/') /* comments hold anything */
+            while (at + 1 < r->end && at[1] != '\n')
+                at++;
+    }
     return n;
 }
 

@@ -756,6 +756,8 @@ static struct status *import_batched_scan(const struct site *at)
     const int n_out = all.n_state + all.n_out;
     struct ir_value ***rows = arena_new_array(a, struct ir_value **, n_out);
 
+    if (batch < 1)
+        return FAIL_SITE(at, UNSUPPORTED, "scans an empty batch");
     if (!scan_is_short(&all, batch))
         return FAIL_SITE(at, UNSUPPORTED,
                          "a batch of %" PRId64 " scans of length %" PRId64

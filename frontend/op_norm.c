@@ -151,7 +151,10 @@ static struct status *call_norm(struct lowering *lw, const struct ir_node *n, in
 struct status *lower_LayerNormalization(struct lowering *lw, const struct ir_node *n)
 {
     const struct ir_value *x = n->in[X];
-    const int axis = (int)ir_attr_int(n, "axis", 0);
+    int axis;
+
+    RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", -1), x->rank, &axis));
+
     const int64_t row = op_product(x->rank - axis, x->dim + axis);
 
     return call_norm(lw, n, op_product(axis, x->dim),
@@ -161,7 +164,10 @@ struct status *lower_LayerNormalization(struct lowering *lw, const struct ir_nod
 struct status *lower_RMSNormalization(struct lowering *lw, const struct ir_node *n)
 {
     const struct ir_value *x = n->in[X];
-    const int axis = (int)ir_attr_int(n, "axis", 0);
+    int axis;
+
+    RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", -1), x->rank, &axis));
+
     const struct k_norm p = {.n = op_product(x->rank - axis, x->dim + axis), .cycle = 1,
                              .run = 1, .has_scale = 1,
                              .eps = ir_attr_float(n, "epsilon", 1e-5f)};

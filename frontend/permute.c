@@ -76,18 +76,9 @@ static enum kind kind_of(const struct ir_node *n)
     }
 }
 
-/* What axis means when the attribute is not there. */
-static int64_t default_axis(enum ir_op op)
-{
-    return op == OP_Softmax || op == OP_LogSoftmax || op == OP_Hardmax
-             ? -1
-         : op == OP_QuantizeLinear || op == OP_DequantizeLinear ? 1
-                                                                : 0;
-}
-
 static int axis_attr(const struct ir_node *n)
 {
-    const int64_t axis = ir_attr_int(n, "axis", default_axis(n->op));
+    const int64_t axis = ir_attr_int(n, "axis", 0);
 
     return (int)(axis < 0 ? axis + n->in[0]->rank : axis);
 }
