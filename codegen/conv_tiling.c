@@ -15,15 +15,16 @@ enum {
     MAX_SUMS = 24,         /* of 32 registers ... */
     MAX_DEEP_SUMS = 16,    /* ... where sums move with every multiply-add */
     LATENCY = 4,           /* cycles from one multiply-add to the next on its sum */
-    TILE_OVERHEAD = 20,    /* cycles to start and end a tile */
-    EPILOGUE = 2,          /* cycles a stored vector */
-    UNIT_OVERHEAD = 60,    /* cycles to find a unit's operands */
-    L2_RATE = 40,          /* bytes a cycle from the second-level cache ... */
-    L3_RATE = 20,          /* ... and from beyond */
     PAGE_SETS = 4096,      /* addresses this far apart share a set of the L1 cache */
     MAX_LINES_PER_SET = 8, /* input lines a tile may hold in one set */
-    UNIT_CYCLES = 40000,   /* work worth handing to a thread */
 };
+
+static const double TILE_OVERHEAD = 20; /* cycles to start and end a tile */
+static const double EPILOGUE = 2;       /* cycles a stored vector */
+static const double UNIT_OVERHEAD = 60; /* cycles to find a unit's operands */
+static const double L2_RATE = 40;       /* bytes a cycle from the second-level cache ... */
+static const double L3_RATE = 20;       /* ... and from beyond */
+static const double UNIT_CYCLES = 40000; /* work worth handing to a thread */
 
 /* Tiles along y read and write with larger strides: they must promise this much. */
 static const double SWAP_GAIN = 0.75;

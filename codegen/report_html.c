@@ -134,7 +134,7 @@ static int plot_x(const struct program *p, int step)
 
 static double plot_y(const struct program *p, int64_t offset)
 {
-    return PLOT_HEIGHT - (double)offset * PLOT_HEIGHT / (double)p->workspace_bytes;
+    return (double)PLOT_HEIGHT * (1.0 - (double)offset / (double)p->workspace_bytes);
 }
 
 static void put_box(struct text *t, const struct program *p, const struct ptensor *x, int i)
