@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files that build a program share: program.c drives, hot.c recognises
- * operators with an emitted kernel, control.c does If and Loop, fuse_chain.c joins
- * element operators. */
+/* What the files that build a program share.  program.c drives: build_*.c make tensors
+ * and aliases, hot*.c recognise operators with an emitted kernel, control.c does If and
+ * Loop, fuse_*.c join steps. */
 #ifndef HADMC_CODEGEN_BUILDER_H
 #define HADMC_CODEGEN_BUILDER_H
 
@@ -17,21 +17,7 @@ enum node_role {
     NODE_CONTROL, /* If, Loop: steps with jumps */
 };
 
-/* An emitted kernel and the nodes it covers. */
-struct hot {
-    enum step_kind kind;
-    const struct ir_node *main; /* Conv, Gemm, ... */
-    struct ir_value *in, *weights, *bias, *residual, *out;
-    int64_t in_offset, weights_offset; /* bytes, where a Slice was read through */
-    struct conv conv;
-    struct conv_tiling tiling;
-    bool pool_max, count_pad;
-    struct matmul matmul;
-    float alpha, beta;       /* Gemm: multiplied into weights and bias */
-    bool weights_transposed; /* [c_in][c_out] in the model: a Gemm without transB */
-    bool transposed;         /* ConvTranspose: `conv` has its attributes as they are */
-    const char *covers;
-};
+struct hot; /* an emitted kernel: hot.h */
 
 struct node_plan {
     const struct ir_node *node;
@@ -59,21 +45,43 @@ struct builder {
 /* ---- program.c ---------------------------------------------------------- */
 
 struct node_plan *build_plan_of(struct builder *b, const struct ir_node *n);
-int build_tensor(struct builder *b,
-                 const struct ir_value *v);                  /* creates on first use */
-int build_dims(struct builder *b, const struct ir_value *v); /* of a dynamic value */
-int build_temp(struct builder *b, const char *name, int64_t bytes);
-int build_const(struct builder *b, const char *name, const void *data, int64_t bytes,
-                int readable_after);
 struct step *build_step(struct builder *b, enum step_kind kind,
                         const struct ir_node *n);
 void build_operand(struct step *s, int tensor, int64_t offset, bool written);
 void build_copy(struct builder *b, const struct ir_node *n, int from, int to,
                 enum dtype dtype, int64_t count);
-/* `v` is part of the tensor `of`. */
-void build_alias(struct builder *b, const struct ir_value *v, int of, int64_t offset);
+/* The calls of lower_node. */
+struct status *build_library(struct builder *b, const struct ir_node *n);
 /* The steps of every node of g, which may be a body. */
 struct status *build_graph(struct builder *b, const struct ir_graph *g);
+
+/* ---- build_tensors.c ---------------------------------------------------- */
+
+/* The value's tensor; made when it is first asked for. */
+int build_tensor(struct builder *b, const struct ir_value *v);
+/* The actual dims of a dynamic value. */
+int build_dims(struct builder *b, const struct ir_value *v);
+int build_temp(struct builder *b, const char *name, int64_t bytes);
+int build_const(struct builder *b, const char *name, const void *data, int64_t bytes,
+                int readable_after);
+/* One more for `v`, beside the one it may have. */
+int build_new_tensor(struct builder *b, const struct ir_value *v, const char *name,
+                     int64_t bytes);
+/* Room in the tables for value `id`. */
+void build_reserve(struct builder *b, int id);
+/* Places the constants that steps read. */
+void build_payload(struct program *p);
+
+/* ---- build_views.c ------------------------------------------------------ */
+
+/* `v` is part of the tensor `of`. */
+void build_alias(struct builder *b, const struct ir_value *v, int of, int64_t offset);
+/* `v` has memory of its own, with nothing else in it, that can be put elsewhere. */
+bool build_owns_memory(struct builder *b, const struct ir_value *v, int *root);
+bool build_is_view(const struct ir_node *n);
+void build_view(struct builder *b, const struct ir_node *n);
+bool build_can_place(const struct ir_node *concat);
+struct status *build_concat(struct builder *b, const struct ir_node *n);
 
 /* ---- control.c ---------------------------------------------------------- */
 
@@ -87,18 +95,6 @@ struct hot *hot_recognise(struct builder *b, const struct ir_node *n);
  * the plans.  Returns the last node. */
 const struct ir_node *hot_extend(struct builder *b, struct hot *h);
 void hot_step(struct builder *b, const struct hot *h);
-
-/* Where in its operands a step works, in bytes; `weights` is a tensor. */
-struct hot_places {
-    int weights;
-    int64_t in, out; /* the residual lies as the output does */
-};
-void hot_add_step(struct builder *b, const struct hot *h, const struct hot_places *at);
-
-/* ---- hot_transpose.c --------------------------------------------------------- */
-
-bool hot_transpose_fits(const struct conv *c);
-void hot_transpose_steps(struct builder *b, const struct hot *h);
 
 /* ---- fuse_copy.c ------------------------------------------------------------- */
 

@@ -12,9 +12,7 @@
  */
 #include <string.h>
 
-#include "codegen/builder.h"
-
-enum { READABLE_AFTER = 64 };
+#include "codegen/hot.h"
 
 /* One dimension of one phase. */
 struct phase {
@@ -124,7 +122,7 @@ static void phase_step(struct builder *b, const struct hot *h, int64_t py, int64
         depthwise_pack(&part.conv, weights, packed);
     }
     at.weights = build_const(b, h->weights->name, packed,
-                             count * (int64_t)sizeof(float), READABLE_AFTER);
+                             count * (int64_t)sizeof(float), HOT_READABLE_AFTER);
     at.in = (y.skip * c->in_y + x.skip * c->in_x) * (int64_t)sizeof(float);
     at.out = (py * c->out_y + px * c->out_x) * (int64_t)sizeof(float);
     hot_add_step(b, &part, &at);
