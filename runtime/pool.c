@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Thread pool for hadm_run: steps last microseconds, so workers wait by spinning
- * first and sleep on a condition variable only when nothing comes. */
+ * first and sleep on a condition variable only when nothing comes.
+ *
+ * A loop is over when its units are done, not when every worker has heard of it: a
+ * worker that the system has not let run in time finds the door closed and waits for
+ * the next loop.  The caller waits only for those that are inside. */
 #include "runtime/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum { SPIN_NS = 50 * 1000, CHUNKS_PER_WORKER = 4 };
+
+static const unsigned DOOR_CLOSED = 1u << 31;
 
 struct hadm_pool {
     int n_workers;
@@ -18,14 +25,15 @@ struct hadm_pool {
     pthread_mutex_t lock;
     pthread_cond_t wake;
 
-    /* The current loop; written by the caller before `generation` moves on. */
+    /* The current loop; written by the caller while the door is closed and nobody is
+     * inside. */
     hadm_body *body;
     void *arg;
     int64_t n, chunk;
 
     atomic_int_fast64_t next;     /* first unit nobody has taken yet     */
     atomic_uint generation;       /* counts loops                        */
-    atomic_int busy;              /* workers still inside this loop      */
+    atomic_uint door;             /* workers inside, and DOOR_CLOSED     */
     atomic_bool stop;
 };
 
@@ -85,6 +93,36 @@ static unsigned wait_for_loop(struct hadm_pool *p, unsigned seen)
     return atomic_load(&p->generation);
 }
 
+static bool enter(struct hadm_pool *p)
+{
+    unsigned door = atomic_load(&p->door);
+
+    while (!(door & DOOR_CLOSED))
+        if (atomic_compare_exchange_weak(&p->door, &door, door + 1))
+            return true;
+    return false;
+}
+
+static void leave(struct hadm_pool *p)
+{
+    atomic_fetch_sub_explicit(&p->door, 1, memory_order_release);
+}
+
+/* Units are taken; waits until they are done.  With fewer processors than workers one
+ * of those inside may be waiting for ours. */
+static void close_door(struct hadm_pool *p)
+{
+    const int64_t give_up = now_ns() + SPIN_NS;
+
+    atomic_fetch_or(&p->door, DOOR_CLOSED);
+    for (int i = 1; atomic_load_explicit(&p->door, memory_order_acquire) != DOOR_CLOSED;
+         i++) {
+        relax();
+        if (i % 64 == 0 && now_ns() > give_up)
+            sched_yield();
+    }
+}
+
 static void *work(void *arg)
 {
     const struct worker w = *(struct worker *)arg;
@@ -95,8 +133,10 @@ static void *work(void *arg)
         seen = wait_for_loop(w.pool, seen);
         if (atomic_load(&w.pool->stop))
             return NULL;
-        take_chunks(w.pool, w.index);
-        atomic_fetch_sub_explicit(&w.pool->busy, 1, memory_order_release);
+        if (enter(w.pool)) {
+            take_chunks(w.pool, w.index);
+            leave(w.pool);
+        }
     }
 }
 
@@ -115,6 +155,7 @@ struct hadm_pool *hadm_pool_create(int n_workers)
     if (!p)
         return NULL;
     p->n_workers = n_workers;
+    atomic_store(&p->door, DOOR_CLOSED);
     p->threads = calloc((size_t)n_workers, sizeof *p->threads);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
@@ -166,9 +207,8 @@ void hadm_pool_for(void *pool, hadm_body *body, void *arg, int64_t n, int64_t gr
     p->n = n;
     p->chunk = share > grain ? share : grain > 0 ? grain : 1;
     atomic_store(&p->next, 0);
-    atomic_store(&p->busy, p->n_workers - 1);
+    atomic_store(&p->door, 0);
     start_loop(p);
     take_chunks(p, 0);
-    while (atomic_load_explicit(&p->busy, memory_order_acquire) > 0)
-        relax();
+    close_door(p);
 }
