@@ -318,8 +318,8 @@ static double cost_ns(const struct program *p, const struct step *s)
 {
     double bytes = 0.0;
 
-    if (s->flops)
-        return (double)s->flops / 50.0;
+    if (s->flops) /* most of two multiply-adds a cycle */
+        return (double)s->flops / (p->isa ? 2.0 * p->isa->vector_bytes : 1.0);
     for (int k = 0; k < s->n_operands; k++)
         if (s->operands[k].tensor >= 0)
             bytes += (double)p->tensors[s->operands[k].tensor].bytes;
