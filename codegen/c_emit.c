@@ -17,7 +17,7 @@ static const char prologue[] =
     "#include <string.h>\n"
     "\n"
     "/* Floats mean what is written: no fused multiply-add, no wider intermediates, no\n"
-    " * reordering.  Square roots are instructions, so errno and libm stay out of it. */\n"
+    " * reordering. */\n"
     "#if defined(__FAST_MATH__)\n"
     "#error \"compile without -ffast-math: results would differ from the verified ones\"\n"
     "#endif\n"
@@ -29,7 +29,7 @@ static const char prologue[] =
     "#pragma STDC FP_CONTRACT OFF\n"
     "#pragma clang diagnostic ignored \"-Wunused-function\"\n"
     "#elif defined(__GNUC__)\n"
-    "#pragma GCC optimize(\"fp-contract=off,no-math-errno,no-strict-aliasing\")\n"
+    "#pragma GCC optimize(\"fp-contract=off,no-strict-aliasing\")\n"
     "#pragma GCC diagnostic ignored \"-Wunused-function\"\n"
     "#pragma GCC diagnostic ignored \"-Waggressive-loop-optimizations\"\n"
     "#else\n"
@@ -49,14 +49,55 @@ static const char prologue[] =
     "#define __builtin_sqrtf sqrtf\n"
     "#define __builtin_sqrt sqrt\n"
     "#endif\n"
+    "\n";
+
+/* Square roots as instructions, without errno and so without libm where a compiler
+ * and a processor allow it. */
+static const char square_root[] =
+    "#if defined(__GNUC__) && !defined(__clang__) && !defined(__NO_MATH_ERRNO__)\n"
+    "/* gcc's own square root sets errno, for which it calls libm. */\n"
+    "#if defined(__SSE2__)\n"
+    "typedef float hadm_f32x4 __attribute__((vector_size(16)));\n"
+    "typedef double hadm_f64x2 __attribute__((vector_size(16)));\n"
+    "static inline float hadm_sqrtf(float x)\n"
+    "{\n"
+    "    return __builtin_ia32_sqrtss((hadm_f32x4){x, 0, 0, 0})[0];\n"
+    "}\n"
+    "static inline double hadm_sqrt(double x)\n"
+    "{\n"
+    "    return __builtin_ia32_sqrtsd((hadm_f64x2){x, 0})[0];\n"
+    "}\n"
+    "#define __builtin_sqrtf hadm_sqrtf\n"
+    "#define __builtin_sqrt hadm_sqrt\n"
+    "#elif defined(__aarch64__)\n"
+    "static inline float hadm_sqrtf(float x)\n"
+    "{\n"
+    "    __asm__(\"fsqrt %s0, %s0\" : \"+w\"(x));\n"
+    "    return x;\n"
+    "}\n"
+    "static inline double hadm_sqrt(double x)\n"
+    "{\n"
+    "    __asm__(\"fsqrt %d0, %d0\" : \"+w\"(x));\n"
+    "    return x;\n"
+    "}\n"
+    "#define __builtin_sqrtf hadm_sqrtf\n"
+    "#define __builtin_sqrt hadm_sqrt\n"
+    "#elif defined(__ARM_FP) && (__ARM_FP & 4)\n"
+    "static inline float hadm_sqrtf(float x)\n"
+    "{\n"
+    "    __asm__(\"vsqrt.f32 %0, %0\" : \"+t\"(x));\n"
+    "    return x;\n"
+    "}\n"
+    "#define __builtin_sqrtf hadm_sqrtf\n"
+    "#endif\n"
+    "#endif\n"
     "#if defined(__has_builtin)\n"
     "#if __has_builtin(__builtin_elementwise_sqrt)\n"
     "#define __builtin_sqrtf(x) __builtin_elementwise_sqrt((float)(x))\n"
     "#define __builtin_sqrt(x) __builtin_elementwise_sqrt((double)(x))\n"
     "#endif\n"
     "#endif\n"
-    "\n"
-    "/* Workspace bytes hold one type after another. */\n";
+    "\n";
 
 static void put_prologue(struct text *t, const struct program *p,
                          const struct model_names *names)
@@ -64,14 +105,16 @@ static void put_prologue(struct text *t, const struct program *p,
     text_printf(t,
                 "/* %s: its kernels in portable C11, %d steps.\n"
                 " *\n"
-                " *     cc -std=c11 -O2 -c %s_kernels.c      link with -lm: some compilers "
-                "want its sqrt\n"
+                " *     cc -std=c11 -O2 -c %s_kernels.c      (some compilers want -lm for "
+                "sqrt)\n"
                 " *\n"
                 " * Written by hadmcc %s.  Generated code carries no obligation for "
                 "whoever uses it.\n"
                 " */\n",
                 names->prefix, p->n_steps, names->prefix, hadmcc_version());
     text_puts(t, prologue);
+    text_puts(t, square_root);
+    text_puts(t, "/* Workspace bytes hold one type after another. */\n");
     for (int i = DT_NONE + 1; i < DT_COUNT; i++)
         text_printf(t, "typedef %s HADM_ALIAS a_%s;\n", dtype_info[i].ctype,
                     dtype_info[i].name);

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "codegen/compile_model.h"
-#include "frontend/onnx_import.h"
+#include "tests/conformance/onnx_case.h"
 
 enum { MAX_CASES = 4096, MAX_IO = 64, MAX_SETS = 16, SECONDS_PER_CASE = 120 };
 
@@ -66,23 +66,6 @@ struct options {
 };
 
 /* ---- data ---------------------------------------------------------------------- */
-
-static const struct tensor *find_data(const struct onnx_data *d, const char *name)
-{
-    for (int i = 0; i < d->n; i++)
-        if (strcmp(d->at[i].name, name) == 0)
-            return &d->at[i].value;
-    return NULL;
-}
-
-static int64_t count_of(const struct tensor *t)
-{
-    int64_t n = 1;
-
-    for (int i = 0; i < t->rank; i++)
-        n *= t->dim[i];
-    return n;
-}
 
 static float half_to_float(uint16_t h)
 {
@@ -152,7 +135,7 @@ static const char *difference(struct arena *a, const char *what, int index,
         return arena_printf(a, "%s output %d has another shape", what, index);
     if (want->dtype == DT_bf16)
         relative = 1.0 / 128; /* the files truncate; Cast rounds to nearest */
-    for (int64_t i = 0, n = count_of(want); i < n; i++) {
+    for (int64_t i = 0, n = onnx_case_count(want); i < n; i++) {
         const double x = element(got, i), y = element(want, i);
         const bool equal = x == y || (isnan(x) && isnan(y))
                         || (is_float(want->dtype)
@@ -165,137 +148,15 @@ static const char *difference(struct arena *a, const char *what, int index,
     return NULL;
 }
 
-/* Floats move a little, other data is reversed: every index stays in range. */
-static struct tensor perturb(struct arena *a, const struct tensor *t)
-{
-    const int64_t n = count_of(t), size = dtype_info[t->dtype].bytes;
-    struct tensor p = *t;
-    uint32_t state = 12345;
-
-    p.data = arena_copy(a, t->data, (size_t)(n * size));
-    for (int64_t i = 0; i < n; i++) {
-        state = state * 1664525u + 1013904223u;
-        const double r = (double)(state >> 8) / 16777216.0 - 0.5;
-
-        if (t->dtype == DT_f32) {
-            float *f = (float *)p.data + i;
-
-            *f = (float)((double)*f * (1 + 0.01 * r) + 0.003 * r);
-        } else if (t->dtype == DT_f64) {
-            double *f = (double *)p.data + i;
-
-            *f = *f * (1 + 0.01 * r) + 0.003 * r;
-        } else {
-            memcpy((char *)p.data + i * size, (const char *)t->data + (n - 1 - i) * size,
-                   (size_t)size);
-        }
-    }
-    return p;
-}
-
 /* ---- one case ------------------------------------------------------------------- */
-
-struct session {
-    struct arena *arena;
-    struct compile *compile;
-    struct ir_graph *graph;   /* canonical: what the interpreter runs */
-    struct onnx_options onnx;
-    const char *model, *folder, *work;
-    struct onnx_data data;    /* inputs of the first set */
-};
-
-/* An input that may be frozen: small, and about shapes rather than data. */
-static bool shape_like(const struct onnx_data *d, int index)
-{
-    const struct tensor *t = &d->at[index].value;
-    const bool integer = t->dtype == DT_i64 || t->dtype == DT_i32 || t->dtype == DT_bool;
-
-    return t->data && t->rank <= 1 && count_of(t) <= 64
-        && (integer || index > 0 || (d->n == 3 && t->rank == 0));
-}
-
-/* How long sequences are, and whether an optional has contents, is structure. */
-static void pin_lengths(struct session *s)
-{
-    const int max_dims = (int)(sizeof s->onnx.dim / sizeof s->onnx.dim[0]);
-
-    for (int i = 0; i < s->data.n_lengths && s->onnx.n_dims < max_dims; i++) {
-        s->onnx.dim[s->onnx.n_dims].name = s->data.lengths[i].name;
-        s->onnx.dim[s->onnx.n_dims++].value = s->data.lengths[i].value;
-    }
-}
-
-/* So are shapes: every input has the shape of its tensor. */
-static void pin_shapes(struct session *s)
-{
-    const int max_shapes = (int)(sizeof s->onnx.shape / sizeof s->onnx.shape[0]);
-
-    for (int i = 0; i < s->data.n && s->onnx.n_shapes < max_shapes; i++) {
-        const struct tensor *t = &s->data.at[i].value;
-
-        s->onnx.shape[s->onnx.n_shapes].input = s->data.at[i].name;
-        s->onnx.shape[s->onnx.n_shapes].rank = t->rank;
-        memcpy(s->onnx.shape[s->onnx.n_shapes++].dim, t->dim, sizeof t->dim);
-    }
-}
-
-static void freeze_shape_inputs(struct session *s)
-{
-    const int max = (int)(sizeof s->onnx.freeze / sizeof s->onnx.freeze[0]);
-
-    for (int i = 0; i < s->data.n && s->onnx.n_freezes < max; i++)
-        if (shape_like(&s->data, i)) {
-            s->onnx.freeze[s->onnx.n_freezes].input = s->data.at[i].name;
-            s->onnx.freeze[s->onnx.n_freezes++].value = s->data.at[i].value;
-        }
-}
-
-static struct status *try_import(struct session *s)
-{
-    if (s->compile)
-        compile_destroy(s->compile);
-    s->compile = compile_create();
-    return onnx_import(s->compile, s->model, &s->onnx, NULL, &s->graph);
-}
-
-/* Without data first, then with shapes, then with shape-like inputs frozen. */
-static struct status *import_case(struct session *s, bool *frozen)
-{
-    pin_lengths(s);
-
-    struct status *first = try_import(s);
-
-    *frozen = false;
-    if (!first || status_code(first) == INTERNAL)
-        return first;
-    if (strstr(status_message(first), "shapes must be fixed")) {
-        status_free(first);
-        pin_shapes(s);
-        first = try_import(s);
-        if (!first || status_code(first) == INTERNAL)
-            return first;
-    }
-    freeze_shape_inputs(s);
-    if (!s->onnx.n_freezes)
-        return first;
-    struct status *second = try_import(s);
-
-    if (second && status_code(second) != INTERNAL) {
-        status_free(second);
-        return first;
-    }
-    status_free(first);
-    *frozen = true;
-    return second;
-}
 
 /* The tensors for the bundle's inputs: those that were not frozen, by name.  Old
  * files hold bfloat16 as uint16. */
-static const char *pick_inputs(struct session *s, const struct bundle_meta *meta,
+static const char *pick_inputs(struct onnx_case *s, const struct bundle_meta *meta,
                                const struct onnx_data *data, struct tensor *in)
 {
     for (int i = 0; i < meta->n_inputs; i++) {
-        const struct tensor *t = find_data(data, meta->io[i].name);
+        const struct tensor *t = onnx_case_find(data, meta->io[i].name);
 
         if (!t)
             return arena_printf(s->arena, "input '%s' has no data", meta->io[i].name);
@@ -306,7 +167,7 @@ static const char *pick_inputs(struct session *s, const struct bundle_meta *meta
     return NULL;
 }
 
-static const char *run_set(struct session *s, const struct bundle_meta *meta,
+static const char *run_set(struct onnx_case *s, const struct bundle_meta *meta,
                            const char *set)
 {
     const char *path = arena_printf(s->arena, "%s/%s", s->folder, set);
@@ -327,7 +188,7 @@ static const char *run_set(struct session *s, const struct bundle_meta *meta,
     if (st)
         return status_message(st);
     for (int i = 0; !why && i < meta->n_outputs; i++) {
-        const struct tensor *t = find_data(&want, meta->io[meta->n_inputs + i].name);
+        const struct tensor *t = onnx_case_find(&want, meta->io[meta->n_inputs + i].name);
         struct tensor expected;
 
         if (!t)
@@ -340,7 +201,7 @@ static const char *run_set(struct session *s, const struct bundle_meta *meta,
     return why;
 }
 
-static const char *run_perturbed(struct session *s, const struct bundle_meta *meta)
+static const char *run_perturbed(struct onnx_case *s, const struct bundle_meta *meta)
 {
     struct tensor in[MAX_IO];
     struct interpretation reference = {0};
@@ -350,7 +211,7 @@ static const char *run_perturbed(struct session *s, const struct bundle_meta *me
     if (why)
         return why;
     for (int i = 0; i < meta->n_inputs; i++)
-        in[i] = perturb(s->arena, &in[i]);
+        in[i] = onnx_case_perturb(s->arena, &in[i]);
     struct status *st = bundle_run(s->arena, s->work, meta, in,
                                    &(struct run_options){.repeat = 1}, &got);
     if (!st)
@@ -386,7 +247,7 @@ static void fail_with(struct test_case *t, struct status *s)
 
 static void run_case(struct test_case *t, const char *work)
 {
-    struct session s = {.arena = arena_create(), .folder = t->folder, .work = work};
+    struct onnx_case s = {.arena = arena_create(), .folder = t->folder, .work = work};
     bool frozen;
     char set[32];
 
@@ -396,7 +257,7 @@ static void run_case(struct test_case *t, const char *work)
                        arena_printf(s.arena, "%s/test_data_set_0", t->folder), "input",
                        &s.data);
     if (!st)
-        st = import_case(&s, &frozen);
+        st = onnx_case_import(&s, &frozen);
     if (st) {
         fail_with(t, st);
         return;
