@@ -365,6 +365,34 @@ static struct status *become_product(struct ir_node *n, const struct equation *e
     return OK;
 }
 
+/* ---- import: labels of one operand that are summed away ---------------------------------------- */
+
+/* Labels of operand i of two that nobody else has are summed before the product, which
+ * would walk over all pairs otherwise. */
+static struct status *sum_alone(struct ir_node *n, struct equation *e, int i)
+{
+    struct equation alone = {.n_in = 1};
+    int at = 0;
+    bool found = false;
+
+    strcpy(alone.in[0], e->in[i]);
+    for (const char *c = e->in[i]; *c; c++) {
+        const bool needed = strchr(e->out, *c) || strchr(e->in[1 - i], *c);
+        found |= !needed;
+        if (needed && !memchr(alone.out, *c, (size_t)at))
+            alone.out[at++] = *c;
+    }
+    if (!found)
+        return OK;
+    struct ir_node *sum = ir_node_create(n->graph, n, OP_Einsum, n->name, 1, 1);
+    sum->onnx_index = n->onnx_index;
+    set_equation(sum, &alone);
+    ir_set_input(sum, 0, n->in[i]);
+    ir_set_input(n, i, ir_new_output(sum, 0, NULL));
+    strcpy(e->in[i], alone.out);
+    return ir_infer(sum);
+}
+
 static bool matmul_can(enum dtype dtype)
 {
     return dtype == DT_f32 || dtype == DT_f64 || dtype == DT_i32 || dtype == DT_i64
@@ -382,6 +410,8 @@ struct status *import_Einsum(struct ir_node *n, int opset)
     RETURN_IF_FAIL(measure(n, &e, &l));
     while (e.n_in > 2)
         RETURN_IF_FAIL(combine_pair(n, &e));
+    for (int i = 0; e.n_in == 2 && i < 2; i++)
+        RETURN_IF_FAIL(sum_alone(n, &e, i));
     set_equation(n, &e);
     if (e.n_in == 2 && matmul_can(n->in[0]->dtype) && n->in[1]->dtype == n->in[0]->dtype
         && find_roles(n, &e, &l, &r))

@@ -47,6 +47,9 @@ static bool ceil_mode(const struct ir_node *n)
     return ir_attr_int(n, "ceil_mode", 0) != 0;
 }
 
+/* Windows have no weights whose size would bound them. */
+enum { MOST_TAPS = 1 << 22 };
+
 static struct status *shape_pool(struct ir_node *n)
 {
     struct window w;
@@ -54,6 +57,9 @@ static struct status *shape_pool(struct ir_node *n)
 
     RETURN_IF_FAIL(op_refuse_dynamic(n));
     RETURN_IF_FAIL(window_read(n, n->in[0], NULL, &w));
+    if (op_product(3, w.kernel) > MOST_TAPS)
+        return FAIL_AT(n, UNSUPPORTED, "has windows of %lld elements",
+                       (long long)op_product(3, w.kernel));
     for (int d = 0; d < 3; d++)
         RETURN_IF_FAIL(window_out(n, &w, d, ceil_mode(n), &spatial[d]));
     const int rank = window_dims(&w, w.channels, spatial, dim);

@@ -12,7 +12,8 @@
 
 #include "frontend/op_help.h"
 
-enum { MAX_LENGTH = 1 << 24 };
+/* Transforms take n * odd part of n steps. */
+enum { MAX_LENGTH = 1 << 24, MAX_ODD = 1 << 14 };
 
 /* Input i as one constant integer, `otherwise` when it is left out. */
 static struct status *const_int(struct ir_node *n, int i, const char *what,
@@ -43,6 +44,16 @@ static int64_t odd_part(int64_t n)
     while (n % 2 == 0)
         n /= 2;
     return n;
+}
+
+static struct status *check_length(const struct ir_node *n, int64_t length)
+{
+    if (length < 1 || length > MAX_LENGTH)
+        return FAIL_AT(n, INVALID, "length is %lld", (long long)length);
+    if (odd_part(length) > MAX_ODD)
+        return FAIL_AT(n, UNSUPPORTED, "length %lld has an odd factor of %lld",
+                       (long long)length, (long long)odd_part(length));
+    return OK;
 }
 
 /* The table of twiddle factors, then the transforms. */
@@ -109,8 +120,7 @@ struct status *shape_DFT(struct ir_node *n)
     RETURN_IF_FAIL(check_complex(n, x));
     if (axis == x->rank - 1)
         return FAIL_AT(n, INVALID, "transforms along the real and imaginary parts");
-    if (length < 1 || length > MAX_LENGTH)
-        return FAIL_AT(n, INVALID, "length is %lld", (long long)length);
+    RETURN_IF_FAIL(check_length(n, length));
     memcpy(dim, x->dim, sizeof dim);
     dim[axis] = onesided && !inverse ? length / 2 + 1 : length;
     dim[x->rank - 1] = onesided && inverse ? 1 : 2;
@@ -176,7 +186,8 @@ struct status *shape_STFT(struct ir_node *n)
     if (x->rank == 3)
         RETURN_IF_FAIL(check_complex(n, x));
     RETURN_IF_FAIL(op_same_dtype(n, 0, 1));
-    if (step < 1 || length < 1 || length > MAX_LENGTH || length > x->dim[1])
+    RETURN_IF_FAIL(check_length(n, length));
+    if (step < 1 || length > x->dim[1])
         return FAIL_AT(n, INVALID, "frames of %lld every %lld in %lld elements",
                        (long long)length, (long long)step, (long long)x->dim[1]);
     if (window && (window->rank != 1 || window->dim[0] != length))
