@@ -67,7 +67,8 @@ static bool is_channels_last(const struct ir_node *n)
     const struct ir_value *x = n->in[0];
 
     return ir_attr_int(n, "channels_last", 0) && x->dtype == DT_f32 && !x->dynamic
-           && (x->rank == 3 || x->rank == 4) && ir_count(n->out[0]) > 0;
+           && (x->rank == 3 || x->rank == 4) && ir_count(n->out[0]) > 0
+           && ir_count(x) > 0;
 }
 
 struct hot *hot_new(struct builder *b, enum step_kind kind, const struct ir_node *n)
