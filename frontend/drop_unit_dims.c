@@ -110,7 +110,7 @@ static struct status *drop_dim(struct compile *c, struct ir_graph *g, struct ir_
     int64_t dim[IR_MAX_RANK];
 
     if (n->op == OP_Conv)
-        ir_set_input(n, W, cut_weights(c, n->in[W], d, single_tap(n, d)));
+        match_replace_const(n, W, cut_weights(c, n->in[W], d, single_tap(n, d)));
     for (int i = 0, k = 0; i < x->rank; i++)
         if (i != d + 2)
             dim[k++] = x->dim[i];

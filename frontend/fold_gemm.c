@@ -68,8 +68,8 @@ static struct status *fold_gemm(struct compile *c, struct ir_graph *g, struct ir
 
     if (!match_const_f32(n->in[B]) || is_canonical(n))
         return OK;
-    ir_set_input(n, B, pack_weights(c, n->in[B], ir_attr_int(n, "transB", 0),
-                                    ir_attr_float(n, "alpha", 1.0f)));
+    match_replace_const(n, B, pack_weights(c, n->in[B], ir_attr_int(n, "transB", 0),
+                                           ir_attr_float(n, "alpha", 1.0f)));
     ir_set_attr_int(n, "transB", 1);
     ir_remove_attr(n, "alpha");
     if (bias) {
@@ -78,7 +78,7 @@ static struct status *fold_gemm(struct compile *c, struct ir_graph *g, struct ir
 
         if (!row && beta != 0.0f)
             rest = bias;
-        ir_set_input(n, C, row);
+        match_replace_const(n, C, row);
         if (!row)
             op_keep_inputs(n, C);
     }

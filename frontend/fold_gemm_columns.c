@@ -94,7 +94,7 @@ static struct status *fold(struct compile *c, struct ir_graph *g, struct ir_node
 
     RETURN_IF_FAIL(view_reshape(g, gemm, t->in[0], 2, rows->dim, &a));
     ir_set_input(gemm, A, a);
-    ir_set_input(gemm, B, w);
+    match_replace_const(gemm, B, w);
     return OK;
 }
 

@@ -48,6 +48,23 @@ int match_const_operand(const struct ir_node *n)
     return n->in[1]->data ? 1 : 0;
 }
 
+void match_replace_const(struct ir_node *n, int i, struct ir_value *fresh)
+{
+    struct ir_value *old = ir_in(n, i);
+
+    ir_set_input(n, i, fresh);
+    if (!old || old->n_uses || !fresh)
+        return;
+
+    const char *name = old->name;
+    const bool made_up = old->made_up;
+
+    old->name = fresh->name;
+    old->made_up = fresh->made_up;
+    fresh->name = name;
+    fresh->made_up = made_up;
+}
+
 bool match_broadcasts_into(const struct ir_value *v, const struct ir_value *to)
 {
     if (v->rank > to->rank)

@@ -21,11 +21,9 @@ bool match_uniform_f32(const struct ir_value *v, float *out);
  * -1 unless exactly one is. */
 int match_const_operand(const struct ir_node *n);
 
-/* The i-th output is what every user of the node sees, at most once. */
-static inline bool match_used_once(const struct ir_value *v)
-{
-    return v->n_uses == 1;
-}
+/* Operand i becomes `fresh`, a constant made from the one that stands there; which
+ * hands over its name when nobody else reads it: weights keep the names of the model. */
+void match_replace_const(struct ir_node *n, int i, struct ir_value *fresh);
 
 /* Are all dims of `v` equal to `to` when right-aligned, or 1 (broadcast)? And is the
  * result of broadcasting exactly `to`?  True for constants that do not grow `to`. */

@@ -81,7 +81,7 @@ static void scale_weights(struct ir_node *n, const double *scale)
             for (int64_t ch = 0; ch < o.channels; ch++)
                 for (int64_t j = 0; j < o.inner; j++, i++)
                     to[i] = (float)((double)from[i] * scale[g * o.channels + ch]);
-    ir_set_input(n, W, ir_const_ref(c, w->name, DT_f32, w->rank, w->dim, to));
+    match_replace_const(n, W, ir_const_ref(c, w->name, DT_f32, w->rank, w->dim, to));
 }
 
 void channels_scale(struct ir_node *n, const double *scale, const double *shift)
@@ -101,7 +101,9 @@ void channels_scale(struct ir_node *n, const double *scale, const double *shift)
     for (int64_t ch = 0; ch < n_channels; ch++)
         bias[ch] = (float)((old ? (double)old[ch] : 0.0) * (scale ? scale[ch] : 1.0)
                            + (shift ? shift[ch] : 0.0));
-    ir_set_input(n, B, ir_const_ref(c, b ? b->name : NULL, DT_f32, 1, &n_channels, bias));
+    const char *name = b ? b->name : arena_printf(c->scratch, "%s.bias", n->in[W]->name);
+
+    match_replace_const(n, B, ir_const_ref(c, name, DT_f32, 1, &n_channels, bias));
 }
 
 double *channels_of_const(struct arena *a, const struct ir_value *k,
