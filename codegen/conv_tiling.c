@@ -339,13 +339,9 @@ struct tails {
     double cost; /* 0: impossible */
 };
 
-/* A run that depth does not divide ends with a masked load. */
 static bool depth_allowed(const struct rule *r, int depth)
 {
-    const struct conv_runs runs = conv_runs(r->c, depth);
-
-    return !r->plain && runs.step == 1
-        && (r->isa->masks || (r->c->c_in % depth == 0 && runs.kind != RUN_COLUMNS));
+    return !r->plain && conv_runs(r->c, depth).step == 1;
 }
 
 static struct tails one_piece(const struct rule *r, int64_t width)

@@ -271,6 +271,15 @@ LLVMValueRef emit_hide(struct emitter *e, LLVMValueRef p)
     return LLVMBuildCall2(e->builder, type, nothing, &p, 1, "");
 }
 
+void emit_keep(struct emitter *e, LLVMValueRef x)
+{
+    LLVMTypeRef of = LLVMTypeOf(x), type = LLVMFunctionType(e->void_t, &of, 1, 0);
+    LLVMValueRef nothing = LLVMGetInlineAsm(type, "", 0, "v", 1, true, false,
+                                            LLVMInlineAsmDialectATT, false);
+
+    LLVMBuildCall2(e->builder, type, nothing, &x, 1, "");
+}
+
 /* ---- vectors --------------------------------------------------------------------- */
 
 int emit_lanes(const struct emitter *e)
@@ -405,7 +414,6 @@ LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int l
 {
     if (lo == 0 && hi == lanes)
         return emit_load(e, emit_vector(e, lanes), p);
-    assert(e->isa->masks);
     return masked_load(e, p, lanes, lo, hi, emit_constant(e, 0.0f, lanes));
 }
 

@@ -45,6 +45,9 @@ LLVMValueRef emit_at_value(struct emitter *e, LLVMValueRef p, LLVMValueRef bytes
  * (as LLVM's strength reduction likes to do with the pixels of a tile). */
 LLVMValueRef emit_hide(struct emitter *e, LLVMValueRef p);
 
+/* Keeps a vector in its register up to here. */
+void emit_keep(struct emitter *e, LLVMValueRef x);
+
 /* A call of the intrinsic `name` with its overloaded types. */
 LLVMValueRef emit_intrinsic(struct emitter *e, const char *name, LLVMTypeRef *overload,
                             unsigned n_overload, LLVMValueRef *args, unsigned n_args);

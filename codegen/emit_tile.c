@@ -53,6 +53,20 @@ static void load_weights(struct emitter *e, const struct tile *t, LLVMValueRef w
                               t->weights_padded ? lanes : lanes_used(e, t));
 }
 
+/* x86 can leave a multiply-add in the register of a factor, and LLVM does so when that
+ * is the factor's last use: sums would wander through all registers and spill.  It also
+ * likes to load ahead of what registers can hold.  Both end when the input is kept until
+ * after its use; not where it is better left in memory (one vector of AVX-512), and with
+ * 16 registers LLVM's own order is the better one for several vectors. */
+static bool keep_input(const struct emitter *e, const struct tile *t)
+{
+    if (!e->isa->fma || e->isa->lane_fma)
+        return false;
+    if (t->vectors == 1)
+        return t->depth > 1 || !e->isa->masks;
+    return e->isa->n_registers > 16;
+}
+
 static void multiply_add(struct emitter *e, struct tile *t, int pixel, LLVMValueRef in,
                          LLVMValueRef *w)
 {
@@ -60,6 +74,8 @@ static void multiply_add(struct emitter *e, struct tile *t, int pixel, LLVMValue
 
     for (int j = 0; j < t->vectors; j++)
         sum[j] = emit_multiply_add(e, in, w[j], sum[j]);
+    if (keep_input(e, t))
+        emit_keep(e, in);
 }
 
 /* What a pixel multiplies a row of weights with: its input in every lane, or `depth`
