@@ -33,26 +33,28 @@ static struct status *check_bias(const struct ir_node *n, const struct ir_value 
                                  int64_t channels)
 {
     if (b && (b->rank != 1 || b->dim[0] != channels))
-        return FAIL_AT(n, INVALID, "bias '%s' does not have one entry per channel (%lld)",
-                       b->name, (long long)channels);
+        return FAIL_AT(n, INVALID,
+                       "bias '%s' does not have one entry per channel (%lld)", b->name,
+                       (long long)channels);
     return OK;
 }
 
-static struct status *read_group(const struct ir_node *n, int64_t c_in, int64_t per_group,
-                                 int64_t c_out, int64_t *out)
+static struct status *read_group(const struct ir_node *n, int64_t c_in,
+                                 int64_t per_group, int64_t c_out, int64_t *out)
 {
     *out = ir_attr_int(n, "group", 1);
     if (*out < 1 || c_in % *out || c_out % *out)
         return FAIL_AT(n, INVALID, "cannot cut %lld and %lld channels into %lld groups",
                        (long long)c_in, (long long)c_out, (long long)*out);
     if (c_in / *out != per_group)
-        return FAIL_AT(n, INVALID,
-                       "has %lld input channels in %lld groups but weights for %lld each",
-                       (long long)c_in, (long long)*out, (long long)per_group);
+        return FAIL_AT(
+            n, INVALID,
+            "has %lld input channels in %lld groups but weights for %lld each",
+            (long long)c_in, (long long)*out, (long long)per_group);
     return OK;
 }
 
-/* ---- Conv ----------------------------------------------------------------------- */
+/* ---- Conv ------------------------------------------------------------------- */
 
 struct status *import_Conv(struct ir_node *n, int opset)
 {
@@ -124,7 +126,8 @@ static int64_t taps_of(const struct k_conv *p)
 static void flatten_pointwise(struct k_conv *p)
 {
     for (int d = 0; d < 3; d++)
-        if (p->kernel[d] != 1 || p->stride[d] != 1 || p->pad[d] || p->in[d] != p->out[d])
+        if (p->kernel[d] != 1 || p->stride[d] != 1 || p->pad[d]
+            || p->in[d] != p->out[d])
             return;
     p->in[2] = p->out[2] = op_product(3, p->in);
     p->in[0] = p->in[1] = p->out[0] = p->out[1] = 1;
@@ -172,7 +175,8 @@ static struct status *only_f32(const struct ir_node *n, const struct ir_value *v
 {
     if (v->dtype == DT_f32)
         return OK;
-    return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s", dtype_info[v->dtype].name);
+    return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
+                   dtype_info[v->dtype].name);
 }
 
 struct status *lower_Conv(struct lowering *lw, const struct ir_node *n)
@@ -198,17 +202,17 @@ struct status *lower_Conv(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- ConvTranspose -------------------------------------------------------------- */
+/* ---- ConvTranspose ---------------------------------------------------------- */
 
 /* Output length without padding taken off. */
 static int64_t transpose_full(const struct window *w, int d, int64_t output_padding)
 {
     return (w->in[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] + 1
-         + output_padding;
+           + output_padding;
 }
 
-static struct status *read_output_padding(const struct ir_node *n, const struct window *w,
-                                          int64_t out[3])
+static struct status *read_output_padding(const struct ir_node *n,
+                                          const struct window *w, int64_t out[3])
 {
     int count;
     const int64_t *v = ir_attr_ints(n, "output_padding", &count);
@@ -322,12 +326,13 @@ struct status *lower_ConvTranspose(struct lowering *lw, const struct ir_node *n)
     const int64_t rows = p.n * p.out[0] * p.out[1];
     if (win.channels_last)
         RETURN_IF_FAIL(pack(lw, n, &p, true, &weights));
-    call_conv(lw, n, win.channels_last ? "conv_transpose_last_f32" : "conv_transpose_f32",
-              &p, win.channels_last ? rows : rows * p.groups * p.c_out, weights);
+    call_conv(lw, n,
+              win.channels_last ? "conv_transpose_last_f32" : "conv_transpose_f32", &p,
+              win.channels_last ? rows : rows * p.groups * p.c_out, weights);
     return OK;
 }
 
-/* ---- integers ------------------------------------------------------------------- */
+/* ---- integers --------------------------------------------------------------- */
 
 static bool is_byte(enum dtype t)
 {

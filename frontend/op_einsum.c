@@ -30,7 +30,7 @@ struct equation {
     char out[2 * IR_MAX_RANK + 1];
 };
 
-/* ---- reading --------------------------------------------------------------------------- */
+/* ---- reading ---------------------------------------------------------------- */
 
 /* One term: labels before and after the ellipsis. */
 struct term {
@@ -38,7 +38,8 @@ struct term {
     bool ellipsis;
 };
 
-static struct status *read_term(const struct ir_node *n, const char **text, struct term *t)
+static struct status *read_term(const struct ir_node *n, const char **text,
+                                struct term *t)
 {
     int n_before = 0, n_after = 0;
 
@@ -73,8 +74,8 @@ static int length(const struct term *t)
 
 /* The term's labels, `dots` being the letters that stand for all ellipses, of which it
  * takes the last `n_dots`. */
-static struct status *spell(const struct ir_node *n, const struct term *t, const char *dots,
-                            int n_dots, char *out, int most)
+static struct status *spell(const struct ir_node *n, const struct term *t,
+                            const char *dots, int n_dots, char *out, int most)
 {
     const int skip = (int)strlen(dots) - n_dots;
 
@@ -100,7 +101,8 @@ static void free_letters(const char *text, int count, char *out)
 /* Without "->": labels that occur once, in alphabetical order, after the ellipsis. */
 static void implicit_result(const struct term *terms, int n_terms, struct term *out)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     int at = 0;
 
     *out = (struct term){.ellipsis = true};
@@ -157,7 +159,7 @@ static struct status *read_equation(const struct ir_node *n, struct equation *e)
                  e->out, IR_MAX_RANK);
 }
 
-/* ---- labels ------------------------------------------------------------------------------ */
+/* ---- labels ----------------------------------------------------------------- */
 
 struct labels {
     int64_t size[N_LETTERS]; /* 0: not used */
@@ -189,7 +191,7 @@ static struct status *measure(const struct ir_node *n, const struct equation *e,
     return OK;
 }
 
-/* ---- import: more than two operands ---------------------------------------------------------- */
+/* ---- import: more than two operands ----------------------------------------- */
 
 static void set_equation(struct ir_node *n, const struct equation *e)
 {
@@ -253,7 +255,7 @@ static struct status *combine_pair(struct ir_node *n, struct equation *e)
     return OK;
 }
 
-/* ---- import: products of matrices -------------------------------------------------------------- */
+/* ---- import: products of matrices ------------------------------------------- */
 
 /* Labels by where they occur. */
 struct roles {
@@ -269,8 +271,8 @@ static void append(char *list, char c)
     list[n + 1] = 0;
 }
 
-/* False when this is no plain product: a label summed in one operand only, a diagonal, or
- * a stretched dim. */
+/* False when this is no plain product: a label summed in one operand only, a diagonal,
+ * or a stretched dim. */
 static bool find_roles(const struct ir_node *n, const struct equation *e,
                        const struct labels *l, struct roles *r)
 {
@@ -278,9 +280,10 @@ static bool find_roles(const struct ir_node *n, const struct equation *e,
     for (int i = 0; i < 2; i++)
         for (int d = 0; e->in[i][d]; d++) {
             const char c = e->in[i][d];
-            const bool other = strchr(e->in[1 - i], c) != NULL, kept = strchr(e->out, c) != NULL;
-            if (strchr(e->in[i] + d + 1, c) || n->in[i]->dim[d] != l->size[letter_index(c)]
-                || (!other && !kept))
+            const bool other = strchr(e->in[1 - i], c) != NULL,
+                       kept = strchr(e->out, c) != NULL;
+            if (strchr(e->in[i] + d + 1, c)
+                || n->in[i]->dim[d] != l->size[letter_index(c)] || (!other && !kept))
                 return false;
             if (!other)
                 append(i ? r->columns : r->rows, c);
@@ -299,9 +302,9 @@ static int64_t size_of(const struct labels *l, const char *list)
     return size;
 }
 
-static struct status *emit_ints(struct ir_node *before, enum ir_op op, struct ir_value *x,
-                                const char *name, int count, const int64_t *values,
-                                struct ir_value **out)
+static struct status *emit_ints(struct ir_node *before, enum ir_op op,
+                                struct ir_value *x, const char *name, int count,
+                                const int64_t *values, struct ir_value **out)
 {
     struct ir_node *n = ir_node_create(before->graph, before, op, before->name, 1, 1);
 
@@ -313,9 +316,10 @@ static struct status *emit_ints(struct ir_node *before, enum ir_op op, struct ir
 }
 
 /* x with labels `from` in the order a b c, as [size a, size b, size c]. */
-static struct status *as_matrices(struct ir_node *n, struct ir_value *x, const char *from,
-                                  const struct labels *l, const char *a, const char *b,
-                                  const char *c, struct ir_value **out)
+static struct status *as_matrices(struct ir_node *n, struct ir_value *x,
+                                  const char *from, const struct labels *l,
+                                  const char *a, const char *b, const char *c,
+                                  struct ir_value **out)
 {
     const char *const groups[3] = {a, b, c};
     int64_t perm[IR_MAX_RANK], dim[3];
@@ -343,7 +347,8 @@ static struct status *become_product(struct ir_node *n, const struct equation *e
     int64_t dim[IR_MAX_RANK], perm[IR_MAX_RANK];
     int rank = 0;
 
-    RETURN_IF_FAIL(as_matrices(n, n->in[0], e->in[0], l, r->batch, r->rows, r->summed, &a));
+    RETURN_IF_FAIL(
+        as_matrices(n, n->in[0], e->in[0], l, r->batch, r->rows, r->summed, &a));
     RETURN_IF_FAIL(
         as_matrices(n, n->in[1], e->in[1], l, r->batch, r->summed, r->columns, &b));
     operands[0] = a;
@@ -365,7 +370,7 @@ static struct status *become_product(struct ir_node *n, const struct equation *e
     return OK;
 }
 
-/* ---- import: labels of one operand that are summed away ---------------------------------------- */
+/* ---- import: labels of one operand that are summed away --------------------- */
 
 /* Labels of operand i of two that nobody else has are summed before the product, which
  * would walk over all pairs otherwise. */
@@ -396,7 +401,7 @@ static struct status *sum_alone(struct ir_node *n, struct equation *e, int i)
 static bool matmul_can(enum dtype dtype)
 {
     return dtype == DT_f32 || dtype == DT_f64 || dtype == DT_i32 || dtype == DT_i64
-        || dtype == DT_f16 || dtype == DT_bf16;
+           || dtype == DT_f16 || dtype == DT_bf16;
 }
 
 struct status *import_Einsum(struct ir_node *n, int opset)
@@ -419,7 +424,7 @@ struct status *import_Einsum(struct ir_node *n, int opset)
     return OK;
 }
 
-/* ---- shape and lowering ----------------------------------------------------------------------- */
+/* ---- shape and lowering ----------------------------------------------------- */
 
 static struct status *check_equation(const struct ir_node *n, struct equation *e,
                                      struct labels *l)

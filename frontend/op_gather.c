@@ -12,7 +12,8 @@ static struct status *import_axis(struct ir_node *n, int64_t otherwise)
 {
     int axis;
 
-    RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", otherwise), n->in[DATA]->rank, &axis));
+    RETURN_IF_FAIL(
+        op_axis(n, ir_attr_int(n, "axis", otherwise), n->in[DATA]->rank, &axis));
     ir_set_attr_int(n, "axis", axis);
     return OK;
 }
@@ -33,7 +34,7 @@ static struct status *check_choice(const struct ir_node *n, int64_t from)
     return OK;
 }
 
-/* ---- Gather ------------------------------------------------------------------------- */
+/* ---- Gather ----------------------------------------------------------------- */
 
 struct status *import_Gather(struct ir_node *n, int opset)
 {
@@ -80,11 +81,11 @@ struct status *lower_Gather(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- GatherElements, ScatterElements --------------------------------------------------- */
+/* ---- GatherElements, ScatterElements ---------------------------------------- */
 
 /* The index space is dims of the indices; data is walked with its own strides. */
-static struct k_element element_params(const struct ir_value *x, const struct ir_value *index,
-                                       int axis)
+static struct k_element element_params(const struct ir_value *x,
+                                       const struct ir_value *index, int axis)
 {
     struct k_element p = {.size = x->dim[axis]};
     int64_t stride[K_MAX_RANK];
@@ -132,8 +133,8 @@ struct status *lower_GatherElements(struct lowering *lw, const struct ir_node *n
 {
     const struct k_element p =
         element_params(n->in[DATA], n->in[INDEX], (int)ir_attr_int(n, "axis", 0));
-    struct kcall *call =
-        op_call_sized(lw, "gather_elements", n->in[DATA]->dtype, &p, ir_count(n->in[INDEX]));
+    struct kcall *call = op_call_sized(lw, "gather_elements", n->in[DATA]->dtype, &p,
+                                       ir_count(n->in[INDEX]));
 
     lower_in(call, n->in[DATA]);
     lower_in(call, n->in[INDEX]);
@@ -141,7 +142,7 @@ struct status *lower_GatherElements(struct lowering *lw, const struct ir_node *n
     return OK;
 }
 
-/* ---- scattering ------------------------------------------------------------------------ */
+/* ---- scattering ------------------------------------------------------------- */
 
 static struct status *check_reduction(const struct ir_node *n)
 {
@@ -207,7 +208,7 @@ struct status *lower_ScatterElements(struct lowering *lw, const struct ir_node *
     return call_scatter(lw, n, "scatter_elements", &p, ir_count(n->in[INDEX]));
 }
 
-/* ---- GatherND, ScatterND ------------------------------------------------------------------ */
+/* ---- GatherND, ScatterND ---------------------------------------------------- */
 
 /* Slices of x selected by tuples, the last dim of index, inside of each of the first
  * batch_dims dims. */
@@ -271,7 +272,8 @@ struct status *shape_GatherND(struct ir_node *n)
     RETURN_IF_FAIL(read_nd(n, batch_dims(n), &p));
     const int rank = nd_dims(n, batch_dims(n), &p, dim);
     if (rank > IR_MAX_RANK)
-        return FAIL_AT(n, UNSUPPORTED, "makes rank %d; the most is %d", rank, IR_MAX_RANK);
+        return FAIL_AT(n, UNSUPPORTED, "makes rank %d; the most is %d", rank,
+                       IR_MAX_RANK);
     op_set_out(n, 0, n->in[DATA]->dtype, rank, dim);
     return OK;
 }
@@ -281,7 +283,8 @@ struct status *lower_GatherND(struct lowering *lw, const struct ir_node *n)
     struct k_nd p;
 
     RETURN_IF_FAIL(read_nd(n, batch_dims(n), &p));
-    struct kcall *call = op_call_sized(lw, "gather_nd", n->in[DATA]->dtype, &p, p.batch * p.tuples);
+    struct kcall *call =
+        op_call_sized(lw, "gather_nd", n->in[DATA]->dtype, &p, p.batch * p.tuples);
     lower_in(call, n->in[DATA]);
     lower_in(call, n->in[INDEX]);
     lower_out(call, n->out[0]);
@@ -298,8 +301,10 @@ struct status *shape_ScatterND(struct ir_node *n)
     RETURN_IF_FAIL(check_reduction(n));
     RETURN_IF_FAIL(read_nd(n, 0, &p));
     const int rank = nd_dims(n, 0, &p, dim);
-    if (rank != updates->rank || memcmp(dim, updates->dim, (size_t)rank * sizeof *dim) != 0)
-        return FAIL_AT(n, INVALID, "its updates '%s' do not have the shape of what it selects",
+    if (rank != updates->rank
+        || memcmp(dim, updates->dim, (size_t)rank * sizeof *dim) != 0)
+        return FAIL_AT(n, INVALID,
+                       "its updates '%s' do not have the shape of what it selects",
                        updates->name);
     op_set_out(n, 0, x->dtype, x->rank, x->dim);
     return OK;
@@ -313,7 +318,7 @@ struct status *lower_ScatterND(struct lowering *lw, const struct ir_node *n)
     return call_scatter(lw, n, "scatter_nd", &p, p.batch * p.tuples);
 }
 
-/* ---- OneHot ------------------------------------------------------------------------------- */
+/* ---- OneHot ----------------------------------------------------------------- */
 
 /* OneHot(index, values) {axis depth} */
 struct status *import_OneHot(struct ir_node *n, int opset)
@@ -325,9 +330,10 @@ struct status *import_OneHot(struct ir_node *n, int opset)
     if (n->n_in < 3 || !n->in[1] || !n->in[2])
         return FAIL_AT(n, INVALID, "needs indices, depth and values");
     if (!ir_const_scalar(n->in[1], &depth))
-        return FAIL_AT(n, UNSUPPORTED,
-                       "its depth, input '%s', must be known when compiling (--freeze sets it)",
-                       n->in[1]->name);
+        return FAIL_AT(
+            n, UNSUPPORTED,
+            "its depth, input '%s', must be known when compiling (--freeze sets it)",
+            n->in[1]->name);
     if (!(depth >= 1) || depth > 1e9)
         return FAIL_AT(n, INVALID, "depth is %g", depth);
     RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", -1), n->in[0]->rank + 1, &axis));
@@ -372,8 +378,10 @@ struct status *lower_OneHot(struct lowering *lw, const struct ir_node *n)
     RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", -1), index->rank + 1, &axis));
     const struct k_axis p = {.outer = op_product(axis, index->dim),
                              .count = ir_attr_int(n, "depth", 0),
-                             .inner = op_product(index->rank - axis, index->dim + axis)};
-    struct kcall *call = op_call_sized(lw, "onehot", n->in[1]->dtype, &p, p.outer * p.count);
+                             .inner =
+                                 op_product(index->rank - axis, index->dim + axis)};
+    struct kcall *call =
+        op_call_sized(lw, "onehot", n->in[1]->dtype, &p, p.outer * p.count);
     lower_in(call, n->in[0]);
     lower_in(call, n->in[1]);
     lower_out(call, n->out[0]);

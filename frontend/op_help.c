@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-void op_set_out(struct ir_node *n, int i, enum dtype dtype, int rank, const int64_t *dim)
+void op_set_out(struct ir_node *n, int i, enum dtype dtype, int rank,
+                const int64_t *dim)
 {
     if (i >= n->n_out || !n->out[i])
         return;
@@ -33,13 +34,14 @@ struct status *op_refuse_dynamic(const struct ir_node *n)
 struct status *op_axis(const struct ir_node *n, int64_t axis, int rank, int *out)
 {
     if (axis < -rank || axis >= rank)
-        return FAIL_AT(n, INVALID, "axis %lld is outside of rank %d", (long long)axis, rank);
+        return FAIL_AT(n, INVALID, "axis %lld is outside of rank %d", (long long)axis,
+                       rank);
     *out = (int)(axis < 0 ? axis + rank : axis);
     return OK;
 }
 
-struct status *op_axes(const struct ir_node *n, int n_axes, const int64_t *axis, int rank,
-                       int *out)
+struct status *op_axes(const struct ir_node *n, int n_axes, const int64_t *axis,
+                       int rank, int *out)
 {
     unsigned seen = 0;
 
@@ -56,9 +58,10 @@ struct status *op_axes(const struct ir_node *n, int n_axes, const int64_t *axis,
 
 static struct status *need_constant(const struct ir_node *n, int i, const char *what)
 {
-    return FAIL_AT(n, UNSUPPORTED,
-                   "its %s, input '%s', must be known when compiling (--freeze sets it)",
-                   what, n->in[i]->name);
+    return FAIL_AT(
+        n, UNSUPPORTED,
+        "its %s, input '%s', must be known when compiling (--freeze sets it)", what,
+        n->in[i]->name);
 }
 
 struct status *op_const_ints(struct ir_node *n, int i, const char *what,
@@ -102,7 +105,8 @@ struct status *op_const_floats(struct ir_node *n, int i, const char *what,
         struct ir_value one = *v;
         double d;
         one.rank = 0;
-        one.data = (const char *)v->data + (size_t)k * (size_t)dtype_info[v->dtype].bytes;
+        one.data =
+            (const char *)v->data + (size_t)k * (size_t)dtype_info[v->dtype].bytes;
         if (!ir_const_scalar(&one, &d))
             return FAIL_AT(n, INVALID, "its %s cannot be read", what);
         to[k] = (float)d;
@@ -128,7 +132,8 @@ struct status *op_cast_input(struct ir_node *n, int i, enum dtype dtype)
     if (!v || v->dtype == dtype)
         return OK;
     snprintf(attr, sizeof attr, "to=%d", dtype_info[dtype].onnx);
-    RETURN_IF_FAIL(ir_emit(n->graph, n, op_from_name("Cast"), NULL, 1, &v, attr, &cast));
+    RETURN_IF_FAIL(
+        ir_emit(n->graph, n, op_from_name("Cast"), NULL, 1, &v, attr, &cast));
     ir_set_input(n, i, cast);
     return OK;
 }
@@ -187,7 +192,7 @@ void op_strides(int rank, const int64_t *dim, int64_t *stride)
     }
 }
 
-/* ---- buffers -------------------------------------------------------------------- */
+/* ---- buffers ---------------------------------------------------------------- */
 
 struct kcall *op_call_sized(struct lowering *lw, const char *op, enum dtype dtype,
                             const void *params, int64_t units)
@@ -215,7 +220,7 @@ struct kbuf op_temp(int temp)
     return (struct kbuf){.kind = KB_TEMP, .index = temp};
 }
 
-/* ---- copies --------------------------------------------------------------------- */
+/* ---- copies ----------------------------------------------------------------- */
 
 enum { COPY_DIMS = 4 * IR_MAX_RANK };
 
@@ -332,7 +337,8 @@ static void call_copy(struct lowering *lw, int size, const struct copy *c, bool 
     for (int d = 0; d < K_MAX_RANK; d++)
         p.dim[d] = 1;
     for (int d = 0; d < c->rank; d++) {
-        const int at = d == c->rank - 1 ? K_MAX_RANK - 1 : K_MAX_RANK - c->rank + d - shift;
+        const int at =
+            d == c->rank - 1 ? K_MAX_RANK - 1 : K_MAX_RANK - c->rank + d - shift;
         p.dim[at] = c->dim[d];
         p.in[at] = c->in[d];
         p.out[at] = c->out[d];
@@ -348,8 +354,9 @@ static void call_copy(struct lowering *lw, int size, const struct copy *c, bool 
     op_buf(call, to, 0);
 }
 
-static struct status *copy_merged(struct lowering *lw, const struct ir_node *n, int size,
-                                  struct copy *c, struct kbuf from, struct kbuf to)
+static struct status *copy_merged(struct lowering *lw, const struct ir_node *n,
+                                  int size, struct copy *c, struct kbuf from,
+                                  struct kbuf to)
 {
     if (c->rank < K_MAX_RANK) {
         const bool tiles = order(c);
@@ -359,7 +366,8 @@ static struct status *copy_merged(struct lowering *lw, const struct ir_node *n, 
     }
     /* More dims than a kernel has: one call for each index of the first. */
     if (c->dim[0] > 1024 || lw->n_calls > 4096)
-        return FAIL_AT(n, UNSUPPORTED, "moves data along more than %d dims", K_MAX_RANK - 1);
+        return FAIL_AT(n, UNSUPPORTED, "moves data along more than %d dims",
+                       K_MAX_RANK - 1);
     for (int64_t i = 0; i < c->dim[0]; i++) {
         struct copy rest = {.rank = c->rank - 1};
         memcpy(rest.dim, c->dim + 1, sizeof rest.dim - sizeof *rest.dim);
@@ -405,12 +413,14 @@ struct status *op_copy_all(struct lowering *lw, const struct ir_node *n,
                    op_value(from), op_value(to));
 }
 
-void op_fill(struct lowering *lw, int size, int64_t count, uint64_t bits, struct kbuf to)
+void op_fill(struct lowering *lw, int size, int64_t count, uint64_t bits,
+             struct kbuf to)
 {
     char name[32];
 
     snprintf(name, sizeof name, "fill_%d", size);
-    struct kcall *call = lower_call(lw, name, &(struct k_fill){.bits = (int64_t)bits}, count);
+    struct kcall *call =
+        lower_call(lw, name, &(struct k_fill){.bits = (int64_t)bits}, count);
     to.written = true;
     op_buf(call, to, 0);
 }

@@ -7,7 +7,8 @@
 #include "frontend/lower.h"
 
 /* Set output i to this type; nothing happens when it is left out. */
-void op_set_out(struct ir_node *n, int i, enum dtype dtype, int rank, const int64_t *dim);
+void op_set_out(struct ir_node *n, int i, enum dtype dtype, int rank,
+                const int64_t *dim);
 
 /* No operand may have a size that is known only when running. */
 struct status *op_refuse_dynamic(const struct ir_node *n);
@@ -15,8 +16,8 @@ struct status *op_refuse_dynamic(const struct ir_node *n);
 /* -rank..rank-1 -> 0..rank-1. */
 struct status *op_axis(const struct ir_node *n, int64_t axis, int rank, int *out);
 /* Same for a list, which may not name an axis twice. */
-struct status *op_axes(const struct ir_node *n, int n_axes, const int64_t *axis, int rank,
-                       int *out);
+struct status *op_axes(const struct ir_node *n, int n_axes, const int64_t *axis,
+                       int rank, int *out);
 
 /* Input i as constant integers.  `what` names it in the message that asks for a
  * constant.  A missing optional input gives NULL and 0. */
@@ -49,7 +50,7 @@ struct status *op_broadcast_out(struct ir_node *n, enum dtype dtype);
 /* The limits of a Clip when they are known, infinities where left out; lo <= hi. */
 bool op_clip_limits(const struct ir_node *n, float *lo, float *hi);
 
-/* ---- lowering ---------------------------------------------------------------- */
+/* ---- lowering --------------------------------------------------------------- */
 
 /* Kernel "<op>_<element size>", for operators that do not look at elements. */
 struct kcall *op_call_sized(struct lowering *lw, const char *op, enum dtype dtype,
@@ -69,7 +70,8 @@ struct status *op_copy(struct lowering *lw, const struct ir_node *n, int size, i
 struct status *op_copy_all(struct lowering *lw, const struct ir_node *n,
                            struct ir_value *from, struct ir_value *to);
 /* Every element of `to` gets the low `size` bytes of `bits`. */
-void op_fill(struct lowering *lw, int size, int64_t count, uint64_t bits, struct kbuf to);
+void op_fill(struct lowering *lw, int size, int64_t count, uint64_t bits,
+             struct kbuf to);
 
 /* Row-major strides of dims, same rank. */
 void op_strides(int rank, const int64_t *dim, int64_t *stride);

@@ -47,13 +47,14 @@ static struct status *read_product(const struct ir_node *n, const struct ir_valu
     p->n = p->b_is_column ? 1 : b->dim[b->rank - 1];
     const int64_t rows = b->dim[p->b_is_column ? 0 : b->rank - 2];
     if (rows != p->k)
-        return FAIL_AT(n, INVALID, "'%s' has %lld columns but '%s' has %lld rows", a->name,
-                       (long long)p->k, b->name, (long long)rows);
+        return FAIL_AT(n, INVALID, "'%s' has %lld columns but '%s' has %lld rows",
+                       a->name, (long long)p->k, b->name, (long long)rows);
     for (int i = 0; i < MAX_BATCH; i++) {
         const int64_t x = a->rank - 3 - i >= 0 ? a->dim[a->rank - 3 - i] : 1;
         const int64_t y = b->rank - 3 - i >= 0 ? b->dim[b->rank - 3 - i] : 1;
         if (x != y && x != 1 && y != 1)
-            return FAIL_AT(n, INVALID, "stacks of %lld and %lld matrices do not broadcast",
+            return FAIL_AT(n, INVALID,
+                           "stacks of %lld and %lld matrices do not broadcast",
                            (long long)x, (long long)y);
         p->batch[MAX_BATCH - 1 - i] = x == 1 ? y : x;
     }
@@ -94,8 +95,10 @@ static bool can_multiply(enum dtype dtype)
     case DT_i32:
     case DT_u32:
     case DT_i64:
-    case DT_u64: return true;
-    default: return false;
+    case DT_u64:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -129,8 +132,15 @@ static void fold_batch(struct k_matmul *p, int64_t a_matrix)
 
 static struct k_matmul params_of(const struct product *q)
 {
-    struct k_matmul p = {.m = q->m, .n = q->n, .k = q->k, .a_row = q->k, .a_col = 1,
-                         .b_row = q->n, .b_col = 1, .alpha = 1, .beta = 1};
+    struct k_matmul p = {.m = q->m,
+                         .n = q->n,
+                         .k = q->k,
+                         .a_row = q->k,
+                         .a_col = 1,
+                         .b_row = q->n,
+                         .b_col = 1,
+                         .alpha = 1,
+                         .beta = 1};
 
     memcpy(p.batch, q->batch, sizeof p.batch);
     memcpy(p.a_batch, q->a_batch, sizeof p.a_batch);
@@ -156,7 +166,7 @@ static struct status *call_matmul(struct lowering *lw, const struct ir_node *n,
     return OK;
 }
 
-/* ---- MatMul ----------------------------------------------------------------------- */
+/* ---- MatMul ----------------------------------------------------------------- */
 
 struct status *shape_MatMul(struct ir_node *n)
 {
@@ -178,7 +188,7 @@ struct status *lower_MatMul(struct lowering *lw, const struct ir_node *n)
     return call_matmul(lw, n, &p);
 }
 
-/* ---- Gemm ------------------------------------------------------------------------- */
+/* ---- Gemm ------------------------------------------------------------------- */
 
 static bool transposed(const struct ir_node *n, int i)
 {
@@ -200,22 +210,26 @@ struct status *shape_Gemm(struct ir_node *n)
     RETURN_IF_FAIL(op_same_dtype(n, A, C));
     RETURN_IF_FAIL(op_check_rank(n, A, 2, 2));
     RETURN_IF_FAIL(op_check_rank(n, B, 2, 2));
-    const int64_t m = a->dim[transposed(n, A) ? 1 : 0], k = a->dim[transposed(n, A) ? 0 : 1];
+    const int64_t m = a->dim[transposed(n, A) ? 1 : 0],
+                  k = a->dim[transposed(n, A) ? 0 : 1];
     const int64_t rows = b->dim[transposed(n, B) ? 1 : 0];
     const int64_t dim[2] = {m, b->dim[transposed(n, B) ? 0 : 1]};
     if (rows != k)
-        return FAIL_AT(n, INVALID, "'%s' has %lld columns but '%s' has %lld rows", a->name,
-                       (long long)k, b->name, (long long)rows);
+        return FAIL_AT(n, INVALID, "'%s' has %lld columns but '%s' has %lld rows",
+                       a->name, (long long)k, b->name, (long long)rows);
     if (c && c->rank > 2)
-        return FAIL_AT(n, INVALID, "its third input '%s' has rank %d", c->name, c->rank);
+        return FAIL_AT(n, INVALID, "its third input '%s' has rank %d", c->name,
+                       c->rank);
     for (int i = 0; c && i < c->rank; i++)
         if (c->dim[c->rank - 1 - i] != 1 && c->dim[c->rank - 1 - i] != dim[1 - i])
-            return FAIL_AT(n, INVALID, "its third input '%s' does not broadcast to the result",
+            return FAIL_AT(n, INVALID,
+                           "its third input '%s' does not broadcast to the result",
                            c->name);
     const bool integer = a->dtype == DT_i32 || a->dtype == DT_i64 || a->dtype == DT_u32
-                      || a->dtype == DT_u64;
+                         || a->dtype == DT_u64;
     if (integer
-        && (ir_attr_float(n, "alpha", 1) != 1.0f || ir_attr_float(n, "beta", 1) != 1.0f))
+        && (ir_attr_float(n, "alpha", 1) != 1.0f
+            || ir_attr_float(n, "beta", 1) != 1.0f))
         return FAIL_AT(n, UNSUPPORTED, "scales integers by alpha or beta");
     op_set_out(n, 0, a->dtype, 2, dim);
     return OK;
@@ -223,8 +237,11 @@ struct status *shape_Gemm(struct ir_node *n)
 
 struct status *lower_Gemm(struct lowering *lw, const struct ir_node *n)
 {
-    const struct ir_value *a = n->in[A], *b = n->in[B], *c = ir_in(n, C), *y = n->out[0];
-    struct k_matmul p = {.m = y->dim[0], .n = y->dim[1], .has_bias = c != NULL,
+    const struct ir_value *a = n->in[A], *b = n->in[B], *c = ir_in(n, C),
+                          *y = n->out[0];
+    struct k_matmul p = {.m = y->dim[0],
+                         .n = y->dim[1],
+                         .has_bias = c != NULL,
                          .alpha = ir_attr_float(n, "alpha", 1),
                          .beta = ir_attr_float(n, "beta", 1)};
 
@@ -242,7 +259,7 @@ struct status *lower_Gemm(struct lowering *lw, const struct ir_node *n)
     return call_matmul(lw, n, &p);
 }
 
-/* ---- integers --------------------------------------------------------------------- */
+/* ---- integers --------------------------------------------------------------- */
 
 static bool is_byte(const struct ir_value *v)
 {
@@ -356,8 +373,9 @@ struct status *lower_QLinearMatMul(struct lowering *lw, const struct ir_node *n)
     p.col_zero = is_many(n->in[QB_SCALE]);
     if (!p.row_zero)
         fold_batch(&p, q.m * q.k);
-    snprintf(name, sizeof name, "matmul_quant_%s%s_%s", dtype_info[n->in[QA]->dtype].name,
-             dtype_info[n->in[QB]->dtype].name, dtype_info[n->out[0]->dtype].name);
+    snprintf(name, sizeof name, "matmul_quant_%s%s_%s",
+             dtype_info[n->in[QA]->dtype].name, dtype_info[n->in[QB]->dtype].name,
+             dtype_info[n->out[0]->dtype].name);
     struct kcall *call = lower_call(lw, name, &p, op_product(MAX_BATCH, p.batch) * p.m);
     for (int i = 0; i < 8; i++)
         lower_in(call, n->in[i]);

@@ -20,7 +20,7 @@ static int bytes_of(const struct ir_value *v)
     return dtype_info[v->dtype].bytes;
 }
 
-/* ---- Transpose ---------------------------------------------------------------------- */
+/* ---- Transpose -------------------------------------------------------------- */
 
 struct status *import_Transpose(struct ir_node *n, int opset)
 {
@@ -75,14 +75,14 @@ struct status *lower_Transpose(struct lowering *lw, const struct ir_node *n)
                    op_value(n->out[0]));
 }
 
-/* ---- Concat ------------------------------------------------------------------------- */
+/* ---- Concat ----------------------------------------------------------------- */
 
 struct status *import_Concat(struct ir_node *n, int opset)
 {
     int axis;
 
-    RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", opset < 4 ? 1 : 0), n->in[0]->rank,
-                           &axis));
+    RETURN_IF_FAIL(
+        op_axis(n, ir_attr_int(n, "axis", opset < 4 ? 1 : 0), n->in[0]->rank, &axis));
     ir_set_attr_int(n, "axis", axis);
     return OK;
 }
@@ -132,7 +132,7 @@ struct status *lower_Concat(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- Split -------------------------------------------------------------------------- */
+/* ---- Split ------------------------------------------------------------------ */
 
 /* Without given lengths: equal parts, the last may be shorter since opset 18. */
 static void equal_parts(int64_t total, int n_parts, int64_t *split)
@@ -224,7 +224,7 @@ struct status *lower_Split(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- Slice -------------------------------------------------------------------------- */
+/* ---- Slice ------------------------------------------------------------------ */
 
 static int64_t clamp(int64_t v, int64_t lo, int64_t hi)
 {
@@ -264,8 +264,8 @@ struct status *import_Slice(struct ir_node *n, int opset)
     }
     if (n_starts != n_ends || (axes && n_axes != n_starts)
         || (steps && n_steps != n_starts) || n_starts > x->rank)
-        return FAIL_AT(n, INVALID, "has %d starts, %d ends, %d axes and %d steps", n_starts,
-                       n_ends, n_axes, n_steps);
+        return FAIL_AT(n, INVALID, "has %d starts, %d ends, %d axes and %d steps",
+                       n_starts, n_ends, n_axes, n_steps);
     for (int d = 0; d < x->rank; d++) {
         size[d] = x->dim[d];
         step[d] = 1;
@@ -302,8 +302,10 @@ struct status *shape_Slice(struct ir_node *n)
         return FAIL_AT(n, INVALID, "needs %d starts, steps and sizes", x->rank);
     for (int d = 0; d < x->rank; d++) {
         const __int128 last = start[d] + (__int128)(size[d] - 1) * step[d];
-        if (size[d] < 0 || (size[d] > 0 && (start[d] < 0 || start[d] >= x->dim[d] || last < 0
-                                            || last >= x->dim[d])))
+        if (size[d] < 0
+            || (size[d] > 0
+                && (start[d] < 0 || start[d] >= x->dim[d] || last < 0
+                    || last >= x->dim[d])))
             return FAIL_AT(n, INVALID, "reaches outside of dim %d", d);
     }
     op_set_out(n, 0, x->dtype, x->rank, size);
@@ -331,7 +333,7 @@ struct status *lower_Slice(struct lowering *lw, const struct ir_node *n)
                    op_value(n->out[0]));
 }
 
-/* ---- Tile --------------------------------------------------------------------------- */
+/* ---- Tile ------------------------------------------------------------------- */
 
 struct status *import_Tile(struct ir_node *n, int opset)
 {
@@ -398,12 +400,12 @@ struct status *lower_Tile(struct lowering *lw, const struct ir_node *n)
                    op_value(n->out[0]));
 }
 
-/* ---- DepthToSpace, SpaceToDepth -------------------------------------------------------- */
+/* ---- DepthToSpace, SpaceToDepth --------------------------------------------- */
 
 struct blocks {
     bool channels_last;
-    int64_t size;             /* of a block */
-    int64_t n, c, h, w;       /* of the tensor with more channels: c = size^2 * others */
+    int64_t size;       /* of a block */
+    int64_t n, c, h, w; /* of the tensor with more channels: c = size^2 * others */
 };
 
 static struct status *read_blocks(const struct ir_node *n, bool deep, struct blocks *b)
@@ -421,9 +423,9 @@ static struct status *read_blocks(const struct ir_node *n, bool deep, struct blo
     b->w = x->dim[b->channels_last ? 2 : 3];
     const int64_t square = b->size * b->size;
     if (deep ? b->c % square : b->h % b->size || b->w % b->size)
-        return FAIL_AT(n, INVALID, "cannot regroup [%lld, %lld, %lld] by blocks of %lld",
-                       (long long)b->c, (long long)b->h, (long long)b->w,
-                       (long long)b->size);
+        return FAIL_AT(
+            n, INVALID, "cannot regroup [%lld, %lld, %lld] by blocks of %lld",
+            (long long)b->c, (long long)b->h, (long long)b->w, (long long)b->size);
     if (!deep) {
         if (__builtin_mul_overflow(b->c, square, &b->c))
             return FAIL_AT(n, UNSUPPORTED, "result is too large");
@@ -441,8 +443,8 @@ static void set_image(struct ir_node *n, const struct blocks *b, int64_t c, int6
     op_set_out(n, 0, n->in[0]->dtype, 4, b->channels_last ? last : first);
 }
 
-/* Both directions are the same map between deep [n, c, h, w] and wide [n, c', h*b, w*b],
- * walked in the order of whatever is written. */
+/* Both directions are the same map between deep [n, c, h, w] and wide [n, c', h*b,
+ * w*b], walked in the order of whatever is written. */
 static struct status *regroup(struct lowering *lw, const struct ir_node *n,
                               const struct blocks *b, bool crd, bool to_wide)
 {
@@ -458,8 +460,7 @@ static struct status *regroup(struct lowering *lw, const struct ir_node *n,
     const int64_t all = b->c * b->h * b->w;
     /* n, c', h, row in block, w, column in block */
     const int64_t dims[6] = {b->n, few, b->h, s, b->w, s};
-    const int64_t deep[6] = {all, crd ? s * s * dc : dc, dh, row * dc, dw,
-                             column * dc};
+    const int64_t deep[6] = {all, crd ? s * s * dc : dc, dh, row * dc, dw, column * dc};
     const int64_t wide[6] = {all, wc, wh * s, wh, ww * s, ww};
     static const int wide_order[2][6] = {{0, 1, 2, 3, 4, 5}, {0, 2, 3, 4, 5, 1}};
     static const int deep_order[2][6] = {{0, 3, 5, 1, 2, 4}, {0, 2, 4, 3, 5, 1}};

@@ -130,8 +130,8 @@ static struct status *lower_pool(struct lowering *lw, const struct ir_node *n,
     window_strides(&w, p.c, p.out, &p.out_n, &p.out_c, p.out_s);
 
     const int64_t rows = p.n * p.out[0] * p.out[1];
-    struct kcall *call = lower_call_typed(lw, kernel, x->dtype, &p,
-                                          w.channels_last ? rows : rows * p.c);
+    struct kcall *call =
+        lower_call_typed(lw, kernel, x->dtype, &p, w.channels_last ? rows : rows * p.c);
     if (!call)
         return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
                        dtype_info[x->dtype].name);
@@ -159,7 +159,7 @@ struct status *lower_LpPool(struct lowering *lw, const struct ir_node *n)
     return lower_pool(lw, n, "lp_pool");
 }
 
-/* ---- global pools: reductions over all spatial dims -------------------------------- */
+/* ---- global pools: reductions over all spatial dims ------------------------- */
 
 static struct status *become_reduction(struct ir_node *n, enum ir_op op)
 {

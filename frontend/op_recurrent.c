@@ -8,8 +8,8 @@
  *          input_forget linear_before_reset}
  *
  * with gates [steps, batch, directions*n*hidden] (batch first when layout=1), Rt
- * [directions, hidden, n*hidden], P [directions, 3*hidden], and bias [directions, hidden]
- * only for a GRU that applies its reset after the product. */
+ * [directions, hidden, n*hidden], P [directions, 3*hidden], and bias [directions,
+ * hidden] only for a GRU that applies its reset after the product. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -29,16 +29,11 @@ static const struct {
     bool has_alpha, has_beta;
     float alpha, beta;
 } functions[] = {
-    {"Relu", false, false, 0, 0},
-    {"Tanh", false, false, 0, 0},
-    {"Sigmoid", false, false, 0, 0},
-    {"Affine", true, true, 1, 0},
-    {"LeakyRelu", true, false, 0.01f, 0},
-    {"ThresholdedRelu", true, false, 1, 0},
-    {"ScaledTanh", true, true, 1, 1},
-    {"HardSigmoid", true, true, 0.2f, 0.5f},
-    {"Elu", true, false, 1, 0},
-    {"Softsign", false, false, 0, 0},
+    {"Relu", false, false, 0, 0},         {"Tanh", false, false, 0, 0},
+    {"Sigmoid", false, false, 0, 0},      {"Affine", true, true, 1, 0},
+    {"LeakyRelu", true, false, 0.01f, 0}, {"ThresholdedRelu", true, false, 1, 0},
+    {"ScaledTanh", true, true, 1, 1},     {"HardSigmoid", true, true, 0.2f, 0.5f},
+    {"Elu", true, false, 1, 0},           {"Softsign", false, false, 0, 0},
     {"Softplus", false, false, 0, 0},
 };
 enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
@@ -71,12 +66,12 @@ static struct status *read_direction(const struct ir_node *n, struct layer *l)
     return OK;
 }
 
-/* ---- import ------------------------------------------------------------------------- */
+/* ---- import ----------------------------------------------------------------- */
 
 /* One-output node with a list of integers as attribute. */
-static struct status *emit_ints(struct ir_node *before, enum ir_op op, struct ir_value *x,
-                                const char *name, int count, const int64_t *values,
-                                struct ir_value **out)
+static struct status *emit_ints(struct ir_node *before, enum ir_op op,
+                                struct ir_value *x, const char *name, int count,
+                                const int64_t *values, struct ir_value **out)
 {
     struct ir_node *n = ir_node_create(before->graph, before, op, before->name, 1, 1);
 
@@ -114,7 +109,8 @@ static struct status *split_bias(struct ir_node *n, const struct layer *l, int64
     if (!both)
         return OK;
     if (both->rank != 2 || both->dim[0] != d || both->dim[1] != 2 * gh)
-        return FAIL_AT(n, INVALID, "bias '%s' does not fit the others' dims", both->name);
+        return FAIL_AT(n, INVALID, "bias '%s' does not fit the others' dims",
+                       both->name);
     RETURN_IF_FAIL(columns(n, both, 0, gh, &of_w));
     if (n->op == OP_GRU && ir_attr_int(n, "linear_before_reset", 0)) {
         struct ir_value *early, *late, *parts[2];
@@ -138,15 +134,16 @@ static struct status *split_bias(struct ir_node *n, const struct layer *l, int64
 static struct status *make_gates(struct ir_node *n, const struct layer *l, int64_t gh,
                                  struct ir_value *bias, struct ir_value **out)
 {
-    struct ir_value *x = n->in[ONNX_X], *w = n->in[ONNX_W], *in[3] = {NULL, NULL, bias}, *y;
+    struct ir_value *x = n->in[ONNX_X], *w = n->in[ONNX_W], *in[3] = {NULL, NULL, bias},
+                    *y;
     const int64_t d = l->directions, rows = x->dim[0] * x->dim[1];
 
     if (w->rank != 3 || w->dim[0] != d || w->dim[1] != gh || w->dim[2] != x->dim[2])
         return FAIL_AT(n, INVALID, "weights '%s' do not fit the others' dims", w->name);
     RETURN_IF_FAIL(
         emit_ints(n, OP_Reshape, x, "shape", 2, (int64_t[]){rows, x->dim[2]}, &in[0]));
-    RETURN_IF_FAIL(
-        emit_ints(n, OP_Reshape, w, "shape", 2, (int64_t[]){d * gh, w->dim[2]}, &in[1]));
+    RETURN_IF_FAIL(emit_ints(n, OP_Reshape, w, "shape", 2,
+                             (int64_t[]){d * gh, w->dim[2]}, &in[1]));
     RETURN_IF_FAIL(
         ir_emit(n->graph, n, OP_Gemm, n->name, bias ? 3 : 2, in, "transB=1", &y));
     return emit_ints(n, OP_Reshape, y, "shape", 3,
@@ -222,7 +219,7 @@ struct status *import_LSTM(struct ir_node *n, int opset)
     return import_recurrent(n);
 }
 
-/* ---- shape -------------------------------------------------------------------------- */
+/* ---- shape ------------------------------------------------------------------ */
 
 static int find_function(const char *name)
 {
@@ -246,8 +243,8 @@ static struct status *check_activations(const struct ir_node *n, const struct la
     return OK;
 }
 
-static struct status *check_dims(const struct ir_node *n, int i, enum dtype dtype, int rank,
-                                 const int64_t *dim)
+static struct status *check_dims(const struct ir_node *n, int i, enum dtype dtype,
+                                 int rank, const int64_t *dim)
 {
     const struct ir_value *v = ir_in(n, i);
 
@@ -289,14 +286,16 @@ static struct status *shape_recurrent(struct ir_node *n)
     RETURN_IF_FAIL(read_layer(n, &l));
     RETURN_IF_FAIL(check_activations(n, &l));
     const int64_t d = l.directions, h = l.hidden;
-    const int64_t state[3] = {l.batch_first ? l.batch : d, l.batch_first ? d : l.batch, h};
+    const int64_t state[3] = {l.batch_first ? l.batch : d, l.batch_first ? d : l.batch,
+                              h};
     RETURN_IF_FAIL(check_dims(n, RT, t, 3, (int64_t[]){d, h, l.gates * h}));
     RETURN_IF_FAIL(check_dims(n, LENGTHS, DT_i32, 1, &l.batch));
     RETURN_IF_FAIL(check_dims(n, FIRST_H, t, 3, state));
     RETURN_IF_FAIL(check_dims(n, FIRST_C, t, 3, state));
     RETURN_IF_FAIL(check_dims(n, PEEPHOLE, t, 2, (int64_t[]){d, 3 * h}));
     RETURN_IF_FAIL(check_dims(n, BIAS, t, 2, (int64_t[]){d, h}));
-    const int64_t first[4] = {l.steps, d, l.batch, h}, last[4] = {l.batch, l.steps, d, h};
+    const int64_t first[4] = {l.steps, d, l.batch, h},
+                  last[4] = {l.batch, l.steps, d, h};
     op_set_out(n, Y, t, 4, l.batch_first ? last : first);
     op_set_out(n, Y_H, t, 3, state);
     op_set_out(n, Y_C, t, 3, state);
@@ -318,11 +317,11 @@ struct status *shape_LSTM(struct ir_node *n)
     return shape_recurrent(n);
 }
 
-/* ---- lowering ------------------------------------------------------------------------- */
+/* ---- lowering --------------------------------------------------------------- */
 
 /* Alphas and betas are consumed in order by the functions that take them. */
-static void set_activations(const struct ir_node *n, const struct layer *l, int direction,
-                            struct k_recurrent *p)
+static void set_activations(const struct ir_node *n, const struct layer *l,
+                            int direction, struct k_recurrent *p)
 {
     const struct ir_attr *alphas = ir_attr(n, "activation_alpha");
     const struct ir_attr *betas = ir_attr(n, "activation_beta");
@@ -356,8 +355,8 @@ static void out_if(struct kcall *call, const struct ir_node *n, int i, int64_t o
         lower_out_at(call, n->out[i], offset);
 }
 
-static void call_steps(struct lowering *lw, const struct ir_node *n, const struct layer *l,
-                       int direction)
+static void call_steps(struct lowering *lw, const struct ir_node *n,
+                       const struct layer *l, int direction)
 {
     const int64_t h = l->hidden, gh = l->gates * h, d = l->directions;
     const int64_t f = (int64_t)sizeof(float);
@@ -365,7 +364,9 @@ static void call_steps(struct lowering *lw, const struct ir_node *n, const struc
     const int64_t state = direction * (l->batch_first ? h : l->batch * h) * f;
     const char *cell = n->op == OP_RNN ? "rnn" : n->op == OP_GRU ? "gru" : "lstm";
     struct k_recurrent p = {
-        .steps = l->steps, .batch = l->batch, .hidden = h,
+        .steps = l->steps,
+        .batch = l->batch,
+        .hidden = h,
         .backward = l->reversed || direction == 1,
         .x_t = l->batch_first ? d * gh : l->batch * d * gh,
         .x_b = l->batch_first ? l->steps * d * gh : d * gh,

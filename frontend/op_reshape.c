@@ -26,12 +26,14 @@ static struct status *resolve(const struct ir_node *n, int rank, const int64_t *
     int open = -1;
 
     if (rank > IR_MAX_RANK)
-        return FAIL_AT(n, UNSUPPORTED, "makes rank %d; the most is %d", rank, IR_MAX_RANK);
+        return FAIL_AT(n, UNSUPPORTED, "makes rank %d; the most is %d", rank,
+                       IR_MAX_RANK);
     for (int i = 0; i < rank; i++) {
         dim[i] = want[i];
         if (!want[i] && !allow_zero) {
             if (i >= x->rank)
-                return FAIL_AT(n, INVALID, "shape copies dim %d of rank %d", i, x->rank);
+                return FAIL_AT(n, INVALID, "shape copies dim %d of rank %d", i,
+                               x->rank);
             dim[i] = x->dim[i];
         }
         if (want[i] == -1 && open < 0)
@@ -70,13 +72,15 @@ struct status *shape_Reshape(struct ir_node *n)
 
     RETURN_IF_FAIL(op_refuse_dynamic(n));
     if (count > IR_MAX_RANK)
-        return FAIL_AT(n, UNSUPPORTED, "makes rank %d; the most is %d", count, IR_MAX_RANK);
+        return FAIL_AT(n, UNSUPPORTED, "makes rank %d; the most is %d", count,
+                       IR_MAX_RANK);
     for (int i = 0; i < count; i++)
         if (dim[i] < 0)
             return FAIL_AT(n, INVALID, "shape has the entry %lld", (long long)dim[i]);
     if (op_product(count, dim) != ir_count(n->in[0]))
         return FAIL_AT(n, INVALID, "cannot give %lld elements a shape of %lld",
-                       (long long)ir_count(n->in[0]), (long long)op_product(count, dim));
+                       (long long)ir_count(n->in[0]),
+                       (long long)op_product(count, dim));
     op_set_out(n, 0, n->in[0]->dtype, count, dim);
     return OK;
 }
@@ -93,7 +97,7 @@ struct status *lower_Identity(struct lowering *lw, const struct ir_node *n)
     return op_copy_all(lw, n, n->in[0], n->out[0]);
 }
 
-/* ---- Flatten, Squeeze, Unsqueeze --------------------------------------------------- */
+/* ---- Flatten, Squeeze, Unsqueeze -------------------------------------------- */
 
 struct status *import_Flatten(struct ir_node *n, int opset)
 {
@@ -105,8 +109,9 @@ struct status *import_Flatten(struct ir_node *n, int opset)
         return FAIL_AT(n, INVALID, "axis %lld is outside of rank %d", (long long)axis,
                        x->rank);
     const int at = (int)(axis < 0 ? axis + x->rank : axis);
-    become_reshape(n, 2, (int64_t[]){op_product(at, x->dim),
-                                     op_product(x->rank - at, x->dim + at)});
+    become_reshape(
+        n, 2,
+        (int64_t[]){op_product(at, x->dim), op_product(x->rank - at, x->dim + at)});
     return OK;
 }
 
@@ -166,7 +171,7 @@ struct status *import_Unsqueeze(struct ir_node *n, int opset)
     return OK;
 }
 
-/* ---- Expand ------------------------------------------------------------------------ */
+/* ---- Expand ----------------------------------------------------------------- */
 
 struct status *import_Expand(struct ir_node *n, int opset)
 {
@@ -179,7 +184,8 @@ struct status *import_Expand(struct ir_node *n, int opset)
     RETURN_IF_FAIL(op_const_ints(n, 1, "shape", &want, &count));
     const int rank = count > x->rank ? count : x->rank;
     if (rank > IR_MAX_RANK)
-        return FAIL_AT(n, UNSUPPORTED, "makes rank %d; the most is %d", rank, IR_MAX_RANK);
+        return FAIL_AT(n, UNSUPPORTED, "makes rank %d; the most is %d", rank,
+                       IR_MAX_RANK);
     for (int i = 0; i < rank; i++) {
         const int64_t a = i < rank - x->rank ? 1 : x->dim[i - (rank - x->rank)];
         const int64_t b = i < rank - count ? 1 : want[i - (rank - count)];

@@ -20,8 +20,8 @@ static const char *const coordinates[] = {
     "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize", NULL};
 static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
 /* "outward" is ours, for opset 10: ceil along dims that shrink, floor along others. */
-static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
-                                        "ceil", "outward", NULL};
+static const char *const roundings[] = {
+    "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "outward", NULL};
 enum { FLOOR = 2, CEIL = 3, OUTWARD = 4 };
 enum { NEAREST, LINEAR, CUBIC };
 enum { TF_CROP = 6 };
@@ -50,7 +50,7 @@ static bool is_crop(const struct ir_node *n)
     return coordinate_of(n) == TF_CROP;
 }
 
-/* ---- import ------------------------------------------------------------------------- */
+/* ---- import ----------------------------------------------------------------- */
 
 static struct status *sizes_from_scales(const struct ir_node *n, const float *scales,
                                         int64_t *sizes)
@@ -67,8 +67,8 @@ static struct status *sizes_from_scales(const struct ir_node *n, const float *sc
 }
 
 /* One factor for all axes: the smallest (or largest) that the sizes ask for. */
-static void keep_aspect(const struct ir_value *x, bool larger, int n_axes, const int *axis,
-                        int64_t *sizes, float *scales)
+static void keep_aspect(const struct ir_value *x, bool larger, int n_axes,
+                        const int *axis, int64_t *sizes, float *scales)
 {
     float factor = larger ? 0 : INFINITY;
 
@@ -82,8 +82,8 @@ static void keep_aspect(const struct ir_value *x, bool larger, int n_axes, const
     }
 }
 
-static struct status *scales_from_sizes(const struct ir_node *n, int n_axes, const int *axis,
-                                        int64_t *sizes, float *scales)
+static struct status *scales_from_sizes(const struct ir_node *n, int n_axes,
+                                        const int *axis, int64_t *sizes, float *scales)
 {
     const struct ir_value *x = n->in[0];
     const char *policy = ir_attr_str(n, "keep_aspect_ratio_policy", "stretch");
@@ -122,8 +122,7 @@ static struct status *through_f32(struct ir_node *n)
     if (mode_of(n) == NEAREST || dtype == DT_f32 || dtype == DT_f16 || dtype == DT_bf16)
         return OK;
     RETURN_IF_FAIL(op_cast_input(n, 0, DT_f32));
-    struct ir_node *resize =
-        ir_node_create(n->graph, n, OP_Resize, n->name, 1, 1);
+    struct ir_node *resize = ir_node_create(n->graph, n, OP_Resize, n->name, 1, 1);
     resize->onnx_index = n->onnx_index;
     resize->attrs = n->attrs;
     ir_set_input(resize, 0, n->in[0]);
@@ -249,7 +248,7 @@ struct status *import_Resize(struct ir_node *n, int opset)
     return through_f32(n);
 }
 
-/* ---- shape --------------------------------------------------------------------------- */
+/* ---- shape ------------------------------------------------------------------ */
 
 static bool is_last(const struct ir_node *n)
 {
@@ -305,7 +304,7 @@ struct status *shape_Resize(struct ir_node *n)
     return OK;
 }
 
-/* ---- lowering ------------------------------------------------------------------------ */
+/* ---- lowering --------------------------------------------------------------- */
 
 static struct k_taps taps_of(const struct ir_node *n, int d)
 {
@@ -317,8 +316,11 @@ static struct k_taps taps_of(const struct ir_node *n, int d)
         .n_out = n->out[0]->dim[d],
         .mode = mode,
         .coordinate = coordinate_of(n),
-        .rounding = find(roundings, ir_attr_str(n, "nearest_mode", "round_prefer_floor")),
-        .taps = mode == NEAREST ? 1 : mode == LINEAR ? 2 : 4,
+        .rounding =
+            find(roundings, ir_attr_str(n, "nearest_mode", "round_prefer_floor")),
+        .taps = mode == NEAREST  ? 1
+                : mode == LINEAR ? 2
+                                 : 4,
         .first = mode == CUBIC ? -1 : 0,
         .antialias = ir_attr_int(n, "antialias", 0) != 0 && mode != NEAREST,
         .exclude_outside = ir_attr_int(n, "exclude_outside", 0) != 0,
@@ -340,7 +342,7 @@ static struct k_taps taps_of(const struct ir_node *n, int d)
 static bool is_identity(const struct k_taps *p)
 {
     return p->n_in == p->n_out && p->scale == 1.0f
-        && (p->coordinate != TF_CROP || (p->roi_start == 0 && p->roi_end == 1));
+           && (p->coordinate != TF_CROP || (p->roi_start == 0 && p->roi_end == 1));
 }
 
 /* The table of a nearest axis as "element o/repeat*step", when it is that simple. */
@@ -431,12 +433,15 @@ struct axis_pair {
     bool rows_only; /* w is one_row */
 };
 
-static void call_nearest(struct lowering *lw, enum dtype dtype, const struct axis_pair *a,
-                         struct kbuf from, struct kbuf to)
+static void call_nearest(struct lowering *lw, enum dtype dtype,
+                         const struct axis_pair *a, struct kbuf from, struct kbuf to)
 {
     const struct table h = make_table(lw, a->h, false), w = make_table(lw, a->w, false);
-    const struct k_resize p = {.outer = a->outer, .h = a->h.n_in, .w = a->w.n_in,
-                               .inner = a->inner, .out_h = a->h.n_out,
+    const struct k_resize p = {.outer = a->outer,
+                               .h = a->h.n_in,
+                               .w = a->w.n_in,
+                               .inner = a->inner,
+                               .out_h = a->h.n_out,
                                .out_w = a->w.n_out};
     struct kcall *call =
         op_call_sized(lw, "resize_nearest", dtype, &p, p.outer * p.out_h);
@@ -451,8 +456,12 @@ static void call_nearest(struct lowering *lw, enum dtype dtype, const struct axi
 static void call_linear(struct lowering *lw, const struct ir_node *n,
                         const struct axis_pair *a, struct kbuf from, struct kbuf to)
 {
-    struct k_resize p = {.outer = a->outer, .h = a->h.n_in, .w = a->w.n_in,
-                         .inner = a->inner, .out_h = a->h.n_out, .out_w = a->w.n_out,
+    struct k_resize p = {.outer = a->outer,
+                         .h = a->h.n_in,
+                         .w = a->w.n_in,
+                         .inner = a->inner,
+                         .out_h = a->h.n_out,
+                         .out_w = a->w.n_out,
                          .extrapolation = ir_attr_float(n, "extrapolation_value", 0)};
     const struct table h = make_table(lw, a->h, true);
     struct table w = {0};
@@ -536,8 +545,9 @@ struct status *lower_Resize(struct lowering *lw, const struct ir_node *n)
         const struct axis_pair *a = &pairs[i];
         const int64_t count = a->outer * a->h.n_out * a->w.n_out * a->inner;
         const struct kbuf to =
-            i == n_pairs - 1 ? op_value(y)
-                             : op_temp(lower_temp(lw, count * dtype_info[x->dtype].bytes));
+            i == n_pairs - 1
+                ? op_value(y)
+                : op_temp(lower_temp(lw, count * dtype_info[x->dtype].bytes));
         if (weighted)
             call_linear(lw, n, a, from, to);
         else

@@ -29,7 +29,7 @@ static int find(const char *const *names, const char *name)
     return -1;
 }
 
-/* ---- GridSample ------------------------------------------------------------------------ */
+/* ---- GridSample ------------------------------------------------------------- */
 
 static const char *const grid_modes[] = {"nearest", "linear", "cubic", NULL};
 static const char *const grid_paddings[] = {"zeros", "border", "reflection", NULL};
@@ -99,7 +99,7 @@ struct status *lower_GridSample(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- AffineGrid -------------------------------------------------------------------------- */
+/* ---- AffineGrid ------------------------------------------------------------- */
 
 /* Homogeneous coordinates of all output positions: [dims + 1, positions]. */
 static struct ir_value *base_grid(struct compile *c, int dims, const int64_t *size,
@@ -112,9 +112,9 @@ static struct ir_value *base_grid(struct compile *c, int dims, const int64_t *si
         int64_t rest = i;
         for (int d = dims - 1; d >= 0; d--) { /* x is the last dim and the first row */
             const double n = (double)size[d], at = (double)(rest % size[d]);
-            const double v = !align     ? (2 * at + 1) / n - 1
-                           : n == 1 ? -1
-                                        : 2 * at / (n - 1) - 1;
+            const double v = !align   ? (2 * at + 1) / n - 1
+                             : n == 1 ? -1
+                                      : 2 * at / (n - 1) - 1;
             base[(dims - 1 - d) * count + i] = (float)v;
             rest /= size[d];
         }
@@ -141,11 +141,12 @@ struct status *import_AffineGrid(struct ir_node *n, int opset)
         if (size[d] < 1 || !ir_shape_fits(DT_f32, count, size))
             return FAIL_AT(n, INVALID, "size has the entry %lld", (long long)size[d]);
     struct ir_value *in[2] = {
-        n->in[0], base_grid(c, dims, size + 2, ir_attr_int(n, "align_corners", 0) != 0)};
+        n->in[0],
+        base_grid(c, dims, size + 2, ir_attr_int(n, "align_corners", 0) != 0)};
     struct ir_value *product, *turned;
     RETURN_IF_FAIL(ir_emit(n->graph, n, OP_MatMul, NULL, 2, in, NULL, &product));
-    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Transpose, NULL, 1, &product, "perm=[0,2,1]",
-                           &turned));
+    RETURN_IF_FAIL(
+        ir_emit(n->graph, n, OP_Transpose, NULL, 1, &product, "perm=[0,2,1]", &turned));
     int64_t dim[5] = {size[0]};
     for (int d = 0; d < dims; d++)
         dim[d + 1] = size[d + 2];
@@ -158,7 +159,7 @@ struct status *import_AffineGrid(struct ir_node *n, int opset)
     return OK;
 }
 
-/* ---- RoiAlign, MaxRoiPool ------------------------------------------------------------------ */
+/* ---- RoiAlign, MaxRoiPool --------------------------------------------------- */
 
 struct status *import_RoiAlign(struct ir_node *n, int opset)
 {
@@ -255,7 +256,7 @@ struct status *lower_MaxRoiPool(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- DeformConv ----------------------------------------------------------------------------- */
+/* ---- DeformConv ------------------------------------------------------------- */
 
 enum { X, W, OFFSET, B, MASK };
 
@@ -290,11 +291,13 @@ struct status *shape_DeformConv(struct ir_node *n)
         return FAIL_AT(n, UNSUPPORTED, "has no channels-last form");
     for (int d = 0; d < 3; d++)
         RETURN_IF_FAIL(window_out(n, &win, d, false, &out[d]));
-    if (groups < 1 || offset_groups < 1 || x->dim[1] % groups || x->dim[1] % offset_groups
-        || w->dim[0] % groups || x->dim[1] / groups != w->dim[1])
+    if (groups < 1 || offset_groups < 1 || x->dim[1] % groups
+        || x->dim[1] % offset_groups || w->dim[0] % groups
+        || x->dim[1] / groups != w->dim[1])
         return FAIL_AT(n, INVALID, "channels, weights and groups do not fit");
     if (b && !has_dims(b, 1, &w->dim[0]))
-        return FAIL_AT(n, INVALID, "bias '%s' does not have one entry per channel", b->name);
+        return FAIL_AT(n, INVALID, "bias '%s' does not have one entry per channel",
+                       b->name);
     const int64_t taps = op_product(2, w->dim + 2);
     const int64_t offsets[4] = {x->dim[0], offset_groups * taps * 2, out[1], out[2]};
     const int64_t masks[4] = {x->dim[0], offset_groups * taps, out[1], out[2]};
@@ -315,7 +318,8 @@ struct status *lower_DeformConv(struct lowering *lw, const struct ir_node *n)
 
     RETURN_IF_FAIL(only_f32(n));
     RETURN_IF_FAIL(window_read(n, x, w->dim + 2, &win));
-    struct k_deform p = {.n = x->dim[0], .c = x->dim[1],
+    struct k_deform p = {.n = x->dim[0],
+                         .c = x->dim[1],
                          .offset_groups = ir_attr_int(n, "offset_group", 1),
                          .has_mask = ir_in(n, MASK) != NULL};
     for (int d = 0; d < 2; d++) {
@@ -335,15 +339,24 @@ struct status *lower_DeformConv(struct lowering *lw, const struct ir_node *n)
     lower_out_temp(call, columns);
 
     const int64_t m = w->dim[0] / groups, k = rows / groups;
-    struct k_matmul q = {.m = m, .n = plane, .k = k, .a_row = k, .a_col = 1,
-                         .b_row = plane, .b_col = 1, .c_row = 1,
-                         .has_bias = ir_in(n, B) != NULL, .alpha = 1, .beta = 1,
+    struct k_matmul q = {.m = m,
+                         .n = plane,
+                         .k = k,
+                         .a_row = k,
+                         .a_col = 1,
+                         .b_row = plane,
+                         .b_col = 1,
+                         .c_row = 1,
+                         .has_bias = ir_in(n, B) != NULL,
+                         .alpha = 1,
+                         .beta = 1,
                          .batch = {1, 1, 1, 1, p.n, groups}};
     q.a_batch[5] = m * k;
     q.b_batch[4] = rows * plane;
     q.b_batch[5] = k * plane;
     q.c_batch[5] = m;
-    struct kcall *product = lower_call(lw, "matmul_f32", &q, p.n * groups * ((m + 3) / 4));
+    struct kcall *product =
+        lower_call(lw, "matmul_f32", &q, p.n * groups * ((m + 3) / 4));
     lower_in(product, n->in[W]);
     lower_in_temp(product, columns);
     if (q.has_bias)
@@ -352,7 +365,7 @@ struct status *lower_DeformConv(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- Col2Im ----------------------------------------------------------------------------------- */
+/* ---- Col2Im ----------------------------------------------------------------- */
 
 /* Weights [channels*taps, 1, kernel...] of a grouped ConvTranspose: input channel
  * (c, t) adds to tap t of output channel c. */
@@ -361,7 +374,7 @@ static struct ir_value *tap_weights(struct compile *c, int64_t channels, int dim
 {
     const int64_t taps = op_product(dims, kernel);
     int64_t dim[IR_MAX_RANK] = {channels * taps, 1};
-    float *w = arena_new_array(c->perm, float, channels * taps * taps);
+    float *w = arena_new_array(c->perm, float, channels *taps *taps);
 
     for (int64_t i = 0; i < channels * taps; i++)
         w[i * taps + i % taps] = 1;
@@ -380,7 +393,8 @@ static struct status *read_ints(const struct ir_node *n, const char *name, int w
     for (int i = 0; i < want; i++) {
         out[i] = given ? given[i] : otherwise;
         if (out[i] < least || out[i] > 1 << 24)
-            return FAIL_AT(n, INVALID, "%s has the entry %lld", name, (long long)out[i]);
+            return FAIL_AT(n, INVALID, "%s has the entry %lld", name,
+                           (long long)out[i]);
     }
     return OK;
 }
@@ -396,8 +410,9 @@ struct status *import_Col2Im(struct ir_node *n, int opset)
     RETURN_IF_FAIL(op_const_ints(n, 1, "image shape", &image, &dims));
     RETURN_IF_FAIL(op_const_ints(n, 2, "block shape", &kernel, &n_kernel));
     if (dims != n_kernel || dims < 1 || x->rank != 3)
-        return FAIL_AT(n, INVALID, "has an image of %d dims, blocks of %d, input of rank %d",
-                       dims, n_kernel, x->rank);
+        return FAIL_AT(n, INVALID,
+                       "has an image of %d dims, blocks of %d, input of rank %d", dims,
+                       n_kernel, x->rank);
     if (dims > 3 || x->dtype != DT_f32)
         return FAIL_AT(n, UNSUPPORTED, "is implemented for f32 and up to three dims");
     RETURN_IF_FAIL(read_ints(n, "strides", dims, 1, 1, stride));
@@ -407,8 +422,8 @@ struct status *import_Col2Im(struct ir_node *n, int opset)
         if (kernel[d] < 1 || kernel[d] > 1 << 12 || image[d] < 1 || image[d] > 1 << 24)
             return FAIL_AT(n, INVALID, "blocks of %lld in an image of %lld",
                            (long long)kernel[d], (long long)image[d]);
-        const int64_t room = image[d] + pads[d] + pads[dims + d]
-                           - (kernel[d] - 1) * dilation[d] - 1;
+        const int64_t room =
+            image[d] + pads[d] + pads[dims + d] - (kernel[d] - 1) * dilation[d] - 1;
         if (room < 0)
             return FAIL_AT(n, INVALID, "blocks do not fit the image along dim %d", d);
         dim[d + 2] = room / stride[d] + 1;

@@ -25,7 +25,7 @@ static enum dtype order_dtype(enum dtype dtype)
     return dtype == DT_bool ? DT_u8 : dtype;
 }
 
-/* ---- TopK --------------------------------------------------------------------------- */
+/* ---- TopK ------------------------------------------------------------------- */
 
 struct status *import_TopK(struct ir_node *n, int opset)
 {
@@ -66,8 +66,8 @@ struct status *shape_TopK(struct ir_node *n)
 }
 
 /* Kernels write every output; one that nobody asked for goes to temporary memory. */
-static void out_or_temp(struct lowering *lw, struct kcall *call, const struct ir_node *n,
-                        int i, int64_t bytes)
+static void out_or_temp(struct lowering *lw, struct kcall *call,
+                        const struct ir_node *n, int i, int64_t bytes)
 {
     if (i < n->n_out && n->out[i])
         lower_out(call, n->out[i]);
@@ -87,8 +87,8 @@ struct status *lower_TopK(struct lowering *lw, const struct ir_node *n)
                              .count = ir_attr_int(n, "k", 0),
                              .flag = ir_attr_int(n, "largest", 1) != 0};
     const int64_t count = p.outer * p.count * p.inner;
-    struct kcall *call = lower_call_typed(lw, "topk", order_dtype(x->dtype), &p,
-                                          p.outer * p.inner);
+    struct kcall *call =
+        lower_call_typed(lw, "topk", order_dtype(x->dtype), &p, p.outer * p.inner);
     if (!call)
         return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
                        dtype_info[x->dtype].name);
@@ -99,7 +99,7 @@ struct status *lower_TopK(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- Unique ------------------------------------------------------------------------- */
+/* ---- Unique ----------------------------------------------------------------- */
 
 enum { UNIQUE_Y, UNIQUE_INDEX, UNIQUE_INVERSE, UNIQUE_COUNTS };
 
@@ -111,7 +111,9 @@ static bool has_out(const struct ir_node *n, int i)
 static struct k_unique unique_params(const struct ir_node *n)
 {
     const struct ir_value *x = n->in[0];
-    struct k_unique p = {.outer = 1, .n = ir_count(x), .inner = 1,
+    struct k_unique p = {.outer = 1,
+                         .n = ir_count(x),
+                         .inner = 1,
                          .sorted = ir_attr_int(n, "sorted", 1) != 0,
                          .has_index = has_out(n, UNIQUE_INDEX),
                          .has_inverse = has_out(n, UNIQUE_INVERSE),
@@ -185,7 +187,7 @@ struct status *lower_Unique(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- NonMaxSuppression ---------------------------------------------------------------- */
+/* ---- NonMaxSuppression ------------------------------------------------------ */
 
 enum { BOXES, SCORES, MAX_BOXES, IOU, SCORE };
 
@@ -211,10 +213,12 @@ struct status *shape_NonMaxSuppression(struct ir_node *n)
         return FAIL_AT(n, INVALID, "its boxes and scores are not f32");
     if (boxes->dim[2] != 4 || boxes->dim[0] != scores->dim[0]
         || boxes->dim[1] != scores->dim[2])
-        return FAIL_AT(n, INVALID, "boxes [%lld, %lld, %lld] and scores [%lld, %lld, %lld] do not fit",
-                       (long long)boxes->dim[0], (long long)boxes->dim[1],
-                       (long long)boxes->dim[2], (long long)scores->dim[0],
-                       (long long)scores->dim[1], (long long)scores->dim[2]);
+        return FAIL_AT(
+            n, INVALID,
+            "boxes [%lld, %lld, %lld] and scores [%lld, %lld, %lld] do not fit",
+            (long long)boxes->dim[0], (long long)boxes->dim[1],
+            (long long)boxes->dim[2], (long long)scores->dim[0],
+            (long long)scores->dim[1], (long long)scores->dim[2]);
     RETURN_IF_FAIL(check_limit(n, MAX_BOXES, DT_i64));
     RETURN_IF_FAIL(check_limit(n, IOU, DT_f32));
     RETURN_IF_FAIL(check_limit(n, SCORE, DT_f32));
@@ -222,7 +226,8 @@ struct status *shape_NonMaxSuppression(struct ir_node *n)
     int64_t most = ir_in(n, MAX_BOXES) ? boxes->dim[1] : 0;
     if (ir_const_scalar(ir_in(n, MAX_BOXES), &max) && max < (double)most)
         most = max < 0 ? 0 : (int64_t)max;
-    const int64_t capacity = op_product(3, (int64_t[]){boxes->dim[0], scores->dim[1], most});
+    const int64_t capacity =
+        op_product(3, (int64_t[]){boxes->dim[0], scores->dim[1], most});
     op_set_out(n, 0, DT_i64, 2, (int64_t[]){capacity, 3});
     n->out[0]->dynamic = true;
     return OK;
@@ -250,10 +255,10 @@ struct status *lower_NonMaxSuppression(struct lowering *lw, const struct ir_node
     return OK;
 }
 
-/* ---- MaxUnpool -------------------------------------------------------------------------- */
+/* ---- MaxUnpool -------------------------------------------------------------- */
 
-/* Indices count in the tensor that the pool is taken to have read; a wanted shape that is
- * larger gets zeros at the end. */
+/* Indices count in the tensor that the pool is taken to have read; a wanted shape that
+ * is larger gets zeros at the end. */
 struct status *import_MaxUnpool(struct ir_node *n, int opset)
 {
     const struct ir_value *x = n->in[0];
@@ -275,7 +280,8 @@ struct status *import_MaxUnpool(struct ir_node *n, int opset)
         const int at = 3 - w.n_spatial + d - 2;
         if (x->dim[d] > 1 << 30)
             return FAIL_AT(n, UNSUPPORTED, "input is too large");
-        dims[d] = (x->dim[d] - 1) * w.stride[at] + w.kernel[at] - w.pad[at] - w.pad_end[at];
+        dims[d] =
+            (x->dim[d] - 1) * w.stride[at] + w.kernel[at] - w.pad[at] - w.pad_end[at];
         if (dims[d] < 0)
             return FAIL_AT(n, INVALID, "its pads leave nothing of the output");
     }

@@ -11,7 +11,7 @@
 
 #include "frontend/op_help.h"
 
-/* ---- Pad ---------------------------------------------------------------------------- */
+/* ---- Pad -------------------------------------------------------------------- */
 
 /* The pad value of old versions as a constant of the input's type. */
 static struct status *value_of_attr(struct ir_node *n)
@@ -23,8 +23,8 @@ static struct status *value_of_attr(struct ir_node *n)
     if (value == 0 && bits_of_f32(value) == 0)
         return OK;
     if (n->in[0]->dtype != DT_f32)
-        return FAIL_AT(n, UNSUPPORTED, "pads %s with %g", dtype_info[n->in[0]->dtype].name,
-                       (double)value);
+        return FAIL_AT(n, UNSUPPORTED, "pads %s with %g",
+                       dtype_info[n->in[0]->dtype].name, (double)value);
     constant = ir_const_f32(n->graph->compile, value);
     ir_set_input(n, 1, constant);
     return OK;
@@ -166,7 +166,7 @@ struct status *import_CenterCropPad(struct ir_node *n, int opset)
     return OK;
 }
 
-/* ---- Trilu -------------------------------------------------------------------------- */
+/* ---- Trilu ------------------------------------------------------------------ */
 
 struct status *shape_Trilu(struct ir_node *n)
 {
@@ -197,7 +197,7 @@ struct status *lower_Trilu(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- ReverseSequence ------------------------------------------------------------------ */
+/* ---- ReverseSequence -------------------------------------------------------- */
 
 struct status *shape_ReverseSequence(struct ir_node *n)
 {
@@ -231,7 +231,7 @@ struct status *lower_ReverseSequence(struct lowering *lw, const struct ir_node *
     return OK;
 }
 
-/* ---- Compress, NonZero ------------------------------------------------------------------ */
+/* ---- Compress, NonZero ------------------------------------------------------ */
 
 static void set_dynamic(struct ir_node *n, int i)
 {
@@ -277,8 +277,8 @@ struct status *shape_Compress(struct ir_node *n)
 struct status *lower_Compress(struct lowering *lw, const struct ir_node *n)
 {
     const struct ir_value *x = n->in[0];
-    struct k_axis p = {.outer = 1, .n = ir_count(x), .inner = 1,
-                       .count = n->in[1]->dim[0]};
+    struct k_axis p = {
+        .outer = 1, .n = ir_count(x), .inner = 1, .count = n->in[1]->dim[0]};
 
     if (ir_attr(n, "axis")) {
         const int axis = (int)ir_attr_int(n, "axis", 0);

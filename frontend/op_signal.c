@@ -75,7 +75,7 @@ static struct kcall *call_dft(struct lowering *lw, struct k_dft *p, struct ir_va
     return call;
 }
 
-/* ---- DFT ------------------------------------------------------------------------------ */
+/* ---- DFT -------------------------------------------------------------------- */
 
 struct status *import_DFT(struct ir_node *n, int opset)
 {
@@ -158,7 +158,7 @@ struct status *lower_DFT(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- STFT ----------------------------------------------------------------------------- */
+/* ---- STFT ------------------------------------------------------------------- */
 
 struct status *import_STFT(struct ir_node *n, int opset)
 {
@@ -167,8 +167,8 @@ struct status *import_STFT(struct ir_node *n, int opset)
 
     (void)opset;
     RETURN_IF_FAIL(const_int(n, 1, "frame step", 0, &step));
-    RETURN_IF_FAIL(const_int(n, 3, "frame length", window && window->rank ? window->dim[0] : 0,
-                             &length));
+    RETURN_IF_FAIL(const_int(n, 3, "frame length",
+                             window && window->rank ? window->dim[0] : 0, &length));
     ir_set_input(n, 1, ir_in(n, 2));
     op_keep_inputs(n, window ? 2 : 1);
     ir_set_attr_int(n, "step", step);
@@ -179,7 +179,8 @@ struct status *import_STFT(struct ir_node *n, int opset)
 struct status *shape_STFT(struct ir_node *n)
 {
     const struct ir_value *x = n->in[0], *window = ir_in(n, 1);
-    const int64_t step = ir_attr_int(n, "step", 0), length = ir_attr_int(n, "length", 0);
+    const int64_t step = ir_attr_int(n, "step", 0),
+                  length = ir_attr_int(n, "length", 0);
 
     RETURN_IF_FAIL(op_refuse_dynamic(n));
     RETURN_IF_FAIL(op_check_rank(n, 0, 2, 3));
@@ -191,8 +192,8 @@ struct status *shape_STFT(struct ir_node *n)
         return FAIL_AT(n, INVALID, "frames of %lld every %lld in %lld elements",
                        (long long)length, (long long)step, (long long)x->dim[1]);
     if (window && (window->rank != 1 || window->dim[0] != length))
-        return FAIL_AT(n, INVALID, "window '%s' does not have %lld elements", window->name,
-                       (long long)length);
+        return FAIL_AT(n, INVALID, "window '%s' does not have %lld elements",
+                       window->name, (long long)length);
     const int64_t bins = ir_attr_int(n, "onesided", 1) ? length / 2 + 1 : length;
     op_set_out(n, 0, x->dtype, 4,
                (int64_t[]){x->dim[0], (x->dim[1] - length) / step + 1, bins, 2});
@@ -224,7 +225,7 @@ struct status *lower_STFT(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- windows ---------------------------------------------------------------------------- */
+/* ---- windows ---------------------------------------------------------------- */
 
 static enum dtype output_dtype(const struct ir_node *n)
 {
@@ -279,7 +280,7 @@ struct status *lower_HannWindow(struct lowering *lw, const struct ir_node *n)
     return OK;
 }
 
-/* ---- MelWeightMatrix -------------------------------------------------------------------- */
+/* ---- MelWeightMatrix -------------------------------------------------------- */
 
 struct status *import_MelWeightMatrix(struct ir_node *n, int opset)
 {
@@ -294,8 +295,9 @@ struct status *import_MelWeightMatrix(struct ir_node *n, int opset)
     RETURN_IF_FAIL(const_int(n, 2, "sample rate", 0, &rate));
     for (int i = 0; i < 2; i++)
         if (!ir_const_scalar(n->in[3 + i], &edge[i]))
-            return FAIL_AT(n, UNSUPPORTED,
-                           "its band edges must be known when compiling (--freeze sets them)");
+            return FAIL_AT(
+                n, UNSUPPORTED,
+                "its band edges must be known when compiling (--freeze sets them)");
     op_keep_inputs(n, 0);
     ir_set_attr_int(n, "bins", bins);
     ir_set_attr_int(n, "length", length);
@@ -307,17 +309,19 @@ struct status *import_MelWeightMatrix(struct ir_node *n, int opset)
 
 struct status *shape_MelWeightMatrix(struct ir_node *n)
 {
-    const int64_t bins = ir_attr_int(n, "bins", 0), length = ir_attr_int(n, "length", 0);
+    const int64_t bins = ir_attr_int(n, "bins", 0),
+                  length = ir_attr_int(n, "length", 0);
     const int64_t rate = ir_attr_int(n, "rate", 0);
     const float low = ir_attr_float(n, "low", 0), high = ir_attr_float(n, "high", 0);
 
     if (bins < 1 || bins > MAX_LENGTH || length < 1 || length > MAX_LENGTH || rate < 1)
-        return FAIL_AT(n, INVALID, "has %lld bins, length %lld, rate %lld", (long long)bins,
-                       (long long)length, (long long)rate);
+        return FAIL_AT(n, INVALID, "has %lld bins, length %lld, rate %lld",
+                       (long long)bins, (long long)length, (long long)rate);
     if (!(low >= 0) || !(high > low) || !(high < 1e9f))
         return FAIL_AT(n, INVALID, "band is %g to %g Hz", (double)low, (double)high);
     op_set_out(n, 0, output_dtype(n), 2, (int64_t[]){length / 2 + 1, bins});
-    if (output_dtype(n) != DT_f32 && output_dtype(n) != DT_f16 && output_dtype(n) != DT_bf16)
+    if (output_dtype(n) != DT_f32 && output_dtype(n) != DT_f16
+        && output_dtype(n) != DT_bf16)
         return FAIL_AT(n, UNSUPPORTED, "output_datatype is %lld",
                        (long long)ir_attr_int(n, "output_datatype", 1));
     return OK;
@@ -337,13 +341,13 @@ struct status *lower_MelWeightMatrix(struct lowering *lw, const struct ir_node *
     return OK;
 }
 
-/* ---- TfIdfVectorizer --------------------------------------------------------------------- */
+/* ---- TfIdfVectorizer -------------------------------------------------------- */
 
 enum { WORDS, POOL, GRAMS, WEIGHTS };
 
 /* (first in pool, length, column) of every n-gram. */
-static struct status *read_grams(const struct ir_node *n, int64_t n_pool, int64_t *grams,
-                                 int *n_grams)
+static struct status *read_grams(const struct ir_node *n, int64_t n_pool,
+                                 int64_t *grams, int *n_grams)
 {
     int n_counts, n_columns, at = 0;
     const int64_t *counts = ir_attr_ints(n, "ngram_counts", &n_counts);
@@ -385,10 +389,12 @@ struct status *import_TfIdfVectorizer(struct ir_node *n, int opset)
         n_out = grams[3 * i + 2] >= n_out ? grams[3 * i + 2] + 1 : n_out;
     RETURN_IF_FAIL(op_cast_input(n, WORDS, DT_i64));
     ir_set_input(n, POOL, ir_const_i64s(c, n_pool, pool));
-    ir_set_input(n, GRAMS, ir_const_ref(c, NULL, DT_i64, 2, (int64_t[]){n_grams, 3}, grams));
+    ir_set_input(n, GRAMS,
+                 ir_const_ref(c, NULL, DT_i64, 2, (int64_t[]){n_grams, 3}, grams));
     if (weights && weights->kind == ATTR_FLOATS && weights->n)
-        ir_set_input(n, WEIGHTS, ir_const(c, NULL, DT_f32, 1, (int64_t[]){weights->n},
-                                          weights->floats));
+        ir_set_input(
+            n, WEIGHTS,
+            ir_const(c, NULL, DT_f32, 1, (int64_t[]){weights->n}, weights->floats));
     ir_remove_attr(n, "pool_int64s");
     ir_remove_attr(n, "ngram_counts");
     ir_remove_attr(n, "ngram_indexes");
@@ -401,8 +407,10 @@ static int tfidf_mode(const struct ir_node *n)
 {
     const char *mode = ir_attr_str(n, "mode", "TF");
 
-    return !strcmp(mode, "TF") ? 0 : !strcmp(mode, "IDF") ? 1 : !strcmp(mode, "TFIDF") ? 2
-                                                                                       : -1;
+    return !strcmp(mode, "TF")      ? 0
+           : !strcmp(mode, "IDF")   ? 1
+           : !strcmp(mode, "TFIDF") ? 2
+                                    : -1;
 }
 
 /* The table of n-grams is trusted by the kernel, so it must be constant and sound. */
@@ -415,8 +423,8 @@ static struct status *check_grams(const struct ir_node *n, int64_t size)
         return FAIL_AT(n, INVALID, "its n-grams are not a constant table");
     const int64_t *g = grams->data;
     for (int64_t i = 0; i < grams->dim[0]; i++, g += 3)
-        if (g[0] < 0 || g[1] < 1 || g[1] > ir_count(pool) || g[0] > ir_count(pool) - g[1]
-            || g[2] < 0 || g[2] >= size)
+        if (g[0] < 0 || g[1] < 1 || g[1] > ir_count(pool)
+            || g[0] > ir_count(pool) - g[1] || g[2] < 0 || g[2] >= size)
             return FAIL_AT(n, INVALID, "n-gram %lld is malformed", (long long)i);
     return OK;
 }
@@ -437,7 +445,8 @@ struct status *shape_TfIdfVectorizer(struct ir_node *n)
     if (size < 0 || size > MAX_LENGTH + 1)
         return FAIL_AT(n, INVALID, "size is %lld", (long long)size);
     RETURN_IF_FAIL(check_grams(n, size));
-    if (weights && (weights->rank != 1 || weights->dim[0] < size || weights->dtype != DT_f32))
+    if (weights
+        && (weights->rank != 1 || weights->dim[0] < size || weights->dtype != DT_f32))
         return FAIL_AT(n, INVALID, "does not have one weight per n-gram");
     if (ir_attr_int(n, "max_skip_count", 0) < 0
         || ir_attr_int(n, "max_skip_count", 0) > MAX_LENGTH)

@@ -24,7 +24,8 @@ static struct status *read_list(const struct ir_node *n, const char *name, int w
     for (int i = 0; i < want; i++) {
         out[i] = v && count ? v[i] : otherwise;
         if (out[i] < least || out[i] > LIMIT)
-            return FAIL_AT(n, INVALID, "%s has the entry %lld", name, (long long)out[i]);
+            return FAIL_AT(n, INVALID, "%s has the entry %lld", name,
+                           (long long)out[i]);
     }
     return OK;
 }
@@ -53,8 +54,10 @@ struct status *window_read(const struct ir_node *n, const struct ir_value *x,
     RETURN_IF_FAIL(read_list(n, "strides", rank, 1, 1, s));
     RETURN_IF_FAIL(read_list(n, "dilations", rank, 1, 1, d));
     RETURN_IF_FAIL(read_list(n, "pads", 2 * rank, 0, 0, p));
-    if (kernel && ir_attr(n, "kernel_shape") && memcmp(k, kernel, (size_t)rank * sizeof *k))
-        return FAIL_AT(n, INVALID, "kernel_shape differs from the shape of its weights");
+    if (kernel && ir_attr(n, "kernel_shape")
+        && memcmp(k, kernel, (size_t)rank * sizeof *k))
+        return FAIL_AT(n, INVALID,
+                       "kernel_shape differs from the shape of its weights");
     if (kernel)
         memcpy(k, kernel, (size_t)rank * sizeof *k);
 
@@ -81,8 +84,8 @@ struct status *window_read(const struct ir_node *n, const struct ir_value *x,
 struct status *window_out(const struct ir_node *n, const struct window *w, int d,
                           bool ceil_mode, int64_t *out)
 {
-    const int64_t room = w->in[d] + w->pad[d] + w->pad_end[d]
-                       - effective(w->kernel[d], w->dilation[d]);
+    const int64_t room =
+        w->in[d] + w->pad[d] + w->pad_end[d] - effective(w->kernel[d], w->dilation[d]);
 
     if (room < 0)
         return FAIL_AT(n, INVALID,
@@ -102,8 +105,8 @@ static void same_pads(const struct window *w, bool upper, int64_t *pads)
     for (int i = 0; i < w->n_spatial; i++) {
         const int d = MAX_SPATIAL - w->n_spatial + i;
         const int64_t out = (w->in[d] + w->stride[d] - 1) / w->stride[d];
-        const int64_t need =
-            (out - 1) * w->stride[d] + effective(w->kernel[d], w->dilation[d]) - w->in[d];
+        const int64_t need = (out - 1) * w->stride[d]
+                             + effective(w->kernel[d], w->dilation[d]) - w->in[d];
         const int64_t total = need > 0 ? need : 0;
         pads[i] = upper ? total / 2 : total - total / 2;
         pads[w->n_spatial + i] = total - pads[i];
@@ -114,7 +117,8 @@ struct status *window_import(struct ir_node *n, const int64_t *kernel)
 {
     struct window w;
     const char *auto_pad = ir_attr_str(n, "auto_pad", "NOTSET");
-    const bool same = !strcmp(auto_pad, "SAME_UPPER") || !strcmp(auto_pad, "SAME_LOWER");
+    const bool same =
+        !strcmp(auto_pad, "SAME_UPPER") || !strcmp(auto_pad, "SAME_LOWER");
     int64_t pads[2 * MAX_SPATIAL] = {0};
 
     if (!same && strcmp(auto_pad, "NOTSET") != 0 && strcmp(auto_pad, "VALID") != 0

@@ -19,7 +19,6 @@ K_IN ix end_inside(ix offset, ix stride, ix size, ix n)
     return offset >= size ? 0 : ix_min(n, (size - 1 - offset) / stride + 1);
 }
 
-
 /* One output row of up to 4 channels of a group: row[o][x] += w[o] * in[x...]. */
 K_IN void conv_row(const struct k_conv *p, const float *restrict in,
                    const float *restrict w, float *restrict out, ix channels, ix oz,
@@ -34,13 +33,15 @@ K_IN void conv_row(const struct k_conv *p, const float *restrict in,
             const ix kx = tap % (ix)p->kernel[2];
             const ix ky = tap / (ix)p->kernel[2] % (ix)p->kernel[1];
             const ix kz = tap / (ix)p->kernel[2] / (ix)p->kernel[1];
-            const ix z = oz * (ix)p->stride[0] + kz * (ix)p->dilation[0] - (ix)p->pad[0];
-            const ix y = oy * (ix)p->stride[1] + ky * (ix)p->dilation[1] - (ix)p->pad[1];
+            const ix z =
+                oz * (ix)p->stride[0] + kz * (ix)p->dilation[0] - (ix)p->pad[0];
+            const ix y =
+                oy * (ix)p->stride[1] + ky * (ix)p->dilation[1] - (ix)p->pad[1];
             const ix dx = kx * (ix)p->dilation[2] - (ix)p->pad[2];
             if (z < 0 || z >= (ix)p->in[0] || y < 0 || y >= (ix)p->in[1])
                 continue;
             const float *const row = in + ci * (ix)p->in_c + z * (ix)p->in_s[0]
-                                   + y * (ix)p->in_s[1] + dx * in_x;
+                                     + y * (ix)p->in_s[1] + dx * in_x;
             const float *const w0 = w + ci * taps + tap;
             const ix begin = first_inside(dx, sx);
             const ix end = end_inside(dx, sx, (ix)p->in[2], ow);
@@ -81,7 +82,7 @@ K_IN void conv_f32(const struct k_conv *p, const float *restrict in,
         const ix c0 = g * (ix)p->c_out + block * 4;
         const ix channels = ix_min(4, (ix)p->c_out - block * 4);
         float *const to = out + n * (ix)p->out_n + c0 * (ix)p->out_c
-                        + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];
+                          + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];
 
         for (ix o = 0; o < channels; o++) {
             const float b = p->has_bias ? bias[c0 + o] : 0;
@@ -124,10 +125,11 @@ K_IN void conv_tile(const struct k_conv *p, const float *restrict in,
                     continue;
                 const ix tap = (kz * (ix)p->kernel[1] + ky) * (ix)p->kernel[2] + kx;
                 const float *const wt = w + tap * c_in * w_ci;
-                const ix x = ox * (ix)p->stride[2] + kx * (ix)p->dilation[2] - (ix)p->pad[2];
+                const ix x =
+                    ox * (ix)p->stride[2] + kx * (ix)p->dilation[2] - (ix)p->pad[2];
                 const ix step = (ix)p->stride[2] * (ix)p->in_s[2];
-                const float *const row = in + z * (ix)p->in_s[0] + y * (ix)p->in_s[1]
-                                       + x * (ix)p->in_s[2];
+                const float *const row =
+                    in + z * (ix)p->in_s[0] + y * (ix)p->in_s[1] + x * (ix)p->in_s[2];
                 if (pixels == 4 && x >= 0 && x + 3 * (ix)p->stride[2] < (ix)p->in[2]) {
                     for (ix ci = 0; ci < c_in; ci++) {
                         v16 v;
@@ -169,13 +171,14 @@ K_IN void conv_narrow(const struct k_conv *p, const float *restrict in,
             for (ix kx = 0; kx < (ix)p->kernel[2]; kx++) {
                 const ix z = origin[0] + kz * (ix)p->dilation[0];
                 const ix y = origin[1] + ky * (ix)p->dilation[1];
-                const ix x = ox * (ix)p->stride[2] + kx * (ix)p->dilation[2] - (ix)p->pad[2];
+                const ix x =
+                    ox * (ix)p->stride[2] + kx * (ix)p->dilation[2] - (ix)p->pad[2];
                 if (z < 0 || z >= (ix)p->in[0] || y < 0 || y >= (ix)p->in[1] || x < 0
                     || x >= (ix)p->in[2])
                     continue;
                 const ix tap = (kz * (ix)p->kernel[1] + ky) * (ix)p->kernel[2] + kx;
-                const float *const from = in + z * (ix)p->in_s[0] + y * (ix)p->in_s[1]
-                                        + x * (ix)p->in_s[2];
+                const float *const from =
+                    in + z * (ix)p->in_s[0] + y * (ix)p->in_s[1] + x * (ix)p->in_s[2];
                 for (ix ci = 0; ci < c_in; ci++)
                     for (ix o = 0; o < channels; o++)
                         out[o] += from[ci] * w[(tap * c_in + ci) * w_ci + o];
@@ -221,8 +224,8 @@ KERNEL_FN(conv_last_f32)
 {
     const struct k_conv *const p = params;
 
-    conv_last_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0,
-                  buf[p->has_bias ? 3 : 2], (ix)begin, (ix)end);
+    conv_last_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0, buf[p->has_bias ? 3 : 2],
+                  (ix)begin, (ix)end);
 }
 
 /* conv_each_f32(in, w, [bias,] out): depthwise, channels last, c_in == c_out == 1;
@@ -240,21 +243,24 @@ K_IN void conv_each_f32(const struct k_conv *p, const float *restrict in,
 
         for (ix ox = 0; ox < (ix)p->out[2]; ox++) {
             float *const to = out + n * (ix)p->out_n + oz * (ix)p->out_s[0]
-                            + oy * (ix)p->out_s[1] + ox * (ix)p->out_s[2];
+                              + oy * (ix)p->out_s[1] + ox * (ix)p->out_s[2];
             for (ix c = 0; c < channels; c++)
                 to[c] = bias ? bias[c] : 0;
             for (ix tap = 0; tap < taps; tap++) {
                 const ix kx = tap % (ix)p->kernel[2];
                 const ix ky = tap / (ix)p->kernel[2] % (ix)p->kernel[1];
                 const ix kz = tap / (ix)p->kernel[2] / (ix)p->kernel[1];
-                const ix z = oz * (ix)p->stride[0] + kz * (ix)p->dilation[0] - (ix)p->pad[0];
-                const ix y = oy * (ix)p->stride[1] + ky * (ix)p->dilation[1] - (ix)p->pad[1];
-                const ix x = ox * (ix)p->stride[2] + kx * (ix)p->dilation[2] - (ix)p->pad[2];
+                const ix z =
+                    oz * (ix)p->stride[0] + kz * (ix)p->dilation[0] - (ix)p->pad[0];
+                const ix y =
+                    oy * (ix)p->stride[1] + ky * (ix)p->dilation[1] - (ix)p->pad[1];
+                const ix x =
+                    ox * (ix)p->stride[2] + kx * (ix)p->dilation[2] - (ix)p->pad[2];
                 if (z < 0 || z >= (ix)p->in[0] || y < 0 || y >= (ix)p->in[1] || x < 0
                     || x >= (ix)p->in[2])
                     continue;
                 const float *const from = in + n * (ix)p->in_n + z * (ix)p->in_s[0]
-                                        + y * (ix)p->in_s[1] + x * (ix)p->in_s[2];
+                                          + y * (ix)p->in_s[1] + x * (ix)p->in_s[2];
                 for (ix c = 0; c < channels; c++)
                     to[c] += from[c] * w[tap * channels + c];
             }
@@ -266,8 +272,8 @@ KERNEL_FN(conv_each_f32)
 {
     const struct k_conv *const p = params;
 
-    conv_each_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0,
-                  buf[p->has_bias ? 3 : 2], (ix)begin, (ix)end);
+    conv_each_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0, buf[p->has_bias ? 3 : 2],
+                  (ix)begin, (ix)end);
 }
 
 /* conv_transpose_f32(in, w, [bias,] out): channels first, out_s[2] == 1; weights
@@ -286,7 +292,7 @@ K_IN void conv_transpose_f32(const struct k_conv *p, const float *restrict in,
         const ix c = rest % (c_out * (ix)p->groups), g = c / c_out;
         const ix n = rest / (c_out * (ix)p->groups);
         float *const to = out + n * (ix)p->out_n + c * (ix)p->out_c
-                        + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];
+                          + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];
 
         for (ix x = 0; x < (ix)p->out[2]; x++)
             to[x] = bias ? bias[c] : 0;
@@ -298,13 +304,13 @@ K_IN void conv_transpose_f32(const struct k_conv *p, const float *restrict in,
                 const ix z = oz + (ix)p->pad[0] - kz * (ix)p->dilation[0];
                 const ix y = oy + (ix)p->pad[1] - ky * (ix)p->dilation[1];
                 const ix dx = kx * (ix)p->dilation[2] - (ix)p->pad[2];
-                if (z < 0 || z % (ix)p->stride[0] || z / (ix)p->stride[0] >= (ix)p->in[0]
-                    || y < 0 || y % (ix)p->stride[1]
-                    || y / (ix)p->stride[1] >= (ix)p->in[1])
+                if (z < 0 || z % (ix)p->stride[0]
+                    || z / (ix)p->stride[0] >= (ix)p->in[0] || y < 0
+                    || y % (ix)p->stride[1] || y / (ix)p->stride[1] >= (ix)p->in[1])
                     continue;
                 const float *const row = in + n * (ix)p->in_n + ci * (ix)p->in_c
-                                       + z / (ix)p->stride[0] * (ix)p->in_s[0]
-                                       + y / (ix)p->stride[1] * (ix)p->in_s[1];
+                                         + z / (ix)p->stride[0] * (ix)p->in_s[0]
+                                         + y / (ix)p->stride[1] * (ix)p->in_s[1];
                 const float a = w[(ci * c_out + c % c_out) * taps + tap];
                 const ix first = first_inside(dx, sx);
                 const ix last = end_inside(dx, sx, (ix)p->out[2], (ix)p->in[2]);
@@ -338,7 +344,7 @@ K_IN void conv_transpose_last_f32(const struct k_conv *p, const float *restrict 
         for (ix at = 0; at < (ix)p->out[2] * (ix)p->groups; at++) {
             const ix ox = at / (ix)p->groups, g = at - ox * (ix)p->groups;
             float *const to = out + n * (ix)p->out_n + oz * (ix)p->out_s[0]
-                            + oy * (ix)p->out_s[1] + ox * (ix)p->out_s[2] + g * c_out;
+                              + oy * (ix)p->out_s[1] + ox * (ix)p->out_s[2] + g * c_out;
             for (ix c = 0; c < c_out; c++)
                 to[c] = bias ? bias[g * c_out + c] : 0;
             for (ix tap = 0; tap < taps; tap++) {
@@ -348,15 +354,16 @@ K_IN void conv_transpose_last_f32(const struct k_conv *p, const float *restrict 
                 const ix z = oz + (ix)p->pad[0] - kz * (ix)p->dilation[0];
                 const ix y = oy + (ix)p->pad[1] - ky * (ix)p->dilation[1];
                 const ix x = ox + (ix)p->pad[2] - kx * (ix)p->dilation[2];
-                if (z < 0 || z % (ix)p->stride[0] || z / (ix)p->stride[0] >= (ix)p->in[0]
-                    || y < 0 || y % (ix)p->stride[1]
-                    || y / (ix)p->stride[1] >= (ix)p->in[1] || x < 0
-                    || x % (ix)p->stride[2] || x / (ix)p->stride[2] >= (ix)p->in[2])
+                if (z < 0 || z % (ix)p->stride[0]
+                    || z / (ix)p->stride[0] >= (ix)p->in[0] || y < 0
+                    || y % (ix)p->stride[1] || y / (ix)p->stride[1] >= (ix)p->in[1]
+                    || x < 0 || x % (ix)p->stride[2]
+                    || x / (ix)p->stride[2] >= (ix)p->in[2])
                     continue;
-                const float *const from = in + n * (ix)p->in_n
-                                        + z / (ix)p->stride[0] * (ix)p->in_s[0]
-                                        + y / (ix)p->stride[1] * (ix)p->in_s[1]
-                                        + x / (ix)p->stride[2] * (ix)p->in_s[2] + g * c_in;
+                const float *const from =
+                    in + n * (ix)p->in_n + z / (ix)p->stride[0] * (ix)p->in_s[0]
+                    + y / (ix)p->stride[1] * (ix)p->in_s[1]
+                    + x / (ix)p->stride[2] * (ix)p->in_s[2] + g * c_in;
                 const float *const wt = w + (g * taps + tap) * c_in * c_out;
                 for (ix ci = 0; ci < c_in; ci++)
                     for (ix c = 0; c < c_out; c++)

@@ -45,15 +45,17 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
                 if (z < 0 || z >= (ix)p->in[0] || y < 0 || y >= (ix)p->in[1])          \
                     continue;                                                          \
                 const X *const row = in + ci * (ix)p->in_c + z * (ix)p->in_s[0]        \
-                                   + y * (ix)p->in_s[1] + dx * in_x;                   \
+                                     + y * (ix)p->in_s[1] + dx * in_x;                 \
                 const int32_t a = w[ci * taps + tap] - w_zero;                         \
                 const ix first = dx >= 0 ? 0 : (-dx + sx - 1) / sx;                    \
-                const ix last = dx >= (ix)p->in[2]                                     \
-                                  ? 0                                                  \
-                                  : ix_min((ix)p->out[2], ((ix)p->in[2] - 1 - dx) / sx + 1); \
+                const ix last =                                                        \
+                    dx >= (ix)p->in[2]                                                 \
+                        ? 0                                                            \
+                        : ix_min((ix)p->out[2], ((ix)p->in[2] - 1 - dx) / sx + 1);     \
                 for (ix x = first; x < last; x++)                                      \
-                    acc[x] = (int32_t)((uint32_t)acc[x]                                \
-                                       + (uint32_t)(a * (row[x * sx * in_x] - x_zero))); \
+                    acc[x] =                                                           \
+                        (int32_t)((uint32_t)acc[x]                                     \
+                                  + (uint32_t)(a * (row[x * sx * in_x] - x_zero)));    \
             }                                                                          \
     }                                                                                  \
                                                                                        \
@@ -76,12 +78,13 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
             const ix c = rest % (ix)(p->c_out * p->groups);                            \
             const ix n = rest / (ix)(p->c_out * p->groups), g = c / (ix)p->c_out;      \
             int32_t *const to = out + n * (ix)p->out_n + c * (ix)p->out_c              \
-                              + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];           \
+                                + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];         \
             for (ix x = 0; x < (ix)p->out[2]; x++)                                     \
                 to[x] = 0;                                                             \
             conv_row_##xt##wt(p, in + n * (ix)p->in_n + g * (ix)p->c_in * (ix)p->in_c, \
                               x_zero ? *x_zero : 0, w + c * (ix)p->c_in * taps,        \
-                              w_zero ? w_zero[p->per_channel ? c : 0] : 0, to, oz, oy); \
+                              w_zero ? w_zero[p->per_channel ? c : 0] : 0, to, oz,     \
+                              oy);                                                     \
         }                                                                              \
     }
 
@@ -110,7 +113,7 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
             const ix wc = p->per_channel ? c : 0;                                      \
             const float m = multiplier(*x_scale, w_scale[wc], *y_scale);               \
             Y *const to = out + n * (ix)p->out_n + c * (ix)p->out_c                    \
-                        + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];                 \
+                          + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];               \
             for (ix x = 0; x < (ix)p->out[2]; x++)                                     \
                 acc[x] = bias ? bias[c] : 0;                                           \
             conv_row_##xt##wt(p, in + n * (ix)p->in_n + g * (ix)p->c_in * (ix)p->in_c, \
@@ -134,12 +137,14 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
             const B *const row = b + k * (ix)p->b_row;                                 \
             if (!b_zero)                                                               \
                 for (ix j = 0; j < (ix)p->n; j++)                                      \
-                    acc[j] = (int32_t)((uint32_t)acc[j] + (uint32_t)(v * row[j * b_col])); \
+                    acc[j] =                                                           \
+                        (int32_t)((uint32_t)acc[j] + (uint32_t)(v * row[j * b_col]));  \
             else                                                                       \
                 for (ix j = 0; j < (ix)p->n; j++)                                      \
                     acc[j] = (int32_t)((uint32_t)acc[j]                                \
-                                       + (uint32_t)(v * (row[j * b_col]                \
-                                                         - b_zero[j * zero_col])));    \
+                                       + (uint32_t)(v                                  \
+                                                    * (row[j * b_col]                  \
+                                                       - b_zero[j * zero_col])));      \
         }                                                                              \
     }                                                                                  \
                                                                                        \

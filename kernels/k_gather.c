@@ -103,8 +103,8 @@ FOR_EACH_SIZE(GATHER_ND)
         T *const out = buf[2];                                                         \
                                                                                        \
         for (ix i = (ix)begin; i < (ix)end; i++) {                                     \
-            T *const to =                                                              \
-                out + element_base(p, i) + index_in(index[i], (ix)p->size) * (ix)p->step; \
+            T *const to = out + element_base(p, i)                                     \
+                          + index_in(index[i], (ix)p->size) * (ix)p->step;             \
             const T a = *to, b = updates[i];                                           \
             (void)a;                                                                   \
             *to = (T)(combine);                                                        \

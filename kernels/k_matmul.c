@@ -45,7 +45,8 @@ K_IN void tile_columns(const struct k_matmul *p, const float *restrict a,
     }
     for (int r = 0; r < 4; r++)
         for (int l = 0; l < 16; l++)
-            out[(i + r) * (ix)p->n + j + l] = finish(p, V16_LANE(acc[r], l), c, i + r, j + l);
+            out[(i + r) * (ix)p->n + j + l] =
+                finish(p, V16_LANE(acc[r], l), c, i + r, j + l);
 }
 
 /* 1 x 16 outputs. */
@@ -124,10 +125,11 @@ K_IN void matmul_f32(const struct k_matmul *p, const float *restrict a_all,
             }
         for (; j < n; j++)
             for (ix i = i0; i < i1; i++)
-                out[i * n + j] = finish(p, p->b_row == 1 && p->a_col == 1
-                                               ? dot_lanes(p, a, b, i, j)
-                                               : dot(p, a, b, i, j),
-                                        c, i, j);
+                out[i * n + j] =
+                    finish(p,
+                           p->b_row == 1 && p->a_col == 1 ? dot_lanes(p, a, b, i, j)
+                                                          : dot(p, a, b, i, j),
+                           c, i, j);
     }
 }
 
@@ -164,8 +166,8 @@ KERNEL_FN(matmul_f32)
                     out[j] = (T)((S)out[j] * (S)p->alpha);                             \
                 for (ix j = 0; j < n && c_all; j++) {                                  \
                     const T c = c_all[c_at + i * (ix)p->c_row + j * (ix)p->c_col];     \
-                    out[j] = (T)((S)out[j]                                             \
-                                 + (p->beta == 1.0f ? (S)c : (S)p->beta * (S)c));      \
+                    out[j] =                                                           \
+                        (T)((S)out[j] + (p->beta == 1.0f ? (S)c : (S)p->beta * (S)c)); \
                 }                                                                      \
             }                                                                          \
         }                                                                              \

@@ -4,7 +4,7 @@
 #include "kernels/elements.h"
 #include "kernels/params.h"
 
-/* ---- Pad ------------------------------------------------------------------- */
+/* ---- Pad -------------------------------------------------------------------- */
 
 enum { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };
 
@@ -37,8 +37,8 @@ K_IN ix pad_source(ix mode, ix i, ix n)
             ix rest = unit, at = 0;                                                    \
             for (int d = 6; d >= 0; d--) {                                             \
                 const ix q = rest / (ix)p->dim[d];                                     \
-                const ix i = pad_source(mode, rest - q * (ix)p->dim[d] - (ix)p->begin[d], \
-                                        (ix)p->src[d]);                                \
+                const ix i = pad_source(                                               \
+                    mode, rest - q * (ix)p->dim[d] - (ix)p->begin[d], (ix)p->src[d]);  \
                 at = i < 0 || at < 0 ? -1 : at + i * (ix)p->in[d];                     \
                 rest = q;                                                              \
             }                                                                          \
@@ -70,7 +70,7 @@ K_IN ix pad_source(ix mode, ix i, ix n)
 
 FOR_EACH_SIZE(PAD)
 
-/* ---- Trilu ----------------------------------------------------------------- */
+/* ---- Trilu ------------------------------------------------------------------ */
 
 /* trilu_<size>(in, [k,] out): matrices n x inner, `flag` 1 keeps the upper triangle
  * (column - row >= k), 0 the lower; count 1 when k (int64) is an operand.  Unit: one
@@ -83,10 +83,10 @@ FOR_EACH_SIZE(PAD)
         const int64_t *const given = p->count ? buf[1] : 0;                            \
         T *const out = buf[p->count ? 2 : 1];                                          \
         const ix columns = (ix)p->inner;                                               \
-        const int64_t k = !given ? 0                                                   \
-                        : *given < -p->n ? -p->n                                       \
-                        : *given > p->inner ? p->inner                                 \
-                                            : *given;                                  \
+        const int64_t k = !given              ? 0                                      \
+                          : *given < -p->n    ? -p->n                                  \
+                          : *given > p->inner ? p->inner                               \
+                                              : *given;                                \
                                                                                        \
         for (ix unit = (ix)begin; unit < (ix)end; unit++) {                            \
             const ix edge = unit % (ix)p->n + (ix)k; /* first column of the upper */   \
@@ -99,7 +99,7 @@ FOR_EACH_SIZE(PAD)
 
 FOR_EACH_SIZE(TRILU)
 
-/* ---- ReverseSequence --------------------------------------------------------- */
+/* ---- ReverseSequence -------------------------------------------------------- */
 
 /* reverse_<size>(in, lengths int64, out): data [outer, n, inner]; flag 0: outer is time
  * and n the batch, 1: the other way round.  Unit: one row of inner elements. */
@@ -129,11 +129,11 @@ FOR_EACH_SIZE(TRILU)
 
 FOR_EACH_SIZE(REVERSE)
 
-/* ---- OneHot ------------------------------------------------------------------ */
+/* ---- OneHot ----------------------------------------------------------------- */
 
-/* onehot_<size>(index int64, values [off, on], out): out [outer, count, inner]; negative
- * indices count from the end, others out of range select nothing.  Unit: one row of
- * inner elements. */
+/* onehot_<size>(index int64, values [off, on], out): out [outer, count, inner];
+ * negative indices count from the end, others out of range select nothing.  Unit: one
+ * row of inner elements. */
 #define ONEHOT(size, T)                                                                \
     KERNEL_FN(onehot_##size)                                                           \
     {                                                                                  \
@@ -154,7 +154,7 @@ FOR_EACH_SIZE(REVERSE)
 
 FOR_EACH_SIZE(ONEHOT)
 
-/* ---- Compress, NonZero: the size of the result depends on the data ------------- */
+/* ---- Compress, NonZero: the size of the result depends on the data ---------- */
 
 /* compress_<size>(in, condition bool[count], out, dims): keeps the slices of axis n
  * whose condition holds.  dims are those of the output; `flag` is the axis in them.

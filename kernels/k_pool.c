@@ -76,8 +76,8 @@ K_IN struct row pool_row(const struct k_pool *p, ix unit)
 #define EACH_OUTPUT(...)                                                               \
     for (ix x = 0; x < r.columns; x++)                                                 \
         for (ix c = 0; c < r.count; c++) {                                             \
-            const ix o = p->channels_last ? x * (ix)p->out_s[2] + c                    \
-                                          : c * (ix)p->out_s[2];                       \
+            const ix o =                                                               \
+                p->channels_last ? x * (ix)p->out_s[2] + c : c * (ix)p->out_s[2];      \
             __VA_ARGS__                                                                \
         }
 
@@ -118,7 +118,7 @@ K_IN struct row pool_row(const struct k_pool *p, ix unit)
                 const ix turned = (px * (ix)p->in[1] + y) * (ix)p->in[0] + z;          \
                 out[o] = in[i];                                                        \
                 index[o] = unit / rows * image                                         \
-                         + (p->column_major ? turned : zyx * (ix)p->in[2] + px);       \
+                           + (p->column_major ? turned : zyx * (ix)p->in[2] + px);     \
             })                                                                         \
         }                                                                              \
     }                                                                                  \

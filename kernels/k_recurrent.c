@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RNN, GRU and LSTM over time, one direction, in float32 (class F).  What the inputs
- * contribute is there already, with biases: gates [steps, batch, n*hidden] in ONNX's gate
- * order.  Recurrent weights r are transposed, [hidden, n*hidden], so that the product
- * with the state runs along outputs.  Unit: one batch item through all steps.
+ * contribute is there already, with biases: gates [steps, batch, n*hidden] in ONNX's
+ * gate order.  Recurrent weights r are transposed, [hidden, n*hidden], so that the
+ * product with the state runs along outputs.  Unit: one batch item through all steps.
  *
  * Operands: gates, r, [lengths int32,] [initial h,] [initial c,] [peepholes,] [bias of
  * GRU's candidate inside of its reset,] [y,] [last h,] [last c,] scratch of (n + 3) *
@@ -30,20 +30,30 @@ K_IN float activate(const struct k_recurrent *p, int which, float x)
     const float alpha = p->alpha[which], beta = p->beta[which];
 
     switch (p->activation[which]) {
-    case CELL_RELU: return x > 0 ? x : 0;
-    case CELL_TANH: return math_tanh(x);
-    case CELL_SIGMOID: return math_sigmoid(x);
-    case CELL_AFFINE: return alpha * x + beta;
-    case CELL_LEAKY_RELU: return x > 0 ? x : alpha * x;
-    case CELL_THRESHOLDED_RELU: return x > alpha ? x : 0;
-    case CELL_SCALED_TANH: return alpha * math_tanh(beta * x);
+    case CELL_RELU:
+        return x > 0 ? x : 0;
+    case CELL_TANH:
+        return math_tanh(x);
+    case CELL_SIGMOID:
+        return math_sigmoid(x);
+    case CELL_AFFINE:
+        return alpha * x + beta;
+    case CELL_LEAKY_RELU:
+        return x > 0 ? x : alpha * x;
+    case CELL_THRESHOLDED_RELU:
+        return x > alpha ? x : 0;
+    case CELL_SCALED_TANH:
+        return alpha * math_tanh(beta * x);
     case CELL_HARD_SIGMOID: {
         const float t = alpha * x + beta;
         return t < 0 ? 0 : t > 1 ? 1 : t;
     }
-    case CELL_ELU: return x > 0 ? x : alpha * math_expm1(x);
-    case CELL_SOFTSIGN: return x / (1.0f + math_abs(x));
-    default: return math_softplus(x);
+    case CELL_ELU:
+        return x > 0 ? x : alpha * math_expm1(x);
+    case CELL_SOFTSIGN:
+        return x / (1.0f + math_abs(x));
+    default:
+        return math_softplus(x);
     }
 }
 
@@ -87,9 +97,11 @@ K_IN void add_product(ix n, ix step, ix hidden, const float *restrict base,
     ix j = 0;
 
     for (; j + 64 <= n; j += 64)
-        add_block(4, step, hidden, base ? base + j : 0, bias ? bias + j : 0, r + j, h, to + j);
+        add_block(4, step, hidden, base ? base + j : 0, bias ? bias + j : 0, r + j, h,
+                  to + j);
     for (; j + 16 <= n; j += 16)
-        add_block(1, step, hidden, base ? base + j : 0, bias ? bias + j : 0, r + j, h, to + j);
+        add_block(1, step, hidden, base ? base + j : 0, bias ? bias + j : 0, r + j, h,
+                  to + j);
     for (; j < n; j++) {
         float sum = (base ? base[j] : 0.0f) + (bias ? bias[j] : 0.0f);
         for (ix k = 0; k < hidden; k++)
@@ -174,7 +186,8 @@ K_IN void lstm_step(const struct k_recurrent *p, const struct cell *c, const flo
         const float old = state[j];
         const float i =
             activate(p, 0, clip(p, peep ? work[j] + peep[j] * old : work[j]));
-        const float f_in = peep ? work[2 * n + j] + peep[2 * n + j] * old : work[2 * n + j];
+        const float f_in =
+            peep ? work[2 * n + j] + peep[2 * n + j] * old : work[2 * n + j];
         const float f = p->flag ? 1.0f - i : activate(p, 0, clip(p, f_in));
         const float fresh = f * old + i * activate(p, 1, clip(p, work[3 * n + j]));
         const float o_in = peep ? work[n + j] + peep[n + j] * fresh : work[n + j];
@@ -194,12 +207,12 @@ K_IN void lstm_step(const struct k_recurrent *p, const struct cell *c, const flo
         for (ix b = (ix)begin; b < (ix)end; b++) {                                     \
             const int32_t given = c.lengths ? c.lengths[b] : (int32_t)steps;           \
             const ix length = given < 0 ? 0 : ix_min(given, steps);                    \
-            copy_or_zero(h, c.first_h ? c.first_h + b * (ix)p->h_b : 0, n);            \
-            copy_or_zero(state, c.first_c ? c.first_c + b * (ix)p->h_b : 0, n);        \
+            copy_or_zero(h, c.first_h ? c.first_h + b *(ix)p->h_b : 0, n);             \
+            copy_or_zero(state, c.first_c ? c.first_c + b *(ix)p->h_b : 0, n);         \
             for (ix s = 0; s < length; s++) {                                          \
                 const ix t = p->backward ? length - 1 - s : s;                         \
-                name##_step(p, &c, c.gates + t * (ix)p->x_t + b * (ix)p->x_b, h, state, \
-                            work);                                                     \
+                name##_step(p, &c, c.gates + t * (ix)p->x_t + b * (ix)p->x_b, h,       \
+                            state, work);                                              \
                 if (c.y)                                                               \
                     copy_or_zero(c.y + t * (ix)p->y_t + b * (ix)p->y_b, h, n);         \
             }                                                                          \

@@ -32,25 +32,32 @@ K_IN float taps_position(const struct k_taps *p, ix o)
         return p->n_out == 1 ? 0.0f : (x + 0.5f) / scale - 0.5f;
     case TAPS_ALIGN_CORNERS:
         return p->n_out == 1 ? 0.0f : x * (n - 1.0f) / (width - 1.0f);
-    case TAPS_ASYMMETRIC: return x / scale;
-    case TAPS_TF_HALF_PIXEL: return (x + 0.5f) / scale;
+    case TAPS_ASYMMETRIC:
+        return x / scale;
+    case TAPS_TF_HALF_PIXEL:
+        return (x + 0.5f) / scale;
     case TAPS_TF_CROP: {
         const float size = p->roi_end - p->roi_start;
         const float at = p->n_out == 1 ? size * (n - 1.0f) / 2.0f
                                        : x * size * (n - 1.0f) / (width - 1.0f);
         return at + p->roi_start * (n - 1.0f);
     }
-    default: return (x + 0.5f) / scale - 0.5f;
+    default:
+        return (x + 0.5f) / scale - 0.5f;
     }
 }
 
 K_IN float taps_round(ix rounding, float x)
 {
     switch (rounding) {
-    case 0: return math_ceil(x - 0.5f);
-    case 1: return math_floor(x + 0.5f);
-    case 2: return math_floor(x);
-    default: return math_ceil(x);
+    case 0:
+        return math_ceil(x - 0.5f);
+    case 1:
+        return math_floor(x + 0.5f);
+    case 2:
+        return math_floor(x);
+    default:
+        return math_ceil(x);
     }
 }
 
@@ -110,13 +117,14 @@ KERNEL_FN(resize_taps)
             const ix i = (ix)left + (ix)p->first + t;
             const int outside = i < 0 || i >= n;
             const float w = p->exclude_outside && outside
-                              ? 0.0f
-                              : tap_weight(p, (float)(p->first + t) - ratio);
+                                ? 0.0f
+                                : tap_weight(p, (float)(p->first + t) - ratio);
             index[o * taps + t] = (int32_t)ix_max(0, ix_min(i, n - 1));
             weight[o * taps + t] = w;
             sum += w;
         }
-        for (ix t = 0; t < taps && (p->exclude_outside || p->antialias) && sum != 0; t++)
+        for (ix t = 0; t < taps && (p->exclude_outside || p->antialias) && sum != 0;
+             t++)
             weight[o * taps + t] = weight[o * taps + t] / sum;
     }
 }
@@ -124,10 +132,9 @@ KERNEL_FN(resize_taps)
 /* resize_nearest_<size>(in, rows int32[out_h], columns int32[out_w], out): no position
  * is outside.  Unit: one output row. */
 #define NEAREST(size, T)                                                               \
-    K_IN void resize_nearest_##size(const struct k_resize *p, const T *restrict in,    \
-                                    const int32_t *restrict rows,                      \
-                                    const int32_t *restrict columns, T *restrict out,  \
-                                    ix begin, ix end)                                  \
+    K_IN void resize_nearest_##size(                                                   \
+        const struct k_resize *p, const T *restrict in, const int32_t *restrict rows,  \
+        const int32_t *restrict columns, T *restrict out, ix begin, ix end)            \
     {                                                                                  \
         const ix w = (ix)p->w, inner = (ix)p->inner, out_w = (ix)p->out_w;             \
                                                                                        \
@@ -142,7 +149,8 @@ KERNEL_FN(resize_taps)
     }                                                                                  \
     KERNEL_FN(resize_nearest_##size)                                                   \
     {                                                                                  \
-        resize_nearest_##size(params, buf[0], buf[1], buf[2], buf[3], (ix)begin, (ix)end); \
+        resize_nearest_##size(params, buf[0], buf[1], buf[2], buf[3], (ix)begin,       \
+                              (ix)end);                                                \
     }
 
 FOR_EACH_SIZE(NEAREST)
@@ -152,7 +160,8 @@ K_IN void combine(const float *restrict from, ix step, const int32_t *restrict i
                   const float *restrict weight, ix taps, ix count, float *restrict to)
 {
     if (taps == 2) {
-        const float *const a = from + index[0] * step, *const b = from + index[1] * step;
+        const float *const a = from + index[0] * step, *const b =
+                                                           from + index[1] * step;
         const float wa = weight[0], wb = weight[1];
         for (ix i = 0; i < count; i++)
             to[i] = wa * a[i] + wb * b[i];
@@ -175,8 +184,9 @@ K_IN void fill_row(float *to, ix count, float value)
  * [w*inner]).  Unit: one output row. */
 K_IN void resize_f32(const struct k_resize *p, const float *restrict in,
                      const int32_t *restrict rows, const float *restrict row_weight,
-                     const int32_t *restrict columns, const float *restrict column_weight,
-                     float *restrict out, float *restrict line, ix begin, ix end)
+                     const int32_t *restrict columns,
+                     const float *restrict column_weight, float *restrict out,
+                     float *restrict line, ix begin, ix end)
 {
     const ix w = (ix)p->w, inner = (ix)p->inner, out_w = (ix)p->out_w;
     const ix taps_h = (ix)p->taps_h, taps_w = (ix)p->taps_w;
@@ -213,16 +223,16 @@ K_IN void resize_f32(const struct k_resize *p, const float *restrict in,
 
 KERNEL_FN(resize_f32)
 {
-    resize_f32(params, buf[0], buf[1], buf[2], buf[3], buf[4], buf[5], buf[6], (ix)begin,
-               (ix)end);
+    resize_f32(params, buf[0], buf[1], buf[2], buf[3], buf[4], buf[5], buf[6],
+               (ix)begin, (ix)end);
 }
 
-/* resize_rows_f32(in, rows, row weights, out): along h only, w == out_w == 1.  Unit: one
- * output row of inner elements. */
+/* resize_rows_f32(in, rows, row weights, out): along h only, w == out_w == 1.  Unit:
+ * one output row of inner elements. */
 K_IN void resize_rows_f32(const struct k_resize *p, const float *restrict in,
                           const int32_t *restrict rows,
-                          const float *restrict row_weight, float *restrict out, ix begin,
-                          ix end)
+                          const float *restrict row_weight, float *restrict out,
+                          ix begin, ix end)
 {
     const ix inner = (ix)p->inner, taps = (ix)p->taps_h;
 

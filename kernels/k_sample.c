@@ -12,7 +12,7 @@ K_IN float limited(float x, float low, float high)
     return a < high ? a : high;
 }
 
-/* ---- GridSample ---------------------------------------------------------------- */
+/* ---- GridSample ------------------------------------------------------------- */
 
 /* Mirror x at low and high until it lies between them. */
 K_IN float reflected(float x, float low, float high)
@@ -78,7 +78,7 @@ K_IN struct grid_taps grid_read(const struct k_sample *p, float g, ix n)
         const ix step = t.n == 4 ? i - 1 : i;
         t.index[i] = grid_index(p, left + (float)step, n);
         t.weight[i] = p->mode == 0   ? 1.0f
-                    : p->mode == 1 ? (i ? ratio : 1.0f - ratio)
+                      : p->mode == 1 ? (i ? ratio : 1.0f - ratio)
                                      : grid_cubic(ratio - (float)step);
     }
     return t;
@@ -100,8 +100,10 @@ K_IN void grid_sample_f32(const struct k_sample *p, const float *restrict in,
         for (ix ox = 0; ox < width; ox++) {
             const float *const g = grid + (unit * width + ox) * dims;
             const struct grid_taps x = grid_read(p, g[0], in_w);
-            const struct grid_taps y = dims > 1 ? grid_read(p, g[1], (ix)p->in[1]) : one;
-            const struct grid_taps z = dims > 2 ? grid_read(p, g[2], (ix)p->in[0]) : one;
+            const struct grid_taps y =
+                dims > 1 ? grid_read(p, g[1], (ix)p->in[1]) : one;
+            const struct grid_taps z =
+                dims > 2 ? grid_read(p, g[2], (ix)p->in[0]) : one;
             for (ix c = 0; c < (ix)p->c; c++) {
                 const float *const image = in + (n * (ix)p->c + c) * in_plane;
                 float sum = 0;
@@ -111,7 +113,8 @@ K_IN void grid_sample_f32(const struct k_sample *p, const float *restrict in,
                             const int inside =
                                 z.index[k] >= 0 && y.index[j] >= 0 && x.index[i] >= 0;
                             const float v =
-                                inside ? image[(z.index[k] * (ix)p->in[1] + y.index[j]) * in_w
+                                inside ? image[(z.index[k] * (ix)p->in[1] + y.index[j])
+                                                   * in_w
                                                + x.index[i]]
                                        : 0.0f;
                             sum += v * (z.weight[k] * y.weight[j] * x.weight[i]);
@@ -127,7 +130,7 @@ KERNEL_FN(grid_sample_f32)
     grid_sample_f32(params, buf[0], buf[1], buf[2], (ix)begin, (ix)end);
 }
 
-/* ---- RoiAlign -------------------------------------------------------------------- */
+/* ---- RoiAlign --------------------------------------------------------------- */
 
 enum { MOST_SAMPLES = 1024 }; /* along one side of one bin */
 
@@ -147,7 +150,8 @@ K_IN struct corners roi_read(const struct k_sample *p, float y, float x)
     y = limited(y, 0, h - 1.0f);
     x = limited(x, 0, w - 1.0f);
     const ix y0 = (ix)y, x0 = (ix)x;
-    const ix y1 = ix_min(y0 + 1, (ix)p->in[1] - 1), x1 = ix_min(x0 + 1, (ix)p->in[2] - 1);
+    const ix y1 = ix_min(y0 + 1, (ix)p->in[1] - 1);
+    const ix x1 = ix_min(x0 + 1, (ix)p->in[2] - 1);
     const float ly = y - (float)y0, lx = x - (float)x0, hy = 1.0f - ly, hx = 1.0f - lx;
     c.at[0] = y0 * (ix)p->in[2] + x0;
     c.at[1] = y0 * (ix)p->in[2] + x1;
@@ -207,9 +211,9 @@ KERNEL_FN(roi_align_f32)
     out += (ix)begin * ph * pw;
     for (ix unit = (ix)begin; unit < (ix)end; unit++) {
         const ix r = unit / (ix)p->c, c = unit - r * (ix)p->c;
-        const ix image = batch[r] < 0         ? 0
-                       : batch[r] >= p->n ? (ix)p->n - 1
-                                              : (ix)batch[r];
+        const ix image = batch[r] < 0       ? 0
+                         : batch[r] >= p->n ? (ix)p->n - 1
+                                            : (ix)batch[r];
         const float x0 = rois[4 * r] * p->scale - offset;
         const float y0 = rois[4 * r + 1] * p->scale - offset;
         float w = rois[4 * r + 2] * p->scale - offset - x0;
@@ -231,7 +235,7 @@ KERNEL_FN(roi_align_f32)
     }
 }
 
-/* ---- MaxRoiPool -------------------------------------------------------------------- */
+/* ---- MaxRoiPool ------------------------------------------------------------- */
 
 /* Half away from zero, as the operator's definition has it. */
 K_IN float rounded(float x)
@@ -265,7 +269,8 @@ KERNEL_FN(max_roi_pool_f32)
         for (ix y = 0; y < ph; y++)
             for (ix x = 0; x < pw; x++) {
                 const float bh = h / (float)ph, bw = w / (float)pw;
-                const ix top = (ix)limited(math_floor((float)y * bh) + y0, 0, (float)rows);
+                const ix top =
+                    (ix)limited(math_floor((float)y * bh) + y0, 0, (float)rows);
                 const ix low =
                     (ix)limited(math_ceil((float)(y + 1) * bh) + y0, 0, (float)rows);
                 const ix left =
@@ -275,13 +280,14 @@ KERNEL_FN(max_roi_pool_f32)
                 float most = low > top && right > left ? -MATH_INF : 0.0f;
                 for (ix i = top; i < low; i++)
                     for (ix j = left; j < right; j++)
-                        most = image[i * columns + j] > most ? image[i * columns + j] : most;
+                        most = image[i * columns + j] > most ? image[i * columns + j]
+                                                             : most;
                 *out++ = most;
             }
     }
 }
 
-/* ---- DeformConv ---------------------------------------------------------------------- */
+/* ---- DeformConv ------------------------------------------------------------- */
 
 /* Bilinear; elements outside are 0. */
 K_IN float deform_read(const struct k_deform *p, const float *image, float y, float x)
@@ -312,9 +318,11 @@ KERNEL_FN(deform_columns_f32)
         const ix tap = unit % taps, channel = unit / taps;
         const ix n = channel / (ix)p->c, c = channel - n * (ix)p->c;
         const ix at = (n * groups + c / ((ix)p->c / groups)) * taps + tap;
-        const float *const dy = (const float *)buf[1] + at * 2 * plane, *const dx = dy + plane;
+        const float *const dy = (const float *)buf[1] + at * 2 * plane;
+        const float *const dx = dy + plane;
         const float *const mask = mask_all ? mask_all + at * plane : 0;
-        const float *const image = (const float *)buf[0] + channel * (ix)(p->in[0] * p->in[1]);
+        const float *const image =
+            (const float *)buf[0] + channel * (ix)(p->in[0] * p->in[1]);
         float *const to = (float *)buf[p->has_mask ? 3 : 2] + unit * plane;
         const ix ky = tap / (ix)p->kernel[1] * (ix)p->dilation[0] - (ix)p->pad[0];
         const ix kx = tap % (ix)p->kernel[1] * (ix)p->dilation[1] - (ix)p->pad[1];

@@ -14,7 +14,8 @@
  * along n; flag 1 takes the largest.  Of equal elements the first wins.  Unit: one row.
  * A heap of the best so far, the worst of them on top. */
 #define TOPK(type, T)                                                                  \
-    K_IN int topk_ahead_##type(const T *row, ix step, ix largest, int32_t a, int32_t b) \
+    K_IN int topk_ahead_##type(const T *row, ix step, ix largest, int32_t a,           \
+                               int32_t b)                                              \
     {                                                                                  \
         const T x = row[a * step], y = row[b * step];                                  \
         if (largest ? IS_LESS(y, x) : IS_LESS(x, y))                                   \
@@ -23,8 +24,8 @@
             return 0;                                                                  \
         return a < b;                                                                  \
     }                                                                                  \
-    K_IN void topk_sift_##type(const T *row, ix step, ix largest, int32_t *heap, ix at, \
-                               ix size)                                                \
+    K_IN void topk_sift_##type(const T *row, ix step, ix largest, int32_t *heap,       \
+                               ix at, ix size)                                         \
     {                                                                                  \
         const int32_t moved = heap[at];                                                \
         for (;;) {                                                                     \
@@ -32,7 +33,8 @@
             if (child >= size)                                                         \
                 break;                                                                 \
             if (child + 1 < size                                                       \
-                && topk_ahead_##type(row, step, largest, heap[child], heap[child + 1])) \
+                && topk_ahead_##type(row, step, largest, heap[child],                  \
+                                     heap[child + 1]))                                 \
                 child++;                                                               \
             if (!topk_ahead_##type(row, step, largest, moved, heap[child]))            \
                 break;                                                                 \
@@ -70,10 +72,10 @@
         }                                                                              \
     }
 
-/* ---- Unique ------------------------------------------------------------------ */
+/* ---- Unique ----------------------------------------------------------------- */
 
-/* Stable merge sort of order[0..n), bottom up; BEFORE(a, b): index a must not come after
- * b, false when they are equal. */
+/* Stable merge sort of order[0..n), bottom up; BEFORE(a, b): index a must not come
+ * after b, false when they are equal. */
 #define MERGE_SORT(order, spare, n, BEFORE)                                            \
     for (ix width = 1; width < (n); width *= 2) {                                      \
         for (ix lo = 0; lo < (n); lo += 2 * width) {                                   \
@@ -81,15 +83,15 @@
             ix a = lo, b = mid;                                                        \
             for (ix i = lo; i < hi; i++)                                               \
                 (spare)[i] = a < mid && (b >= hi || !BEFORE((order)[b], (order)[a]))   \
-                               ? (order)[a++]                                          \
-                               : (order)[b++];                                         \
+                                 ? (order)[a++]                                        \
+                                 : (order)[b++];                                       \
         }                                                                              \
         for (ix i = 0; i < (n); i++)                                                   \
             (order)[i] = (spare)[i];                                                   \
     }
 
-/* unique_<type>(in, y, [index,] [inverse,] [count,] dims of y, [dims of index,] [dims of
- * count,] temp int32[n] three times).  Serial. */
+/* unique_<type>(in, y, [index,] [inverse,] [count,] dims of y, [dims of index,] [dims
+ * of count,] temp int32[n] three times).  Serial. */
 #define UNIQUE(type, T)                                                                \
     K_IN int unique_compare_##type(const struct k_unique *p, const T *in, ix a, ix b)  \
     {                                                                                  \
@@ -182,7 +184,7 @@ SEARCH(u16, uint16_t)
 SEARCH(u32, uint32_t)
 SEARCH(u64, uint64_t)
 
-/* ---- NonMaxSuppression --------------------------------------------------------- */
+/* ---- NonMaxSuppression ------------------------------------------------------ */
 
 /* A box as y0, x0, y1, x1 with y0 <= y1, x0 <= x1. */
 K_IN void box_corners(const struct k_nms *p, const float *box, float out[4])
@@ -202,7 +204,8 @@ K_IN void box_corners(const struct k_nms *p, const float *box, float out[4])
 }
 
 /* Intersection over union is greater than the limit. */
-K_IN int box_overlaps(const struct k_nms *p, const float *boxes, ix a, ix b, float limit)
+K_IN int box_overlaps(const struct k_nms *p, const float *boxes, ix a, ix b,
+                      float limit)
 {
     float s[4], t[4];
     box_corners(p, boxes + 4 * a, s);
@@ -212,7 +215,8 @@ K_IN int box_overlaps(const struct k_nms *p, const float *boxes, ix a, ix b, flo
     if (!(h > 0) || !(w > 0))
         return 0;
     const float both = h * w;
-    const float area = (s[2] - s[0]) * (s[3] - s[1]) + (t[2] - t[0]) * (t[3] - t[1]) - both;
+    const float area =
+        (s[2] - s[0]) * (s[3] - s[1]) + (t[2] - t[0]) * (t[3] - t[1]) - both;
     return area > 0 && both / area > limit;
 }
 
@@ -263,7 +267,7 @@ KERNEL_FN(nms)
     dims[1] = 3;
 }
 
-/* ---- MaxUnpool ------------------------------------------------------------------ */
+/* ---- MaxUnpool -------------------------------------------------------------- */
 
 /* unpool_<size>(in, index int64, out): out holds zeros already.  Serial units. */
 #define UNPOOL(size, T)                                                                \

@@ -6,7 +6,7 @@
 
 #define TWO_PI 6.283185307179586477
 
-/* ---- DFT ----------------------------------------------------------------------- */
+/* ---- DFT -------------------------------------------------------------------- */
 
 /* dft_table(out[length][2]): cos and sin of 2 pi k / length.  Unit: one k. */
 KERNEL_FN(dft_table)
@@ -26,11 +26,12 @@ struct complex {
 };
 
 /* Element j of the sequence to transform, padded with zeros. */
-K_IN struct complex dft_input(const struct k_dft *p, const float *in, const float *window,
-                              ix j)
+K_IN struct complex dft_input(const struct k_dft *p, const float *in,
+                              const float *window, ix j)
 {
     struct complex c = {0, 0};
-    const int mirrored = p->hermitian && j >= (ix)p->n_in && (ix)p->length - j < (ix)p->n_in;
+    const int mirrored =
+        p->hermitian && j >= (ix)p->n_in && (ix)p->length - j < (ix)p->n_in;
     const ix at = mirrored ? (ix)p->length - j : j;
 
     if (at < (ix)p->n_in) {
@@ -55,7 +56,8 @@ K_IN ix reversed_bits(ix i, ix size)
 /* w = exp(-+ 2 pi i k / length), k in range. */
 K_IN struct complex dft_twiddle(const struct k_dft *p, const float *table, ix k)
 {
-    const struct complex w = {table[2 * k], p->inverse ? table[2 * k + 1] : -table[2 * k + 1]};
+    const struct complex w = {table[2 * k],
+                              p->inverse ? table[2 * k + 1] : -table[2 * k + 1]};
 
     return w;
 }
@@ -87,7 +89,8 @@ K_IN void dft_one(const struct k_dft *p, const float *in, const float *window,
     for (ix size = odd; size < length; size *= 2)
         for (ix base = 0; base < length; base += 2 * size)
             for (ix k = 0; k < size; k++) {
-                const struct complex w = dft_twiddle(p, table, k * (length / (2 * size)));
+                const struct complex w =
+                    dft_twiddle(p, table, k * (length / (2 * size)));
                 const struct complex a = y[base + k], b = y[base + size + k];
                 const struct complex t = {b.re * w.re - b.im * w.im,
                                           b.re * w.im + b.im * w.re};
@@ -112,7 +115,8 @@ KERNEL_FN(dft_f32)
         const ix o = unit / (ix)p->inner, i = unit - o * (ix)p->inner;
         const float *const in =
             (const float *)buf[0] + o * (ix)p->in_outer + i * (ix)p->in_inner;
-        float *const out = (float *)buf[at + 1] + o * (ix)p->out_outer + i * (ix)p->out_inner;
+        float *const out =
+            (float *)buf[at + 1] + o * (ix)p->out_outer + i * (ix)p->out_inner;
         dft_one(p, in, window, table, x, y);
         for (ix k = 0; k < (ix)p->n_out; k++) {
             float *const to = out + k * (ix)p->out_step;
@@ -123,7 +127,7 @@ KERNEL_FN(dft_f32)
     }
 }
 
-/* ---- windows, Mel ----------------------------------------------------------------- */
+/* ---- windows, Mel ----------------------------------------------------------- */
 
 /* window_<type>(out); unit: element. */
 #define WINDOW(type, T)                                                                \
@@ -166,7 +170,8 @@ KERNEL_FN(mel_weights_f32)
     float *const out = buf[0];
 
     for (ix i = (ix)begin; i < (ix)end; i++) {
-        const ix low = mel_edge(p, i), mid = mel_edge(p, i + 1), high = mel_edge(p, i + 2);
+        const ix low = mel_edge(p, i), mid = mel_edge(p, i + 1),
+                 high = mel_edge(p, i + 2);
         for (ix j = 0; j < (ix)p->spectrum; j++) {
             float v = 0;
             if (j >= low && j <= mid)
@@ -178,7 +183,7 @@ KERNEL_FN(mel_weights_f32)
     }
 }
 
-/* ---- TfIdfVectorizer ------------------------------------------------------------------ */
+/* ---- TfIdfVectorizer -------------------------------------------------------- */
 
 /* tfidf(x int64 [rows, columns], pool int64, grams int64[n][3], [weights,] out).  Unit:
  * one row. */

@@ -55,8 +55,7 @@ static void check_floats(const char *text, const float *want, int n)
 
 #define GRAPH(in, body) "graph g(%x: f32" in ") {\n" body "  return %y\n}\n"
 
-/* ---- copies
- * ---------------------------------------------------------------------------- */
+/* ---- copies ----------------------------------------------------------------- */
 
 /* Tiles of 16 x 16 and rests on both sides, several matrices. */
 TEST(transpose_of_matrices_takes_tiles_and_rests)
@@ -178,8 +177,7 @@ TEST(pad_modes_continue_the_input)
                  (float[]){1, 2, 9, 9}, 4);
 }
 
-/* ---- by index
- * ----------------------------------------------------------------------------- */
+/* ---- by index --------------------------------------------------------------- */
 
 TEST(gather_clamps_what_is_out_of_range)
 {
@@ -216,8 +214,7 @@ TEST(gather_from_an_empty_dim_is_refused)
     compile_destroy(c);
 }
 
-/* ---- results whose size depends on the data
- * ---------------------------------------------------- */
+/* ---- results whose size depends on the data --------------------------------- */
 
 TEST(nonzero_is_dense_in_its_actual_dims)
 {

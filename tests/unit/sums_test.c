@@ -56,8 +56,7 @@ static void check_near(double got, double want, double tolerance)
         fail_msg("%.9g instead of %.9g", got, want);
 }
 
-/* ---- Einsum
- * ---------------------------------------------------------------------------- */
+/* ---- Einsum ----------------------------------------------------------------- */
 
 TEST(einsum_takes_diagonals_and_stretches)
 {
@@ -88,8 +87,7 @@ TEST(einsum_refuses_labels_of_two_sizes)
     compile_destroy(c);
 }
 
-/* ---- transforms
- * ---------------------------------------------------------------------------- */
+/* ---- transforms ------------------------------------------------------------- */
 
 /* Powers of 2, odd lengths, and both. */
 TEST(dft_agrees_with_its_definition)
@@ -139,8 +137,7 @@ TEST(half_a_spectrum_gives_the_signal_back)
     end(&r);
 }
 
-/* ---- recurrent layers
- * ------------------------------------------------------------------------- */
+/* ---- recurrent layers ------------------------------------------------------- */
 
 /* Both directions at once are a forward and a reverse layer side by side. */
 TEST(both_directions_are_two_layers)
