@@ -34,8 +34,9 @@ K_IN float softmax_max(const float *x, ix n)
     V16_STORE(lane, best[0]);
     for (; i < n; i++)
         lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-    for (int l = 1; l < LANES; l++)
-        lane[0] = lane[l] > lane[0] ? lane[l] : lane[0];
+    for (int half = LANES / 2; half; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
     return lane[0];
 }
 
