@@ -174,14 +174,14 @@ KERNEL_FN(avg_pool_f32)
 }
 
 /* lp_pool_f32(in, out): (sum |v|^p)^(1/p). */
-K_IN float power(float v, ix p)
+K_IN float lp_power(float v, ix p)
 {
     const float a = math_abs(v);
 
     return p == 1 ? a : p == 2 ? a * a : math_pow(a, (float)p);
 }
 
-K_IN float root(float v, ix p)
+K_IN float lp_root(float v, ix p)
 {
     return p == 1 ? v : p == 2 ? __builtin_sqrtf(v) : math_pow(v, 1.0f / (float)p);
 }
@@ -195,8 +195,8 @@ K_IN void lp_pool_f32(const struct k_pool *p, const float *restrict in_all,
         float *const out = out_all + r.out_at;
 
         EACH_OUTPUT(out[o] = 0;)
-        EACH_TAP(out[o] += power(in[i], (ix)p->p);)
-        EACH_OUTPUT(out[o] = root(out[o], (ix)p->p);)
+        EACH_TAP(out[o] += lp_power(in[i], (ix)p->p);)
+        EACH_OUTPUT(out[o] = lp_root(out[o], (ix)p->p);)
     }
 }
 
