@@ -114,7 +114,7 @@ static void grow_broadcast(struct growth *r)
 static void grow_transpose(struct growth *r)
 {
     struct ir_value *x = any(r);
-    int64_t perm[IR_MAX_RANK];
+    int64_t perm[IR_MAX_RANK] = {0};
 
     for (int d = 0; d < x->rank; d++) {
         const int other = below(d + 1);
