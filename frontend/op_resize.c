@@ -349,10 +349,13 @@ static bool is_identity(const struct k_taps *p)
 static bool is_regular(struct lowering *lw, const struct k_taps *p, int64_t *repeat,
                        int64_t *step)
 {
+    enum { MOST_OUTPUTS = 1 << 24 };
+
+    if (p->coordinate == TF_CROP || p->n_out > MOST_OUTPUTS)
+        return false;
+
     int32_t *index = arena_new_array(lw->compile->scratch, int32_t, p->n_out);
 
-    if (p->coordinate == TF_CROP)
-        return false;
     kernel_find("resize_taps")->fn(p, (void *[]){index, NULL}, 0, p->n_out);
     *repeat = 1;
     while (*repeat < p->n_out && index[*repeat] == index[0])

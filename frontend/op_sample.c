@@ -6,8 +6,9 @@
  *     y = RoiAlign(x, rois, batch) {coordinate_transformation_mode mode output_height
  *                                   output_width sampling_ratio spatial_scale}
  *
- * AffineGrid is imported as a product with the constant base grid, Col2Im as a
- * ConvTranspose whose weights pick one tap each. */
+ *     grid = AffineGrid(theta) {align_corners size}        size: spatial dims
+ *     y = Col2Im(x) {image blocks strides dilations pads}  one entry per spatial dim
+ */
 #include <string.h>
 
 #include "frontend/op_help.h"
@@ -101,61 +102,60 @@ struct status *lower_GridSample(struct lowering *lw, const struct ir_node *n)
 
 /* ---- AffineGrid ------------------------------------------------------------- */
 
-/* Homogeneous coordinates of all output positions: [dims + 1, positions]. */
-static struct ir_value *base_grid(struct compile *c, int dims, const int64_t *size,
-                                  bool align)
-{
-    const int64_t count = op_product(dims, size);
-    float *base = arena_new_array(c->perm, float, (dims + 1) * count);
-
-    for (int64_t i = 0; i < count; i++) {
-        int64_t rest = i;
-        for (int d = dims - 1; d >= 0; d--) { /* x is the last dim and the first row */
-            const double n = (double)size[d], at = (double)(rest % size[d]);
-            const double v = !align   ? (2 * at + 1) / n - 1
-                             : n == 1 ? -1
-                                      : 2 * at / (n - 1) - 1;
-            base[(dims - 1 - d) * count + i] = (float)v;
-            rest /= size[d];
-        }
-        base[dims * count + i] = 1;
-    }
-    return ir_const_ref(c, NULL, DT_f32, 2, (int64_t[]){dims + 1, count}, base);
-}
-
 struct status *import_AffineGrid(struct ir_node *n, int opset)
 {
-    struct compile *c = n->graph->compile;
-    const struct ir_value *theta = n->in[0];
     const int64_t *size;
     int count;
 
     (void)opset;
     RETURN_IF_FAIL(op_const_ints(n, 1, "size", &size, &count));
-    const int dims = count - 2;
-    if ((dims != 2 && dims != 3) || theta->rank != 3 || theta->dim[0] != size[0]
-        || theta->dim[1] != dims || theta->dim[2] != dims + 1 || theta->dtype != DT_f32)
-        return FAIL_AT(n, INVALID, "'%s' and a size of %d dims do not fit", theta->name,
-                       count);
-    for (int d = 0; d < count; d++)
-        if (size[d] < 1 || !ir_shape_fits(DT_f32, count, size))
-            return FAIL_AT(n, INVALID, "size has the entry %lld", (long long)size[d]);
-    struct ir_value *in[2] = {
-        n->in[0],
-        base_grid(c, dims, size + 2, ir_attr_int(n, "align_corners", 0) != 0)};
-    struct ir_value *product, *turned;
-    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_MatMul, NULL, 2, in, NULL, &product));
-    RETURN_IF_FAIL(
-        ir_emit(n->graph, n, OP_Transpose, NULL, 1, &product, "perm=[0,2,1]", &turned));
-    int64_t dim[5] = {size[0]};
-    for (int d = 0; d < dims; d++)
-        dim[d + 1] = size[d + 2];
-    dim[dims + 1] = dims;
-    n->op = OP_Reshape;
-    n->attrs = NULL;
+    if (count < 3 || n->in[0]->rank != 3 || size[0] != n->in[0]->dim[0])
+        return FAIL_AT(n, INVALID, "'%s' and a size of %d dims do not fit",
+                       n->in[0]->name, count);
     op_keep_inputs(n, 1);
-    ir_set_input(n, 0, turned);
-    ir_set_attr_ints(n, "shape", dims + 2, dim);
+    ir_set_attr_ints(n, "size", count - 2, size + 2);
+    return OK;
+}
+
+struct status *shape_AffineGrid(struct ir_node *n)
+{
+    const struct ir_value *theta = n->in[0];
+    int dims;
+    const int64_t *size = ir_attr_ints(n, "size", &dims);
+    int64_t dim[5];
+
+    RETURN_IF_FAIL(op_refuse_dynamic(n));
+    RETURN_IF_FAIL(op_check_rank(n, 0, 3, 3));
+    if ((dims != 2 && dims != 3) || theta->dim[1] != dims || theta->dim[2] != dims + 1)
+        return FAIL_AT(n, INVALID, "'%s' and a size of %d dims do not fit", theta->name,
+                       dims);
+    dim[0] = theta->dim[0];
+    for (int d = 0; d < dims; d++) {
+        if (size[d] < 1 || size[d] > 1 << 24)
+            return FAIL_AT(n, INVALID, "size has the entry %lld", (long long)size[d]);
+        dim[d + 1] = size[d];
+    }
+    dim[dims + 1] = dims;
+    op_set_out(n, 0, theta->dtype, dims + 2, dim);
+    return OK;
+}
+
+struct status *lower_AffineGrid(struct lowering *lw, const struct ir_node *n)
+{
+    int dims;
+    const int64_t *size = ir_attr_ints(n, "size", &dims);
+    struct k_sample p = {.n = n->in[0]->dim[0],
+                         .dims = dims,
+                         .out = {1, 1, 1},
+                         .align = ir_attr_int(n, "align_corners", 0) != 0};
+
+    RETURN_IF_FAIL(only_f32(n));
+    for (int d = 0; d < dims; d++)
+        p.out[3 - dims + d] = size[d];
+    struct kcall *call =
+        lower_call(lw, "affine_grid_f32", &p, p.n * p.out[0] * p.out[1]);
+    lower_in(call, n->in[0]);
+    lower_out(call, n->out[0]);
     return OK;
 }
 
@@ -367,21 +367,6 @@ struct status *lower_DeformConv(struct lowering *lw, const struct ir_node *n)
 
 /* ---- Col2Im ----------------------------------------------------------------- */
 
-/* Weights [channels*taps, 1, kernel...] of a grouped ConvTranspose: input channel
- * (c, t) adds to tap t of output channel c. */
-static struct ir_value *tap_weights(struct compile *c, int64_t channels, int dims,
-                                    const int64_t *kernel)
-{
-    const int64_t taps = op_product(dims, kernel);
-    int64_t dim[IR_MAX_RANK] = {channels * taps, 1};
-    float *w = arena_new_array(c->perm, float, channels *taps *taps);
-
-    for (int64_t i = 0; i < channels * taps; i++)
-        w[i * taps + i % taps] = 1;
-    memcpy(dim + 2, kernel, (size_t)dims * sizeof *dim);
-    return ir_const_ref(c, NULL, DT_f32, dims + 2, dim, w);
-}
-
 static struct status *read_ints(const struct ir_node *n, const char *name, int want,
                                 int64_t otherwise, int64_t least, int64_t *out)
 {
@@ -401,56 +386,88 @@ static struct status *read_ints(const struct ir_node *n, const char *name, int w
 
 struct status *import_Col2Im(struct ir_node *n, int opset)
 {
-    struct ir_value *x = n->in[0], *reshaped;
-    const int64_t *image, *kernel;
-    int dims, n_kernel;
-    int64_t stride[3], dilation[3], pads[6], extra[3], dim[IR_MAX_RANK];
+    const int64_t *image, *blocks;
+    int dims, n_blocks;
 
     (void)opset;
     RETURN_IF_FAIL(op_const_ints(n, 1, "image shape", &image, &dims));
-    RETURN_IF_FAIL(op_const_ints(n, 2, "block shape", &kernel, &n_kernel));
-    if (dims != n_kernel || dims < 1 || x->rank != 3)
-        return FAIL_AT(n, INVALID,
-                       "has an image of %d dims, blocks of %d, input of rank %d", dims,
-                       n_kernel, x->rank);
-    if (dims > 3 || x->dtype != DT_f32)
-        return FAIL_AT(n, UNSUPPORTED, "is implemented for f32 and up to three dims");
+    RETURN_IF_FAIL(op_const_ints(n, 2, "block shape", &blocks, &n_blocks));
+    op_keep_inputs(n, 1);
+    ir_set_attr_ints(n, "image", dims, image);
+    ir_set_attr_ints(n, "blocks", n_blocks, blocks);
+    return OK;
+}
+
+/* Everything but the dims of x; in[] counts the blocks. */
+static struct status *read_col2im(const struct ir_node *n, struct k_conv *p,
+                                  int *n_dims)
+{
+    int64_t image[3], kernel[3], stride[3], dilation[3], pads[6];
+    int dims;
+
+    ir_attr_ints(n, "image", &dims);
+    if (dims < 1 || dims > 3)
+        return FAIL_AT(n, dims < 1 ? INVALID : UNSUPPORTED, "has an image of %d dims",
+                       dims);
+    RETURN_IF_FAIL(read_ints(n, "image", dims, 1, 1, image));
+    RETURN_IF_FAIL(read_ints(n, "blocks", dims, 1, 1, kernel));
     RETURN_IF_FAIL(read_ints(n, "strides", dims, 1, 1, stride));
     RETURN_IF_FAIL(read_ints(n, "dilations", dims, 1, 1, dilation));
     RETURN_IF_FAIL(read_ints(n, "pads", 2 * dims, 0, 0, pads));
-    for (int d = 0; d < dims; d++) {
-        if (kernel[d] < 1 || kernel[d] > 1 << 12 || image[d] < 1 || image[d] > 1 << 24)
-            return FAIL_AT(n, INVALID, "blocks of %lld in an image of %lld",
-                           (long long)kernel[d], (long long)image[d]);
+    *n_dims = dims;
+    *p = (struct k_conv){.groups = 1};
+    for (int d = 0; d < 3; d++)
+        p->in[d] = p->out[d] = p->kernel[d] = p->stride[d] = p->dilation[d] = 1;
+    for (int i = 0; i < dims; i++) {
+        const int d = 3 - dims + i;
         const int64_t room =
-            image[d] + pads[d] + pads[dims + d] - (kernel[d] - 1) * dilation[d] - 1;
+            image[i] + pads[i] + pads[dims + i] - (kernel[i] - 1) * dilation[i] - 1;
         if (room < 0)
-            return FAIL_AT(n, INVALID, "blocks do not fit the image along dim %d", d);
-        dim[d + 2] = room / stride[d] + 1;
-        extra[d] = room % stride[d];
+            return FAIL_AT(n, INVALID, "blocks do not fit the image along dim %d", i);
+        p->in[d] = room / stride[i] + 1;
+        p->out[d] = image[i];
+        p->kernel[d] = kernel[i];
+        p->stride[d] = stride[i];
+        p->dilation[d] = dilation[i];
+        p->pad[d] = pads[i];
     }
-    const int64_t taps = op_product(dims, kernel);
-    dim[0] = x->dim[0];
-    dim[1] = x->dim[1];
-    if (x->dim[1] % taps || op_product(dims, dim + 2) != x->dim[2]
-        || x->dim[1] > (1 << 26) / taps)
+    return OK;
+}
+
+struct status *shape_Col2Im(struct ir_node *n)
+{
+    const struct ir_value *x = n->in[0];
+    struct k_conv p;
+    int64_t dim[5];
+    int dims;
+
+    RETURN_IF_FAIL(op_refuse_dynamic(n));
+    RETURN_IF_FAIL(op_check_rank(n, 0, 3, 3));
+    RETURN_IF_FAIL(read_col2im(n, &p, &dims));
+    const int64_t taps = op_product(3, p.kernel);
+    if (x->dim[1] % taps || op_product(3, p.in) != x->dim[2])
         return FAIL_AT(n, INVALID, "[%lld, %lld] blocks do not fit the image",
                        (long long)x->dim[1], (long long)x->dim[2]);
-    struct ir_node *view = ir_node_create(n->graph, n, OP_Reshape, n->name, 1, 1);
-    ir_set_input(view, 0, x);
-    ir_set_attr_ints(view, "shape", dims + 2, dim);
-    reshaped = ir_new_output(view, 0, NULL);
-    RETURN_IF_FAIL(ir_infer(view));
-    n->op = OP_ConvTranspose;
-    n->attrs = NULL;
-    op_keep_inputs(n, 2);
-    ir_set_input(n, 0, reshaped);
-    ir_set_input(n, 1, tap_weights(n->graph->compile, x->dim[1] / taps, dims, kernel));
-    ir_set_attr_int(n, "group", x->dim[1] / taps);
-    ir_set_attr_ints(n, "kernel_shape", dims, kernel);
-    ir_set_attr_ints(n, "strides", dims, stride);
-    ir_set_attr_ints(n, "dilations", dims, dilation);
-    ir_set_attr_ints(n, "pads", 2 * dims, pads);
-    ir_set_attr_ints(n, "output_padding", dims, extra);
+    dim[0] = x->dim[0];
+    dim[1] = x->dim[1] / taps;
+    for (int i = 0; i < dims; i++)
+        dim[i + 2] = p.out[3 - dims + i];
+    op_set_out(n, 0, x->dtype, dims + 2, dim);
+    return OK;
+}
+
+struct status *lower_Col2Im(struct lowering *lw, const struct ir_node *n)
+{
+    struct k_conv p;
+    int dims;
+
+    RETURN_IF_FAIL(only_f32(n));
+    RETURN_IF_FAIL(read_col2im(n, &p, &dims));
+    p.n = n->out[0]->dim[0];
+    p.c_out = n->out[0]->dim[1];
+    struct kcall *call =
+        lower_call(lw, "col2im_f32", &p, p.n * p.c_out * p.out[0] * p.out[1]);
+    lower_in(call, n->in[0]);
+    lower_out(call, n->out[0]);
     return OK;
 }

@@ -380,3 +380,48 @@ KERNEL_FN(conv_transpose_last_f32)
     conv_transpose_last_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0,
                             buf[p->has_bias ? 3 : 2], (ix)begin, (ix)end);
 }
+
+/* col2im_f32(in [n, c_out*taps, blocks], out [n, c_out, image]): every block is added
+ * where it was cut out.  in[] counts blocks, out[] is the image.  Unit: one row of one
+ * channel of the image. */
+K_IN void col2im_f32(const struct k_conv *p, const float *restrict in,
+                     float *restrict out, ix begin, ix end)
+{
+    const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);
+    const ix blocks = (ix)(p->in[0] * p->in[1] * p->in[2]);
+    const ix sx = (ix)p->stride[2], width = (ix)p->out[2];
+
+    for (ix unit = begin; unit < end; unit++) {
+        const ix oy = unit % (ix)p->out[1], oz = unit / (ix)p->out[1] % (ix)p->out[0];
+        const ix channel = unit / (ix)p->out[1] / (ix)p->out[0];
+        float *const to = out + unit * width;
+
+        for (ix x = 0; x < width; x++)
+            to[x] = 0;
+        for (ix tap = 0; tap < taps; tap++) {
+            const ix kx = tap % (ix)p->kernel[2];
+            const ix ky = tap / (ix)p->kernel[2] % (ix)p->kernel[1];
+            const ix kz = tap / (ix)p->kernel[2] / (ix)p->kernel[1];
+            const ix z = oz + (ix)p->pad[0] - kz * (ix)p->dilation[0];
+            const ix y = oy + (ix)p->pad[1] - ky * (ix)p->dilation[1];
+            const ix dx = kx * (ix)p->dilation[2] - (ix)p->pad[2];
+            if (z < 0 || z % (ix)p->stride[0] || z / (ix)p->stride[0] >= (ix)p->in[0]
+                || y < 0 || y % (ix)p->stride[1]
+                || y / (ix)p->stride[1] >= (ix)p->in[1])
+                continue;
+            const float *const row =
+                in + (channel * taps + tap) * blocks
+                + (z / (ix)p->stride[0] * (ix)p->in[1] + y / (ix)p->stride[1])
+                      * (ix)p->in[2];
+            const ix first = first_inside(dx, sx);
+            const ix last = end_inside(dx, sx, width, (ix)p->in[2]);
+            for (ix x = first; x < last; x++)
+                to[x * sx + dx] += row[x];
+        }
+    }
+}
+
+KERNEL_FN(col2im_f32)
+{
+    col2im_f32(params, buf[0], buf[1], (ix)begin, (ix)end);
+}

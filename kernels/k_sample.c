@@ -130,6 +130,40 @@ KERNEL_FN(grid_sample_f32)
     grid_sample_f32(params, buf[0], buf[1], buf[2], (ix)begin, (ix)end);
 }
 
+/* ---- AffineGrid ------------------------------------------------------------- */
+
+/* Center (or corner) of element i of n in [-1, 1]. */
+K_IN float grid_position(const struct k_sample *p, ix i, ix n)
+{
+    if (!p->align)
+        return (2.0f * (float)i + 1.0f) / (float)n - 1.0f;
+    return n == 1 ? -1.0f : 2.0f * (float)i / (float)(n - 1) - 1.0f;
+}
+
+/* affine_grid_f32(theta [n, dims, dims + 1], out [n, out..., dims]): theta times (x, y
+ * [, z], 1).  Unit: one output row. */
+KERNEL_FN(affine_grid_f32)
+{
+    const struct k_sample *const p = params;
+    const ix dims = (ix)p->dims, width = (ix)p->out[2];
+
+    for (ix unit = (ix)begin; unit < (ix)end; unit++) {
+        const ix y = unit % (ix)p->out[1], z = unit / (ix)p->out[1] % (ix)p->out[0];
+        const ix n = unit / (ix)p->out[1] / (ix)p->out[0];
+        const float *const theta = (const float *)buf[0] + n * dims * (dims + 1);
+        float *to = (float *)buf[1] + unit * width * dims;
+        for (ix x = 0; x < width; x++)
+            for (ix d = 0; d < dims; d++) {
+                const float *const row = theta + d * (dims + 1);
+                float sum = row[0] * grid_position(p, x, width);
+                sum += row[1] * grid_position(p, y, (ix)p->out[1]);
+                if (dims > 2)
+                    sum += row[2] * grid_position(p, z, (ix)p->out[0]);
+                *to++ = sum + row[dims];
+            }
+    }
+}
+
 /* ---- RoiAlign --------------------------------------------------------------- */
 
 enum { MOST_SAMPLES = 1024 }; /* along one side of one bin */
