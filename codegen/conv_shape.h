@@ -51,6 +51,12 @@ struct conv_runs {
 };
 struct conv_runs conv_runs(const struct conv *c, int depth);
 
+/* Tiles of `depth` go through a kernel row channel by channel and load every input
+ * column once for all pixels and taps that meet there: wide inputs take long to load. */
+bool conv_slides(const struct conv *c, int depth);
+/* Input columns that a tile of `pixels` then loads. */
+int64_t conv_columns(const struct conv *c, int pixels);
+
 /* Blocks of a group are numbered: whole ones, then tails. */
 int64_t conv_blocks(const struct conv *c, const struct conv_tiling *t);
 int64_t conv_whole_blocks(const struct conv *c, const struct conv_tiling *t);

@@ -14,6 +14,7 @@ enum {
     MAX_VECTORS = 12,
     MAX_SUMS = 24,         /* of 32 registers ... */
     MAX_DEEP_SUMS = 16,    /* ... where sums move with every multiply-add */
+    MAX_SLIDE = 8,         /* kernel columns whose weights stay in registers */
     LATENCY = 4,           /* cycles from one multiply-add to the next on its sum */
     PAGE_SETS = 4096,      /* addresses this far apart share a set of the L1 cache */
     MAX_LINES_PER_SET = 8, /* input lines a tile may hold in one set */
@@ -27,7 +28,7 @@ static const double L3_RATE = 20;       /* ... and from beyond */
 static const double UNIT_CYCLES = 40000; /* work worth handing to a thread */
 
 /* Tiles along y read and write with larger strides: they must promise this much. */
-static const double SWAP_GAIN = 0.75;
+static const double SWAP_GAIN = 0.8;
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -161,10 +162,42 @@ bool conv_clips_rows(const struct conv *c)
         || (c->oh - 1) * c->stride_y - c->pad_top + (c->kh - 1) * c->dilation_y >= c->h;
 }
 
+/* Column `at` of a tile, counted from its first tap, is some pixel's some tap. */
+static bool column_is_used(const struct conv *c, int pixels, int64_t at)
+{
+    for (int64_t t = 0; t < c->kw; t++) {
+        const int64_t i = at - t * c->dilation_x;
+
+        if (i >= 0 && i % c->stride_x == 0 && i / c->stride_x < pixels)
+            return true;
+    }
+    return false;
+}
+
+int64_t conv_columns(const struct conv *c, int pixels)
+{
+    const int64_t all = (pixels - 1) * c->stride_x + (c->kw - 1) * c->dilation_x + 1;
+    int64_t n = 0;
+
+    for (int64_t at = 0; at < all; at++)
+        n += column_is_used(c, pixels, at);
+    return n;
+}
+
+bool conv_slides(const struct conv *c, int depth)
+{
+    const int pixels = c->ow < MAX_DEEP_SUMS ? (int)c->ow : MAX_DEEP_SUMS;
+
+    return depth > 2 && c->in_c == 1 && c->c_in >= depth && c->kw > 1
+        && c->kw <= MAX_SLIDE && 4 * conv_columns(c, pixels) <= 3 * pixels * c->kw;
+}
+
 struct conv_runs conv_runs(const struct conv *c, int depth)
 {
     const int64_t column = c->in_x * c->dilation_x;
 
+    if (conv_slides(c, depth))
+        return (struct conv_runs){RUN_CHANNELS, c->kw, c->c_in, c->in_c, column};
     if (c->c_in == 1)
         return (struct conv_runs){RUN_ROW, 1, c->kw, column, 0};
     if (c->in_c == 1 && (c->kw == 1 || column == c->c_in))
@@ -272,8 +305,10 @@ static double load_cycles(const struct rule *r, const struct conv_piece *piece, 
     const bool by_lane = r->isa->lane_fma && conv_runs(r->c, 1).step == 1;
     const bool slow = piece->depth > 2;
     const bool split = piece->width * piece->depth % r->lanes != 0;
-    const double in = by_lane ? p / 4.0 : slow ? 1.5 * p : p;
+    double in = by_lane ? p / 4.0 : slow ? 1.5 * p : p;
 
+    if (conv_slides(r->c, piece->depth))
+        in *= (double)conv_columns(r->c, p) / (double)(p * r->c->kw);
     return 0.5 * (in + v * (split ? 2 : 1));
 }
 

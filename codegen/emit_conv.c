@@ -215,6 +215,66 @@ static void sum_deep_run(const struct conv_emitter *ce, struct tile *t, LLVMValu
         sum_part(ce, t, in, weights, part, full, (int)(length - full));
 }
 
+/* One group of `deep` channels of a kernel row: all its columns, see conv_slides(). */
+static void slide_step(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
+                       LLVMValueRef weights, int deep, int64_t x0)
+{
+    struct emitter *e = ce->e;
+    const struct conv *c = &ce->c;
+    const int64_t columns = (t->pixels - 1) * c->stride_x
+                          + (c->kw - 1) * c->dilation_x + 1;
+    LLVMValueRef w[MAX_PIXELS];
+
+    for (int64_t tap = 0; tap < c->kw; tap++)
+        w[tap] = tile_deep_weights(
+            e, t, emit_at(e, weights, tap * c->c_in * t->width * 4), deep);
+    for (int64_t column = 0; column < columns; column++) {
+        LLVMValueRef x = NULL;
+
+        for (int64_t tap = 0; tap < c->kw; tap++) {
+            const struct tap_range r = tap_of(ce, t, x0, tap);
+            const int64_t from = column - tap * c->dilation_x;
+            const int64_t i = from / c->stride_x;
+
+            if (from < 0 || from % c->stride_x || i < r.first || i >= r.end)
+                continue;
+            if (!x)
+                x = tile_deep_input(e, t, emit_at(e, in, column * c->in_x * 4), 0, deep);
+            tile_add(e, t, (int)i, x, w[tap]);
+        }
+    }
+}
+
+static void slide_kernel_row(const struct conv_emitter *ce, struct tile *t,
+                             LLVMValueRef in, LLVMValueRef weights, int64_t x0)
+{
+    struct emitter *e = ce->e;
+    const int64_t steps = ce->c.c_in / t->depth, rest = ce->c.c_in % t->depth;
+    struct emit_loop l = {0};
+    LLVMValueRef carry[EMIT_MAX_CARRY];
+    const int n = t->pixels;
+
+    for (int i = 0; i < n; i++)
+        carry[i] = t->sum[i];
+    carry[n] = in;
+    carry[n + 1] = weights;
+    emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, steps), 1, carry, n + 2);
+    for (int i = 0; i < n; i++)
+        t->sum[i] = carry[i];
+    in = emit_hide(e, carry[n]);
+    weights = emit_hide(e, carry[n + 1]);
+    slide_step(ce, t, in, weights, t->depth, x0);
+    for (int i = 0; i < n; i++)
+        carry[i] = t->sum[i];
+    carry[n] = emit_at(e, in, t->depth * 4);
+    carry[n + 1] = emit_at(e, weights, t->depth * t->width * 4);
+    emit_loop_end(e, &l, carry);
+    for (int i = 0; i < n; i++)
+        t->sum[i] = carry[i];
+    if (rest)
+        slide_step(ce, t, carry[n], carry[n + 1], (int)rest, x0);
+}
+
 static void sum_kernel_row_deep(const struct conv_emitter *ce, struct tile *t,
                                 LLVMValueRef in, LLVMValueRef weights, int64_t x0)
 {
@@ -264,7 +324,9 @@ static bool rows_never_empty(const struct conv *c)
 static void sum_one_row(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
                         LLVMValueRef weights, int64_t x0)
 {
-    if (t->depth > 1)
+    if (conv_slides(&ce->c, t->depth))
+        slide_kernel_row(ce, t, in, weights, x0);
+    else if (t->depth > 1)
         sum_kernel_row_deep(ce, t, in, weights, x0);
     else
         sum_kernel_row(ce, t, in, weights, x0);

@@ -111,8 +111,8 @@ void tile_step(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef 
 }
 
 /* Weights [channel][deep] in lanes [channel][depth], the others 0. */
-static LLVMValueRef load_narrow_weights(struct emitter *e, const struct tile *t,
-                                        LLVMValueRef weights, int deep)
+LLVMValueRef tile_deep_weights(struct emitter *e, const struct tile *t,
+                               LLVMValueRef weights, int deep)
 {
     const int lanes = emit_lanes(e);
     LLVMValueRef w = emit_load(e, emit_vector(e, lanes), weights);
@@ -128,18 +128,29 @@ static LLVMValueRef load_narrow_weights(struct emitter *e, const struct tile *t,
     return emit_shuffle(e, w, emit_constant(e, 0.0f, lanes), index, lanes);
 }
 
+LLVMValueRef tile_deep_input(struct emitter *e, const struct tile *t, LLVMValueRef p,
+                             int lo, int hi)
+{
+    return spread(e, t, emit_load_range(e, p, t->depth, lo, hi));
+}
+
+void tile_add(struct emitter *e, struct tile *t, int pixel, LLVMValueRef in,
+              LLVMValueRef weights)
+{
+    multiply_add(e, t, pixel, in, &weights);
+}
+
 void tile_step_part(struct emitter *e, struct tile *t, LLVMValueRef in,
                     LLVMValueRef weights, const int *lo, const int *hi, int deep)
 {
-    LLVMValueRef w = load_narrow_weights(e, t, weights, deep);
+    LLVMValueRef w = tile_deep_weights(e, t, weights, deep);
 
     for (int i = 0; i < t->pixels; i++) {
         if (lo[i] >= hi[i])
             continue;
         LLVMValueRef p = emit_at(e, in, i * t->pixel_bytes);
-        LLVMValueRef x = emit_load_range(e, p, t->depth, lo[i], hi[i]);
 
-        multiply_add(e, t, i, spread(e, t, x), &w);
+        multiply_add(e, t, i, tile_deep_input(e, t, p, lo[i], hi[i]), &w);
     }
 }
 

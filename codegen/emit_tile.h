@@ -30,6 +30,13 @@ void tile_step(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef 
  * weights are [channel][deep]. */
 void tile_step_part(struct emitter *e, struct tile *t, LLVMValueRef in,
                     LLVMValueRef weights, const int *lo, const int *hi, int deep);
+/* The parts of such a step: weights, the inputs [lo, hi) at p, and one pixel. */
+LLVMValueRef tile_deep_weights(struct emitter *e, const struct tile *t,
+                               LLVMValueRef weights, int deep);
+LLVMValueRef tile_deep_input(struct emitter *e, const struct tile *t, LLVMValueRef p,
+                             int lo, int hi);
+void tile_add(struct emitter *e, struct tile *t, int pixel, LLVMValueRef in,
+              LLVMValueRef weights);
 /* `count` steps in a loop. */
 void tile_run(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef weights,
               int first, int end, int64_t count);

@@ -82,13 +82,67 @@ TEST(conv_with_one_pixel_is_a_matrix_vector_product)
     check_conv(square(100, 1, 300, 1, 1, 0));
 }
 
+TEST(conv_with_few_output_channels_fills_lanes_with_inputs)
+{
+    struct conv dilated = square(18, 12, 2, 3, 1, 2);
+
+    check_conv(square(9, 20, 4, 3, 1, 1));
+    check_conv(square(33, 18, 1, 3, 1, 1));
+    check_conv(square(19, 9, 21, 5, 2, 2));
+    check_conv(square(21, 30, 6, 1, 1, 0));
+    dilated.dilation_x = 2;
+    dilated.ow -= 2;
+    set_strides(&dilated, false, 1);
+    check_conv(dilated);
+}
+
+TEST(conv_on_a_narrow_map_runs_down_its_columns)
+{
+    struct conv c = square(12, 40, 16, 3, 1, 1);
+
+    c.w = 3;
+    c.ow = 3;
+    set_strides(&c, false, 0);
+    CHECK(conv_tile(&c, &jit_isas[0]).swapped);
+    check_conv(c);
+}
+
+/* 19 channels: the last vector overlaps its neighbour, whose residual is already
+ * overwritten by then. */
+TEST(conv_adds_a_residual_in_place_once)
+{
+    struct conv c = square(8, 6, 19, 1, 1, 0);
+    struct work w = {.c = c};
+
+    w.c.has_residual = true;
+    w.c.res_x = w.c.out_x;
+    w.c.res_y = w.c.out_y;
+    w.c.res_n = w.c.out_n;
+    make_operands(&w);
+    for (int i = jit_first_isa(); i < JIT_N_ISAS; i++) {
+        struct jit j = jit_open(&jit_isas[i]);
+
+        w.t = conv_tile(&w.c, &jit_isas[i]);
+        conv_pack(&w.c, &w.t, w.onnx, w.packed);
+        emit_conv(&j.emitter, &w.c, &w.t, "core");
+        jit_finish(&j);
+        memcpy(w.out, w.residual, (size_t)w.n_out * sizeof *w.out);
+        jit_find(&j, "core")(w.in, w.packed, w.bias, w.out, w.out, NULL, 0,
+                             conv_units(&w.c, &w.t));
+        check_close(&w, &jit_isas[i]);
+        jit_close(&j);
+    }
+    free_operands(&w);
+}
+
 TEST(conv_of_random_shapes_matches_a_plain_loop)
 {
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < 24; i++) {
         struct conv c = {
             .n = random_in(1, 2), .h = random_in(1, 20), .w = random_in(1, 40),
             .groups = random_in(0, 2) ? 1 : random_in(2, 4),
-            .c_in = random_in(1, 20), .c_out = random_in(1, 70),
+            .c_in = random_in(1, 20),
+            .c_out = random_in(0, 2) ? random_in(1, 70) : random_in(1, 8),
             .kh = random_in(1, 4), .kw = random_in(1, 5),
             .stride_y = random_in(1, 3), .stride_x = random_in(1, 3),
             .dilation_y = random_in(1, 2), .dilation_x = random_in(1, 3),
