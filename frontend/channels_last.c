@@ -54,7 +54,7 @@ struct layout {
     struct ir_value **first; /* by value id: it in the model's order, once made again */
 };
 
-/* ---- orders --------------------------------------------------------------------- */
+/* ---- orders ---------------------------------------------------------- */
 
 /* dim[i] of the channels-last value is dim[order[i]] of the model's. */
 static void last_order(int rank, int order[])
@@ -76,7 +76,7 @@ static void first_order(int rank, int order[])
 static bool has_orders(const struct ir_value *v)
 {
     return v && (v->rank == 3 || v->rank == 4) && !v->dynamic && !v->is_sequence
-        && ir_count(v);
+           && ir_count(v);
 }
 
 static bool order_is_free(const struct ir_value *v)
@@ -87,7 +87,7 @@ static bool order_is_free(const struct ir_value *v)
     return permute_is_free(v, order);
 }
 
-/* ---- kinds of nodes ---------------------------------------------------------------- */
+/* ---- kinds of nodes -------------------------------------------------- */
 
 /* Prices: one copied element; operand and result in different orders; a node or window
  * that leaves the model's order without need. */
@@ -105,7 +105,7 @@ enum kind {
 static bool has_last_form(const struct ir_node *n)
 {
     return has_orders(n->in[0]) && has_orders(n->out[0])
-        && !ir_attr_int(n, "channels_last", 0) && (n->n_out < 2 || !n->out[1]);
+           && !ir_attr_int(n, "channels_last", 0) && (n->n_out < 2 || !n->out[1]);
 }
 
 static bool has_fast_form(const struct ir_node *n)
@@ -149,7 +149,7 @@ static enum kind kind_of(const struct ir_node *n)
     return permute_can(n, order) && operands_fit(n) ? FOLLOWS : FIXED;
 }
 
-/* ---- windows ------------------------------------------------------------------------ */
+/* ---- windows --------------------------------------------------------- */
 
 /* What the shortest chain copies that makes `y` from `x` through the view operators
  * between them, for either order of both.  The window onto x with channels last is the
@@ -202,8 +202,8 @@ static bool feeds_gemm_only(const struct ir_graph *g, const struct ir_value *x,
         || y->def->in[0] != x)
         return false;
     for (const struct ir_node *n = y->def->next; n; n = n->next)
-        if (n->op == OP_Gemm && n->in[0] == y && n->in[1] != y && match_const_f32(n->in[1])
-            && !ir_attr_int(n, "transA", 0))
+        if (n->op == OP_Gemm && n->in[0] == y && n->in[1] != y
+            && match_const_f32(n->in[1]) && !ir_attr_int(n, "transA", 0))
             uses++;
     return uses == y->n_uses && !ir_is_graph_output(g, y);
 }
@@ -227,7 +227,7 @@ static struct ir_value *window_source(struct ir_value *y)
     return view_resolve(y).source;
 }
 
-/* ---- the network -------------------------------------------------------------------- */
+/* ---- the network ----------------------------------------------------- */
 
 static void price_window(struct layout *l, struct ir_value *y)
 {
@@ -342,7 +342,7 @@ static bool reads_any_strides(const struct ir_node *n)
     enum { FEW_CHANNELS = 8 };
 
     return n->op == OP_Conv && n->in[0]->dim[1] <= FEW_CHANNELS
-        && ir_attr_int(n, "group", 1) == 1;
+           && ir_attr_int(n, "group", 1) == 1;
 }
 
 /* The variables that must agree with that of each value, or a copy is made. */
@@ -416,7 +416,7 @@ static void choose(struct layout *l)
         l->chosen[i] = cut_label(l->cut, l->variable[i]);
 }
 
-/* ---- carrying it out ---------------------------------------------------------------- */
+/* ---- carrying it out ------------------------------------------------- */
 
 static void remember_origin(struct ir_value *fresh, const struct ir_value *v)
 {
@@ -425,8 +425,8 @@ static void remember_origin(struct ir_value *fresh, const struct ir_value *v)
 }
 
 /* v with channels last, before node `at`. */
-static struct status *with_last(struct layout *l, struct ir_node *at, struct ir_value *v,
-                                struct ir_value **out)
+static struct status *with_last(struct layout *l, struct ir_node *at,
+                                struct ir_value *v, struct ir_value **out)
 {
     int order[IR_MAX_RANK];
 
@@ -439,15 +439,15 @@ static struct status *with_last(struct layout *l, struct ir_node *at, struct ir_
 }
 
 /* v, which was made with channels last, in the model's order, before node `at`. */
-static struct status *with_first(struct layout *l, struct ir_node *at, struct ir_value *v,
-                                 struct ir_value **out)
+static struct status *with_first(struct layout *l, struct ir_node *at,
+                                 struct ir_value *v, struct ir_value **out)
 {
     int order[IR_MAX_RANK];
 
     if (!l->first[v->id]) {
         first_order(v->rank, order);
-        RETURN_IF_FAIL(permute_value(l->graph, at, l->last[v->id], order,
-                                     &l->first[v->id]));
+        RETURN_IF_FAIL(
+            permute_value(l->graph, at, l->last[v->id], order, &l->first[v->id]));
     }
     *out = l->first[v->id];
     return OK;
@@ -456,7 +456,7 @@ static struct status *with_first(struct layout *l, struct ir_node *at, struct ir
 static bool was_rebuilt(const struct layout *l, const struct ir_value *v)
 {
     return v && v->id < l->n_values && v->def && l->chosen[v->id] && l->last[v->id]
-        && kind_of(v->def) != VIEWS;
+           && kind_of(v->def) != VIEWS;
 }
 
 /* Operands of a node that stays: back to the model's order where they have left it. */
@@ -474,7 +474,8 @@ static struct status *feed(struct layout *l, struct ir_node *n)
 }
 
 /* The same for what the bodies of n read from around them. */
-static struct status *feed_body(struct layout *l, struct ir_node *n, struct ir_graph *body)
+static struct status *feed_body(struct layout *l, struct ir_node *n,
+                                struct ir_graph *body)
 {
     for (struct ir_node *m = body->first; m; m = m->next) {
         for (int i = 0; i < m->n_in; i++) {
@@ -544,7 +545,8 @@ static struct status *rebuild(struct layout *l, struct ir_node *n)
 
     if (kind_of(n) == FOLLOWS) {
         for (int i = 0; i < n->n_in; i++) /* those of smaller rank, settings */
-            if (n->in[i] && permute_role(n, i) != PERMUTE_DATA && was_rebuilt(l, n->in[i])) {
+            if (n->in[i] && permute_role(n, i) != PERMUTE_DATA
+                && was_rebuilt(l, n->in[i])) {
                 struct ir_value *v;
 
                 RETURN_IF_FAIL(with_first(l, n, n->in[i], &v));
@@ -565,7 +567,7 @@ static struct status *rebuild(struct layout *l, struct ir_node *n)
 static bool is_chosen(const struct layout *l, const struct ir_node *n)
 {
     return n->n_out && n->out[0] && l->chosen[n->out[0]->id] && kind_of(n) != VIEWS
-        && kind_of(n) != FIXED;
+           && kind_of(n) != FIXED;
 }
 
 static struct status *rebuild_all(struct layout *l)

@@ -58,7 +58,7 @@ static void add(struct table *t, uint64_t hash, void *at)
     t->bucket[hash % N_BUCKETS] = e;
 }
 
-/* ---- constants -------------------------------------------------------------------- */
+/* ---- constants ------------------------------------------------------- */
 
 static uint64_t hash_const(const struct ir_value *v)
 {
@@ -72,7 +72,7 @@ static uint64_t hash_const(const struct ir_value *v)
 static bool equal_consts(const struct ir_value *a, const struct ir_value *b)
 {
     return a->dtype == b->dtype && ir_same_shape(a, b)
-        && (a->data == b->data || !memcmp(a->data, b->data, (size_t)ir_bytes(a)));
+           && (a->data == b->data || !memcmp(a->data, b->data, (size_t)ir_bytes(a)));
 }
 
 static struct ir_value *first_equal_const(struct table *t, struct ir_value *v)
@@ -110,7 +110,7 @@ static void share_consts(struct table *t, struct seen *seen, struct ir_graph *g)
     }
 }
 
-/* ---- nodes ------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------- */
 
 static bool equal_strings(const struct ir_attr *a, const struct ir_attr *b)
 {
@@ -125,13 +125,20 @@ static bool equal_attrs(const struct ir_attr *a, const struct ir_attr *b)
     if (a->kind != b->kind || a->n != b->n)
         return false;
     switch (a->kind) {
-    case ATTR_INT: return a->i == b->i;
-    case ATTR_FLOAT: return !memcmp(&a->f, &b->f, sizeof a->f);
-    case ATTR_STRING: return !strcmp(a->s, b->s);
-    case ATTR_INTS: return !a->n || !memcmp(a->ints, b->ints, (size_t)a->n * 8);
-    case ATTR_FLOATS: return !a->n || !memcmp(a->floats, b->floats, (size_t)a->n * 4);
-    case ATTR_TENSOR: return equal_consts(a->tensor, b->tensor);
-    case ATTR_STRINGS: return equal_strings(a, b);
+    case ATTR_INT:
+        return a->i == b->i;
+    case ATTR_FLOAT:
+        return !memcmp(&a->f, &b->f, sizeof a->f);
+    case ATTR_STRING:
+        return !strcmp(a->s, b->s);
+    case ATTR_INTS:
+        return !a->n || !memcmp(a->ints, b->ints, (size_t)a->n * 8);
+    case ATTR_FLOATS:
+        return !a->n || !memcmp(a->floats, b->floats, (size_t)a->n * 4);
+    case ATTR_TENSOR:
+        return equal_consts(a->tensor, b->tensor);
+    case ATTR_STRINGS:
+        return equal_strings(a, b);
     }
     return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Drop spatial dims of size 1 from convolutions and pools.
  *
- *     Conv(x [N, C, L, 1], W [M, C, k, 1])  =  Conv(x [N, C, L], W [M, C, k]) as [.., 1]
+ *     Conv(x [N, C, L, 1], W [M, C, k, 1])  =  Conv(x [N, C, L], W [M, C, k])
  *
  * Signals are often spelled as images of one row or one column.  A kernel that is
  * longer along such a dim meets the one element with a single tap; the others only see
@@ -29,10 +29,11 @@ static bool is_window_op(const struct ir_node *n)
         || n->in[X]->rank < 4 || (n->n_out > 1 && n->out[1]))
         return false;
     return (n->op == OP_Conv && n->in[W]->data && n->in[W]->dtype == DT_f32)
-        || n->op == OP_MaxPool || n->op == OP_AveragePool;
+           || n->op == OP_MaxPool || n->op == OP_AveragePool;
 }
 
-static int64_t attr_at(const struct ir_node *n, const char *name, int i, int64_t otherwise)
+static int64_t attr_at(const struct ir_node *n, const char *name, int i,
+                       int64_t otherwise)
 {
     int count;
     const int64_t *v = ir_attr_ints(n, name, &count);
@@ -43,9 +44,10 @@ static int64_t attr_at(const struct ir_node *n, const char *name, int i, int64_t
 /* The only tap along spatial dim d that meets the input; -1 when d must stay. */
 static int64_t single_tap(const struct ir_node *n, int d)
 {
-    const int64_t size = n->op == OP_Conv ? n->in[W]->dim[d + 2]
-                                          : attr_at(n, "kernel_shape", d, 1);
-    const int64_t pad = attr_at(n, "pads", d, 0), dilation = attr_at(n, "dilations", d, 1);
+    const int64_t size =
+        n->op == OP_Conv ? n->in[W]->dim[d + 2] : attr_at(n, "kernel_shape", d, 1);
+    const int64_t pad = attr_at(n, "pads", d, 0),
+                  dilation = attr_at(n, "dilations", d, 1);
 
     if (n->in[X]->dim[d + 2] != 1 || n->out[0]->dim[d + 2] != 1 || pad % dilation
         || pad / dilation >= size)
@@ -82,12 +84,14 @@ static struct ir_value *cut_weights(struct compile *c, const struct ir_value *w,
             dim[k++] = w->dim[i];
     }
     for (int64_t i = 0; i < outer; i++)
-        memcpy(to + i * inner, from + (i * size + t) * inner, (size_t)inner * sizeof *to);
+        memcpy(to + i * inner, from + (i * size + t) * inner,
+               (size_t)inner * sizeof *to);
     return ir_const_ref(c, w->name, DT_f32, w->rank - 1, dim, to);
 }
 
 /* Remove entry d of each of the n_lists lists of n_spatial entries in an attribute. */
-static void drop_entry(struct ir_node *n, const char *name, int n_lists, int n_spatial, int d)
+static void drop_entry(struct ir_node *n, const char *name, int n_lists, int n_spatial,
+                       int d)
 {
     int count;
     const int64_t *from = ir_attr_ints(n, name, &count);

@@ -45,7 +45,7 @@ static bool can_fold(const struct ir_node *bn)
     const struct ir_value *y = bn->in[BN_X];
 
     return y->def && y->n_uses == 1 && channels_can_shift(y->def)
-        && channels_axis(y->def) == 1;
+           && channels_axis(y->def) == 1;
 }
 
 struct affine {
@@ -86,7 +86,8 @@ static struct ir_value *channel_const(struct compile *c, const struct ir_node *b
 static struct status *to_mul_add(struct compile *c, struct ir_graph *g,
                                  struct ir_node *bn, const struct affine *f)
 {
-    struct ir_value *mul[] = {bn->in[BN_X], channel_const(c, bn, "scale", f->n, f->scale)};
+    struct ir_value *mul[] = {bn->in[BN_X],
+                              channel_const(c, bn, "scale", f->n, f->scale)};
     struct ir_value *add[] = {NULL, channel_const(c, bn, "shift", f->n, f->shift)};
     struct ir_value *y;
 
@@ -102,8 +103,8 @@ static struct status *rewrite(struct compile *c, struct ir_graph *g, struct ir_n
     const struct affine f = affine_of(c->scratch, bn);
 
     if (f.n != x->dim[1])
-        return FAIL_AT(bn, INVALID, "has %lld channels but '%s' has %lld", (long long)f.n,
-                       x->name, (long long)x->dim[1]);
+        return FAIL_AT(bn, INVALID, "has %lld channels but '%s' has %lld",
+                       (long long)f.n, x->name, (long long)x->dim[1]);
     if (can_fold(bn)) {
         channels_scale(x->def, f.scale, f.shift);
         ir_replace_uses(g, bn->out[0], x);

@@ -46,7 +46,7 @@ static struct status *fold(struct compile *c, struct ir_graph *g, struct ir_node
 
     struct status *s = interpret_node(c->scratch, n, &io);
 
-    if (s && status_code(s) == UNSUPPORTED) { /* no kernel for this type: not our matter */
+    if (s && status_code(s) == UNSUPPORTED) { /* no kernel for this type */
         status_free(s);
         return OK;
     }
@@ -56,8 +56,9 @@ static struct status *fold(struct compile *c, struct ir_graph *g, struct ir_node
 
         if (!v || !v->n_uses)
             continue;
-        ir_replace_uses(g, v, ir_const(c, v->name, v->dtype, v->rank, v->dim,
-                                       io.by_id[v->id].data));
+        ir_replace_uses(
+            g, v,
+            ir_const(c, v->name, v->dtype, v->rank, v->dim, io.by_id[v->id].data));
     }
     ir_remove(n);
     return OK;

@@ -26,7 +26,7 @@ static struct ir_value *pack_weights(struct compile *c, const struct ir_value *b
 {
     const int64_t n = b->dim[!transposed], k = b->dim[transposed];
     const float *from = b->data;
-    float *to = arena_new_array(c->perm, float, n * k);
+    float *to = arena_new_array(c->perm, float, n *k);
 
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < k; j++)
@@ -35,13 +35,14 @@ static struct ir_value *pack_weights(struct compile *c, const struct ir_value *b
 }
 
 /* The bias [N] that beta * C is, or NULL when it is none (varies along rows). */
-static struct ir_value *row_bias(struct compile *c, const struct ir_value *bias, float beta,
-                                 int64_t n)
+static struct ir_value *row_bias(struct compile *c, const struct ir_value *bias,
+                                 float beta, int64_t n)
 {
     const int64_t count = ir_count(bias);
 
     if (!match_const_f32(bias) || bias->rank > 2
-        || (bias->rank && bias->dim[bias->rank - 1] != count) || (count != n && count != 1))
+        || (bias->rank && bias->dim[bias->rank - 1] != count)
+        || (count != n && count != 1))
         return NULL;
 
     const float *from = bias->data;
@@ -57,24 +58,26 @@ static bool is_canonical(const struct ir_node *n)
     const struct ir_value *bias = ir_in(n, C);
 
     return ir_attr_int(n, "transB", 0) && ir_attr_float(n, "alpha", 1.0f) == 1.0f
-        && ir_attr_float(n, "beta", 1.0f) == 1.0f
-        && (!bias || (bias->rank == 1 && bias->dim[0] == n->out[0]->dim[1]));
+           && ir_attr_float(n, "beta", 1.0f) == 1.0f
+           && (!bias || (bias->rank == 1 && bias->dim[0] == n->out[0]->dim[1]));
 }
 
-static struct status *fold_gemm(struct compile *c, struct ir_graph *g, struct ir_node *n)
+static struct status *fold_gemm(struct compile *c, struct ir_graph *g,
+                                struct ir_node *n)
 {
     struct ir_value *bias = ir_in(n, C), *rest = NULL;
     const float beta = ir_attr_float(n, "beta", 1.0f);
 
     if (!match_const_f32(n->in[B]) || is_canonical(n))
         return OK;
-    match_replace_const(n, B, pack_weights(c, n->in[B], ir_attr_int(n, "transB", 0),
-                                           ir_attr_float(n, "alpha", 1.0f)));
+    match_replace_const(n, B,
+                        pack_weights(c, n->in[B], ir_attr_int(n, "transB", 0),
+                                     ir_attr_float(n, "alpha", 1.0f)));
     ir_set_attr_int(n, "transB", 1);
     ir_remove_attr(n, "alpha");
     if (bias) {
-        struct ir_value *row = beta == 0.0f ? NULL
-                                            : row_bias(c, bias, beta, n->out[0]->dim[1]);
+        struct ir_value *row =
+            beta == 0.0f ? NULL : row_bias(c, bias, beta, n->out[0]->dim[1]);
 
         if (!row && beta != 0.0f)
             rest = bias;
@@ -106,8 +109,8 @@ static struct status *fold_gemm(struct compile *c, struct ir_graph *g, struct ir
 static bool is_matmul_by_weights(const struct ir_node *n)
 {
     return n->op == OP_MatMul && match_const_f32(n->in[B]) && n->in[B]->rank == 2
-        && n->in[A]->rank == 2 && !n->in[A]->data && !n->out[0]->dynamic
-        && ir_count(n->out[0]) && ir_count(n->in[B]);
+           && n->in[A]->rank == 2 && !n->in[A]->data && !n->out[0]->dynamic
+           && ir_count(n->out[0]) && ir_count(n->in[B]);
 }
 
 static struct status *matmul_to_gemm(struct compile *c, struct ir_graph *g,

@@ -73,7 +73,7 @@ static struct ir_value *permuted_weights(struct compile *c, const struct ir_node
     const bool rows_are_outputs = ir_attr_int(gemm, "transB", 0) != 0;
     const int64_t n = w->dim[!rows_are_outputs], k = w->dim[rows_are_outputs];
     const float *from = w->data;
-    float *to = arena_new_array(c->perm, float, n * k);
+    float *to = arena_new_array(c->perm, float, n *k);
 
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < k; j++) {

@@ -53,7 +53,8 @@ static bool is_never_negative(const struct ir_value *x)
     double lo;
 
     return match_def(x, OP_Relu) || match_def(x, OP_Sigmoid)
-        || (match_def(x, OP_Clip) && ir_const_scalar(ir_in(x->def, 1), &lo) && lo >= 0.0);
+           || (match_def(x, OP_Clip) && ir_const_scalar(ir_in(x->def, 1), &lo)
+               && lo >= 0.0);
 }
 
 static bool has_pads(const struct ir_node *n)
@@ -77,10 +78,11 @@ static bool can_take(const struct ir_node *n, const struct ir_value *x, double v
         return value == 0.0;
     case OP_AveragePool:
         return value == 0.0 && !ir_attr_int(n, "ceil_mode", 0)
-            && (ir_attr_int(n, "count_include_pad", 0) || !has_pads(n));
+               && (ir_attr_int(n, "count_include_pad", 0) || !has_pads(n));
     case OP_MaxPool:
         return !ir_attr_int(n, "ceil_mode", 0) && n->n_out == 1
-            && (value == -(double)INFINITY || (value == 0.0 && is_never_negative(x)));
+               && (value == -(double)INFINITY
+                   || (value == 0.0 && is_never_negative(x)));
     default:
         return false;
     }
@@ -106,7 +108,8 @@ static bool add_pads(const struct ir_node *n, const struct padding *p, int n_spa
         pads[i] = p->before[i + 2] + (n_old ? old[i] : 0);
         pads[n_spatial + i] = p->after[i + 2] + (n_old ? old[n_spatial + i] : 0);
         if (n->op != OP_Conv
-            && (pads[i] >= kernel_extent(n, i) || pads[n_spatial + i] >= kernel_extent(n, i)))
+            && (pads[i] >= kernel_extent(n, i)
+                || pads[n_spatial + i] >= kernel_extent(n, i)))
             return false;
     }
     return true;

@@ -33,9 +33,9 @@ struct tree_cost {
 struct folding {
     struct compile *compile;
     int n_values;
-    struct strided_view *view; /* by value id; source NULL: not made by a view */
-    struct view_plan *plan;    /* by value id */
-    bool *needed;              /* by value id: somebody else reads it */
+    struct strided_view *view;        /* by value id; source NULL: not made by a view */
+    struct view_plan *plan;           /* by value id */
+    bool *needed;                     /* by value id: somebody else reads it */
     struct tree_cost *before, *after; /* by id of the root */
 };
 
@@ -125,7 +125,7 @@ static bool pays(const struct folding *f, const struct ir_value *root)
     const struct tree_cost *before = &f->before[root->id], *after = &f->after[root->id];
 
     return after->copies < before->copies
-        || (after->copies == before->copies && after->nodes < before->nodes);
+           || (after->copies == before->copies && after->nodes < before->nodes);
 }
 
 static struct status *rewrite(struct folding *f, struct ir_graph *g, struct ir_value *v)

@@ -24,7 +24,7 @@
 #include "frontend/permute.h"
 #include "frontend/strided_view.h"
 
-/* ---- one-hot products --------------------------------------------------------------- */
+/* ---- one-hot products ------------------------------------------------ */
 
 /* 0, 1, 2 ... along the last dim, which is its only one. */
 static bool counts_up(struct compile *c, const struct ir_value *v, int64_t n)
@@ -77,8 +77,8 @@ static struct ir_value *int_scalar(struct compile *c, enum dtype dtype, int64_t 
                            : ir_const(c, NULL, DT_i64, 0, NULL, &value);
 }
 
-static struct status *gather_rows(struct compile *c, struct ir_graph *g, struct ir_node *n,
-                                  struct ir_value *x)
+static struct status *gather_rows(struct compile *c, struct ir_graph *g,
+                                  struct ir_node *n, struct ir_value *x)
 {
     const struct ir_value *w = n->in[1];
     struct ir_value *index, *y;
@@ -99,13 +99,13 @@ static struct status *gather_rows(struct compile *c, struct ir_graph *g, struct 
     return OK;
 }
 
-/* ---- above a Gather -------------------------------------------------------------------- */
+/* ---- above a Gather -------------------------------------------------- */
 
 static bool gathers_from_smaller_table(const struct ir_node *gather)
 {
     return gather && gather->in[0]->data && gather->in[0]->rank >= 2
-        && ir_attr_int(gather, "axis", 0) == 0
-        && ir_count(gather->in[0]) <= ir_count(gather->out[0]);
+           && ir_attr_int(gather, "axis", 0) == 0
+           && ir_count(gather->in[0]) <= ir_count(gather->out[0]);
 }
 
 /* A constant that is the same for every row: within the dims of one row. */
@@ -151,7 +151,8 @@ static int gathered_operand(const struct ir_node *n)
     return found;
 }
 
-static struct status *hoist(struct compile *c, struct ir_graph *g, struct ir_node *n, int at)
+static struct status *hoist(struct compile *c, struct ir_graph *g, struct ir_node *n,
+                            int at)
 {
     const struct ir_node *gather = n->in[at]->def;
     struct ir_value *table = gather->in[0], *y;

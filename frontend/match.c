@@ -24,7 +24,7 @@ bool match_scalar(const struct ir_value *v, double wanted)
     double x;
 
     return ir_const_scalar(v, &x)
-        && (x == wanted || fabs(x - wanted) <= 1e-6 * fabs(wanted));
+           && (x == wanted || fabs(x - wanted) <= 1e-6 * fabs(wanted));
 }
 
 bool match_uniform_f32(const struct ir_value *v, float *out)

@@ -40,7 +40,8 @@ struct cut *cut_create(struct arena *a)
 
 int cut_variable(struct cut *k)
 {
-    k->first = arena_grow(k->arena, k->first, sizeof *k->first, k->n_nodes, &k->cap_first);
+    k->first =
+        arena_grow(k->arena, k->first, sizeof *k->first, k->n_nodes, &k->cap_first);
     k->first[k->n_nodes] = -1;
     return k->n_nodes++;
 }
@@ -102,7 +103,7 @@ bool cut_pair(struct cut *k, int x, int y, int64_t cost[2][2])
     return true;
 }
 
-/* ---- flow ---------------------------------------------------------------------- */
+/* ---- flow ------------------------------------------------------------ */
 
 /* Distances from the source over arcs with room; can the sink be reached? */
 static bool find_levels(struct cut *k, int *queue)

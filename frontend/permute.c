@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See permute.h.  What a node needs besides transposed operands:
  *
- *     element by element                       nothing; constants and operands of
- *                                              smaller rank are aligned
+ *     element by element                 nothing; constants and operands of smaller
+ *                                        rank are aligned
  *     Concat, Split, Softmax, LogSoftmax,
- *     Hardmax, ArgMax, ArgMin, CumSum           the attribute axis
- *     Reduce*                                   the attribute axes; the reduced dims must
- *                                               keep their order, so that sums do
- *     Pad, Expand                               the lists with entries for all dims
- *     QuantizeLinear, DequantizeLinear          the attribute axis, if per channel
+ *     Hardmax, ArgMax, ArgMin, CumSum    the attribute axis
+ *     Reduce*                            the attribute axes; the reduced dims must
+ *                                        keep their order, so that sums do
+ *     Pad, Expand                        the lists with entries for all dims
+ *     QuantizeLinear, DequantizeLinear   the attribute axis, if per channel
  */
 #include "frontend/permute.h"
 
@@ -37,7 +37,7 @@ bool permute_is_free(const struct ir_value *v, const int order[])
     return true;
 }
 
-/* ---- what kind of node --------------------------------------------------------- */
+/* ---- what kind of node ----------------------------------------------- */
 
 enum kind { NEVER, ELTWISE, AXIS_ATTR, REDUCE, PAD, EXPAND, QUANTIZE };
 
@@ -111,20 +111,27 @@ bool permute_can(const struct ir_node *n, const int order[])
     const int rank = n->out[0] ? n->out[0]->rank : -1;
 
     for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] && (n->out[i]->rank != rank || n->out[i]->dynamic
-                          || n->out[i]->is_sequence))
+        if (n->out[i]
+            && (n->out[i]->rank != rank || n->out[i]->dynamic
+                || n->out[i]->is_sequence))
             return false;
     for (int i = 0; i < n->n_in; i++)
         if (n->in[i] && (n->in[i]->dynamic || n->in[i]->is_sequence))
             return false;
     switch (kind) {
-    case NEVER: return false;
-    case ELTWISE: return true;
-    case AXIS_ATTR: return ir_attr_int(n, "keepdims", 1) && n->in[0]->rank == rank;
-    case REDUCE: return keeps_reduced_order(n, order);
+    case NEVER:
+        return false;
+    case ELTWISE:
+        return true;
+    case AXIS_ATTR:
+        return ir_attr_int(n, "keepdims", 1) && n->in[0]->rank == rank;
+    case REDUCE:
+        return keeps_reduced_order(n, order);
     case PAD:
-    case EXPAND: return true;
-    case QUANTIZE: return !ir_attr_int(n, "block_size", 0);
+    case EXPAND:
+        return true;
+    case QUANTIZE:
+        return !ir_attr_int(n, "block_size", 0);
     }
     return false;
 }
@@ -145,7 +152,7 @@ enum permute_role permute_role(const struct ir_node *n, int i)
     return ir_count(v) == 1 ? PERMUTE_SETTING : PERMUTE_BROADCAST;
 }
 
-/* ---- values ----------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------- */
 
 /* dims of v in another order, aligned to the right of `rank` dims. */
 static void ordered_dims(const struct ir_value *v, int rank, const int order[],
@@ -159,8 +166,8 @@ static void ordered_dims(const struct ir_value *v, int rank, const int order[],
 }
 
 /* A constant of rank <= `rank`, aligned and transposed. */
-static struct ir_value *ordered_const(struct compile *c, const struct ir_value *v, int rank,
-                                      const int order[])
+static struct ir_value *ordered_const(struct compile *c, const struct ir_value *v,
+                                      int rank, const int order[])
 {
     const int64_t size = dtype_info[v->dtype].bytes, n = ir_count(v);
     int64_t dim[IR_MAX_RANK], stride[IR_MAX_RANK] = {0}, at[IR_MAX_RANK] = {0}, s = 1;
@@ -232,11 +239,12 @@ static struct status *follow(struct ir_node *n, struct ir_value *v, int rank,
 
     const bool is_free = permute_is_free(&like, order);
 
-    RETURN_IF_FAIL(view_reshape(n->graph, n, v, rank, is_free ? ordered : aligned, out));
+    RETURN_IF_FAIL(
+        view_reshape(n->graph, n, v, rank, is_free ? ordered : aligned, out));
     return is_free ? OK : emit_transpose(n->graph, n, *out, order, out);
 }
 
-/* ---- nodes ------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------- */
 
 void permute_copy_attrs(const struct ir_node *from, struct ir_node *to)
 {
@@ -331,10 +339,10 @@ struct status *permute_node(struct ir_node *n, const int order[],
 {
     const int rank = n->out[0]->rank;
     struct ir_value *in[IR_MAX_RANK];
-    struct ir_value **operands = n->n_in <= IR_MAX_RANK
-                                   ? in
-                                   : arena_new_array(n->graph->compile->scratch,
-                                                     struct ir_value *, n->n_in);
+    struct ir_value **operands =
+        n->n_in <= IR_MAX_RANK
+            ? in
+            : arena_new_array(n->graph->compile->scratch, struct ir_value *, n->n_in);
     int inverse[IR_MAX_RANK];
 
     permute_inverse(rank, order, inverse);

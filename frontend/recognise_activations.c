@@ -24,7 +24,7 @@
 #include "frontend/match.h"
 #include "frontend/pass.h"
 
-/* ---- products --------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------- */
 
 enum { MAX_FACTORS = 4, MAX_DEPTH = 6 };
 
@@ -42,7 +42,8 @@ static bool multiply_node(struct product *p, const struct ir_node *n, int depth)
     double k;
 
     if (n->op == OP_Mul)
-        return multiply_in(p, n->in[0], depth + 1) && multiply_in(p, n->in[1], depth + 1);
+        return multiply_in(p, n->in[0], depth + 1)
+               && multiply_in(p, n->in[1], depth + 1);
     if (!ir_const_scalar(n->in[1], &k) || k == 0.0) /* Div by a constant */
         return false;
     p->scale /= k;
@@ -98,7 +99,9 @@ static struct ir_value *plus(const struct ir_value *v, double k)
 
     if (!n)
         return NULL;
-    return match_scalar(n->in[1], k) ? n->in[0] : match_scalar(n->in[0], k) ? n->in[1] : NULL;
+    return match_scalar(n->in[1], k)   ? n->in[0]
+           : match_scalar(n->in[0], k) ? n->in[1]
+                                       : NULL;
 }
 
 static struct ir_value *argument(struct ir_value *v, enum ir_op op)
@@ -113,7 +116,7 @@ static bool clip_limits(const struct ir_node *n, double *lo, double *hi)
     *lo = -(double)INFINITY;
     *hi = (double)INFINITY;
     return (!ir_in(n, 1) || ir_const_scalar(n->in[1], lo))
-        && (!ir_in(n, 2) || ir_const_scalar(n->in[2], hi));
+           && (!ir_in(n, 2) || ir_const_scalar(n->in[2], hi));
 }
 
 static bool is_clip(const struct ir_value *v, double lo, double hi)
@@ -123,7 +126,7 @@ static bool is_clip(const struct ir_value *v, double lo, double hi)
     return match_def(v, OP_Clip) && clip_limits(v->def, &a, &b) && a == lo && b == hi;
 }
 
-/* ---- shapes of formulas -------------------------------------------------------------- */
+/* ---- shapes of formulas ---------------------------------------------- */
 
 /* k * x^3, as a product of factors or a Pow. */
 static bool is_cube(struct ir_value *v, const struct ir_value *x, double k)
@@ -133,13 +136,14 @@ static bool is_cube(struct ir_value *v, const struct ir_value *x, double k)
     if (!product_of(v, &p) || !about(p.scale, k))
         return false;
     if (p.n == 1 && match_def(p.factor[0], OP_Pow))
-        return p.factor[0]->def->in[0] == x && match_scalar(p.factor[0]->def->in[1], 3.0);
+        return p.factor[0]->def->in[0] == x
+               && match_scalar(p.factor[0]->def->in[1], 3.0);
     if (p.n == 2) { /* x * Pow(x, 2), x * (x * x) kept apart because it is read twice */
-        const struct ir_node *square = p.factor[0] == x ? p.factor[1]->def
-                                                        : p.factor[0]->def;
+        const struct ir_node *square =
+            p.factor[0] == x ? p.factor[1]->def : p.factor[0]->def;
 
         return (p.factor[0] == x || p.factor[1] == x) && square && square->op == OP_Pow
-            && square->in[0] == x && match_scalar(square->in[1], 2.0);
+               && square->in[0] == x && match_scalar(square->in[1], 2.0);
     }
     return p.n == 3 && p.factor[0] == x && p.factor[1] == x && p.factor[2] == x;
 }
@@ -151,7 +155,8 @@ static bool is_square(struct ir_value *v, const struct ir_value *x, double k)
     if (!product_of(v, &p) || !about(p.scale, k))
         return false;
     if (p.n == 1 && match_def(p.factor[0], OP_Pow))
-        return p.factor[0]->def->in[0] == x && match_scalar(p.factor[0]->def->in[1], 2.0);
+        return p.factor[0]->def->in[0] == x
+               && match_scalar(p.factor[0]->def->in[1], 2.0);
     return p.n == 2 && p.factor[0] == x && p.factor[1] == x;
 }
 
@@ -168,20 +173,22 @@ static bool is_tanh_argument(struct ir_value *v, const struct ir_value *x)
         struct ir_value *square = plus(rest, 1.0);
 
         return (p.factor[0] == x || p.factor[1] == x) && square
-            && is_square(square, x, inner);
+               && is_square(square, x, inner);
     }
     if (p.n != 1 || !match_def(p.factor[0], OP_Add))
         return false;
 
     struct ir_value *const *in = p.factor[0]->def->in;
 
-    return (in[0] == x && is_cube(in[1], x, inner)) || (in[1] == x && is_cube(in[0], x, inner));
+    return (in[0] == x && is_cube(in[1], x, inner))
+           || (in[1] == x && is_cube(in[0], x, inner));
 }
 
 enum found { NOTHING, GELU, GELU_TANH, HARD_SWISH };
 
 /* y = scale * x * g(x): which g is it? */
-static enum found product_with(const struct ir_value *x, struct ir_value *g, double scale)
+static enum found product_with(const struct ir_value *x, struct ir_value *g,
+                               double scale)
 {
     struct ir_value *one_plus = plus(g, 1.0), *u;
 
@@ -193,7 +200,8 @@ static enum found product_with(const struct ir_value *x, struct ir_value *g, dou
         if (u && is_tanh_argument(u, x))
             return GELU_TANH;
     }
-    if (about(scale, 1.0 / 6.0) && is_clip(g, 0.0, 6.0) && plus(g->def->in[0], 3.0) == x)
+    if (about(scale, 1.0 / 6.0) && is_clip(g, 0.0, 6.0)
+        && plus(g->def->in[0], 3.0) == x)
         return HARD_SWISH;
     if (about(scale, 1.0) && match_def(g, OP_HardSigmoid) && g->def->in[0] == x
         && about((double)ir_attr_float(g->def, "alpha", 0.2f), 1.0 / 6.0)
@@ -218,11 +226,11 @@ static enum found find_product(struct ir_value *y, struct ir_value **x)
     return NOTHING;
 }
 
-/* ---- rewriting ------------------------------------------------------------------------ */
+/* ---- rewriting ------------------------------------------------------- */
 
 /* n's result becomes op(x) {attr}; what only fed n is dead now. */
-static struct status *replace(struct ir_graph *g, struct ir_node *n, enum ir_op op, int n_in,
-                              struct ir_value *const *in, const char *attr)
+static struct status *replace(struct ir_graph *g, struct ir_node *n, enum ir_op op,
+                              int n_in, struct ir_value *const *in, const char *attr)
 {
     struct ir_value *y;
 
@@ -258,7 +266,8 @@ static struct ir_value *hard_sigmoid_of(struct ir_node *n, double *alpha, double
         *beta = 0.5;
         return x;
     }
-    if (n->op != OP_Clip || !is_clip(n->out[0], 0.0, 1.0) || !match_def(n->in[0], OP_Add))
+    if (n->op != OP_Clip || !is_clip(n->out[0], 0.0, 1.0)
+        || !match_def(n->in[0], OP_Add))
         return NULL;
 
     const struct ir_node *sum = n->in[0]->def;
@@ -271,7 +280,8 @@ static struct ir_value *hard_sigmoid_of(struct ir_node *n, double *alpha, double
     return p.factor[0];
 }
 
-static struct status *try_hard_sigmoid(struct ir_graph *g, struct ir_node *n, bool *done)
+static struct status *try_hard_sigmoid(struct ir_graph *g, struct ir_node *n,
+                                       bool *done)
 {
     double alpha = 0.0, beta = 0.0;
     struct ir_value *x = hard_sigmoid_of(n, &alpha, &beta), *y;
@@ -315,7 +325,7 @@ static struct status *try_max(struct ir_graph *g, struct ir_node *n, bool *done)
     return OK;
 }
 
-/* ---- limits ---------------------------------------------------------------------------- */
+/* ---- limits ---------------------------------------------------------- */
 
 struct range {
     struct ir_value *x;
@@ -369,16 +379,19 @@ static struct status *try_limits(struct ir_graph *g, struct ir_node *n, bool *do
     if (lo == 0.0 && hi == (double)INFINITY)
         return replace(g, n, OP_Relu, 1, &inner.x, NULL);
 
-    struct ir_value *in[] = {inner.x, ir_const_f32(c, (float)lo), ir_const_f32(c, (float)hi)};
+    struct ir_value *in[] = {inner.x, ir_const_f32(c, (float)lo),
+                             ir_const_f32(c, (float)hi)};
 
     return replace(g, n, OP_Clip, 3, in, NULL);
 }
 
-static struct status *try_clip_to_relu(struct ir_graph *g, struct ir_node *n, bool *done)
+static struct status *try_clip_to_relu(struct ir_graph *g, struct ir_node *n,
+                                       bool *done)
 {
     struct range r;
 
-    *done = n->op == OP_Clip && range_of(n, &r) && r.lo == 0.0 && r.hi == (double)INFINITY;
+    *done =
+        n->op == OP_Clip && range_of(n, &r) && r.lo == 0.0 && r.hi == (double)INFINITY;
     return *done ? replace(g, n, OP_Relu, 1, &r.x, NULL) : OK;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Find normalizations that exporters spell with several operators.
  *
- *     d = x - mean(x);  d / sqrt(mean(d d) + eps) * g + b   =  LayerNormalization(x, g, b)
- *     x / sqrt(mean(x x) + eps) * g                         =  RMSNormalization(x, g)
- *     e = exp(x - max(x));  e / sum(e)                      =  Softmax(x)
+ *     d = x - mean(x);  d / sqrt(mean(d d) + eps) * g + b
+ *                                               =  LayerNormalization(x, g, b)
+ *     x / sqrt(mean(x x) + eps) * g             =  RMSNormalization(x, g)
+ *     e = exp(x - max(x));  e / sum(e)          =  Softmax(x)
  *
  * over trailing dims (one dim for Softmax).  g and b are optional; a division by the
  * root may be a product with its reciprocal.  One row is then read by one kernel,
@@ -18,7 +19,7 @@
 #include "frontend/match.h"
 #include "frontend/pass.h"
 
-/* ---- reductions ----------------------------------------------------------------------- */
+/* ---- reductions ------------------------------------------------------ */
 
 /* v = Reduce(x) with keepdims over dims [first, rank); x or NULL. */
 static struct ir_value *reduced(const struct ir_value *v, enum ir_op op, int *first)
@@ -45,7 +46,8 @@ static struct ir_value *reduced(const struct ir_value *v, enum ir_op op, int *fi
 }
 
 /* The same over one dim, anywhere. */
-static struct ir_value *reduced_along(const struct ir_value *v, enum ir_op op, int *axis)
+static struct ir_value *reduced_along(const struct ir_value *v, enum ir_op op,
+                                      int *axis)
 {
     const struct ir_node *n = match_def(v, op);
     int n_axes;
@@ -62,7 +64,7 @@ static struct ir_value *reduced_along(const struct ir_value *v, enum ir_op op, i
     return n->in[0];
 }
 
-/* ---- layer normalization ------------------------------------------------------------------ */
+/* ---- layer normalization --------------------------------------------- */
 
 struct norm {
     enum ir_op op;
@@ -77,11 +79,12 @@ static bool is_square_of(const struct ir_value *v, const struct ir_value *d)
     const struct ir_node *mul = match_def(v, OP_Mul), *pow = match_def(v, OP_Pow);
 
     return (mul && mul->in[0] == d && mul->in[1] == d)
-        || (pow && pow->in[0] == d && match_scalar(pow->in[1], 2.0));
+           || (pow && pow->in[0] == d && match_scalar(pow->in[1], 2.0));
 }
 
 /* v = sqrt(mean(d d) + eps). */
-static bool is_deviation(const struct ir_value *v, const struct ir_value *d, struct norm *out)
+static bool is_deviation(const struct ir_value *v, const struct ir_value *d,
+                         struct norm *out)
 {
     const struct ir_node *root = match_def(v, OP_Sqrt);
     const struct ir_node *sum = match_def(root ? root->in[0] : NULL, OP_Add);
@@ -89,7 +92,8 @@ static bool is_deviation(const struct ir_value *v, const struct ir_value *d, str
     for (int i = 0; sum && i < 2; i++) {
         const struct ir_value *square = reduced(sum->in[i], OP_ReduceMean, &out->first);
 
-        if (square && is_square_of(square, d) && ir_const_scalar(sum->in[!i], &out->epsilon))
+        if (square && is_square_of(square, d)
+            && ir_const_scalar(sum->in[!i], &out->epsilon))
             return true;
     }
     return false;
@@ -189,8 +193,8 @@ static struct status *emit_norm(struct compile *c, struct ir_graph *g, struct no
     struct ir_value *in[] = {f->x, row_const(c, f, f->gain),
                              f->shift ? row_const(c, f, f->shift) : NULL};
     struct ir_value *y;
-    struct ir_node *n = ir_node_create(g, f->last, f->op, f->last->name,
-                                       f->shift ? 3 : 2, 1);
+    struct ir_node *n =
+        ir_node_create(g, f->last, f->op, f->last->name, f->shift ? 3 : 2, 1);
 
     for (int i = 0; i < n->n_in; i++)
         ir_set_input(n, i, in[i]);
@@ -204,7 +208,7 @@ static struct status *emit_norm(struct compile *c, struct ir_graph *g, struct no
     return OK;
 }
 
-/* ---- softmax ------------------------------------------------------------------------------ */
+/* ---- softmax --------------------------------------------------------- */
 
 static struct ir_value *softmax_of(const struct ir_node *n, int *axis)
 {
@@ -223,8 +227,8 @@ static struct ir_value *softmax_of(const struct ir_node *n, int *axis)
     return d->in[0];
 }
 
-static struct status *emit_softmax(struct ir_graph *g, struct ir_node *n, struct ir_value *x,
-                                   int axis)
+static struct status *emit_softmax(struct ir_graph *g, struct ir_node *n,
+                                   struct ir_value *x, int axis)
 {
     char attr[32];
     struct ir_value *y;

@@ -9,8 +9,9 @@ enum { X, W, B };
 static bool is_plain_gemm(const struct ir_node *n)
 {
     return ir_attr_float(n, "alpha", 1.0f) == 1.0f
-        && ir_attr_float(n, "beta", 1.0f) == 1.0f
-        && (!ir_in(n, B) || (n->in[B]->rank == 1 && n->in[B]->dim[0] == channels_count(n)));
+           && ir_attr_float(n, "beta", 1.0f) == 1.0f
+           && (!ir_in(n, B)
+               || (n->in[B]->rank == 1 && n->in[B]->dim[0] == channels_count(n)));
 }
 
 bool channels_can_scale(const struct ir_node *n)
@@ -20,8 +21,8 @@ bool channels_can_scale(const struct ir_node *n)
     if (n->op != OP_Conv && n->op != OP_ConvTranspose && n->op != OP_Gemm)
         return false;
     return match_const_f32(ir_in(n, W)) && n->out[0]->dtype == DT_f32
-        && (!ir_in(n, B) || match_const_f32(n->in[B]))
-        && (n->op != OP_Gemm || is_plain_gemm(n));
+           && (!ir_in(n, B) || match_const_f32(n->in[B]))
+           && (n->op != OP_Gemm || is_plain_gemm(n));
 }
 
 bool channels_can_shift(const struct ir_node *n)
@@ -36,8 +37,9 @@ int64_t channels_count(const struct ir_node *n)
 
 int channels_axis(const struct ir_node *n)
 {
-    return n->op == OP_MatMul || ir_attr_int(n, "channels_last", 0) ? n->out[0]->rank - 1
-                                                                    : 1;
+    return n->op == OP_MatMul || ir_attr_int(n, "channels_last", 0)
+               ? n->out[0]->rank - 1
+               : 1;
 }
 
 /* Weights are [outer][channel][inner], seen from the channel that they make. */
@@ -101,7 +103,8 @@ void channels_scale(struct ir_node *n, const double *scale, const double *shift)
     for (int64_t ch = 0; ch < n_channels; ch++)
         bias[ch] = (float)((old ? (double)old[ch] : 0.0) * (scale ? scale[ch] : 1.0)
                            + (shift ? shift[ch] : 0.0));
-    const char *name = b ? b->name : arena_printf(c->scratch, "%s.bias", n->in[W]->name);
+    const char *name =
+        b ? b->name : arena_printf(c->scratch, "%s.bias", n->in[W]->name);
 
     match_replace_const(n, B, ir_const_ref(c, name, DT_f32, 1, &n_channels, bias));
 }

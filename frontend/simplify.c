@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Remove operators that do nothing, and bring what remains into fewer forms.
  *
- *     Identity(x), Dropout(x), Reshape to the same shape, Cast to the same type,
- *     Transpose that moves nothing, Expand, Slice, Pad, Resize, Tile that change
- *     nothing, Concat of one, Split into one, 1 x 1 pooling           =  x
- *     x * 1, x / 1, x - 0, x + (-0), Pow(x, 1), max(x, -inf)          =  x
+ *     Identity(x), Reshape to the same shape, Cast to the same type, Transpose that
+ *     moves nothing, Expand, Slice, Pad, Tile that change nothing, Concat of one, Split into one, 1 x 1 pooling  =  x
+ *     x * 1, x / 1, x - 0, x + (-0), Pow(x, 1), max(x, -inf)  =  x
  *     Reduce(x) without keepdims                 =  Reshape(Reduce(x) with keepdims)
- *     x / 2^n                                                         =  x * 2^-n
- *     x + Neg(y)                                                      =  x - y
- *     f(Expand(x), y), f element by element and y as large            =  f(x, y)
- *     Cast(Cast(x, wider), back)                                      =  x
- *     Slice(Concat(x, y)) inside of x                                 =  Slice(x)
- *     ReduceSum(x * x)                                                =  ReduceSumSquare(x)
+ *     x / 2^n                                              =  x * 2^-n
+ *     x + Neg(y)                                           =  x - y
+ *     f(Expand(x), y), f element by element and y as large =  f(x, y)
+ *     Cast(Cast(x, wider), back)                           =  x
+ *     Slice(Concat(x, y)) inside of x                      =  Slice(x)
+ *     ReduceSum(x * x)                                     =  ReduceSumSquare(x)
  *
  * Every rule keeps the bytes of all results: x + 0 is not here, because it turns -0
  * into 0, and x / 3 stays a division.
@@ -26,7 +25,7 @@
 #include "frontend/pass.h"
 #include "frontend/strided_view.h"
 
-/* ---- operators that do nothing -------------------------------------------------- */
+/* ---- operators that do nothing --------------------------------------- */
 
 static bool moves_nothing(const struct ir_node *transpose)
 {
@@ -61,7 +60,7 @@ static bool attr_all_equal(const struct ir_node *n, const char *name, int64_t wa
 static bool pools_single_elements(const struct ir_node *n)
 {
     return ir_attr(n, "kernel_shape") && attr_all_equal(n, "kernel_shape", 1)
-        && attr_all_equal(n, "strides", 1) && attr_all_equal(n, "pads", 0);
+           && attr_all_equal(n, "strides", 1) && attr_all_equal(n, "pads", 0);
 }
 
 static bool has_one_output(const struct ir_node *n)
@@ -93,14 +92,21 @@ static bool is_neutral(const struct ir_node *n, int k)
     const bool is_float = v->dtype == DT_f32 || v->dtype == DT_f64;
 
     switch (n->op) {
-    case OP_Mul: return x == 1.0;
+    case OP_Mul:
+        return x == 1.0;
     case OP_Div:
-    case OP_Pow: return x == 1.0 && k == 1;
-    case OP_Sub: return x == 0.0 && k == 1 && (!is_float || !signbit(x));
-    case OP_Add: return x == 0.0 && (!is_float || signbit(x));
-    case OP_Max: return x == -(double)INFINITY;
-    case OP_Min: return x == (double)INFINITY;
-    default: return false;
+    case OP_Pow:
+        return x == 1.0 && k == 1;
+    case OP_Sub:
+        return x == 0.0 && k == 1 && (!is_float || !signbit(x));
+    case OP_Add:
+        return x == 0.0 && (!is_float || signbit(x));
+    case OP_Max:
+        return x == -(double)INFINITY;
+    case OP_Min:
+        return x == (double)INFINITY;
+    default:
+        return false;
     }
 }
 
@@ -155,27 +161,36 @@ static struct ir_value *same_as(const struct ir_node *n)
 static bool holds_all_values(enum dtype to, enum dtype from)
 {
     switch (from) {
-    case DT_bool: return true;
+    case DT_bool:
+        return true;
     case DT_u8:
-    case DT_i8: return to == DT_i32 || to == DT_i64 || to == DT_i16 || to == DT_f32
-                    || to == DT_f64;
+    case DT_i8:
+        return to == DT_i32 || to == DT_i64 || to == DT_i16 || to == DT_f32
+               || to == DT_f64;
     case DT_i16:
-    case DT_u16: return to == DT_i32 || to == DT_i64 || to == DT_f32 || to == DT_f64;
-    case DT_i32: return to == DT_i64 || to == DT_f64;
+    case DT_u16:
+        return to == DT_i32 || to == DT_i64 || to == DT_f32 || to == DT_f64;
+    case DT_i32:
+        return to == DT_i64 || to == DT_f64;
     case DT_f16:
-    case DT_bf16: return to == DT_f32 || to == DT_f64;
-    case DT_f32: return to == DT_f64;
-    default: return false;
+    case DT_bf16:
+        return to == DT_f32 || to == DT_f64;
+    case DT_f32:
+        return to == DT_f64;
+    default:
+        return false;
     }
 }
 
 static struct ir_value *undone_cast(const struct ir_node *n)
 {
-    const struct ir_node *first = n->op == OP_Cast ? match_def(n->in[0], OP_Cast) : NULL;
+    const struct ir_node *first =
+        n->op == OP_Cast ? match_def(n->in[0], OP_Cast) : NULL;
 
     if (!first || first->in[0]->dtype != n->out[0]->dtype || n->out[0]->dynamic)
         return NULL;
-    return holds_all_values(first->out[0]->dtype, n->out[0]->dtype) ? first->in[0] : NULL;
+    return holds_all_values(first->out[0]->dtype, n->out[0]->dtype) ? first->in[0]
+                                                                    : NULL;
 }
 
 static bool drop(struct ir_graph *g, struct ir_node *n)
@@ -191,7 +206,7 @@ static bool drop(struct ir_graph *g, struct ir_node *n)
     return true;
 }
 
-/* ---- fewer forms ------------------------------------------------------------------ */
+/* ---- fewer forms ----------------------------------------------------- */
 
 static bool is_reduction(enum ir_op op)
 {
@@ -215,11 +230,12 @@ static bool is_reduction(enum ir_op op)
 static bool loses_dims(const struct ir_node *n)
 {
     return is_reduction(n->op) && !ir_attr_int(n, "keepdims", 1)
-        && n->out[0]->rank != n->in[0]->rank && !n->out[0]->dynamic
-        && !n->in[0]->dynamic && ir_count(n->out[0]);
+           && n->out[0]->rank != n->in[0]->rank && !n->out[0]->dynamic
+           && !n->in[0]->dynamic && ir_count(n->out[0]);
 }
 
-static struct status *keep_dims(struct compile *c, struct ir_graph *g, struct ir_node *n)
+static struct status *keep_dims(struct compile *c, struct ir_graph *g,
+                                struct ir_node *n)
 {
     struct ir_value *old = n->out[0], *y;
     struct ir_value *reduced = ir_value_create(c, NULL, DT_NONE, 0, NULL);
@@ -277,8 +293,8 @@ static void subtract_instead(struct ir_node *n)
 
 static void sum_squares(struct ir_node *n)
 {
-    const struct ir_node *mul = n->op == OP_ReduceSum ? match_sole_def(n->in[0], OP_Mul)
-                                                      : NULL;
+    const struct ir_node *mul =
+        n->op == OP_ReduceSum ? match_sole_def(n->in[0], OP_Mul) : NULL;
 
     if (!mul || mul->in[0] != mul->in[1])
         return;
@@ -287,7 +303,8 @@ static void sum_squares(struct ir_node *n)
 }
 
 /* The shape that the operands of n broadcast to when `skip` is replaced by `by`. */
-static bool broadcasts_alike(const struct ir_node *n, int skip, const struct ir_value *by)
+static bool broadcasts_alike(const struct ir_node *n, int skip,
+                             const struct ir_value *by)
 {
     const struct ir_value *to = n->out[0];
 
@@ -326,7 +343,8 @@ static void skip_expand(struct ir_node *n)
 /* A Slice that stays inside of one operand of a Concat reads that operand. */
 static void slice_operand(struct ir_node *n)
 {
-    const struct ir_node *concat = n->op == OP_Slice ? match_def(n->in[0], OP_Concat) : NULL;
+    const struct ir_node *concat =
+        n->op == OP_Slice ? match_def(n->in[0], OP_Concat) : NULL;
     int count;
     int64_t from = 0, start[IR_MAX_RANK];
 
@@ -353,7 +371,7 @@ static void slice_operand(struct ir_node *n)
     }
 }
 
-/* ---- all of it --------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------- */
 
 static struct status *simplify(struct compile *c, struct ir_graph *g)
 {

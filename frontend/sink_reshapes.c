@@ -43,9 +43,9 @@ static const struct ir_node *reshape_of(const struct ir_value *v)
     const struct ir_node *reshape = match_sole_def(v, OP_Reshape);
 
     return reshape && !v->dynamic && !reshape->in[0]->data && ir_count(v)
-                && moves_ones_only(reshape)
-             ? reshape
-             : NULL;
+                   && moves_ones_only(reshape)
+               ? reshape
+               : NULL;
 }
 
 /* The Reshape that all computed operands share in kind, or NULL. */
@@ -74,7 +74,8 @@ static const struct ir_node *common_reshape(const struct ir_node *n)
 
 /* A constant that broadcasts into y, shaped to do the same in x. */
 static struct ir_value *reshaped_const(struct compile *c, struct ir_value *k,
-                                       const struct ir_value *y, const struct ir_value *x)
+                                       const struct ir_value *y,
+                                       const struct ir_value *x)
 {
     int64_t dim[IR_MAX_RANK];
     int at = 0;
@@ -106,8 +107,9 @@ static struct status *sink(struct compile *c, struct ir_graph *g, struct ir_node
     permute_copy_attrs(n, f);
     for (int i = 0; i < n->n_in; i++)
         if (n->in[i])
-            ir_set_input(f, i, n->in[i]->data ? reshaped_const(c, n->in[i], old, x)
-                                              : n->in[i]->def->in[0]);
+            ir_set_input(f, i,
+                         n->in[i]->data ? reshaped_const(c, n->in[i], old, x)
+                                        : n->in[i]->def->in[0]);
     ir_new_output(f, 0, old->name);
     RETURN_IF_FAIL(ir_infer(f));
     RETURN_IF_FAIL(view_reshape(g, n, f->out[0], old->rank, old->dim, &y));

@@ -31,7 +31,7 @@ bool view_is_view_op(const struct ir_node *n)
     }
 }
 
-/* ---- through one operator ---------------------------------------------------- */
+/* ---- through one operator -------------------------------------------- */
 
 /* Drop dims of size 1 and merge neighbours that are walked as one. */
 static int merge_dims(const struct strided_view *v, int64_t dim[], int64_t stride[])
@@ -212,7 +212,7 @@ bool view_is_dense(const struct strided_view *v)
     return !n || (n == 1 && stride[0] == 1);
 }
 
-/* ---- back into operators ------------------------------------------------------- */
+/* ---- back into operators --------------------------------------------- */
 
 /* A run of elements of one source dim that is one dim of the window, or part of it. */
 struct piece {
@@ -326,8 +326,8 @@ static bool piece_before(const struct piece *x, const struct piece *y)
 
 /* One Transpose of the sliced source is enough when dims correspond one to one;
  * dims of size 1 take the places that are left, in order. */
-static bool plan_plain_transpose(const struct strided_view *v, const struct factoring *f,
-                                 struct view_plan *p)
+static bool plan_plain_transpose(const struct strided_view *v,
+                                 const struct factoring *f, struct view_plan *p)
 {
     const int rank = v->source->rank;
     bool taken[IR_MAX_RANK] = {false};
@@ -496,8 +496,9 @@ int view_plan_nodes(const struct view_plan *p)
     return 2 * p->slices + p->reshapes_first + 2 * p->transposes + p->reshapes_last;
 }
 
-static struct status *emit_slice(struct ir_graph *g, struct ir_node *at, const char *name,
-                                 const struct view_plan *p, struct ir_value **v)
+static struct status *emit_slice(struct ir_graph *g, struct ir_node *at,
+                                 const char *name, const struct view_plan *p,
+                                 struct ir_value **v)
 {
     const int rank = (*v)->rank;
     struct ir_node *n = ir_node_create(g, at, OP_Slice, name, 1, 1);
@@ -527,8 +528,8 @@ struct status *view_reshape(struct ir_graph *g, struct ir_node *at, struct ir_va
 {
     *out = v;
     return same_dims(v->rank, v->dim, rank, dim)
-             ? OK
-             : emit_reshape(g, at, NULL, rank, dim, out);
+               ? OK
+               : emit_reshape(g, at, NULL, rank, dim, out);
 }
 
 static struct status *emit_transpose(struct ir_graph *g, struct ir_node *at,
