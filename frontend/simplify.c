@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Remove operators that do nothing, and bring what remains into fewer forms.
  *
- *     Identity(x), Reshape to the same shape, Cast to the same type, Transpose that
- *     moves nothing, Expand, Slice, Pad, Tile that change nothing, Concat of one, Split into one, 1 x 1 pooling  =  x
- *     x * 1, x / 1, x - 0, x + (-0), Pow(x, 1), max(x, -inf)  =  x
- *     Reduce(x) without keepdims                 =  Reshape(Reduce(x) with keepdims)
- *     x / 2^n                                              =  x * 2^-n
- *     x + Neg(y)                                           =  x - y
- *     f(Expand(x), y), f element by element and y as large =  f(x, y)
- *     Cast(Cast(x, wider), back)                           =  x
- *     Slice(Concat(x, y)) inside of x                      =  Slice(x)
- *     ReduceSum(x * x)                                     =  ReduceSumSquare(x)
+ *     Identity(x); Reshape to the same shape; Cast to the same type; Transpose that
+ *     moves nothing; Expand, Slice, Pad, Tile that change nothing; Concat of one;
+ *     Split into one; pooling of 1 x 1                      =  x
+ *     x * 1, x / 1, x - 0, x + (-0), Pow(x, 1), max(x, -inf)
+ *                                                           =  x
+ *     Reduce(x) without keepdims                            =  Reshape(Reduce(x))
+ *     x / 2^n                                               =  x * 2^-n
+ *     x + Neg(y)                                            =  x - y
+ *     f(Expand(x), y), f element by element and y as large  =  f(x, y)
+ *     Cast(Cast(x, wider), back)                            =  x
+ *     Slice(Concat(x, y)) inside of x                       =  Slice(x)
+ *     ReduceSum(x * x)                                      =  ReduceSumSquare(x)
  *
  * Every rule keeps the bytes of all results: x + 0 is not here, because it turns -0
  * into 0, and x / 3 stays a division.
