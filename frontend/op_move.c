@@ -22,6 +22,20 @@ static int bytes_of(const struct ir_value *v)
 
 /* ---- Transpose -------------------------------------------------------------- */
 
+/* Entries count from the front: passes look at them. */
+static struct status *read_perm(const struct ir_node *n, int rank, int *perm)
+{
+    int count;
+    const int64_t *v = ir_attr_ints(n, "perm", &count);
+
+    if (count != rank)
+        return FAIL_AT(n, INVALID, "perm has %d entries for rank %d", count, rank);
+    for (int i = 0; i < count; i++)
+        if (v[i] < 0)
+            return FAIL_AT(n, INVALID, "perm has the entry %lld", (long long)v[i]);
+    return op_axes(n, count, v, rank, perm);
+}
+
 struct status *import_Transpose(struct ir_node *n, int opset)
 {
     const int rank = n->in[0]->rank;
@@ -34,16 +48,6 @@ struct status *import_Transpose(struct ir_node *n, int opset)
         perm[i] = rank - 1 - i;
     ir_set_attr_ints(n, "perm", rank, perm);
     return OK;
-}
-
-static struct status *read_perm(const struct ir_node *n, int rank, int *perm)
-{
-    int count;
-    const int64_t *v = ir_attr_ints(n, "perm", &count);
-
-    if (count != rank)
-        return FAIL_AT(n, INVALID, "perm has %d entries for rank %d", count, rank);
-    return op_axes(n, count, v, rank, perm);
 }
 
 struct status *shape_Transpose(struct ir_node *n)
