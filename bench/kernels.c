@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Speed of emitted kernels against what this core can do at that moment.
  *
- *     bench-kernels [resnet|mobile|random] [--only TEXT] [--rounds N] [--tile PxV] [--rows N]
+ *     bench-kernels [resnet|mobile|random] [--only TEXT] [--rounds N] [--isa N]
+ *                   [--tile PxV] [--rows N]
  *                   [--conv h,w,groups,c_in,c_out,kh,kw,sy,sx,dy,dx,py,px]
  *
  * The machine may be shared and its clock moves, so every sample is taken between two
@@ -29,7 +30,7 @@ struct options {
     const struct isa *isa;
 };
 
-/* ---- the machine --------------------------------------------------------------------- */
+/* ---- the machine ------------------------------------------------------------- */
 
 static double cpu_seconds(void)
 {
@@ -147,7 +148,7 @@ static struct machine machine_open(const struct isa *isa)
     return m;
 }
 
-/* ---- one kernel ------------------------------------------------------------------------ */
+/* ---- one kernel -------------------------------------------------------------- */
 
 struct job {
     char name[96];
@@ -278,7 +279,7 @@ static struct sample measure(const struct machine *m, const struct options *o,
     return s;
 }
 
-/* ---- the shapes -------------------------------------------------------------------------- */
+/* ---- the shapes -------------------------------------------------------------- */
 
 static void set_strides(struct conv *c, bool planar)
 {
@@ -456,7 +457,7 @@ static bool parse_job(const char *text, struct job *j)
     return j->c.oh > 0 && j->c.ow > 0;
 }
 
-/* ---- the table --------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------- */
 
 struct total {
     double log_peak;

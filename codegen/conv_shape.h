@@ -52,7 +52,8 @@ struct conv_runs {
 struct conv_runs conv_runs(const struct conv *c, int depth);
 
 /* Tiles of `depth` go through a kernel row channel by channel and load every input
- * column once for all pixels and taps that meet there: wide inputs take long to load. */
+ * column once for all pixels and taps that meet there: wide inputs take long to load.
+ */
 bool conv_slides(const struct conv *c, int depth);
 /* Input columns that a tile of `pixels` then loads. */
 int64_t conv_columns(const struct conv *c, int pixels);

@@ -14,7 +14,6 @@ enum {
     MAX_VECTORS = 12,
     MAX_SUMS = 24,         /* of 32 registers ... */
     MAX_DEEP_SUMS = 16,    /* ... where sums move with every multiply-add */
-    MAX_SLIDE = 8,         /* kernel columns whose weights stay in registers */
     LATENCY = 4,           /* cycles from one multiply-add to the next on its sum */
     PAGE_SETS = 4096,      /* addresses this far apart share a set of the L1 cache */
     MAX_LINES_PER_SET = 8, /* input lines a tile may hold in one set */
@@ -23,8 +22,8 @@ enum {
 static const double TILE_OVERHEAD = 20; /* cycles to start and end a tile */
 static const double EPILOGUE = 2;       /* cycles a stored vector */
 static const double UNIT_OVERHEAD = 60; /* cycles to find a unit's operands */
-static const double L2_RATE = 40;       /* bytes a cycle from the second-level cache ... */
-static const double L3_RATE = 20;       /* ... and from beyond */
+static const double L2_RATE = 40; /* bytes a cycle from the second-level cache ... */
+static const double L3_RATE = 20; /* ... and from beyond */
 static const double UNIT_CYCLES = 40000; /* work worth handing to a thread */
 
 /* Tiles along y read and write with larger strides: they must promise this much. */
@@ -50,186 +49,7 @@ static double max_double(double a, double b)
     return a > b ? a : b;
 }
 
-/* ---- geometry -------------------------------------------------------------------- */
-
-static bool is_pointwise(const struct conv *c)
-{
-    return c->kh == 1 && c->kw == 1 && c->stride_y == 1 && c->stride_x == 1
-        && c->pad_top == 0 && c->pad_left == 0 && c->oh == c->h && c->ow == c->w;
-}
-
-/* Rows (or images) follow one another as pixels do, in all operands. */
-static bool lines_join(const struct conv *c, int64_t width, int64_t in, int64_t out,
-                       int64_t res)
-{
-    return in == width * c->in_x && out == width * c->out_x
-        && (!c->has_residual || res == width * c->res_x);
-}
-
-struct conv conv_flatten(const struct conv *c)
-{
-    struct conv f = *c;
-
-    if (!is_pointwise(c))
-        return f;
-    if (f.h == 1 || lines_join(&f, f.w, f.in_y, f.out_y, f.res_y)) {
-        f.w *= f.h;
-        f.h = 1;
-    }
-    if (f.h == 1 && (f.n == 1 || lines_join(&f, f.w, f.in_n, f.out_n, f.res_n))) {
-        f.w *= f.n;
-        f.n = 1;
-    }
-    f.oh = f.h;
-    f.ow = f.w;
-    return f;
-}
-
-static void swap64(int64_t *a, int64_t *b)
-{
-    const int64_t t = *a;
-
-    *a = *b;
-    *b = t;
-}
-
-static struct conv swap_axes(struct conv c)
-{
-    swap64(&c.h, &c.w);
-    swap64(&c.oh, &c.ow);
-    swap64(&c.kh, &c.kw);
-    swap64(&c.stride_y, &c.stride_x);
-    swap64(&c.dilation_y, &c.dilation_x);
-    swap64(&c.pad_top, &c.pad_left);
-    swap64(&c.in_y, &c.in_x);
-    swap64(&c.out_y, &c.out_x);
-    swap64(&c.res_y, &c.res_x);
-    return c;
-}
-
-struct conv conv_view(const struct conv *c, const struct conv_tiling *t)
-{
-    const struct conv f = conv_flatten(c);
-
-    return t->swapped ? swap_axes(f) : f;
-}
-
-struct tap_range conv_tap(const struct conv *c, int64_t x0, int pixels, int64_t t)
-{
-    struct tap_range r = {pixels, 0};
-
-    for (int i = 0; i < pixels; i++) {
-        const int64_t x = (x0 + i) * c->stride_x - c->pad_left + t * c->dilation_x;
-
-        if (x < 0 || x >= c->w)
-            continue;
-        if (i < r.first)
-            r.first = i;
-        r.end = i + 1;
-    }
-    if (r.first > r.end)
-        r.first = r.end;
-    return r;
-}
-
-static bool tile_is_inner(const struct conv *c, int64_t x0, int pixels)
-{
-    const int64_t lo = x0 * c->stride_x - c->pad_left;
-    const int64_t hi = (x0 + pixels - 1) * c->stride_x - c->pad_left
-                     + (c->kw - 1) * c->dilation_x;
-
-    return lo >= 0 && hi < c->w;
-}
-
-struct row_cut conv_cut_row(const struct conv *c, int pixels)
-{
-    struct row_cut r = {.pixels = pixels, .n = ceil_div(c->ow, pixels)};
-
-    r.last = (int)(c->ow - (r.n - 1) * pixels);
-    const int64_t n_full = c->ow / pixels;
-
-    while (r.left < n_full && !tile_is_inner(c, r.left * pixels, pixels))
-        r.left++;
-    while (r.left + r.inner < n_full
-           && tile_is_inner(c, (r.left + r.inner) * pixels, pixels))
-        r.inner++;
-    return r;
-}
-
-bool conv_clips_rows(const struct conv *c)
-{
-    return c->pad_top > 0
-        || (c->oh - 1) * c->stride_y - c->pad_top + (c->kh - 1) * c->dilation_y >= c->h;
-}
-
-/* Column `at` of a tile, counted from its first tap, is some pixel's some tap. */
-static bool column_is_used(const struct conv *c, int pixels, int64_t at)
-{
-    for (int64_t t = 0; t < c->kw; t++) {
-        const int64_t i = at - t * c->dilation_x;
-
-        if (i >= 0 && i % c->stride_x == 0 && i / c->stride_x < pixels)
-            return true;
-    }
-    return false;
-}
-
-int64_t conv_columns(const struct conv *c, int pixels)
-{
-    const int64_t all = (pixels - 1) * c->stride_x + (c->kw - 1) * c->dilation_x + 1;
-    int64_t n = 0;
-
-    for (int64_t at = 0; at < all; at++)
-        n += column_is_used(c, pixels, at);
-    return n;
-}
-
-bool conv_slides(const struct conv *c, int depth)
-{
-    const int pixels = c->ow < MAX_DEEP_SUMS ? (int)c->ow : MAX_DEEP_SUMS;
-
-    return depth > 2 && c->in_c == 1 && c->c_in >= depth && c->kw > 1
-        && c->kw <= MAX_SLIDE && 4 * conv_columns(c, pixels) <= 3 * pixels * c->kw;
-}
-
-struct conv_runs conv_runs(const struct conv *c, int depth)
-{
-    const int64_t column = c->in_x * c->dilation_x;
-
-    if (conv_slides(c, depth))
-        return (struct conv_runs){RUN_CHANNELS, c->kw, c->c_in, c->in_c, column};
-    if (c->c_in == 1)
-        return (struct conv_runs){RUN_ROW, 1, c->kw, column, 0};
-    if (c->in_c == 1 && (c->kw == 1 || column == c->c_in))
-        return (struct conv_runs){RUN_ROW, 1, c->kw * c->c_in, 1, 0};
-    if (depth > 1 && column == 1)
-        return (struct conv_runs){RUN_COLUMNS, c->c_in, c->kw, 1, c->in_c};
-    return (struct conv_runs){RUN_CHANNELS, c->kw, c->c_in, c->in_c, column};
-}
-
-int64_t conv_whole_blocks(const struct conv *c, const struct conv_tiling *t)
-{
-    return c->c_out / t->block;
-}
-
-int64_t conv_blocks(const struct conv *c, const struct conv_tiling *t)
-{
-    return conv_whole_blocks(c, t) + t->n_tails;
-}
-
-int64_t conv_strips(const struct conv *c, const struct conv_tiling *t)
-{
-    return ceil_div(c->oh, t->rows);
-}
-
-int64_t conv_units(const struct conv *c, const struct conv_tiling *t)
-{
-    const struct conv v = conv_view(c, t);
-
-    return v.n * v.groups * conv_blocks(&v, t) * conv_strips(&v, t) * t->chunks;
-}
-
-/* ---- cost of a tile ------------------------------------------------------------------ */
+/* ---- cost of a tile ---------------------------------------------------------- */
 
 /* What the rule weighs: one orientation of a convolution on one isa. */
 struct rule {
@@ -298,9 +118,10 @@ static double input_cycles(const struct rule *r, const struct conv_piece *piece,
     return p * piece->depth * 4 / (L2_RATE * max_double(reuse, 1.0));
 }
 
-/* Cycles to load a step's inputs and weights: two loads a cycle; a broadcast of 16 or 32
- * bytes takes longer, weights that are not whole cache lines are loaded twice. */
-static double load_cycles(const struct rule *r, const struct conv_piece *piece, int p, int v)
+/* Cycles to load a step's inputs and weights: two loads a cycle; a broadcast of 16 or
+ * 32 bytes takes longer, weights that are not whole cache lines are loaded twice. */
+static double load_cycles(const struct rule *r, const struct conv_piece *piece, int p,
+                          int v)
 {
     const bool by_lane = r->isa->lane_fma && conv_runs(r->c, 1).step == 1;
     const bool slow = piece->depth > 2;
@@ -316,10 +137,11 @@ static double step_cycles(const struct rule *r, const struct conv_piece *piece, 
 {
     const int v = (int)ceil_div(piece->width * piece->depth, r->lanes);
     const double multiply = p * v * (r->isa->fma ? 0.5 : 1.0);
-    double cycles = max_double(max_double(multiply, load_cycles(r, piece, p, v)), LATENCY);
+    double cycles =
+        max_double(max_double(multiply, load_cycles(r, piece, p, v)), LATENCY);
 
     cycles = max_double(cycles, stream_cycles(r, piece) + input_cycles(r, piece, p))
-           + 0.05 * (p + v);
+             + 0.05 * (p + v);
     if (r->c->c_in >= 64 && lines_per_set(r->c, p) > MAX_LINES_PER_SET)
         cycles *= 1.3;
     return cycles;
@@ -333,7 +155,7 @@ static double tile_cycles(const struct rule *r, const struct conv_piece *piece, 
     for (int d = 1; d < piece->depth; d *= 2)
         finish += 1.5 * p;
     return (double)kernel_steps(r->c, piece->depth) * step_cycles(r, piece, p) + finish
-         + TILE_OVERHEAD;
+           + TILE_OVERHEAD;
 }
 
 static double row_cycles(const struct rule *r, const struct conv_piece *piece)
@@ -342,7 +164,7 @@ static double row_cycles(const struct rule *r, const struct conv_piece *piece)
     const int last = (int)(r->c->ow % piece->pixels);
 
     return (double)full * tile_cycles(r, piece, piece->pixels)
-         + (last ? tile_cycles(r, piece, last) : 0.0);
+           + (last ? tile_cycles(r, piece, last) : 0.0);
 }
 
 /* Sets the best number of pixels; returns the cycles of one row, or 0 if no tile fits
@@ -366,7 +188,7 @@ static double fit_pixels(const struct rule *r, struct conv_piece *piece)
     return best_cost;
 }
 
-/* ---- tails ---------------------------------------------------------------------------- */
+/* ---- tails ------------------------------------------------------------------- */
 
 struct tails {
     int n;
@@ -407,8 +229,8 @@ static struct tails divide(const struct rule *r, int64_t width, int most)
 
     if (most == 1 || r->plain)
         return best;
-    for (int64_t first = 1; first < width; first = first < r->lanes ? 2 * first
-                                                                    : first + r->lanes) {
+    for (int64_t first = 1; first < width;
+         first = first < r->lanes ? 2 * first : first + r->lanes) {
         struct tails head = one_piece(r, first);
         const struct tails rest = divide(r, width - first, most - 1);
         const double cost = head.cost + rest.cost + UNIT_OVERHEAD;
@@ -424,7 +246,8 @@ static struct tails divide(const struct rule *r, int64_t width, int most)
     return best;
 }
 
-/* ---- units -------------------------------------------------------------------------- */
+/* ---- units --------------------------------------------------------------------------
+ */
 
 /* Bytes from beyond the L2 cache: with blocks outer, the input again for every block
  * unless it stays in L2; with rows outer, the weights again for every strip. */
@@ -438,7 +261,8 @@ static bool rows_go_outer(const struct conv *c, const struct isa *isa,
     const double input = (double)(c->h * c->w * c->c_in) * 4;
     const double blocks = (double)conv_blocks(c, t);
     const double strips = (double)(conv_strips(c, t) * t->chunks);
-    const double by_blocks = weights + (input + block > half_l2 ? blocks * input : input);
+    const double by_blocks =
+        weights + (input + block > half_l2 ? blocks * input : input);
     const double by_rows = input + (weights > half_l2 ? strips * weights : weights);
 
     return c->groups > 1 ? c->c_in < 64 || by_rows < by_blocks : by_rows < by_blocks;
@@ -448,8 +272,8 @@ static bool rows_go_outer(const struct conv *c, const struct isa *isa,
  * blocks have a turn at it. */
 static double row_bytes(const struct conv *c)
 {
-    const double in = (double)(c->w * c->groups * c->c_in)
-                    * (double)min64(c->stride_y, c->kh);
+    const double in =
+        (double)(c->w * c->groups * c->c_in) * (double)min64(c->stride_y, c->kh);
     const double out = (double)(c->ow * c->groups * c->c_out);
 
     return 4.0 * (in + out);
@@ -478,7 +302,7 @@ static void cut_units(const struct rule *r, struct conv_tiling *t)
     t->chunks = min64(tiles, max64(t->chunks, (int64_t)share + 1));
 }
 
-/* ---- the choice -------------------------------------------------------------------------- */
+/* ---- the choice -------------------------------------------------------------- */
 
 struct choice {
     struct conv_tiling tiling;
@@ -538,7 +362,8 @@ struct conv_tiling conv_tile_plain(const struct conv *c, const struct isa *isa)
 
 struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa)
 {
-    const struct conv f = conv_flatten(c), turned = swap_axes(f);
+    const struct conv_tiling turn = {.swapped = true};
+    const struct conv f = conv_flatten(c), turned = conv_view(c, &turn);
     const struct rule upright = {&f, isa, isa->vector_bytes / 4, false};
     struct choice best = choose(&upright);
 
@@ -575,80 +400,4 @@ void conv_tiling_fields(const struct conv_tiling *t, int64_t out[CONV_TILING_FIE
         out[n++] = t->tail[i].pixels;
     }
     assert(n <= CONV_TILING_FIELDS);
-}
-
-/* ---- weights -------------------------------------------------------------------------- */
-
-/* Where weights of one block come from: a filter of the model's order, and the taps of
- * the view in it. */
-struct pack {
-    const struct conv *v; /* the view */
-    int64_t filter;       /* floats from one output channel to the next */
-    int64_t tap_y, tap_x; /* floats from one kernel row, column of the view to the next */
-    int64_t channel;      /* floats from one input channel to the next */
-};
-
-static int64_t run_source(const struct pack *p, const struct conv_runs *runs, int64_t run,
-                          int64_t step)
-{
-    switch (runs->kind) {
-    case RUN_ROW:
-        return step / p->v->c_in * p->tap_x + step % p->v->c_in * p->channel;
-    case RUN_CHANNELS:
-        return run * p->tap_x + step * p->channel;
-    case RUN_COLUMNS:
-        return run * p->channel + step * p->tap_x;
-    }
-    return 0;
-}
-
-/* [kernel row][run][length / depth][width][depth], the last group of a run being as
- * deep as what is left. */
-static void pack_block(const struct pack *p, int64_t width, int depth, const float *from,
-                       float *to)
-{
-    const struct conv_runs runs = conv_runs(p->v, depth);
-
-    for (int64_t y = 0; y < p->v->kh; y++) {
-        for (int64_t run = 0; run < runs.n; run++) {
-            for (int64_t k = 0; k < runs.length; k += depth) {
-                const int64_t deep = min64(depth, runs.length - k);
-
-                for (int64_t d = 0; d < deep; d++) {
-                    const float *source =
-                        from + y * p->tap_y + run_source(p, &runs, run, k + d);
-
-                    for (int64_t o = 0; o < width; o++)
-                        to[o * deep + d] = source[o * p->filter];
-                }
-                to += width * deep;
-            }
-        }
-    }
-}
-
-void conv_pack(const struct conv *c, const struct conv_tiling *t, const float *from,
-               float *to)
-{
-    const struct conv v = conv_view(c, t);
-    const struct pack p = {
-        .v = &v,
-        .filter = c->c_in * c->kh * c->kw,
-        .tap_y = t->swapped ? 1 : c->kw,
-        .tap_x = t->swapped ? c->kw : 1,
-        .channel = c->kh * c->kw,
-    };
-
-    for (int64_t g = 0; g < c->groups; g++) {
-        for (int64_t i = 0; i < conv_whole_blocks(c, t); i++) {
-            pack_block(&p, t->block, 1, from, to);
-            from += t->block * p.filter;
-            to += t->block * p.filter;
-        }
-        for (int i = 0; i < t->n_tails; i++) {
-            pack_block(&p, t->tail[i].width, t->tail[i].depth, from, to);
-            from += t->tail[i].width * p.filter;
-            to += t->tail[i].width * p.filter;
-        }
-    }
 }

@@ -150,8 +150,8 @@ LLVMValueRef emit_core(struct emitter *e, const char *name)
 {
     LLVMTypeRef params[] = {e->ptr, e->ptr, e->ptr, e->ptr,
                             e->ptr, e->ptr, e->i64, e->i64};
-    LLVMValueRef f = LLVMAddFunction(e->module, name,
-                                     LLVMFunctionType(e->void_t, params, 8, 0));
+    LLVMValueRef f =
+        LLVMAddFunction(e->module, name, LLVMFunctionType(e->void_t, params, 8, 0));
 
     LLVMSetLinkage(f, LLVMInternalLinkage);
     LLVMAddAttributeAtIndex(f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
@@ -178,7 +178,7 @@ LLVMValueRef emit_intrinsic(struct emitter *e, const char *name, LLVMTypeRef *ov
     return LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, args, n_args, "");
 }
 
-/* ---- numbers and addresses ------------------------------------------------------ */
+/* ---- numbers and addresses --------------------------------------------------- */
 
 LLVMValueRef emit_int(struct emitter *e, int64_t value)
 {
@@ -233,8 +233,8 @@ LLVMValueRef emit_divide_up(struct emitter *e, LLVMValueRef a, int64_t b)
 
     if (b == 1)
         return a;
-    LLVMValueRef q = LLVMBuildUDiv(e->builder, emit_add(e, a, lift * b + b - 1),
-                                   emit_int(e, b), "");
+    LLVMValueRef q =
+        LLVMBuildUDiv(e->builder, emit_add(e, a, lift * b + b - 1), emit_int(e, b), "");
     return emit_add(e, q, -lift);
 }
 
@@ -280,7 +280,7 @@ void emit_keep(struct emitter *e, LLVMValueRef x)
     LLVMBuildCall2(e->builder, type, nothing, &x, 1, "");
 }
 
-/* ---- vectors --------------------------------------------------------------------- */
+/* ---- vectors ----------------------------------------------------------------- */
 
 int emit_lanes(const struct emitter *e)
 {
@@ -410,14 +410,16 @@ LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int us
     return masked_load(e, p, lanes, 0, used, LLVMGetPoison(type));
 }
 
-LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo, int hi)
+LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo,
+                             int hi)
 {
     if (lo == 0 && hi == lanes)
         return emit_load(e, emit_vector(e, lanes), p);
     return masked_load(e, p, lanes, lo, hi, emit_constant(e, 0.0f, lanes));
 }
 
-static void store_pieces(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int used)
+static void store_pieces(struct emitter *e, LLVMValueRef value, LLVMValueRef p,
+                         int used)
 {
     int index[64];
 
@@ -452,13 +454,13 @@ void emit_store_part(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int 
 
 void emit_prefetch(struct emitter *e, LLVMValueRef p)
 {
-    LLVMValueRef args[] = {p, LLVMConstInt(e->i32, 0, 0),
-                           LLVMConstInt(e->i32, 3, 0), LLVMConstInt(e->i32, 1, 0)};
+    LLVMValueRef args[] = {p, LLVMConstInt(e->i32, 0, 0), LLVMConstInt(e->i32, 3, 0),
+                           LLVMConstInt(e->i32, 1, 0)};
 
     emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
 }
 
-/* ---- activations: the library kernels' formulas -------------------------------- */
+/* ---- activations: the library kernels' formulas ------------------------------ */
 
 static LLVMValueRef select_if(struct emitter *e, LLVMRealPredicate is, LLVMValueRef a,
                               LLVMValueRef b, LLVMValueRef yes, LLVMValueRef no)
@@ -505,7 +507,8 @@ LLVMValueRef emit_activation(struct emitter *e, LLVMValueRef x, enum activation 
     return x; /* unreachable: all values have a case */
 }
 
-/* ---- control flow ----------------------------------------------------------------- */
+/* ---- control flow -----------------------------------------------------------------
+ */
 
 static LLVMBasicBlockRef new_block(struct emitter *e, const char *name)
 {
@@ -517,7 +520,7 @@ static LLVMBasicBlockRef new_block(struct emitter *e, const char *name)
 static bool known_less(LLVMValueRef a, LLVMValueRef b)
 {
     return LLVMIsAConstantInt(a) && LLVMIsAConstantInt(b)
-        && LLVMConstIntGetSExtValue(a) < LLVMConstIntGetSExtValue(b);
+           && LLVMConstIntGetSExtValue(a) < LLVMConstIntGetSExtValue(b);
 }
 
 void emit_loop_begin(struct emitter *e, struct emit_loop *l, LLVMValueRef begin,

@@ -14,8 +14,14 @@ enum { EMIT_MAX_CARRY = 72 };
 
 /* The parameters of a core, in order. */
 enum {
-    CORE_IN, CORE_WEIGHTS, CORE_BIAS, CORE_RESIDUAL, CORE_OUT, CORE_SCRATCH,
-    CORE_BEGIN, CORE_END,
+    CORE_IN,
+    CORE_WEIGHTS,
+    CORE_BIAS,
+    CORE_RESIDUAL,
+    CORE_OUT,
+    CORE_SCRATCH,
+    CORE_BEGIN,
+    CORE_END,
 };
 
 /* Adds the function, its attributes and its entry block, and goes there. */
@@ -69,7 +75,8 @@ LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int us
 /* Asks for the cache line at p, which need not exist. */
 void emit_prefetch(struct emitter *e, LLVMValueRef p);
 /* Lanes [lo, hi) of a vector of `lanes`, the others 0; nothing else is touched. */
-LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo, int hi);
+LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo,
+                             int hi);
 void emit_store_part(struct emitter *e, LLVMValueRef value, LLVMValueRef p, int used);
 /* Lanes index[0..n) of a and b taken together; -1 is any. */
 LLVMValueRef emit_shuffle(struct emitter *e, LLVMValueRef a, LLVMValueRef b,

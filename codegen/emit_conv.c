@@ -12,16 +12,7 @@
  * has no tests inside a row; kernel rows above and below the input are left out by
  * the bounds of their loop.
  */
-#include <assert.h>
-
-#include "codegen/conv_shape.h"
-#include "codegen/emit_tile.h"
-
-enum {
-    EDGE_UNROLL = 2, /* steps of a loop in an edge tile of a wide kernel: it has many */
-    WRITE_OUT = 12,  /* steps of a kernel row that are written out at most */
-    MAX_PIXELS = 64,
-};
+#include "codegen/emit_conv_row.h"
 
 struct conv_emitter {
     struct emitter *e;
@@ -35,7 +26,7 @@ struct place {
     LLVMValueRef in, weights, bias, residual, out;
     LLVMValueRef tile_begin, tile_end; /* of the row; constants when it is whole */
     LLVMValueRef y_begin, y_end;
-    LLVMValueRef tap_begin, tap_end;   /* kernel rows inside the input */
+    LLVMValueRef tap_begin, tap_end; /* kernel rows inside the input */
 };
 
 static LLVMValueRef param(const struct conv_emitter *ce, unsigned i)
@@ -43,266 +34,7 @@ static LLVMValueRef param(const struct conv_emitter *ce, unsigned i)
     return LLVMGetParam(ce->function, i);
 }
 
-/* ---- sums of a tile ------------------------------------------------------------------ */
-
-/* `n` runs of a kernel row, from `run` on, for pixels that they all reach. */
-static void sum_runs(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
-                     LLVMValueRef weights, struct tap_range r, int64_t run, int64_t n)
-{
-    struct emitter *e = ce->e;
-    const struct conv_runs runs = conv_runs(&ce->c, 1);
-    const int64_t next = runs.next * 4, next_weights = runs.length * t->weight_step;
-    const int n_sums = t->pixels * t->vectors;
-    struct emit_loop l = {0};
-    LLVMValueRef carry[EMIT_MAX_CARRY];
-
-    in = emit_at(e, in, run * next);
-    weights = emit_at(e, weights, run * next_weights);
-    if (n == 1 || n * runs.length <= WRITE_OUT) {
-        for (int64_t i = 0; i < n; i++) {
-            if (i)
-                in = emit_hide(e, in);
-            tile_run(e, t, emit_at(e, in, i * next),
-                     emit_at(e, weights, i * next_weights), r.first, r.end, runs.length);
-        }
-        return;
-    }
-    for (int i = 0; i < n_sums; i++)
-        carry[i] = t->sum[i];
-    emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, n), 1, carry, n_sums);
-    for (int i = 0; i < n_sums; i++)
-        t->sum[i] = carry[i];
-    in = emit_hide(e, emit_at_value(e, in, emit_mul(e, l.at, next)));
-    weights = emit_hide(e, emit_at_value(e, weights, emit_mul(e, l.at, next_weights)));
-    tile_run(e, t, in, weights, r.first, r.end, runs.length);
-    emit_loop_end(e, &l, t->sum);
-}
-
-static struct tap_range tap_of(const struct conv_emitter *ce, const struct tile *t,
-                               int64_t x0, int64_t tap)
-{
-    if (x0 < 0)
-        return (struct tap_range){0, t->pixels};
-    return conv_tap(&ce->c, x0, t->pixels, tap);
-}
-
-static bool same_range(struct tap_range a, struct tap_range b)
-{
-    return a.first == b.first && a.end == b.end;
-}
-
-/* One kernel row.  x0 < 0: an inner tile, which every tap reaches with all pixels. */
-static void sum_kernel_row(const struct conv_emitter *ce, struct tile *t,
-                           LLVMValueRef in, LLVMValueRef weights, int64_t x0)
-{
-    const struct conv *c = &ce->c;
-    const struct conv_runs runs = conv_runs(c, 1);
-
-    t->in_step = runs.step * 4;
-    for (int64_t tap = 0; tap < c->kw;) {
-        const struct tap_range r = tap_of(ce, t, x0, tap);
-        int64_t n = 1;
-
-        while (tap + n < c->kw && same_range(tap_of(ce, t, x0, tap + n), r))
-            n++;
-        if (r.first < r.end && runs.kind == RUN_ROW)
-            tile_run(ce->e, t, emit_at(ce->e, in, tap * c->c_in * t->in_step),
-                     emit_at(ce->e, weights, tap * c->c_in * t->weight_step), r.first,
-                     r.end, n * c->c_in);
-        else if (r.first < r.end)
-            sum_runs(ce, t, in, weights, r, tap, n);
-        in = emit_hide(ce->e, in);
-        tap += n;
-    }
-}
-
-/* ---- the same with depth ---------------------------------------------------------------- */
-
-/* Inputs [lo, hi) of a run exist for a pixel. */
-struct run_part {
-    int64_t lo[MAX_PIXELS], hi[MAX_PIXELS];
-};
-
-static struct run_part run_part(const struct conv_emitter *ce, const struct tile *t,
-                                const struct conv_runs *runs, int64_t run, int64_t x0)
-{
-    const int64_t tap_steps = runs->kind == RUN_ROW ? ce->c.c_in : 1;
-    struct run_part part;
-
-    for (int i = 0; i < t->pixels; i++) {
-        part.lo[i] = part.hi[i] = 0;
-        for (int64_t tap = 0; tap < ce->c.kw; tap++) {
-            const struct tap_range r = tap_of(ce, t, x0, tap);
-
-            if (i < r.first || i >= r.end)
-                continue;
-            if (runs->kind == RUN_CHANNELS && tap == run)
-                part.hi[i] = runs->length;
-            if (runs->kind == RUN_CHANNELS)
-                continue;
-            if (part.hi[i] == 0)
-                part.lo[i] = tap * tap_steps;
-            part.hi[i] = (tap + 1) * tap_steps;
-        }
-    }
-    return part;
-}
-
-/* Pixels that have all inputs [k, k + depth) of the run; `whole` is false when others
- * have some. */
-static struct tap_range whole_pixels(const struct tile *t, const struct run_part *part,
-                                     int64_t k, bool *whole)
-{
-    struct tap_range r = {t->pixels, 0};
-
-    *whole = true;
-    for (int i = 0; i < t->pixels; i++) {
-        if (part->lo[i] <= k && k + t->depth <= part->hi[i]) {
-            r.first = i < r.first ? i : r.first;
-            r.end = i + 1;
-        } else if (part->lo[i] < k + t->depth && k < part->hi[i]) {
-            *whole = false;
-        }
-    }
-    return r;
-}
-
-/* One step for which some pixels lack inputs, or the run ends. */
-static void sum_part(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
-                     LLVMValueRef weights, const struct run_part *part, int64_t k,
-                     int deep)
-{
-    int lo[MAX_PIXELS], hi[MAX_PIXELS];
-
-    for (int i = 0; i < t->pixels; i++) {
-        const int64_t from = part->lo[i] - k, to = part->hi[i] - k;
-
-        lo[i] = from < 0 ? 0 : from > deep ? deep : (int)from;
-        hi[i] = to < 0 ? 0 : to > deep ? deep : (int)to;
-    }
-    tile_step_part(ce->e, t, emit_at(ce->e, in, k * 4),
-                   emit_at(ce->e, weights, k * t->width * 4), lo, hi, deep);
-}
-
-static void sum_deep_run(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
-                         LLVMValueRef weights, const struct run_part *part,
-                         int64_t length)
-{
-    const int64_t full = length / t->depth * t->depth;
-
-    for (int64_t k = 0; k < full;) {
-        bool whole, next_whole;
-        const struct tap_range r = whole_pixels(t, part, k, &whole);
-        int64_t n = 1;
-
-        if (!whole) {
-            sum_part(ce, t, in, weights, part, k, t->depth);
-            in = emit_hide(ce->e, in);
-            k += t->depth;
-            continue;
-        }
-        while (k + n * t->depth < full
-               && same_range(whole_pixels(t, part, k + n * t->depth, &next_whole), r)
-               && next_whole)
-            n++;
-        if (r.first < r.end)
-            tile_run(ce->e, t, emit_at(ce->e, in, k * 4),
-                     emit_at(ce->e, weights, k * t->width * 4), r.first, r.end, n);
-        in = emit_hide(ce->e, in);
-        k += n * t->depth;
-    }
-    if (full < length)
-        sum_part(ce, t, in, weights, part, full, (int)(length - full));
-}
-
-/* One group of `deep` channels of a kernel row: all its columns, see conv_slides(). */
-static void slide_step(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
-                       LLVMValueRef weights, int deep, int64_t x0)
-{
-    struct emitter *e = ce->e;
-    const struct conv *c = &ce->c;
-    const int64_t columns = (t->pixels - 1) * c->stride_x
-                          + (c->kw - 1) * c->dilation_x + 1;
-    LLVMValueRef w[MAX_PIXELS];
-
-    for (int64_t tap = 0; tap < c->kw; tap++)
-        w[tap] = tile_deep_weights(
-            e, t, emit_at(e, weights, tap * c->c_in * t->width * 4), deep);
-    for (int64_t column = 0; column < columns; column++) {
-        LLVMValueRef x = NULL;
-
-        for (int64_t tap = 0; tap < c->kw; tap++) {
-            const struct tap_range r = tap_of(ce, t, x0, tap);
-            const int64_t from = column - tap * c->dilation_x;
-            const int64_t i = from / c->stride_x;
-
-            if (from < 0 || from % c->stride_x || i < r.first || i >= r.end)
-                continue;
-            if (!x)
-                x = tile_deep_input(e, t, emit_at(e, in, column * c->in_x * 4), 0, deep);
-            tile_add(e, t, (int)i, x, w[tap]);
-        }
-    }
-}
-
-static void slide_kernel_row(const struct conv_emitter *ce, struct tile *t,
-                             LLVMValueRef in, LLVMValueRef weights, int64_t x0)
-{
-    struct emitter *e = ce->e;
-    const int64_t steps = ce->c.c_in / t->depth, rest = ce->c.c_in % t->depth;
-    struct emit_loop l = {0};
-    LLVMValueRef carry[EMIT_MAX_CARRY];
-    const int n = t->pixels;
-
-    for (int i = 0; i < n; i++)
-        carry[i] = t->sum[i];
-    carry[n] = in;
-    carry[n + 1] = weights;
-    emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, steps), 1, carry, n + 2);
-    for (int i = 0; i < n; i++)
-        t->sum[i] = carry[i];
-    in = emit_hide(e, carry[n]);
-    weights = emit_hide(e, carry[n + 1]);
-    slide_step(ce, t, in, weights, t->depth, x0);
-    for (int i = 0; i < n; i++)
-        carry[i] = t->sum[i];
-    carry[n] = emit_at(e, in, t->depth * 4);
-    carry[n + 1] = emit_at(e, weights, t->depth * t->width * 4);
-    emit_loop_end(e, &l, carry);
-    for (int i = 0; i < n; i++)
-        t->sum[i] = carry[i];
-    if (rest)
-        slide_step(ce, t, carry[n], carry[n + 1], (int)rest, x0);
-}
-
-static void sum_kernel_row_deep(const struct conv_emitter *ce, struct tile *t,
-                                LLVMValueRef in, LLVMValueRef weights, int64_t x0)
-{
-    struct emitter *e = ce->e;
-    const struct conv_runs runs = conv_runs(&ce->c, t->depth);
-    const int64_t run_weights = runs.length * t->width * 4;
-    const bool alike = x0 < 0 || runs.kind == RUN_COLUMNS;
-    struct emit_loop l = {0};
-
-    t->in_step = t->depth * 4;
-    if (alike && runs.n * runs.length > WRITE_OUT && runs.n > 1) {
-        const struct run_part part = run_part(ce, t, &runs, 0, x0);
-
-        emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, runs.n), 1, t->sum, t->pixels);
-        in = emit_hide(e, emit_at_value(e, in, emit_mul(e, l.at, runs.next * 4)));
-        weights = emit_hide(e, emit_at_value(e, weights, emit_mul(e, l.at, run_weights)));
-        sum_deep_run(ce, t, in, weights, &part, runs.length);
-        emit_loop_end(e, &l, t->sum);
-        return;
-    }
-    for (int64_t run = 0; run < runs.n; run++) {
-        const struct run_part part = run_part(ce, t, &runs, run, x0);
-
-        sum_deep_run(ce, t, emit_at(e, in, run * runs.next * 4),
-                     emit_at(e, weights, run * run_weights), &part, runs.length);
-        in = emit_hide(e, in);
-    }
-}
+/* ---- sums of a tile ---------------------------------------------------------- */
 
 /* Every output row has a kernel row inside the input. */
 static bool rows_never_empty(const struct conv *c)
@@ -321,17 +53,6 @@ static bool rows_never_empty(const struct conv *c)
     return true;
 }
 
-static void sum_one_row(const struct conv_emitter *ce, struct tile *t, LLVMValueRef in,
-                        LLVMValueRef weights, int64_t x0)
-{
-    if (conv_slides(&ce->c, t->depth))
-        slide_kernel_row(ce, t, in, weights, x0);
-    else if (t->depth > 1)
-        sum_kernel_row_deep(ce, t, in, weights, x0);
-    else
-        sum_kernel_row(ce, t, in, weights, x0);
-}
-
 static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
                        const struct place *at, LLVMValueRef in, int64_t x0)
 {
@@ -344,7 +65,7 @@ static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
     LLVMValueRef carry[EMIT_MAX_CARRY], weights = at->weights;
 
     if (c->kh == 1 && !conv_clips_rows(c)) {
-        sum_one_row(ce, t, in, at->weights, x0);
+        emit_conv_row(e, c, t, in, at->weights, x0);
         return;
     }
     for (int i = 0; i < n; i++)
@@ -354,11 +75,11 @@ static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
         t->sum[i] = carry[i];
     in = emit_hide(e, emit_at_value(e, in, emit_mul(e, l.at, row_bytes)));
     weights = emit_hide(e, emit_at_value(e, weights, emit_mul(e, l.at, row_weights)));
-    sum_one_row(ce, t, in, weights, x0);
+    emit_conv_row(e, c, t, in, weights, x0);
     emit_loop_end(e, &l, t->sum);
 }
 
-/* ---- rows ----------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------- */
 
 /* A group's inputs are a small part of every pixel, too far apart for the processor
  * to guess: while one group is computed, the newest row of the next one is fetched. */
@@ -373,7 +94,8 @@ static void prefetch_next_group(const struct conv_emitter *ce, const struct tile
         return;
     for (int i = 0; i < t->pixels; i++)
         for (int64_t at = 0; at < group; at += 64)
-            emit_prefetch(ce->e, emit_at(ce->e, in, row + group + i * t->pixel_bytes + at));
+            emit_prefetch(ce->e,
+                          emit_at(ce->e, in, row + group + i * t->pixel_bytes + at));
 }
 
 /* The tile at output pixel x (x0 when that is known and the tile at a border). */
@@ -392,7 +114,7 @@ static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
         .pixel_bytes = c->stride_x * c->in_x * 4,
         .weight_step = piece->width * piece->depth * 4,
         .weights_padded = true,
-        .unroll = x0 < 0 ? ce->t->unroll : EDGE_UNROLL,
+        .unroll = ce->t->unroll,
     };
     const struct tile_end end = {
         .act_before = c->act_before,
@@ -402,8 +124,8 @@ static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
         .alpha = 1.0f,
         .bias = c->has_bias && piece->depth > 1 ? at->bias : NULL,
         .residual = c->has_residual
-                      ? emit_at_value(e, at->residual, emit_mul(e, x, c->res_x * 4))
-                      : NULL,
+                        ? emit_at_value(e, at->residual, emit_mul(e, x, c->res_x * 4))
+                        : NULL,
         .residual_pixel = c->res_x * 4,
         .out_pixel = c->out_x * 4,
     };
@@ -435,10 +157,10 @@ static void emit_single_tile(const struct conv_emitter *ce, const struct place *
 
     if (!row_is_whole(ce)) {
         LLVMValueRef i_value = emit_int(e, i);
-        LLVMValueRef from = LLVMBuildICmp(e->builder, LLVMIntSLE, at->tile_begin,
-                                          i_value, "");
-        LLVMValueRef to = LLVMBuildICmp(e->builder, LLVMIntSGT, at->tile_end, i_value,
-                                        "");
+        LLVMValueRef from =
+            LLVMBuildICmp(e->builder, LLVMIntSLE, at->tile_begin, i_value, "");
+        LLVMValueRef to =
+            LLVMBuildICmp(e->builder, LLVMIntSGT, at->tile_end, i_value, "");
 
         emit_if_begin(e, &has, LLVMBuildAnd(e->builder, from, to, ""), NULL, 0);
     }
@@ -499,12 +221,13 @@ static void emit_rows(const struct conv_emitter *ce, const struct place *unit,
     row.in = emit_at_value(e, unit->in, emit_mul(e, iy, c->in_y * 4));
     row.out = emit_at_value(e, unit->out, emit_mul(e, l.at, c->out_y * 4));
     if (c->has_residual)
-        row.residual = emit_at_value(e, unit->residual, emit_mul(e, l.at, c->res_y * 4));
+        row.residual =
+            emit_at_value(e, unit->residual, emit_mul(e, l.at, c->res_y * 4));
     emit_row(ce, &row, &cut, piece);
     emit_loop_end(e, &l, NULL);
 }
 
-/* ---- units ------------------------------------------------------------------------------ */
+/* ---- units ------------------------------------------------------------------- */
 
 struct unit_index {
     LLVMValueRef image, group, block, strip, chunk;
@@ -542,7 +265,8 @@ static struct unit_index decode_unit(const struct conv_emitter *ce, LLVMValueRef
     return x;
 }
 
-static struct place place_unit(const struct conv_emitter *ce, const struct unit_index *x)
+static struct place place_unit(const struct conv_emitter *ce,
+                               const struct unit_index *x)
 {
     struct emitter *e = ce->e;
     LLVMBuilderRef b = e->builder;
@@ -566,16 +290,19 @@ static void place_channel(const struct conv_emitter *ce, const struct unit_index
     LLVMBuilderRef b = e->builder;
     const struct conv *c = &ce->c;
     const int64_t steps = c->kh * c->kw * c->c_in;
-    LLVMValueRef channel = LLVMBuildAdd(b, emit_mul(e, x->group, c->c_out), in_group, "");
+    LLVMValueRef channel =
+        LLVMBuildAdd(b, emit_mul(e, x->group, c->c_out), in_group, "");
     LLVMValueRef bytes = emit_mul(e, channel, 4);
     LLVMValueRef out = LLVMBuildAdd(b, emit_mul(e, x->image, c->out_n * 4), bytes, "");
 
-    at->weights = emit_at_value(e, param(ce, CORE_WEIGHTS), emit_mul(e, channel, steps * 4));
+    at->weights =
+        emit_at_value(e, param(ce, CORE_WEIGHTS), emit_mul(e, channel, steps * 4));
     at->out = emit_at_value(e, param(ce, CORE_OUT), out);
     if (c->has_bias)
         at->bias = emit_at_value(e, param(ce, CORE_BIAS), bytes);
     if (c->has_residual) {
-        LLVMValueRef r = LLVMBuildAdd(b, emit_mul(e, x->image, c->res_n * 4), bytes, "");
+        LLVMValueRef r =
+            LLVMBuildAdd(b, emit_mul(e, x->image, c->res_n * 4), bytes, "");
 
         at->residual = emit_at_value(e, param(ce, CORE_RESIDUAL), r);
     }
@@ -592,7 +319,8 @@ static void emit_blocks(const struct conv_emitter *ce, const struct unit_index *
     struct place at = *unit;
     struct emit_if is;
 
-    emit_if_begin(e, &is, LLVMBuildICmp(e->builder, LLVMIntULT, index, emit_int(e, n), ""),
+    emit_if_begin(e, &is,
+                  LLVMBuildICmp(e->builder, LLVMIntULT, index, emit_int(e, n), ""),
                   NULL, 0);
     place_channel(ce, x, emit_add(e, emit_mul(e, index, piece->width), channel), &at);
     emit_rows(ce, &at, x->chunk, piece);

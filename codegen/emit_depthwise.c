@@ -18,19 +18,19 @@
 #include "codegen/emit_build.h"
 
 enum {
-    MAX_TAPS = 64,       /* kernel taps that are written out; else rows are a loop */
-    STRIP_ROWS = 8,      /* output rows of a unit, about */
-    CHUNK_VECTORS = 2,   /* channels of a unit: two neighbouring cache lines */
+    MAX_TAPS = 64,     /* kernel taps that are written out; else rows are a loop */
+    STRIP_ROWS = 8,    /* output rows of a unit, about */
+    CHUNK_VECTORS = 2, /* channels of a unit: two neighbouring cache lines */
 };
 
 /* How the work is cut: a function of shape and isa. */
 struct depthwise_cut {
-    int lanes;            /* channels in a vector */
-    int64_t vectors;      /* vectors of all channels; the last may overlap or be narrow */
-    int64_t chunk;        /* vectors in a unit */
-    int rows, pixels;     /* of a tile */
-    int64_t strip;        /* output rows in a unit, a multiple of `rows` */
-    bool row_loop;        /* kernel rows in a loop */
+    int lanes;        /* channels in a vector */
+    int64_t vectors;  /* vectors of all channels; the last may overlap or be narrow */
+    int64_t chunk;    /* vectors in a unit */
+    int rows, pixels; /* of a tile */
+    int64_t strip;    /* output rows in a unit, a multiple of `rows` */
+    bool row_loop;    /* kernel rows in a loop */
 };
 
 struct depthwise {
@@ -76,7 +76,8 @@ static struct depthwise_cut cut_depthwise(const struct conv *c, const struct isa
     else
         cut.pixels = (int)ceil_div(c->ow, ceil_div(c->ow, most));
 
-    const int64_t window = (cut.rows - 1) * c->stride_y + (c->kh - 1) * c->dilation_y + 1;
+    const int64_t window =
+        (cut.rows - 1) * c->stride_y + (c->kh - 1) * c->dilation_y + 1;
     const int64_t bytes = window * c->w * cut.lanes * 4;
     const int64_t fit = isa->l1_bytes * 2 / 3 / bytes;
 
@@ -101,7 +102,7 @@ void depthwise_pack(const struct conv *c, const float *from, float *to)
             to[k * c->groups + ch] = from[ch * taps + k];
 }
 
-/* ---- one tile ------------------------------------------------------------------------ */
+/* ---- one tile ---------------------------------------------------------------- */
 
 /* A tile of one vector: where its first output's first tap and its channel lie. */
 struct dw_tile {
@@ -123,7 +124,8 @@ static void prefetch_next_rows(const struct depthwise *d, const struct dw_tile *
         return;
     for (int64_t y = 0; y < t->rows * c->stride_y; y++)
         for (int64_t x = 0; x < t->pixels * c->stride_x; x++)
-            emit_prefetch(d->e, emit_at(d->e, t->in, ((first + y) * c->in_y + x * c->in_x) * 4));
+            emit_prefetch(
+                d->e, emit_at(d->e, t->in, ((first + y) * c->in_y + x * c->in_x) * 4));
 }
 
 static bool tap_inside(const struct conv *c, const struct dw_tile *t, int64_t column)
@@ -172,8 +174,8 @@ static void add_input_row(const struct depthwise *d, struct dw_tile *t, LLVMValu
                           LLVMValueRef **w)
 {
     const struct conv *c = d->c;
-    const int64_t columns = (t->pixels - 1) * c->stride_x
-                          + (c->kw - 1) * c->dilation_x + 1;
+    const int64_t columns =
+        (t->pixels - 1) * c->stride_x + (c->kw - 1) * c->dilation_x + 1;
 
     for (int64_t column = 0; column < columns; column++) {
         if (!column_used(c, t, column))
@@ -188,7 +190,8 @@ static void add_input_row(const struct depthwise *d, struct dw_tile *t, LLVMValu
 }
 
 /* Input row `iy + offset` exists. */
-static LLVMValueRef row_exists(const struct depthwise *d, LLVMValueRef iy, int64_t offset)
+static LLVMValueRef row_exists(const struct depthwise *d, LLVMValueRef iy,
+                               int64_t offset)
 {
     LLVMBuilderRef b = d->e->builder;
     LLVMValueRef y = emit_add(d->e, iy, offset);
@@ -242,7 +245,8 @@ static void sum_row_loop(const struct depthwise *d, struct dw_tile *t)
     LLVMValueRef y = LLVMBuildAdd(e->builder, t->iy, offset, "");
 
     emit_if_begin(e, &inside, row_exists(d, y, 0), t->sum, t->pixels);
-    LLVMValueRef row = emit_at_value(e, t->weights, emit_mul(e, l.at, c->kw * c->groups * 4));
+    LLVMValueRef row =
+        emit_at_value(e, t->weights, emit_mul(e, l.at, c->kw * c->groups * 4));
 
     for (int64_t kx = 0; kx < c->kw; kx++)
         w[kx] = weight_at(d, t, row, kx);
@@ -251,7 +255,7 @@ static void sum_row_loop(const struct depthwise *d, struct dw_tile *t)
     emit_loop_end(e, &l, t->sum);
 }
 
-/* ---- rows of tiles --------------------------------------------------------------------- */
+/* ---- rows of tiles ----------------------------------------------------------- */
 
 /* Pointers of one unit at channel 0 and output row y; iy its first input row. */
 struct dw_place {
@@ -273,9 +277,10 @@ static void store_tile(const struct depthwise *d, const struct dw_tile *t,
             if (residual) {
                 const int64_t at = (r * c->res_y + i * c->res_x) * 4;
 
-                x = LLVMBuildFAdd(e->builder, x,
-                                  emit_load_part(e, emit_at(e, residual, at),
-                                                 d->cut.lanes, t->used), "");
+                x = LLVMBuildFAdd(
+                    e->builder, x,
+                    emit_load_part(e, emit_at(e, residual, at), d->cut.lanes, t->used),
+                    "");
             }
             x = emit_activation(e, x, c->act, c->act_a, c->act_b);
             emit_store_part(e, x, emit_at(e, out, (r * c->out_y + i * c->out_x) * 4),
@@ -291,16 +296,18 @@ static void emit_vector_tile(const struct depthwise *d, const struct dw_place *a
     struct emitter *e = d->e;
     const struct conv *c = d->c;
     LLVMValueRef bytes = emit_mul(e, channel, 4);
-    LLVMValueRef in = emit_at_value(e, at->in, emit_mul(e, x, c->stride_x * c->in_x * 4));
+    LLVMValueRef in =
+        emit_at_value(e, at->in, emit_mul(e, x, c->stride_x * c->in_x * 4));
     LLVMValueRef out = emit_at_value(e, at->out, emit_mul(e, x, c->out_x * 4));
     LLVMValueRef residual = NULL, start = emit_constant(e, 0.0f, d->cut.lanes);
 
     if (c->has_bias)
-        start = emit_load_part(e, emit_at_value(e, LLVMGetParam(d->function, CORE_BIAS),
-                                                bytes), d->cut.lanes, t.used);
+        start = emit_load_part(
+            e, emit_at_value(e, LLVMGetParam(d->function, CORE_BIAS), bytes),
+            d->cut.lanes, t.used);
     if (c->has_residual)
-        residual = emit_at_value(e, emit_at_value(e, at->residual,
-                                                  emit_mul(e, x, c->res_x * 4)), bytes);
+        residual = emit_at_value(
+            e, emit_at_value(e, at->residual, emit_mul(e, x, c->res_x * 4)), bytes);
     for (int i = 0; i < t.rows * t.pixels; i++)
         t.sum[i] = start;
     t.iy = at->iy;
@@ -320,7 +327,7 @@ static void emit_vector_tile(const struct depthwise *d, const struct dw_place *a
 static bool last_vector_overlaps(const struct depthwise *d)
 {
     return d->c->groups % d->cut.lanes && d->c->groups > d->cut.lanes
-        && !d->c->has_residual;
+           && !d->c->has_residual;
 }
 
 /* All vectors of the unit, at one place of the row. */
@@ -352,7 +359,8 @@ static void emit_tile_column(const struct depthwise *d, const struct dw_place *a
         t.used = (int)(channels % lanes);
         emit_if_begin(e, &last,
                       LLVMBuildICmp(e->builder, LLVMIntEQ, at->end_vector,
-                                    emit_int(e, d->cut.vectors), ""), NULL, 0);
+                                    emit_int(e, d->cut.vectors), ""),
+                      NULL, 0);
         emit_vector_tile(d, at, t, x, emit_int(e, channels / lanes * lanes));
         emit_if_end(e, &last, NULL);
     }
@@ -380,7 +388,8 @@ static void emit_band(const struct depthwise *d, const struct dw_place *unit, in
 
             emit_loop_begin(e, &l, emit_int(e, cut.left),
                             emit_int(e, cut.left + cut.inner), 1, NULL, 0);
-            emit_tile_column(d, &at, rows, cut.pixels, emit_mul(e, l.at, cut.pixels), -1);
+            emit_tile_column(d, &at, rows, cut.pixels, emit_mul(e, l.at, cut.pixels),
+                             -1);
             emit_loop_end(e, &l, NULL);
             i += cut.inner - 1;
         } else {
@@ -426,7 +435,8 @@ static void emit_unit(const struct depthwise *d, LLVMValueRef u)
 
         emit_if_begin(e, &last,
                       LLVMBuildICmp(e->builder, LLVMIntEQ, strip,
-                                    emit_int(e, (c->oh - 1) / cut->strip), ""), NULL, 0);
+                                    emit_int(e, (c->oh - 1) / cut->strip), ""),
+                      NULL, 0);
         emit_band(d, &at, (int)(c->oh - paired), emit_int(e, paired));
         emit_if_end(e, &last, NULL);
     }

@@ -13,8 +13,8 @@
 #include "codegen/emit_tile.h"
 
 enum {
-    FAR_ROWS = 1024,   /* bytes between rows of B from which a copy pays ... */
-    FEW_ROWS = 16,     /* ... unless A has no more rows than this */
+    FAR_ROWS = 1024, /* bytes between rows of B from which a copy pays ... */
+    FEW_ROWS = 16,   /* ... unless A has no more rows than this */
 };
 
 /* How the product is cut: a function of shape and isa. */
@@ -22,8 +22,8 @@ struct matmul_cut {
     struct conv as_conv; /* the same product as a convolution, for the cost rule */
     struct conv_tiling tiling;
     int64_t blocks;
-    bool pack;           /* copy columns of B into scratch */
-    int64_t padded;      /* floats of a packed row */
+    bool pack;      /* copy columns of B into scratch */
+    int64_t padded; /* floats of a packed row */
 };
 
 struct matmul_emitter {
@@ -42,20 +42,37 @@ static struct matmul_cut cut_matmul(const struct matmul *m, const struct isa *is
 {
     const int lanes = isa->vector_bytes / 4;
     struct matmul_cut cut = {
-        .as_conv = {
-            .n = 1, .h = 1, .w = m->m, .oh = 1, .ow = m->m, .groups = 1,
-            .c_in = m->k, .c_out = m->n, .kh = 1, .kw = 1, .stride_y = 1, .stride_x = 1,
-            .dilation_y = 1, .dilation_x = 1, .in_c = m->a_col, .in_x = m->a_row,
-            .in_y = m->m * m->a_row, .in_n = m->m * m->a_row, .out_x = m->c_row,
-            .out_y = m->m * m->c_row, .out_n = m->m * m->c_row,
-        },
+        .as_conv =
+            {
+                .n = 1,
+                .h = 1,
+                .w = m->m,
+                .oh = 1,
+                .ow = m->m,
+                .groups = 1,
+                .c_in = m->k,
+                .c_out = m->n,
+                .kh = 1,
+                .kw = 1,
+                .stride_y = 1,
+                .stride_x = 1,
+                .dilation_y = 1,
+                .dilation_x = 1,
+                .in_c = m->a_col,
+                .in_x = m->a_row,
+                .in_y = m->m * m->a_row,
+                .in_n = m->m * m->a_row,
+                .out_x = m->c_row,
+                .out_y = m->m * m->c_row,
+                .out_n = m->m * m->c_row,
+            },
     };
 
     cut.tiling = conv_tile_plain(&cut.as_conv, isa);
     cut.blocks = conv_blocks(&cut.as_conv, &cut.tiling);
     cut.padded = cut.tiling.block < m->n ? cut.tiling.block : round_up(m->n, lanes);
     cut.pack = m->b_col != 1 || (m->b_row * 4 >= FAR_ROWS && m->m > FEW_ROWS)
-            || (m->n % lanes && !isa->masks);
+               || (m->n % lanes && !isa->masks);
     if (cut.pack)
         cut.tiling.chunks = 1;
     return cut;
@@ -75,7 +92,7 @@ int64_t matmul_scratch_bytes(const struct matmul *m, const struct isa *isa)
     return cut.pack ? m->k * cut.padded * 4 : 0;
 }
 
-/* ---- packing --------------------------------------------------------------------------- */
+/* ---- packing ----------------------------------------------------------------- */
 
 /* Where a block of B goes: `from` is its first column. */
 struct packing {
@@ -112,8 +129,8 @@ static void copy_element(const struct matmul_emitter *me, const struct packing *
     LLVMBuilderRef b = e->builder;
     LLVMValueRef from = LLVMBuildAdd(b, emit_mul(e, k, me->m->b_row * 4),
                                      emit_mul(e, column, me->m->b_col * 4), "");
-    LLVMValueRef to = LLVMBuildAdd(b, emit_mul(e, k, me->cut.padded * 4),
-                                   emit_mul(e, column, 4), "");
+    LLVMValueRef to =
+        LLVMBuildAdd(b, emit_mul(e, k, me->cut.padded * 4), emit_mul(e, column, 4), "");
 
     emit_store(e, emit_load(e, e->f32, emit_at_value(e, p->from, from)),
                emit_at_value(e, p->to, to));
@@ -147,13 +164,14 @@ static void copy_transposed(const struct matmul_emitter *me, const struct packin
         LLVMValueRef row[64];
 
         emit_loop_begin(e, &columns, emit_int(e, 0), emit_int(e, c_full), n, NULL, 0);
-        LLVMValueRef from = emit_at_value(e, p->from,
-                                          emit_mul(e, columns.at, me->m->b_col * 4));
+        LLVMValueRef from =
+            emit_at_value(e, p->from, emit_mul(e, columns.at, me->m->b_col * 4));
         LLVMValueRef to = emit_at_value(e, p->to, emit_mul(e, columns.at, 4));
 
         emit_loop_begin(e, &rows, emit_int(e, 0), emit_int(e, k_full), n, NULL, 0);
         LLVMValueRef source = emit_at_value(e, from, emit_mul(e, rows.at, 4));
-        LLVMValueRef target = emit_at_value(e, to, emit_mul(e, rows.at, me->cut.padded * 4));
+        LLVMValueRef target =
+            emit_at_value(e, to, emit_mul(e, rows.at, me->cut.padded * 4));
 
         for (int i = 0; i < n; i++)
             row[i] = emit_load(e, emit_vector(e, n),
@@ -176,7 +194,8 @@ static void copy_rows(const struct matmul_emitter *me, const struct packing *p)
     struct emit_loop rows = {0};
 
     emit_loop_begin(e, &rows, emit_int(e, 0), emit_int(e, me->m->k), 1, NULL, 0);
-    LLVMValueRef from = emit_at_value(e, p->from, emit_mul(e, rows.at, me->m->b_row * 4));
+    LLVMValueRef from =
+        emit_at_value(e, p->from, emit_mul(e, rows.at, me->m->b_row * 4));
     LLVMValueRef to = emit_at_value(e, p->to, emit_mul(e, rows.at, me->cut.padded * 4));
 
     for (int64_t c = 0; c < p->width; c += lanes) {
@@ -198,12 +217,12 @@ static void emit_packing(const struct matmul_emitter *me, const struct packing *
         copy_corner(me, p, 0, me->m->k, 0, p->width);
 }
 
-/* ---- product ----------------------------------------------------------------------------- */
+/* ---- product ----------------------------------------------------------------- */
 
 /* Operands of a unit: A and C at row 0, B and bias at the block's first column. */
 struct matmul_place {
     LLVMValueRef a, b, bias, c;
-    int64_t b_step;      /* bytes from row to row of B */
+    int64_t b_step; /* bytes from row to row of B */
     bool b_padded;
     LLVMValueRef chunk;
 };
@@ -227,7 +246,9 @@ static void emit_product_tile(const struct matmul_emitter *me,
         .unroll = me->cut.tiling.unroll,
     };
     const struct tile_end end = {
-        .act = m->act, .act_a = m->act_a, .act_b = m->act_b,
+        .act = m->act,
+        .act_a = m->act_a,
+        .act_b = m->act_b,
         .alpha = m->alpha,
         .bias = m->has_bias ? at->bias : NULL,
         .out_pixel = m->c_row * 4,
@@ -262,9 +283,10 @@ static void emit_product(const struct matmul_emitter *me, const struct matmul_pl
     }
     if (rest) {
         if (me->cut.tiling.chunks > 1)
-            emit_if_begin(e, &last,
-                          LLVMBuildICmp(e->builder, LLVMIntEQ, end, emit_int(e, tiles),
-                                        ""), NULL, 0);
+            emit_if_begin(
+                e, &last,
+                LLVMBuildICmp(e->builder, LLVMIntEQ, end, emit_int(e, tiles), ""), NULL,
+                0);
         emit_product_tile(me, at, (int)rest, width, emit_int(e, full * rows));
         if (me->cut.tiling.chunks > 1)
             emit_if_end(e, &last, NULL);
@@ -310,20 +332,22 @@ static void emit_unit(const struct matmul_emitter *me, LLVMValueRef u)
     at.b = emit_at_value(e, LLVMGetParam(me->function, CORE_WEIGHTS),
                          emit_mul(e, batch, m->b_batch * 4));
     at.b = emit_at_value(e, at.b, emit_mul(e, column, m->b_col * 4));
-    at.bias = emit_at_value(e, LLVMGetParam(me->function, CORE_BIAS),
-                            emit_mul(e, column, 4));
+    at.bias =
+        emit_at_value(e, LLVMGetParam(me->function, CORE_BIAS), emit_mul(e, column, 4));
     at.c = emit_at_value(e, LLVMGetParam(me->function, CORE_OUT),
                          emit_mul(e, batch, m->c_batch * 4));
     at.c = emit_at_value(e, at.c, emit_mul(e, column, 4));
     if (full) {
-        emit_if_begin(e, &is, LLVMBuildICmp(e->builder, LLVMIntSLT, block,
-                                            emit_int(e, full), ""), NULL, 0);
+        emit_if_begin(
+            e, &is, LLVMBuildICmp(e->builder, LLVMIntSLT, block, emit_int(e, full), ""),
+            NULL, 0);
         emit_block(me, &at, t->block, t->pixels);
         emit_if_end(e, &is, NULL);
     }
     if (t->n_tails) {
-        emit_if_begin(e, &is, LLVMBuildICmp(e->builder, LLVMIntSGE, block,
-                                            emit_int(e, full), ""), NULL, 0);
+        emit_if_begin(
+            e, &is, LLVMBuildICmp(e->builder, LLVMIntSGE, block, emit_int(e, full), ""),
+            NULL, 0);
         emit_block(me, &at, t->tail[0].width, t->tail[0].pixels);
         emit_if_end(e, &is, NULL);
     }

@@ -13,8 +13,8 @@
 #include "codegen/emit_build.h"
 
 enum {
-    TILE_SUMS = 8,   /* outputs in flight: latency of four, two a cycle */
-    WRITE_OUT = 8,   /* kernel columns of an inner tile that are written out */
+    TILE_SUMS = 8, /* outputs in flight: latency of four, two a cycle */
+    WRITE_OUT = 8, /* kernel columns of an inner tile that are written out */
 };
 
 struct pool {
@@ -33,8 +33,8 @@ struct pool_row {
 /* Tile of `vectors` vectors from `channel` on, of which the last has `used` lanes. */
 struct pool_tile {
     int pixels, vectors, used;
-    int64_t x0;           /* -1: an inner tile */
-    LLVMValueRef in;      /* first tap of the first pixel, kernel row 0 */
+    int64_t x0;      /* -1: an inner tile */
+    LLVMValueRef in; /* first tap of the first pixel, kernel row 0 */
     LLVMValueRef out;
     LLVMValueRef sum[EMIT_MAX_CARRY];
 };
@@ -54,8 +54,8 @@ static void combine(const struct pool *p, LLVMValueRef *sum, LLVMValueRef x)
     LLVMBuilderRef b = p->e->builder;
 
     if (p->max)
-        *sum = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOGT, x, *sum, ""), x, *sum,
-                               "");
+        *sum =
+            LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOGT, x, *sum, ""), x, *sum, "");
     else
         *sum = LLVMBuildFAdd(b, *sum, x, "");
 }
@@ -97,7 +97,8 @@ static void add_kernel_row(const struct pool *p, struct pool_tile *t, LLVMValueR
                 t->x0 < 0 ? all : conv_tap(c, t->x0, t->pixels, kx));
 }
 
-static int64_t columns_inside(const struct pool *p, const struct pool_tile *t, int pixel)
+static int64_t columns_inside(const struct pool *p, const struct pool_tile *t,
+                              int pixel)
 {
     int64_t n = 0;
 
@@ -159,8 +160,8 @@ static void emit_pool_tile(const struct pool *p, const struct pool_row *row,
     for (int i = 0; i < n; i++)
         t.sum[i] = emit_constant(e, start, emit_lanes(e));
     emit_loop_begin(e, &l, row->tap_begin, row->tap_end, 1, t.sum, n);
-    add_kernel_row(p, &t, emit_at_value(e, t.in,
-                                        emit_mul(e, l.at, c->dilation_y * c->in_y * 4)));
+    add_kernel_row(
+        p, &t, emit_at_value(e, t.in, emit_mul(e, l.at, c->dilation_y * c->in_y * 4)));
     emit_loop_end(e, &l, t.sum);
     store_tile(p, &t, row);
 }
@@ -173,7 +174,8 @@ static void emit_column(const struct pool *p, const struct pool_row *row, int pi
     const struct conv *c = p->c;
     const int64_t group = (int64_t)p->vectors * emit_lanes(e);
     const int64_t grouped = c->groups / group, rest = c->groups % group;
-    LLVMValueRef in = emit_at_value(e, row->in, emit_mul(e, x, c->stride_x * c->in_x * 4));
+    LLVMValueRef in =
+        emit_at_value(e, row->in, emit_mul(e, x, c->stride_x * c->in_x * 4));
     LLVMValueRef out = emit_at_value(e, row->out, emit_mul(e, x, c->out_x * 4));
     struct pool_tile t = {.pixels = pixels, .x0 = x0};
 
@@ -249,8 +251,8 @@ static void choose_tile(struct pool *p)
         p->vectors *= 2;
 }
 
-LLVMValueRef emit_pool(struct emitter *e, const struct conv *c, bool max, bool count_pad,
-                       const char *name)
+LLVMValueRef emit_pool(struct emitter *e, const struct conv *c, bool max,
+                       bool count_pad, const char *name)
 {
     struct pool p = {.e = e, .c = c, .max = max, .count_pad = count_pad};
     struct emit_loop l = {0};

@@ -23,8 +23,8 @@ static int64_t vector_at(const struct emitter *e, const struct tile *t, int vect
     const int lanes = emit_lanes(e), at = vector * lanes;
 
     return t->depth == 1 && t->width > lanes && at + lanes > t->width
-             ? (t->width - lanes) * 4
-             : at * 4;
+               ? (t->width - lanes) * 4
+               : at * 4;
 }
 
 void tile_start(struct emitter *e, struct tile *t, LLVMValueRef bias)
@@ -55,9 +55,9 @@ static void load_weights(struct emitter *e, const struct tile *t, LLVMValueRef w
 
 /* x86 can leave a multiply-add in the register of a factor, and LLVM does so when that
  * is the factor's last use: sums would wander through all registers and spill.  It also
- * likes to load ahead of what registers can hold.  Both end when the input is kept until
- * after its use; not where it is better left in memory (one vector of AVX-512), and with
- * 16 registers LLVM's own order is the better one for several vectors. */
+ * likes to load ahead of what registers can hold.  Both end when the input is kept
+ * until after its use; not where it is better left in memory (one vector of AVX-512),
+ * and with 16 registers LLVM's own order is the better one for several vectors. */
 static bool keep_input(const struct emitter *e, const struct tile *t)
 {
     if (!e->isa->fma || e->isa->lane_fma)
@@ -102,11 +102,11 @@ void tile_step(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef 
         LLVMValueRef p = emit_at(e, in, i * t->pixel_bytes);
 
         if (t->depth > 1)
-            multiply_add(e, t, i, spread(e, t, emit_load(e, emit_vector(e, t->depth), p)),
-                         w);
-        else
             multiply_add(e, t, i,
-                         emit_splat(e, emit_load(e, e->f32, p), emit_lanes(e)), w);
+                         spread(e, t, emit_load(e, emit_vector(e, t->depth), p)), w);
+        else
+            multiply_add(e, t, i, emit_splat(e, emit_load(e, e->f32, p), emit_lanes(e)),
+                         w);
     }
 }
 
@@ -289,7 +289,8 @@ static struct folded fold_pair(struct emitter *e, const struct folded *a,
 }
 
 /* The sums of pixels first, first + 1 ... first + 2^rounds - 1; 0 beyond the tile. */
-static struct folded fold(struct emitter *e, const struct tile *t, int first, int rounds)
+static struct folded fold(struct emitter *e, const struct tile *t, int first,
+                          int rounds)
 {
     const int lanes = emit_lanes(e);
 
@@ -299,8 +300,8 @@ static struct folded fold(struct emitter *e, const struct tile *t, int first, in
 
         return fold_pair(e, &a, &b, rounds - 1);
     }
-    struct folded one = {
-        .x = first < t->pixels ? t->sum[first] : emit_constant(e, 0.0f, lanes)};
+    struct folded one = {.x = first < t->pixels ? t->sum[first]
+                                                : emit_constant(e, 0.0f, lanes)};
 
     for (int i = 0; i < lanes; i++) {
         one.pixel[i] = first;
@@ -375,8 +376,8 @@ static void finish_folded(struct emitter *e, struct tile *t, const struct tile_e
 }
 
 /* One finished vector of outputs, `at` bytes into the pixel. */
-static LLVMValueRef finish(struct emitter *e, const struct tile_end *end, LLVMValueRef x,
-                           int pixel, int64_t at, int used)
+static LLVMValueRef finish(struct emitter *e, const struct tile_end *end,
+                           LLVMValueRef x, int pixel, int64_t at, int used)
 {
     const int lanes = (int)LLVMGetVectorSize(LLVMTypeOf(x));
 
@@ -384,7 +385,8 @@ static LLVMValueRef finish(struct emitter *e, const struct tile_end *end, LLVMVa
         x = LLVMBuildFMul(e->builder, x, emit_constant(e, end->alpha, lanes), "");
     if (end->bias)
         x = LLVMBuildFAdd(e->builder, x,
-                          emit_load_part(e, emit_at(e, end->bias, at), lanes, used), "");
+                          emit_load_part(e, emit_at(e, end->bias, at), lanes, used),
+                          "");
     x = emit_activation(e, x, end->act_before, 0.0f, 0.0f);
     if (end->residual) {
         LLVMValueRef p = emit_at(e, end->residual, pixel * end->residual_pixel + at);

@@ -11,12 +11,12 @@
 
 struct tile {
     int pixels, vectors;
-    int width;             /* output channels; the last vector may be narrow */
-    int depth;             /* inputs a step; > 1: one vector, lanes [channel][depth] */
-    int64_t pixel_bytes;   /* from an input pixel to the next one of the tile */
-    int64_t in_step;       /* bytes from one step to the next: input ... */
-    int64_t weight_step;   /* ... and weights */
-    bool weights_padded;   /* a whole vector may be read where the last one is narrow */
+    int width;           /* output channels; the last vector may be narrow */
+    int depth;           /* inputs a step; > 1: one vector, lanes [channel][depth] */
+    int64_t pixel_bytes; /* from an input pixel to the next one of the tile */
+    int64_t in_step;     /* bytes from one step to the next: input ... */
+    int64_t weight_step; /* ... and weights */
+    bool weights_padded; /* a whole vector may be read where the last one is narrow */
     int unroll;
     LLVMValueRef sum[EMIT_MAX_CARRY]; /* [pixel * vectors + vector] */
 };
@@ -45,9 +45,9 @@ void tile_run(struct emitter *e, struct tile *t, LLVMValueRef in, LLVMValueRef w
 struct tile_end {
     enum activation act_before, act;
     float act_a, act_b;
-    float alpha;           /* factor of the sums; 1 is none */
-    LLVMValueRef bias;     /* added after alpha; NULL for none */
-    LLVMValueRef residual; /* of the first pixel; NULL for none */
+    float alpha;                       /* factor of the sums; 1 is none */
+    LLVMValueRef bias;                 /* added after alpha; NULL for none */
+    LLVMValueRef residual;             /* of the first pixel; NULL for none */
     int64_t residual_pixel, out_pixel; /* bytes from pixel to pixel */
 };
 void tile_finish(struct emitter *e, struct tile *t, const struct tile_end *end,

@@ -45,18 +45,24 @@ static inline void release(float *p)
 static inline float activate(float x, enum activation act, float a, float b)
 {
     switch (act) {
-    case ACT_NONE: return x;
-    case ACT_RELU: return x > 0 ? x : 0;
-    case ACT_CLIP: return fminf(fmaxf(x, a), b);
-    case ACT_LEAKY: return x > 0 ? x : a * x;
-    case ACT_HARDSWISH: return x * fminf(fmaxf(x / 6 + 0.5f, 0), 1);
-    case ACT_HARDSIGMOID: return fminf(fmaxf(a * x + b, 0), 1);
+    case ACT_NONE:
+        return x;
+    case ACT_RELU:
+        return x > 0 ? x : 0;
+    case ACT_CLIP:
+        return fminf(fmaxf(x, a), b);
+    case ACT_LEAKY:
+        return x > 0 ? x : a * x;
+    case ACT_HARDSWISH:
+        return x * fminf(fmaxf(x / 6 + 0.5f, 0), 1);
+    case ACT_HARDSIGMOID:
+        return fminf(fmaxf(a * x + b, 0), 1);
     }
     return x;
 }
 
 static inline double sum_window(const struct work *w, int64_t n, int64_t g, int64_t o,
-                         int64_t y, int64_t x)
+                                int64_t y, int64_t x)
 {
     const struct conv *c = &w->c;
     const float *filter = w->onnx + (g * c->c_out + o) * c->c_in * c->kh * c->kw;
@@ -71,8 +77,8 @@ static inline double sum_window(const struct work *w, int64_t n, int64_t g, int6
                 if (iy < 0 || iy >= c->h || ix < 0 || ix >= c->w)
                     continue;
                 sum += (double)filter[(i * c->kh + ky) * c->kw + kx]
-                     * (double)w->in[n * c->in_n + (g * c->c_in + i) * c->in_c
-                                     + iy * c->in_y + ix * c->in_x];
+                       * (double)w->in[n * c->in_n + (g * c->c_in + i) * c->in_c
+                                       + iy * c->in_y + ix * c->in_x];
             }
     return sum;
 }
@@ -91,7 +97,8 @@ static inline void compute_want(struct work *w)
                         sum += (double)w->bias[o];
                     float v = activate((float)sum, c->act_before, 0, 0);
                     if (c->has_residual)
-                        v += w->residual[n * c->res_n + y * c->res_y + x * c->res_x + o];
+                        v +=
+                            w->residual[n * c->res_n + y * c->res_y + x * c->res_x + o];
                     w->want[n * c->out_n + y * c->out_y + x * c->out_x + o] =
                         activate(v, c->act, c->act_a, c->act_b);
                 }
@@ -149,15 +156,16 @@ static inline void describe(const struct work *w)
 {
     const struct conv *c = &w->c;
 
-    print_error("n %ld in %ldx%ldx%ldx%ld out %ldx%ldx%ld kernel %ldx%ld stride %ldx%ld "
-                "dilation %ldx%ld pad %ld,%ld in_c %ld tile %dx%d block %ld rows %ld "
-                "chunks %ld outer %d swapped %d tails",
-                (long)c->n, (long)c->groups, (long)c->c_in, (long)c->h, (long)c->w,
-                (long)c->c_out, (long)c->oh, (long)c->ow, (long)c->kh, (long)c->kw,
-                (long)c->stride_y, (long)c->stride_x, (long)c->dilation_y,
-                (long)c->dilation_x, (long)c->pad_top, (long)c->pad_left, (long)c->in_c,
-                w->t.pixels, w->t.vectors, (long)w->t.block, (long)w->t.rows,
-                (long)w->t.chunks, w->t.rows_outer, w->t.swapped);
+    print_error(
+        "n %ld in %ldx%ldx%ldx%ld out %ldx%ldx%ld kernel %ldx%ld stride %ldx%ld "
+        "dilation %ldx%ld pad %ld,%ld in_c %ld tile %dx%d block %ld rows %ld "
+        "chunks %ld outer %d swapped %d tails",
+        (long)c->n, (long)c->groups, (long)c->c_in, (long)c->h, (long)c->w,
+        (long)c->c_out, (long)c->oh, (long)c->ow, (long)c->kh, (long)c->kw,
+        (long)c->stride_y, (long)c->stride_x, (long)c->dilation_y, (long)c->dilation_x,
+        (long)c->pad_top, (long)c->pad_left, (long)c->in_c, w->t.pixels, w->t.vectors,
+        (long)w->t.block, (long)w->t.rows, (long)w->t.chunks, w->t.rows_outer,
+        w->t.swapped);
     for (int i = 0; i < w->t.n_tails; i++)
         print_error(" %ldx%d,%d", (long)w->t.tail[i].width, w->t.tail[i].depth,
                     w->t.tail[i].pixels);
@@ -179,7 +187,7 @@ static inline void check_close(const struct work *w, const struct isa *isa)
 }
 
 static inline int64_t out_size(int64_t in, int64_t pads, int64_t k, int64_t stride,
-                        int64_t dilation)
+                               int64_t dilation)
 {
     return (in + pads - (k - 1) * dilation - 1) / stride + 1;
 }

@@ -32,7 +32,8 @@ struct jit {
 
 /* The levels that emitted kernels are written for, best first. */
 static const struct isa jit_isas[] = {
-    {JIT_TRIPLE, "x86-64-v4", "+avx512vnni", 64, 32, true, false, true, 48 << 10, 1 << 20},
+    {JIT_TRIPLE, "x86-64-v4", "+avx512vnni", 64, 32, true, false, true, 48 << 10,
+     1 << 20},
     {JIT_TRIPLE, "x86-64-v3", "", 32, 16, true, false, false, 32 << 10, 512 << 10},
     {JIT_TRIPLE, "x86-64", "", 16, 16, false, false, false, 32 << 10, 256 << 10},
 };
@@ -78,7 +79,8 @@ static inline void jit_finish(struct jit *j)
     char *why = NULL;
 
     jit_check_status(emitter_light_passes(e));
-    for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f))
+    for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f;
+         f = LLVMGetNextFunction(f))
         LLVMSetLinkage(f, LLVMExternalLinkage);
     if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, LLVMObjectFile, &why,
                                             &object)) {
@@ -86,8 +88,8 @@ static inline void jit_finish(struct jit *j)
         abort();
     }
     jit_check(LLVMOrcCreateLLJIT(&j->lljit, NULL));
-    jit_check(LLVMOrcLLJITAddObjectFile(
-        j->lljit, LLVMOrcLLJITGetMainJITDylib(j->lljit), object));
+    jit_check(LLVMOrcLLJITAddObjectFile(j->lljit, LLVMOrcLLJITGetMainJITDylib(j->lljit),
+                                        object));
 }
 
 static inline core_fn *jit_find(struct jit *j, const char *name)

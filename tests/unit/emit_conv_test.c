@@ -46,10 +46,22 @@ static struct conv square(int64_t c_in, int64_t size, int64_t c_out, int64_t k,
                           int64_t stride, int64_t pad)
 {
     struct conv c = {
-        .n = 1, .h = size, .w = size, .groups = 1, .c_in = c_in, .c_out = c_out,
-        .kh = k, .kw = k, .stride_y = stride, .stride_x = stride,
-        .dilation_y = 1, .dilation_x = 1, .pad_top = pad, .pad_left = pad,
-        .has_bias = true, .act = ACT_RELU,
+        .n = 1,
+        .h = size,
+        .w = size,
+        .groups = 1,
+        .c_in = c_in,
+        .c_out = c_out,
+        .kh = k,
+        .kw = k,
+        .stride_y = stride,
+        .stride_x = stride,
+        .dilation_y = 1,
+        .dilation_x = 1,
+        .pad_top = pad,
+        .pad_left = pad,
+        .has_bias = true,
+        .act = ACT_RELU,
     };
 
     c.oh = c.ow = out_size(size, 2 * pad, k, stride, 1);
@@ -139,22 +151,31 @@ TEST(conv_of_random_shapes_matches_a_plain_loop)
 {
     for (int i = 0; i < 24; i++) {
         struct conv c = {
-            .n = random_in(1, 2), .h = random_in(1, 20), .w = random_in(1, 40),
+            .n = random_in(1, 2),
+            .h = random_in(1, 20),
+            .w = random_in(1, 40),
             .groups = random_in(0, 2) ? 1 : random_in(2, 4),
             .c_in = random_in(1, 20),
             .c_out = random_in(0, 2) ? random_in(1, 70) : random_in(1, 8),
-            .kh = random_in(1, 4), .kw = random_in(1, 5),
-            .stride_y = random_in(1, 3), .stride_x = random_in(1, 3),
-            .dilation_y = random_in(1, 2), .dilation_x = random_in(1, 3),
-            .pad_top = random_in(0, 4), .pad_left = random_in(0, 4),
-            .has_bias = random_in(0, 1), .has_residual = random_in(0, 1),
+            .kh = random_in(1, 4),
+            .kw = random_in(1, 5),
+            .stride_y = random_in(1, 3),
+            .stride_x = random_in(1, 3),
+            .dilation_y = random_in(1, 2),
+            .dilation_x = random_in(1, 3),
+            .pad_top = random_in(0, 4),
+            .pad_left = random_in(0, 4),
+            .has_bias = random_in(0, 1),
+            .has_residual = random_in(0, 1),
             .act_before = random_in(0, 1) ? ACT_NONE : ACT_RELU,
-            .act = (enum activation)random_in(0, 5), .act_a = 0.25f, .act_b = 0.75f,
+            .act = (enum activation)random_in(0, 5),
+            .act_a = 0.25f,
+            .act_b = 0.75f,
         };
-        const int64_t oh = out_size(c.h, c.pad_top + random_in(0, 4), c.kh, c.stride_y,
-                                    c.dilation_y);
-        const int64_t ow = out_size(c.w, c.pad_left + random_in(0, 4), c.kw, c.stride_x,
-                                    c.dilation_x);
+        const int64_t oh =
+            out_size(c.h, c.pad_top + random_in(0, 4), c.kh, c.stride_y, c.dilation_y);
+        const int64_t ow =
+            out_size(c.w, c.pad_left + random_in(0, 4), c.kw, c.stride_x, c.dilation_x);
 
         c.oh = oh > 0 ? oh : 1;
         c.ow = ow > 0 ? ow : 1;

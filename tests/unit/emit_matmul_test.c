@@ -14,7 +14,7 @@ static void naive(const struct matmul *m, const float *a, const float *b,
 
                 for (int64_t k = 0; k < m->k; k++)
                     sum += (double)a[i * m->a_batch + y * m->a_row + k * m->a_col]
-                         * (double)b[i * m->b_batch + k * m->b_row + x * m->b_col];
+                           * (double)b[i * m->b_batch + k * m->b_row + x * m->b_col];
                 sum *= (double)m->alpha;
                 if (m->has_bias)
                     sum += (double)bias[x];
@@ -46,10 +46,10 @@ static void check_matmul(const struct matmul *m)
         core(a, b, bias, NULL, got, (uint8_t *)packed, 0, units);
         for (int64_t k = 0; k < n_c; k++)
             if (!(fabsf(got[k] - want[k]) <= 1e-4f * (1 + fabsf(want[k])))) {
-                print_error("%s: c[%ld] is %g, not %g: %ldx%ldx%ld b_row %ld b_col %ld\n",
-                            isa->cpu, (long)k, (double)got[k], (double)want[k],
-                            (long)m->m, (long)m->n, (long)m->k, (long)m->b_row,
-                            (long)m->b_col);
+                print_error(
+                    "%s: c[%ld] is %g, not %g: %ldx%ldx%ld b_row %ld b_col %ld\n",
+                    isa->cpu, (long)k, (double)got[k], (double)want[k], (long)m->m,
+                    (long)m->n, (long)m->k, (long)m->b_row, (long)m->b_col);
                 CHECK(false);
             }
         core(a, b, bias, NULL, first, (uint8_t *)packed, cut, units);
@@ -73,10 +73,19 @@ static struct matmul product(int64_t batch, int64_t m, int64_t n, int64_t k, boo
                              bool b_t)
 {
     return (struct matmul){
-        .batch = batch, .m = m, .n = n, .k = k, .alpha = 1,
-        .a_batch = m * k, .a_row = a_t ? 1 : k, .a_col = a_t ? m : 1,
-        .b_batch = k * n, .b_row = b_t ? 1 : n, .b_col = b_t ? k : 1,
-        .c_batch = m * n, .c_row = n,
+        .batch = batch,
+        .m = m,
+        .n = n,
+        .k = k,
+        .alpha = 1,
+        .a_batch = m * k,
+        .a_row = a_t ? 1 : k,
+        .a_col = a_t ? m : 1,
+        .b_batch = k * n,
+        .b_row = b_t ? 1 : n,
+        .b_col = b_t ? k : 1,
+        .c_batch = m * n,
+        .c_row = n,
     };
 }
 
