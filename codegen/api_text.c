@@ -275,8 +275,9 @@ void api_header(const struct bundle_job *job, struct text *t)
 static struct status *put_runtime(struct text *t)
 {
     static const char *const files[] = {
-        "runtime/hadm.h", "runtime/sha256.h", "runtime/weights_reader.h",
-        "runtime/sha256.c", "runtime/weights_reader.c", "runtime/hadm.c",
+        "runtime/mem.h", "runtime/hadm.h", "runtime/sha256.h",
+        "runtime/weights_reader.h", "runtime/sha256.c", "runtime/weights_reader.c",
+        "runtime/hadm.c",
     };
 
     text_puts(t, "#define HADM_API static\n\n");

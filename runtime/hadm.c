@@ -3,8 +3,7 @@
  * hadm_open; hadm_run only walks the steps. */
 #include "runtime/hadm.h"
 
-#include <string.h>
-
+#include "runtime/mem.h"
 #include "runtime/sha256.h"
 #include "runtime/weights_reader.h"
 

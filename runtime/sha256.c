@@ -2,7 +2,7 @@
 /* SHA-256 as FIPS 180-4 writes it down; names follow section 4.1.2. */
 #include "runtime/sha256.h"
 
-#include <string.h>
+#include "runtime/mem.h"
 
 static const uint32_t sha256_k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
