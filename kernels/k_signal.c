@@ -62,42 +62,54 @@ K_IN struct complex dft_twiddle(const struct k_dft *p, const float *table, ix k)
     return w;
 }
 
+/* Complex numbers in memory: real parts, then imaginary parts.  Side by side, gcc would
+ * recognise their products and use fused instructions, whatever it is told about
+ * contraction. */
+struct complexes {
+    float *re, *im;
+};
+
 /* Short transforms of every (length / odd)-th element, then rounds of butterflies that
  * double their length: decimation in time. */
 K_IN void dft_one(const struct k_dft *p, const float *in, const float *window,
-                  const float *table, struct complex *x, struct complex *y)
+                  const float *table, struct complexes x, struct complexes y)
 {
     const ix length = (ix)p->length, odd = (ix)p->odd, parts = length / odd;
 
-    for (ix j = 0; j < length; j++)
-        x[j] = dft_input(p, in, window, j);
+    for (ix j = 0; j < length; j++) {
+        const struct complex c = dft_input(p, in, window, j);
+        x.re[j] = c.re;
+        x.im[j] = c.im;
+    }
     for (ix part = 0; part < parts; part++) {
         const ix first = reversed_bits(part, parts);
         for (ix k = 0; k < odd; k++) {
-            struct complex sum = x[first];
+            float re = x.re[first], im = x.im[first];
             for (ix j = 1, turn = k; j < odd; j++) {
                 const struct complex w = dft_twiddle(p, table, turn * parts);
-                const struct complex v = x[first + j * parts];
-                sum.re += v.re * w.re - v.im * w.im;
-                sum.im += v.re * w.im + v.im * w.re;
+                const float v_re = x.re[first + j * parts],
+                            v_im = x.im[first + j * parts];
+                re += v_re * w.re - v_im * w.im;
+                im += v_re * w.im + v_im * w.re;
                 turn += k;
                 turn -= turn >= odd ? odd : 0;
             }
-            y[part * odd + k] = sum;
+            y.re[part * odd + k] = re;
+            y.im[part * odd + k] = im;
         }
     }
     for (ix size = odd; size < length; size *= 2)
         for (ix base = 0; base < length; base += 2 * size)
-            for (ix k = 0; k < size; k++) {
+            for (ix k = base; k < base + size; k++) {
                 const struct complex w =
-                    dft_twiddle(p, table, k * (length / (2 * size)));
-                const struct complex a = y[base + k], b = y[base + size + k];
-                const struct complex t = {b.re * w.re - b.im * w.im,
-                                          b.re * w.im + b.im * w.re};
-                y[base + k].re = a.re + t.re;
-                y[base + k].im = a.im + t.im;
-                y[base + size + k].re = a.re - t.re;
-                y[base + size + k].im = a.im - t.im;
+                    dft_twiddle(p, table, (k - base) * (length / (2 * size)));
+                const float b_re = y.re[k + size], b_im = y.im[k + size];
+                const float t_re = b_re * w.re - b_im * w.im;
+                const float t_im = b_re * w.im + b_im * w.re;
+                y.re[k + size] = y.re[k] - t_re;
+                y.im[k + size] = y.im[k] - t_im;
+                y.re[k] += t_re;
+                y.im[k] += t_im;
             }
 }
 
@@ -108,7 +120,9 @@ KERNEL_FN(dft_f32)
     const float *const window = p->has_window ? buf[1] : 0;
     const int at = p->has_window ? 2 : 1;
     const float *const table = buf[at];
-    struct complex *const x = buf[at + 2], *const y = x + p->length;
+    float *const scratch = buf[at + 2];
+    const struct complexes x = {scratch, scratch + p->length};
+    const struct complexes y = {scratch + 2 * p->length, scratch + 3 * p->length};
     const float count = (float)p->length;
 
     for (ix unit = (ix)begin; unit < (ix)end; unit++) {
@@ -120,9 +134,9 @@ KERNEL_FN(dft_f32)
         dft_one(p, in, window, table, x, y);
         for (ix k = 0; k < (ix)p->n_out; k++) {
             float *const to = out + k * (ix)p->out_step;
-            to[0] = p->inverse ? y[k].re / count : y[k].re;
+            to[0] = p->inverse ? y.re[k] / count : y.re[k];
             if (p->out_complex)
-                to[1] = p->inverse ? y[k].im / count : y[k].im;
+                to[1] = p->inverse ? y.im[k] / count : y.im[k];
         }
     }
 }
