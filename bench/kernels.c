@@ -2,7 +2,7 @@
 /* Speed of emitted kernels against what this core can do at that moment.
  *
  *     bench-kernels [resnet|mobile|random] [--only TEXT] [--rounds N] [--isa N]
- *                   [--tile PxV] [--rows N]
+ *                   [--tile PxV] [--rows N] [--winograd]
  *                   [--conv h,w,groups,c_in,c_out,kh,kw,sy,sx,dy,dx,py,px]
  *
  * The machine may be shared and its clock moves, so every sample is taken between two
@@ -27,6 +27,7 @@ enum { GROUP = 5, MAX_ROUNDS = 100 };
 struct options {
     const char *set, *only;
     int rounds, pixels, vectors, rows;
+    bool winograd; /* where it pays; all else is direct */
     const struct isa *isa;
 };
 
@@ -228,6 +229,7 @@ static struct sample measure(const struct machine *m, const struct options *o,
     struct jit j = jit_open(o->isa);
     double of_peak[MAX_ROUNDS], of_roof[MAX_ROUNDS];
     struct sample s = {0};
+    float *scratch = NULL;
     int64_t units;
 
     *t = conv_tile(c, o->isa);
@@ -240,6 +242,8 @@ static struct sample measure(const struct machine *m, const struct options *o,
     }
     if (o->rows)
         t->rows = o->rows;
+    if (o->winograd)
+        conv_try_winograd(c, o->isa, INT64_MAX, t);
     if (job->depthwise) {
         depthwise_pack(c, onnx, weights);
         emit_depthwise(&j.emitter, c, "core");
@@ -248,18 +252,19 @@ static struct sample measure(const struct machine *m, const struct options *o,
         conv_pack(c, t, onnx, weights);
         emit_conv(&j.emitter, c, t, "core");
         units = conv_units(c, t);
+        scratch = operand(conv_scratch_bytes(c, t) / 4);
     }
     jit_finish(&j);
     core_fn *core = jit_find(&j, "core");
     const double flops = flops_of(c);
     const int repeat = 1 + (int)(6e7 / flops);
 
-    core(in, weights, bias, NULL, out, NULL, 0, units);
+    core(in, weights, bias, NULL, out, (uint8_t *)scratch, 0, units);
     for (int i = 0; i < o->rounds; i++) {
         const double before = peak_rate(m), start = cpu_seconds();
 
         for (int r = 0; r < repeat; r++)
-            core(in, weights, bias, NULL, out, NULL, 0, units);
+            core(in, weights, bias, NULL, out, (uint8_t *)scratch, 0, units);
         const double seconds = (cpu_seconds() - start) / repeat;
         const double peak = fmax(before, peak_rate(m));
 
@@ -276,6 +281,7 @@ static struct sample measure(const struct machine *m, const struct options *o,
     free(weights);
     free(bias);
     free(out);
+    free(scratch);
     return s;
 }
 
@@ -466,7 +472,9 @@ struct total {
 
 static void print_tiling(const struct conv *c, const struct conv_tiling *t)
 {
-    if (conv_whole_blocks(c, t))
+    if (t->winograd)
+        printf(" winograd");
+    if (t->winograd || conv_whole_blocks(c, t))
         printf(" %dx%d", t->pixels, t->vectors);
     for (int i = 0; i < t->n_tails; i++)
         printf(" +%dx(%ld,%d)", t->tail[i].pixels, (long)t->tail[i].width,
@@ -536,6 +544,8 @@ int main(int argc, char **argv)
             o.only = argv[++i];
         else if (!strcmp(argv[i], "--rounds") && i + 1 < argc)
             o.rounds = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--winograd"))
+            o.winograd = true;
         else if (!strcmp(argv[i], "--rows") && i + 1 < argc)
             o.rows = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--tile") && i + 1 < argc)

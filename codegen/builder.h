@@ -40,6 +40,7 @@ struct builder {
     int *const_buckets; /* hash of contents -> first tensor + 1 */
     int *const_next;    /* by tensor: next with the same hash, + 1 */
     int n_buckets, cap_const_next;
+    struct lives *lives; /* hot_scratch.c */
 };
 
 /* ---- program.c ---------------------------------------------------------- */

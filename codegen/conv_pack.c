@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Weights in the order in which a convolution's tiles read them. */
 #include "codegen/conv_shape.h"
+#include "codegen/winograd.h"
 
 static int64_t min64(int64_t a, int64_t b)
 {
@@ -68,6 +69,10 @@ void conv_pack(const struct conv *c, const struct conv_tiling *t, const float *f
         .channel = c->kh * c->kw,
     };
 
+    if (t->winograd) {
+        winograd_pack(c, t, from, to);
+        return;
+    }
     for (int64_t g = 0; g < c->groups; g++) {
         for (int64_t i = 0; i < conv_whole_blocks(c, t); i++) {
             pack_block(&p, t->block, 1, from, to);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codegen/conv_shape.h"
 
+#include "codegen/winograd.h"
+
 enum {
     MAX_SLIDE = 8, /* kernel columns whose weights stay in registers */
     SLIDE_PIXELS = 16,
@@ -186,5 +188,12 @@ int64_t conv_units(const struct conv *c, const struct conv_tiling *t)
 {
     const struct conv v = conv_view(c, t);
 
+    if (t->winograd)
+        return winograd_units(c, t);
     return v.n * v.groups * conv_blocks(&v, t) * conv_strips(&v, t) * t->chunks;
+}
+
+int64_t conv_scratch_bytes(const struct conv *c, const struct conv_tiling *t)
+{
+    return t->winograd ? winograd_cut(c, t).bytes : 0;
 }

@@ -63,6 +63,9 @@ int64_t conv_blocks(const struct conv *c, const struct conv_tiling *t);
 int64_t conv_whole_blocks(const struct conv *c, const struct conv_tiling *t);
 int64_t conv_strips(const struct conv *c, const struct conv_tiling *t);
 
+/* What the rule expects of conv_tile's choice: cycles of one group of an image. */
+double conv_direct_cycles(const struct conv *c, const struct isa *isa);
+
 /* The tiling for weights that are used where they lie: rows of c_out floats.  At most
  * one tail, of depth 1, and nothing is swapped. */
 struct conv_tiling conv_tile_plain(const struct conv *c, const struct isa *isa);

@@ -360,7 +360,7 @@ struct conv_tiling conv_tile_plain(const struct conv *c, const struct isa *isa)
     return choose(&r).tiling;
 }
 
-struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa)
+static struct choice choose_direct(const struct conv *c, const struct isa *isa)
 {
     const struct conv_tiling turn = {.swapped = true};
     const struct conv f = conv_flatten(c), turned = conv_view(c, &turn);
@@ -376,7 +376,17 @@ struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa)
             best.tiling.swapped = true;
         }
     }
-    return best.tiling;
+    return best;
+}
+
+struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa)
+{
+    return choose_direct(c, isa).tiling;
+}
+
+double conv_direct_cycles(const struct conv *c, const struct isa *isa)
+{
+    return choose_direct(c, isa).cost;
 }
 
 void conv_tiling_fields(const struct conv_tiling *t, int64_t out[CONV_TILING_FIELDS])
@@ -393,6 +403,7 @@ void conv_tiling_fields(const struct conv_tiling *t, int64_t out[CONV_TILING_FIE
     out[n++] = t->rows;
     out[n++] = t->chunks;
     out[n++] = t->rows_outer;
+    out[n++] = t->winograd;
     out[n++] = t->n_tails;
     for (int i = 0; i < t->n_tails; i++) {
         out[n++] = t->tail[i].width;

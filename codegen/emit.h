@@ -122,9 +122,15 @@ struct conv_tiling {
     int64_t rows;    /* output rows per unit */
     int64_t chunks;  /* parts of a row that are units of their own */
     bool rows_outer; /* units: rows, then blocks (else blocks, then rows) */
+    bool winograd;   /* by F(4x4, 3x3), winograd.h: rows and chunks are of its tiles */
 };
 
 struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa);
+/* Replaces *t by Winograd's algorithm if it is worth it and needs at most `scratch`
+ * bytes a worker (conv_scratch_bytes then says how many). */
+bool conv_try_winograd(const struct conv *c, const struct isa *isa, int64_t scratch,
+                       struct conv_tiling *t);
+int64_t conv_scratch_bytes(const struct conv *c, const struct conv_tiling *t);
 /* All that code and packed weights depend on, as numbers: for keys and hashes. */
 void conv_tiling_fields(const struct conv_tiling *t, int64_t out[CONV_TILING_FIELDS]);
 int64_t conv_units(const struct conv *c, const struct conv_tiling *t);

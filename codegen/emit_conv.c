@@ -13,6 +13,7 @@
  * the bounds of their loop.
  */
 #include "codegen/emit_conv_row.h"
+#include "codegen/winograd.h"
 
 struct conv_emitter {
     struct emitter *e;
@@ -350,6 +351,8 @@ LLVMValueRef emit_conv(struct emitter *e, const struct conv *c,
     struct conv_emitter ce = {.e = e, .c = conv_view(c, t), .t = t};
     struct emit_loop l = {0};
 
+    if (t->winograd)
+        return emit_winograd(e, c, t, name);
     ce.function = emit_core(e, name);
     emit_loop_begin(e, &l, param(&ce, CORE_BEGIN), param(&ce, CORE_END), 1, NULL, 0);
     emit_unit(&ce, l.at);

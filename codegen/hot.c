@@ -269,6 +269,8 @@ static void describe(struct builder *b, struct step *s, const struct hot *h)
     s->n_units = h->kind == STEP_CONV        ? conv_units(c, &h->tiling)
                  : h->kind == STEP_DEPTHWISE ? depthwise_units(c, b->isa)
                                              : pool_units(c);
+    if (h->kind == STEP_CONV)
+        s->scratch_bytes = (conv_scratch_bytes(c, &h->tiling) + 63) / 64 * 64;
     if (h->kind != STEP_POOL)
         s->flops =
             2 * c->n * c->oh * c->ow * c->groups * c->c_out * c->c_in * c->kh * c->kw;

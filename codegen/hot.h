@@ -55,6 +55,11 @@ struct strided hot_look_behind(struct builder *b, struct ir_value *v, int max_ho
 /* The nodes between need not be computed. */
 void hot_cover(struct builder *b, const struct strided *s);
 
+/* ---- hot_scratch.c ------------------------------------------------------ */
+
+/* Bytes of scratch that a worker may have during `main` within the model's peak. */
+int64_t hot_scratch_room(struct builder *b, const struct ir_node *main);
+
 /* ---- hot_product.c, hot_transpose.c ---------------------------------------- */
 
 struct hot *hot_recognise_gemm(struct builder *b, const struct ir_node *n);

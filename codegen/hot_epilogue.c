@@ -144,8 +144,10 @@ const struct ir_node *hot_extend(struct builder *b, struct hot *h)
         h->covers = arena_printf(b->arena, "%s+%s", h->covers, op_info[n->op].name);
         last = n;
     }
-    if (h->kind == STEP_CONV
-        && !h->transposed) /* strides of operands count in the choice of tiles */
+    if (h->kind == STEP_CONV && !h->transposed) {
+        /* strides of operands count in the choice of tiles */
         h->tiling = conv_tile(&h->conv, b->isa);
+        conv_try_winograd(&h->conv, b->isa, hot_scratch_room(b, h->main), &h->tiling);
+    }
     return last;
 }

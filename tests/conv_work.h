@@ -15,6 +15,7 @@ struct work {
     struct conv_tiling t;
     float *in, *onnx, *packed, *bias, *residual, *out, *want;
     int64_t n_in, n_weights, n_out, n_res;
+    float tolerance; /* relative and absolute; 0: 1e-4 */
 };
 
 enum { GUARD = 64 };
@@ -159,13 +160,13 @@ static inline void describe(const struct work *w)
     print_error(
         "n %ld in %ldx%ldx%ldx%ld out %ldx%ldx%ld kernel %ldx%ld stride %ldx%ld "
         "dilation %ldx%ld pad %ld,%ld in_c %ld tile %dx%d block %ld rows %ld "
-        "chunks %ld outer %d swapped %d tails",
+        "chunks %ld outer %d swapped %d winograd %d tails",
         (long)c->n, (long)c->groups, (long)c->c_in, (long)c->h, (long)c->w,
         (long)c->c_out, (long)c->oh, (long)c->ow, (long)c->kh, (long)c->kw,
         (long)c->stride_y, (long)c->stride_x, (long)c->dilation_y, (long)c->dilation_x,
         (long)c->pad_top, (long)c->pad_left, (long)c->in_c, w->t.pixels, w->t.vectors,
         (long)w->t.block, (long)w->t.rows, (long)w->t.chunks, w->t.rows_outer,
-        w->t.swapped);
+        w->t.swapped, w->t.winograd);
     for (int i = 0; i < w->t.n_tails; i++)
         print_error(" %ldx%d,%d", (long)w->t.tail[i].width, w->t.tail[i].depth,
                     w->t.tail[i].pixels);
@@ -175,7 +176,8 @@ static inline void describe(const struct work *w)
 static inline void check_close(const struct work *w, const struct isa *isa)
 {
     for (int64_t i = 0; i < w->n_out; i++) {
-        const float tolerance = 1e-4f * (1 + fabsf(w->want[i]));
+        const float tolerance =
+            (w->tolerance != 0 ? w->tolerance : 1e-4f) * (1 + fabsf(w->want[i]));
 
         if (!(fabsf(w->out[i] - w->want[i]) <= tolerance)) {
             print_error("%s: out[%ld] is %g, not %g\n", isa->cpu, (long)i,

@@ -8,27 +8,28 @@
 static void run_on(struct work *w, const struct isa *isa)
 {
     const struct conv *c = &w->c;
-    struct jit j = jit_open(isa);
-
-    w->t = conv_tile(c, isa);
     const int64_t units = conv_units(c, &w->t), cut = random_in(0, units);
+    const float *bias = c->has_bias ? w->bias : NULL;
+    const float *residual = c->has_residual ? w->residual : NULL;
+    const int64_t n_scratch = conv_scratch_bytes(c, &w->t) / 4;
+    float *scratch = guarded(n_scratch), *first = guarded(w->n_out);
+    struct jit j = jit_open(isa);
 
     conv_pack(c, &w->t, w->onnx, w->packed);
     emit_conv(&j.emitter, c, &w->t, "core");
     jit_finish(&j);
     core_fn *core = jit_find(&j, "core");
-    float *first = guarded(w->n_out);
 
     memcpy(first, w->out, (size_t)w->n_out * sizeof *first);
-    core(w->in, w->packed, c->has_bias ? w->bias : NULL,
-         c->has_residual ? w->residual : NULL, w->out, NULL, 0, units);
+    core(w->in, w->packed, bias, residual, w->out, (uint8_t *)scratch, 0, units);
     check_close(w, isa);
-    core(w->in, w->packed, c->has_bias ? w->bias : NULL,
-         c->has_residual ? w->residual : NULL, first, NULL, cut, units);
-    core(w->in, w->packed, c->has_bias ? w->bias : NULL,
-         c->has_residual ? w->residual : NULL, first, NULL, 0, cut);
+    core(w->in, w->packed, bias, residual, first, (uint8_t *)scratch, cut, units);
+    core(w->in, w->packed, bias, residual, first, (uint8_t *)scratch, 0, cut);
     CHECK_BYTES(first, w->out, (size_t)w->n_out * sizeof *first);
+    for (int k = 0; k < GUARD; k++)
+        CHECK(isnan(scratch[n_scratch + k]));
     release(first);
+    release(scratch);
     jit_close(&j);
 }
 
@@ -37,8 +38,25 @@ static void check_conv(struct conv c)
     struct work w = {.c = c};
 
     make_operands(&w);
-    for (int i = jit_first_isa(); i < JIT_N_ISAS; i++)
+    for (int i = jit_first_isa(); i < JIT_N_ISAS; i++) {
+        w.t = conv_tile(&w.c, &jit_isas[i]);
         run_on(&w, &jit_isas[i]);
+    }
+    free_operands(&w);
+}
+
+/* By Winograd's algorithm, in at most `scratch` bytes. */
+static void check_winograd(struct conv c, int64_t scratch)
+{
+    struct work w = {.c = c, .tolerance = 1e-3f};
+
+    make_operands(&w);
+    for (int i = jit_first_isa(); i < JIT_N_ISAS; i++) {
+        w.t = conv_tile(&w.c, &jit_isas[i]);
+        CHECK(conv_try_winograd(&w.c, &jit_isas[i], scratch, &w.t));
+        CHECK(conv_scratch_bytes(&w.c, &w.t) <= scratch);
+        run_on(&w, &jit_isas[i]);
+    }
     free_operands(&w);
 }
 
@@ -117,6 +135,31 @@ TEST(conv_on_a_narrow_map_runs_down_its_columns)
     set_strides(&c, false, 0);
     CHECK(conv_tile(&c, &jit_isas[0]).swapped);
     check_conv(c);
+}
+
+TEST(winograd_matches_a_plain_loop)
+{
+    struct conv c = square(20, 19, 37, 3, 1, 1);
+
+    check_winograd(c, 1 << 20);
+    c.has_residual = true;
+    c.act_before = ACT_RELU;
+    c.act = ACT_NONE;
+    c.n = 2;
+    check_winograd(c, 1 << 20);
+    check_winograd(square(32, 18, 32, 3, 1, 0), 1 << 20);
+}
+
+TEST(winograd_takes_smaller_strips_when_scratch_is_short)
+{
+    const struct conv c = square(32, 32, 32, 3, 1, 1);
+    struct conv_tiling ample, tight;
+
+    CHECK(conv_try_winograd(&c, &jit_isas[0], 1 << 20, &ample));
+    CHECK(conv_try_winograd(&c, &jit_isas[0], 150 << 10, &tight));
+    CHECK(tight.rows < ample.rows);
+    CHECK(!conv_try_winograd(&c, &jit_isas[0], 1 << 10, &tight));
+    check_winograd(c, 150 << 10);
 }
 
 /* 19 channels: the last vector overlaps its neighbour, whose residual is already
