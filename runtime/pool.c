@@ -18,6 +18,14 @@ enum { SPIN_NS = 50 * 1000, CHUNKS_PER_WORKER = 4 };
 
 static const unsigned DOOR_CLOSED = 1u << 31;
 
+/* A worker's part of a loop: the same part of every loop, because what it has made
+ * lies in the caches of its core.  Others help once their own is done. */
+struct share {
+    atomic_int_fast64_t next; /* first unit nobody has taken yet */
+    int64_t end;
+    uint8_t apart[112];       /* in cache lines of its own */
+};
+
 struct hadm_pool {
     int n_workers;
     int n_started;
@@ -29,9 +37,9 @@ struct hadm_pool {
      * inside. */
     hadm_body *body;
     void *arg;
-    int64_t n, chunk;
+    int64_t chunk;
+    struct share *shares;         /* one a worker                        */
 
-    atomic_int_fast64_t next;     /* first unit nobody has taken yet     */
     atomic_uint generation;       /* counts loops                        */
     atomic_uint door;             /* workers inside, and DOOR_CLOSED     */
     atomic_bool stop;
@@ -59,17 +67,23 @@ static int64_t now_ns(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-static void take_chunks(struct hadm_pool *p, int64_t worker)
+static void take_from(struct hadm_pool *p, struct share *s, int64_t worker)
 {
     for (;;) {
-        const int64_t begin = atomic_fetch_add(&p->next, p->chunk);
+        const int64_t begin = atomic_fetch_add(&s->next, p->chunk);
 
-        if (begin >= p->n)
+        if (begin >= s->end)
             return;
-        const int64_t end = p->n - begin < p->chunk ? p->n : begin + p->chunk;
+        const int64_t end = s->end - begin < p->chunk ? s->end : begin + p->chunk;
 
         p->body(p->arg, begin, end, worker);
     }
+}
+
+static void take_chunks(struct hadm_pool *p, int64_t worker)
+{
+    for (int i = 0; i < p->n_workers; i++)
+        take_from(p, &p->shares[(worker + i) % p->n_workers], worker);
 }
 
 /* Returns when the generation differs from `seen`. */
@@ -157,9 +171,10 @@ struct hadm_pool *hadm_pool_create(int n_workers)
     p->n_workers = n_workers;
     atomic_store(&p->door, DOOR_CLOSED);
     p->threads = calloc((size_t)n_workers, sizeof *p->threads);
+    p->shares = calloc((size_t)n_workers, sizeof *p->shares);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
-    for (int i = 1; p->threads && i < n_workers; i++) {
+    for (int i = 1; p->threads && p->shares && i < n_workers; i++) {
         struct worker *w = malloc(sizeof *w);
 
         if (w)
@@ -170,7 +185,7 @@ struct hadm_pool *hadm_pool_create(int n_workers)
         }
         p->n_started++;
     }
-    if (p->n_started != n_workers - 1) {
+    if (!p->shares || p->n_started != n_workers - 1) {
         hadm_pool_destroy(p);
         return NULL;
     }
@@ -188,7 +203,24 @@ void hadm_pool_destroy(struct hadm_pool *p)
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->lock);
     free(p->threads);
+    free(p->shares);
     free(p);
+}
+
+/* n units, in chunks of at least `grain`, to all workers alike. */
+static void share_out(struct hadm_pool *p, int64_t n, int64_t grain)
+{
+    const int64_t part = n / (p->n_workers * CHUNKS_PER_WORKER);
+
+    p->chunk = part > grain ? part : grain;
+    const int64_t n_chunks = (n + p->chunk - 1) / p->chunk;
+
+    for (int64_t i = 0; i < p->n_workers; i++) {
+        const int64_t end = (i + 1) * n_chunks / p->n_workers * p->chunk;
+
+        atomic_store(&p->shares[i].next, i * n_chunks / p->n_workers * p->chunk);
+        p->shares[i].end = end < n ? end : n;
+    }
 }
 
 void hadm_pool_for(void *pool, hadm_body *body, void *arg, int64_t n, int64_t grain)
@@ -200,13 +232,9 @@ void hadm_pool_for(void *pool, hadm_body *body, void *arg, int64_t n, int64_t gr
         return;
     }
 
-    const int64_t share = n / (p->n_workers * CHUNKS_PER_WORKER);
-
     p->body = body;
     p->arg = arg;
-    p->n = n;
-    p->chunk = share > grain ? share : grain > 0 ? grain : 1;
-    atomic_store(&p->next, 0);
+    share_out(p, n, grain > 0 ? grain : 1);
     atomic_store(&p->door, 0);
     start_loop(p);
     take_chunks(p, 0);

@@ -20,8 +20,8 @@ struct hadm_pool;
 struct hadm_pool *hadm_pool_create(int n_workers);
 void hadm_pool_destroy(struct hadm_pool *p);
 
-/* A hadm_parallel_for: ranges of at least `grain` units, handed out as workers
- * become free. */
+/* A hadm_parallel_for: a worker begins with its own part of the units, in chunks of at
+ * least `grain`, and then helps the others. */
 void hadm_pool_for(void *pool, hadm_body *body, void *arg, int64_t n, int64_t grain);
 
 #endif /* HADMC_RUNTIME_POOL_H */
