@@ -72,9 +72,10 @@ static double cycles(const struct conv *c, const struct isa *isa,
     const double in_vectors = (double)(w.in_channels / w.lanes * t->chunks);
     const double step = isa->fma ? 0.6 : 1.2;
     const double filters = (double)(c->c_in * w.strips) * blocks;
-    const double weight_bytes = WINOGRAD_POINTS * (double)t->block * 4 * 2;
+    const double points = WINOGRAD_POINTS;
+    const double weight_bytes = points * (double)t->block * 4 * 2;
 
-    return WINOGRAD_POINTS * padded * blocks * (step * (double)c->c_in + 2)
+    return points * padded * blocks * (step * (double)c->c_in + 2)
            + IN_CYCLES * tiles * in_vectors + OUT_CYCLES * tiles * blocks
            + filters * (WEIGHT_CYCLES + weight_bytes / L2_RATE);
 }
