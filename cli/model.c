@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +138,67 @@ static struct status *parse_freeze(struct arena *a, const char *text,
     return OK;
 }
 
+/* ---- --io ------------------------------------------------------------------ */
+
+/* "124/116/104"; nothing may follow but `end`. */
+static struct status *parse_channels(struct arena *a, const char **at, char end, int *n,
+                                     const float **out)
+{
+    float *numbers = arena_new_array(a, float, strlen(*at) + 1);
+
+    for (*n = 0;; ++*at) {
+        char *after;
+
+        errno = 0;
+        numbers[*n] = strtof(*at, &after);
+        if (errno || after == *at || !isfinite(numbers[(*n)++]))
+            return FAIL(BAD_USAGE, "--io: '%s' is not a list of numbers", *at);
+        *at = after;
+        if (**at != '/')
+            break;
+    }
+    *out = numbers;
+    if (**at != end)
+        return FAIL(BAD_USAGE, "--io: '%s' should be %s", *at,
+                    end ? "a comma and the deviation" : "the end");
+    return OK;
+}
+
+static struct status *parse_normalisation(struct arena *a, const char *at,
+                                          struct onnx_io *io)
+{
+    RETURN_IF_FAIL(parse_channels(a, &at, ',', &io->n_mean, &io->mean));
+    at++;
+    RETURN_IF_FAIL(parse_channels(a, &at, '\0', &io->n_std, &io->std));
+    for (int i = 0; i < io->n_std; i++)
+        if (io->std[i] <= 0.0f)
+            return FAIL(BAD_USAGE, "--io: a deviation of %g", (double)io->std[i]);
+    return OK;
+}
+
+static struct status *parse_io(struct arena *a, const char *text, struct onnx_options *out)
+{
+    struct onnx_io *io = &out->io[out->n_ios++];
+    const char *value;
+
+    RETURN_IF_FAIL(split(a, "--io", text, &io->input, &value));
+    const size_t type = strcspn(value, ":,");
+    const char *order = value[type] == ':' ? value + type + 1 : "nchw";
+    const size_t n = strcspn(order, ",");
+
+    io->dtype = dtype_from_name(arena_strndup(a, value, type));
+    if (io->dtype == DT_NONE)
+        return FAIL(BAD_USAGE, "--io: '%s' does not begin with a type, as u8 or f32",
+                    value);
+    io->channels_last = n == 4 && strncmp(order, "nhwc", n) == 0;
+    if (!io->channels_last && (n != 4 || strncmp(order, "nchw", n) != 0))
+        return FAIL(BAD_USAGE, "--io: the order is nchw or nhwc, not '%.*s'", (int)n,
+                    order);
+    const char *rest = value + strcspn(value, ",");
+
+    return *rest ? parse_normalisation(a, rest + 1, io) : OK;
+}
+
 static struct status *parse_texts(struct arena *a, const struct model_options *o,
                                   struct onnx_options *out)
 {
@@ -146,6 +208,8 @@ static struct status *parse_texts(struct arena *a, const struct model_options *o
         RETURN_IF_FAIL(parse_shape(a, o->shape->at[i], out));
     for (int i = 0; i < o->freeze->n; i++)
         RETURN_IF_FAIL(parse_freeze(a, o->freeze->at[i], out));
+    for (int i = 0; i < o->io->n; i++)
+        RETURN_IF_FAIL(parse_io(a, o->io->at[i], out));
     return OK;
 }
 

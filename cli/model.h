@@ -9,14 +9,14 @@
 
 /* The options of model.def; the texts are kept by reference. */
 struct model_options {
-    const struct text_list *dim, *shape, *freeze;
+    const struct text_list *dim, *shape, *freeze, *io;
     const char *freeze_from;
 };
 
 /* What `args` of a verb with the options of model.def asks for. */
 #define MODEL_OPTIONS(args)                                                            \
     ((struct model_options){&(args)->dim, &(args)->shape, &(args)->freeze,             \
-                            (args)->freeze_from})
+                            &(args)->io, (args)->freeze_from})
 
 /* BAD_USAGE for texts that are not what model.def says.  With freeze_from,
  * short flat inputs are frozen from there, and only those without which `path` cannot

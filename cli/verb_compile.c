@@ -104,6 +104,8 @@ static const char *options_text(struct arena *a, const struct args *o)
     }
     if (o->freeze_from)
         text_puts(&t, " --freeze-from DIR");
+    for (int i = 0; i < o->io.n; i++)
+        text_printf(&t, " --io %s", o->io.at[i]);
     if (o->emit)
         text_printf(&t, " --emit %s", o->emit);
     if (o->embed)

@@ -6,6 +6,16 @@
 #include "frontend/interpret.h"
 #include "frontend/ir.h"
 
+/* --io INPUT=...: how the caller has an input.  The model gets (x - mean) * (1 / std);
+ * n_mean and n_std are 0 (neither), 1 or the number of channels. */
+struct onnx_io {
+    const char *input;
+    enum dtype dtype;
+    bool channels_last; /* [N, H, W, C] for the model's [N, C, H, W] */
+    int n_mean, n_std;
+    const float *mean, *std;
+};
+
 struct onnx_options {
     int n_dims; /* --dim NAME=VALUE */
     struct { const char *name; int64_t value; } dim[64];
@@ -13,6 +23,8 @@ struct onnx_options {
     struct { const char *input; int rank; int64_t dim[IR_MAX_RANK]; } shape[64];
     int n_freezes; /* --freeze INPUT=...: the input becomes a constant */
     struct { const char *input; struct tensor value; } freeze[64];
+    int n_ios;
+    struct onnx_io io[64];
 };
 
 /* One thing that keeps a model from compiling. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the importer share: onnx_import.c (model, outputs), onnx_inputs.c,
- * onnx_node.c (one operator), onnx_control.c (If, Loop, Scan), onnx_sequence.c.
+ * onnx_door.c, onnx_node.c (one operator), onnx_control.c (If, Loop, Scan), onnx_sequence.c.
  * Nobody else includes this. */
 #ifndef HADMC_FRONTEND_ONNX_IMPORTER_H
 #define HADMC_FRONTEND_ONNX_IMPORTER_H
@@ -101,6 +101,12 @@ struct port port_of(const struct onnx_value_info *info);
 struct status *import_inputs(struct scope *s, const struct onnx_graph *g);
 /* "seq.3": the tensor that item 3 of a sequence at the model's border becomes. */
 const char *onnx_item_name(struct arena *a, const char *name, int i);
+
+/* ---- onnx_door.c --------------------------------------------------------------------- */
+
+/* The input `name` of the model, of this type; with --io behind what converts it. */
+struct status *import_door(struct scope *s, const char *name, enum dtype dtype, int rank,
+                           const int64_t *dim, struct ir_value **out);
 
 /* ---- onnx_node.c: one operator ------------------------------------------------------ */
 

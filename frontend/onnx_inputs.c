@@ -198,6 +198,9 @@ static struct status *take_options(struct scope *s, const struct onnx_graph *g)
     for (int i = 0; i < o->n_freezes; i++)
         RETURN_IF_FAIL(match_shape(s, g, "--freeze", o->freeze[i].input,
                                    o->freeze[i].value.rank, o->freeze[i].value.dim));
+    for (int i = 0; i < o->n_ios; i++)
+        if (!find_type(s, g, o->io[i].input, &(bool){false}))
+            return no_such_input(s, g, "--io", o->io[i].input);
     return OK;
 }
 
@@ -287,8 +290,7 @@ static struct status *input_tensor(struct scope *s, const struct onnx_tensor_typ
     RETURN_IF_FAIL(input_shape(s->im, t, name, open, &rank, dim));
     if (!ir_shape_fits(dtype, rank, dim))
         return FAIL(INVALID, "input '%s' is too large", name);
-    *out = ir_input(s->g, name, dtype, rank, dim);
-    return OK;
+    return import_door(s, name, dtype, rank, dim, out);
 }
 
 /* ---- one input ---------------------------------------------------------------------------- */

@@ -509,3 +509,48 @@ TEST(sequences_at_the_border_become_tensors)
                "  return %U.0, %U.1\n"
                "}\n");
 }
+
+/* What a camera gives: bytes, channels last. */
+TEST(an_input_comes_as_the_caller_has_it)
+{
+    static const float mean[] = {10, 20}, std[] = {4};
+    const struct onnx_options o = {.n_ios = 1,
+                                   .io = {{.input = "x",
+                                           .dtype = DT_u8,
+                                           .channels_last = true,
+                                           .n_mean = 2,
+                                           .n_std = 1,
+                                           .mean = mean,
+                                           .std = std}}};
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,2,3,5");
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,2,3,5");
+    CHECK_TEXT(imported(&g, 13, &o),
+               "graph test(%x: u8[1,3,5,2]) {\n"
+               "  %t.1 = const f32[1,1,1,2] {10,20}\n"
+               "  %t.3 = const f32[] {0.25}\n"
+               "  %t.0 = Cast(%x) {to=1} : f32[1,3,5,2]\n"
+               "  %t.2 = Sub(%t.0, %t.1) : f32[1,3,5,2]\n"
+               "  %t.4 = Mul(%t.2, %t.3) : f32[1,3,5,2]\n"
+               "  %t.5 = Transpose(%t.4) {perm=[0,3,1,2]} : f32[1,2,3,5]\n"
+               "  %y = Relu(%t.5) : f32[1,2,3,5] #0\n"
+               "  return %y\n"
+               "}\n");
+}
+
+TEST(an_input_with_as_many_means_as_it_has_channels_or_one)
+{
+    static const float mean[] = {1, 2, 3}, std[] = {1};
+    const struct onnx_options o = {
+        .n_ios = 1,
+        .io = {
+            {.input = "x", .dtype = DT_u8, .n_mean = 3, .n_std = 1, .mean = mean, .std = std}}};
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,2,3,5");
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,2,3,5");
+    check_refused(&g, 13, &o, BAD_USAGE, "--io x: 3 means for 2 channels");
+}
