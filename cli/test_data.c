@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Tensors of a folder, and inputs made up: see test_data.h. */
 #include "cli/test_data.h"
 
 #include <string.h>

@@ -23,7 +23,7 @@ struct status *op_axes(const struct ir_node *n, int n_axes, const int64_t *axis,
  * constant.  A missing optional input gives NULL and 0. */
 struct status *op_const_ints(struct ir_node *n, int i, const char *what,
                              const int64_t **out, int *n_out);
-/* Input i as constant floats (f32, f64, f16, bf16). */
+/* Input i as constant floats (f32, f64 or f16), in the same way. */
 struct status *op_const_floats(struct ir_node *n, int i, const char *what,
                                const float **out, int *n_out);
 
