@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The operand of run, verify and bench: see bundle_args.h. */
 #include "cli/bundle_args.h"
 
 #include "cli/test_data.h"

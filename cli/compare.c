@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Distance of tensors, element by element in double: see compare.h. */
 #include "cli/compare.h"
 
 #include <math.h>

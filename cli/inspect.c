@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What is in a model, a weights file or a bundle: see inspect.h. */
 #include "cli/inspect.h"
 
 #include <dirent.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* JSON on stdout: see json_out.h. */
 #include "cli/json_out.h"
 
 struct status *json_out_print(json_t *value)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A bundle against the interpreter, tensor by tensor: see layers.h. */
 #define _GNU_SOURCE
 #include "cli/layers.h"
 

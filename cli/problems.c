@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* All that keeps a model from compiling, as a list: see problems.h. */
 #include "cli/problems.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The line that says what is going on: see progress.h. */
 #include "cli/progress.h"
 
 #include <stdio.h>

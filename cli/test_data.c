@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Tensors of a folder, and inputs made up: see test_data.h. */
 #include "cli/test_data.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +31,8 @@ struct status *test_data_load(struct arena *a, const char *dir, const char *kind
     int cap = 0;
 
     memset(out, 0, sizeof *out);
+    if (access(dir, F_OK) != 0)
+        return FAIL(IO_ERROR, "cannot read the folder '%s': %s", dir, strerror(errno));
     for (;; out->n++) {
         const char *path = arena_printf(a, "%s/%s_%d.pb", dir, kind, out->n);
 
@@ -43,12 +47,16 @@ struct status *test_data_load(struct arena *a, const char *dir, const char *kind
 
 /* ---- inputs of a bundle ---------------------------------------------------- */
 
-static const struct tensor *find(const struct test_data *d, const char *name)
+/* The file for input i, which has this name; -1 when there is none. */
+static int find_file(const struct test_data *d, const char *name, int i, int n_inputs)
 {
-    for (int i = 0; i < d->n; i++)
-        if (strcmp(d->at[i].name, name) == 0)
-            return &d->at[i].value;
-    return NULL;
+    for (int k = 0; k < d->n; k++)
+        if (strcmp(d->at[k].name, name) == 0)
+            return k;
+
+    const bool by_position = d->n == n_inputs || (d->n > n_inputs && !*d->at[i].name);
+
+    return by_position ? i : -1;
 }
 
 struct status *test_data_inputs(struct arena *a, const char *dir,
@@ -59,16 +67,15 @@ struct status *test_data_inputs(struct arena *a, const char *dir,
     RETURN_IF_FAIL(test_data_load(a, dir, "input", &data));
     *out = arena_new_array(a, struct tensor, meta->n_inputs);
     for (int i = 0; i < meta->n_inputs; i++) {
-        const struct tensor *t = find(&data, meta->io[i].name);
+        const struct bundle_io *io = &meta->io[i];
+        const int file = find_file(&data, io->name, i, meta->n_inputs);
 
-        if (!t && data.n >= meta->n_inputs && !*data.at[i].name)
-            t = &data.at[i].value;
-        if (!t && data.n == meta->n_inputs)
-            t = &data.at[i].value;
-        if (!t)
+        if (file < 0)
             return FAIL(INVALID, "'%s' holds no input_%d.pb for input '%s'", dir, i,
-                        meta->io[i].name);
-        (*out)[i] = *t;
+                        io->name);
+        (*out)[i] = data.at[file].value;
+        RETURN_IF_FAIL(status_note(bundle_check_input(io, &(*out)[i]),
+                                   "while taking it from '%s/input_%d.pb'", dir, file));
     }
     return OK;
 }

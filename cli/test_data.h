@@ -15,7 +15,8 @@ struct test_data {
     struct named_tensor *at;
 };
 
-/* DIR/<kind>_0.pb, DIR/<kind>_1.pb ... up to the first that is missing. */
+/* DIR/<kind>_0.pb, DIR/<kind>_1.pb ... up to the first that is missing; none of them
+ * is fine, a missing folder is not. */
 struct status *test_data_load(struct arena *a, const char *dir, const char *kind,
                               struct test_data *out);
 

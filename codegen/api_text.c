@@ -404,7 +404,7 @@ struct status *api_source(const struct bundle_job *job, struct text *t)
     const char *foo = job->names->prefix;
 
     c_put_banner(t, job, "the runtime and the model's functions");
-    text_printf(t, " */\n#include \"%s.h\"\n\n#include <string.h>\n\n", foo);
+    text_printf(t, " */\n#include \"%s.h\"\n\n", foo);
     RETURN_IF_FAIL(put_runtime(t));
     text_puts(t, "/* ==== the model ==== */\n\n");
     put_steps(t, job);

@@ -14,7 +14,6 @@ static const char prologue[] =
     "#include <float.h>\n"
     "#include <stddef.h>\n"
     "#include <stdint.h>\n"
-    "#include <string.h>\n"
     "\n"
     "/* Floats mean what is written: no fused multiply-add, no wider intermediates, no\n"
     " * reordering. */\n"

@@ -160,6 +160,10 @@ struct run_result {
     bool emulated;           /* times mean nothing */
 };
 
+/* INVALID unless `t` has the type and the number of elements of this input; its shape
+ * may be another. */
+struct status *bundle_check_input(const struct bundle_io *io, const struct tensor *t);
+
 /* Runs the library of `folder` in a child process: natively through ORC, or as a
  * linked program under the target's emulator.  A crash becomes a status. */
 struct status *bundle_run(struct arena *a, const char *folder,

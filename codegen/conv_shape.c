@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Geometry of a convolution's tiles: see conv_shape.h. */
 #include "codegen/conv_shape.h"
 
 #include "codegen/winograd.h"

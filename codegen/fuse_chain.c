@@ -92,72 +92,109 @@ static int add_input(struct chain *ch, struct step *s, const struct nest *from, 
     return ch->n_in++;
 }
 
-/* Builds the joined step in *out; false when it would be too large. */
-static bool join(struct builder *b, int i, int j, struct step *out)
-{
-    const struct program *p = b->program;
-    const struct step *sa = &p->steps[i], *sb = &p->steps[j];
-    const struct chain *ca = sa->u.chain, *cb = sb->u.chain;
-    const struct nest la = nest_of(ca), lb = nest_of(cb);
-    struct nest both, l = {0};
+/* Two chains on their way into one: which value of `to` each of their values becomes. */
+struct join {
+    const struct chain *a, *b;
+    struct chain *to;
     int value_a[NEST_MAX_IN + MAX_CHAIN_OPS], value_b[NEST_MAX_IN + MAX_CHAIN_OPS];
+};
 
-    if (ca->n_in + cb->n_in + ca->n_out + cb->n_out > NEST_MAX_IN
-        || ca->n_ops + cb->n_ops > MAX_CHAIN_OPS || !nest_refine(&la, &lb, &both))
-        return false;
-    struct chain *ch = chain_create(b->arena, ca->n_in + cb->n_in,
-                                    ca->n_ops + cb->n_ops, ca->n_out + cb->n_out);
-    *out = *sb;
-    ch->n_in = 0;
-    l.rank = both.rank;
-    memcpy(l.dim, both.dim, sizeof l.dim);
-    for (int k = 0; k < ca->n_in; k++)
-        value_a[k] =
-            add_input(ch, out, &both, k, &sa->operands[k], ca->in_dtype[k], &l);
-    for (int k = 0; k < cb->n_in; k++) {
+/* Inputs of both, equal ones once, then what the operators compute. */
+static bool join_inputs(struct join *jn, const struct program *p, int i, int j,
+                        const struct nest *both, struct step *out, struct nest *to)
+{
+    const struct step *sa = &p->steps[i], *sb = &p->steps[j];
+    const struct chain *a = jn->a, *b = jn->b;
+
+    for (int k = 0; k < a->n_in; k++)
+        jn->value_a[k] =
+            add_input(jn->to, out, both, k, &sa->operands[k], a->in_dtype[k], to);
+    for (int k = 0; k < b->n_in; k++) {
         const int value = linked_value(p, i, j, k);
 
         if (value == -2)
             return false;
         /* values of a's operators are renumbered below */
-        value_b[k] = value >= ca->n_in ? -1 - value
-                     : value >= 0      ? value_a[value]
-                                       : add_input(ch, out, &both, ca->n_in + k,
-                                                   &sb->operands[k], cb->in_dtype[k], &l);
+        jn->value_b[k] = value >= a->n_in ? -1 - value
+                         : value >= 0     ? jn->value_a[value]
+                                          : add_input(jn->to, out, both, a->n_in + k,
+                                                      &sb->operands[k], b->in_dtype[k], to);
     }
-    for (int k = 0; k < ca->n_ops; k++)
-        value_a[ca->n_in + k] = ch->n_in + k;
-    for (int k = 0; k < cb->n_in; k++)
-        if (value_b[k] < 0)
-            value_b[k] = value_a[-1 - value_b[k]];
-    for (int k = 0; k < cb->n_ops; k++)
-        value_b[cb->n_in + k] = ch->n_in + ca->n_ops + k;
-    for (int k = 0; k < ch->n_ops; k++) {
-        const bool first = k < ca->n_ops;
+    for (int k = 0; k < a->n_ops; k++)
+        jn->value_a[a->n_in + k] = jn->to->n_in + k;
+    for (int k = 0; k < b->n_in; k++)
+        if (jn->value_b[k] < 0)
+            jn->value_b[k] = jn->value_a[-1 - jn->value_b[k]];
+    for (int k = 0; k < b->n_ops; k++)
+        jn->value_b[b->n_in + k] = jn->to->n_in + a->n_ops + k;
+    return true;
+}
 
-        ch->ops[k] = first ? ca->ops[k] : cb->ops[k - ca->n_ops];
-        for (int q = 0; q < ch->ops[k].kernel->arity; q++)
-            ch->ops[k].src[q] = (first ? value_a : value_b)[ch->ops[k].src[q]];
+static void join_ops(struct join *jn)
+{
+    for (int k = 0; k < jn->to->n_ops; k++) {
+        const bool first = k < jn->a->n_ops;
+        struct element_op *op = &jn->to->ops[k];
+
+        *op = first ? jn->a->ops[k] : jn->b->ops[k - jn->a->n_ops];
+        for (int q = 0; q < op->kernel->arity; q++)
+            op->src[q] = (first ? jn->value_a : jn->value_b)[op->src[q]];
     }
-    out->n_operands = ch->n_in;
-    ch->n_out = 0;
-    for (int k = 0; k < ca->n_out + cb->n_out; k++) {
-        const bool first = k < ca->n_out;
-        const struct operand *o = first ? &sa->operands[ca->n_in + k]
-                                        : &sb->operands[cb->n_in + k - ca->n_out];
+}
 
-        if (first && !range_read_elsewhere(b, i, j, step_range(p, o)))
+/* What only the second step read of the first is stored no more. */
+static void join_outputs(struct join *jn, struct builder *builder, int i, int j,
+                         struct step *out)
+{
+    const struct step *sa = &builder->program->steps[i], *sb = &builder->program->steps[j];
+    const struct chain *a = jn->a, *b = jn->b;
+
+    out->n_operands = jn->to->n_in;
+    jn->to->n_out = 0;
+    for (int k = 0; k < a->n_out + b->n_out; k++) {
+        const bool first = k < a->n_out;
+        const struct operand *o = first ? &sa->operands[a->n_in + k]
+                                        : &sb->operands[b->n_in + k - a->n_out];
+
+        if (first
+            && !range_read_elsewhere(builder, i, j, step_range(builder->program, o)))
             continue;
-        ch->out[ch->n_out++] =
-            first ? value_a[ca->out[k]] : value_b[cb->out[k - ca->n_out]];
+        jn->to->out[jn->to->n_out++] =
+            first ? jn->value_a[a->out[k]] : jn->value_b[b->out[k - a->n_out]];
         build_operand(out, o->tensor, o->offset, true);
     }
-    l.n_in = ch->n_in;
-    nest_merge(&l);
-    if (!nest_store(ch, &l))
+}
+
+/* Builds the joined step in *out; false when it would be too large. */
+static bool join(struct builder *b, int i, int j, struct step *out)
+{
+    const struct program *p = b->program;
+    const struct chain *ca = p->steps[i].u.chain, *cb = p->steps[j].u.chain;
+    const struct nest la = nest_of(ca), lb = nest_of(cb);
+    struct nest both, l = {0};
+
+    if (ca->n_in + cb->n_in + ca->n_out + cb->n_out > NEST_MAX_IN
+        || ca->n_ops + cb->n_ops > MAX_CHAIN_OPS || !nest_refine(&la, &lb, &both))
         return false;
-    out->u.chain = ch;
-    out->n_units = chain_units(ch);
+
+    struct join jn = {.a = ca, .b = cb};
+
+    jn.to = chain_create(b->arena, ca->n_in + cb->n_in, ca->n_ops + cb->n_ops,
+                         ca->n_out + cb->n_out);
+    jn.to->n_in = 0;
+    *out = p->steps[j];
+    l.rank = both.rank;
+    memcpy(l.dim, both.dim, sizeof l.dim);
+    if (!join_inputs(&jn, p, i, j, &both, out, &l))
+        return false;
+    join_ops(&jn);
+    join_outputs(&jn, b, i, j, out);
+    l.n_in = jn.to->n_in;
+    nest_merge(&l);
+    if (!nest_store(jn.to, &l))
+        return false;
+    out->u.chain = jn.to;
+    out->n_units = chain_units(jn.to);
     out->grain = 1;
     return true;
 }

@@ -41,7 +41,7 @@ static void put_shape(struct text *t, enum dtype dtype, int rank, const int64_t 
 
 /* ONNX shapes of no meaning are common in test data: 1 and [1], so only the number
  * of elements counts. */
-static struct status *check_input(const struct bundle_io *io, const struct tensor *t)
+struct status *bundle_check_input(const struct bundle_io *io, const struct tensor *t)
 {
     int64_t bytes = dtype_info[t->dtype].bytes;
     struct text want = {0};
@@ -65,7 +65,8 @@ static struct status *check_inputs(const struct bundle_meta *m, int n_sets,
 {
     for (int set = 0; set < n_sets; set++)
         for (int i = 0; i < m->n_inputs; i++)
-            RETURN_IF_FAIL(check_input(&m->io[i], &inputs[set * m->n_inputs + i]));
+            RETURN_IF_FAIL(
+                bundle_check_input(&m->io[i], &inputs[set * m->n_inputs + i]));
     return OK;
 }
 
@@ -254,6 +255,9 @@ static struct status *read_response(struct runner_job *job, struct run_result *o
 
     if (!r->done)
         return FAIL(INTERNAL, "the compiled model ended early");
+    if (r->status == HADM_WRONG_CPU)
+        return FAIL(INVALID, "the bundle '%s' is for '%s': %s", job->folder, job->meta->cpu,
+                    hadm_strerror(HADM_WRONG_CPU));
     if (r->status != HADM_OK)
         return FAIL(INVALID, "the bundle '%s' cannot be opened: %s", job->folder,
                     hadm_strerror((enum hadm_status)r->status));

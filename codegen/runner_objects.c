@@ -119,13 +119,16 @@ static struct status *find_machine(const char *folder, struct runner_objects *o)
 
 /* ---- C --------------------------------------------------------------------- */
 
-/* argv of a compiler for `target`'s processor; NULL when there is none here. */
+/* argv of a compiler for `target`'s processor; NULL when there is none here.  clang
+ * comes without the other processor's C library; its own headers are enough for a
+ * model when it does not look for that one's. */
 static const char *const *find_compiler(const struct target *t)
 {
     static const char *const native[][4] = {{"cc"}, {"gcc"}, {"clang"}, {"clang-19"}};
-    static const char *const aarch64[][4] = {{"aarch64-linux-gnu-gcc"},
-                                             {"clang-19", "--target=aarch64-linux-gnu"},
-                                             {"clang", "--target=aarch64-linux-gnu"}};
+    static const char *const aarch64[][4] = {
+        {"aarch64-linux-gnu-gcc"},
+        {"clang-19", "--target=aarch64-linux-gnu", "-ffreestanding"},
+        {"clang", "--target=aarch64-linux-gnu", "-ffreestanding"}};
     const bool foreign = t && t->run_with[0];
     const char *const(*list)[4] = foreign ? aarch64 : native;
     const size_t n = foreign ? 3 : 4;

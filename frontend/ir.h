@@ -40,7 +40,7 @@ struct ir_value {
     const char *name;     /* ONNX name or made up; unique in the whole model */
     enum dtype dtype;
     int rank;
-    int64_t dim[IR_MAX_RANK]; /* row-major; all > = 0 and known. Capacity if `dynamic` */
+    int64_t dim[IR_MAX_RANK]; /* row-major; all >= 0 and known. Capacity if `dynamic` */
     bool dynamic;         /* size known only when running: dim is the capacity, and
                              an int64_t[rank] of actual dims travels with the data */
     const void *data;     /* constant contents, dense row-major; NULL if computed */

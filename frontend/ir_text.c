@@ -1017,6 +1017,46 @@ static struct status *infer_at(int line, struct ir_node *n)
     return status_note(ir_infer(n), "while reading the graph, line %d", line);
 }
 
+static struct status *read_attrs(struct reader *r, struct ir_node *n)
+{
+    if (!accept(r, "{"))
+        return OK;
+    while (!next_is(r, "}")) {
+        if (n->attrs)
+            RETURN_IF_FAIL(expect(r, ","));
+        RETURN_IF_FAIL(read_attr(r, n));
+    }
+    return expect(r, "}");
+}
+
+/* ": type, ..." must be what inference gave the outputs. */
+static struct status *check_types(struct reader *r, struct ir_graph *g,
+                                  const struct ir_node *n)
+{
+    if (!accept(r, ":"))
+        return OK;
+    for (int i = 0; i < n->n_out; i++) {
+        if (i)
+            RETURN_IF_FAIL(expect(r, ","));
+        RETURN_IF_FAIL(check_output_type(r, g, n->out[i]));
+    }
+    return OK;
+}
+
+static struct status *skip_types(struct reader *r, const struct ir_node *n)
+{
+    struct type ignored;
+
+    if (!accept(r, ":"))
+        return OK;
+    for (int i = 0; i < n->n_out; i++) {
+        if (i)
+            RETURN_IF_FAIL(expect(r, ","));
+        RETURN_IF_FAIL(n->out[i] ? read_type(r, &ignored) : expect(r, "_"));
+    }
+    return OK;
+}
+
 static struct status *read_node(struct reader *r, struct ir_graph *g)
 {
     struct names names = {0};
@@ -1043,45 +1083,22 @@ static struct status *read_node(struct reader *r, struct ir_graph *g)
     for (int i = 0; i < names.n; i++)
         if (names.at[i])
             RETURN_IF_FAIL(declare(r, names.at[i], ir_new_output(n, i, names.at[i]), g));
-    if (accept(r, "{")) {
-        while (!next_is(r, "}")) {
-            if (n->attrs)
-                RETURN_IF_FAIL(expect(r, ","));
-            RETURN_IF_FAIL(read_attr(r, n));
-        }
-        RETURN_IF_FAIL(expect(r, "}"));
+    RETURN_IF_FAIL(read_attrs(r, n));
+    if (!(op_info[op].traits & OPT_CONTROL)) {
+        RETURN_IF_FAIL(infer_at(line, n));
+        RETURN_IF_FAIL(check_types(r, g, n));
+        return read_tail(r, g, n);
     }
 
-    /* Control operators take their types from their bodies, which stand behind
-     * the types: look ahead by reading the types a second time. */
+    /* Control operators take their types from their bodies, which stand behind the
+     * types: these are read a second time then. */
     struct reader types = *r;
-    const bool typed = accept(r, ":");
 
-    if (!(op_info[op].traits & OPT_CONTROL))
-        RETURN_IF_FAIL(infer_at(line, n));
-    if (typed)
-        for (int i = 0; i < names.n; i++) {
-            struct type ignored;
-
-            if (i)
-                RETURN_IF_FAIL(expect(r, ","));
-            if (op_info[op].traits & OPT_CONTROL)
-                RETURN_IF_FAIL(n->out[i] ? read_type(r, &ignored) : expect(r, "_"));
-            else
-                RETURN_IF_FAIL(check_output_type(r, g, n->out[i]));
-        }
+    RETURN_IF_FAIL(skip_types(r, n));
     RETURN_IF_FAIL(read_tail(r, g, n));
-    if (!(op_info[op].traits & OPT_CONTROL))
-        return OK;
     RETURN_IF_FAIL(infer_at(line, n));
     types.symbols = r->symbols;
-    if (accept(&types, ":"))
-        for (int i = 0; i < names.n; i++) {
-            if (i)
-                RETURN_IF_FAIL(expect(&types, ","));
-            RETURN_IF_FAIL(check_output_type(&types, g, n->out[i]));
-        }
-    return OK;
+    return check_types(&types, g, n);
 }
 
 static struct status *read_header(struct reader *r, struct ir_graph *g)

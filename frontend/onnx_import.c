@@ -107,21 +107,26 @@ bool scope_needs(const struct scope *s, const char *name)
 
 /* ---- nodes in order -------------------------------------------------------------------- */
 
+static void need_captures(struct scope *s, const struct onnx_graph *g);
+
+/* What a node reads, also in its bodies. */
+static void need_operands(struct scope *s, const struct onnx_node *n)
+{
+    for (int i = 0; i < n->input.n; i++)
+        scope_need(s, n->input.at[i]);
+    for (int i = 0; i < n->attr.n; i++) {
+        const struct onnx_attr *a = n->attr.at[i];
+
+        if (a->g)
+            need_captures(s, a->g);
+    }
+}
+
 /* Every name that a body reads; some are its own, which does no harm. */
 static void need_captures(struct scope *s, const struct onnx_graph *g)
 {
-    for (int i = 0; i < g->node.n; i++) {
-        const struct onnx_node *n = g->node.at[i];
-
-        for (int k = 0; k < n->input.n; k++)
-            scope_need(s, n->input.at[k]);
-        for (int k = 0; k < n->attr.n; k++) {
-            const struct onnx_attr *a = n->attr.at[k];
-
-            if (a->g)
-                need_captures(s, a->g);
-        }
-    }
+    for (int i = 0; i < g->node.n; i++)
+        need_operands(s, g->node.at[i]);
     for (int i = 0; i < g->output.n; i++) {
         const struct onnx_value_info *out = g->output.at[i];
 
@@ -147,16 +152,8 @@ static bool *find_live(struct scope *s, const struct wire_list *nodes)
         const struct onnx_node *n = nodes->at[i];
 
         live[i] = is_needed(s, n);
-        if (!live[i])
-            continue;
-        for (int k = 0; k < n->input.n; k++)
-            scope_need(s, n->input.at[k]);
-        for (int k = 0; k < n->attr.n; k++) {
-            const struct onnx_attr *a = n->attr.at[k];
-
-            if (a->g)
-                need_captures(s, a->g);
-        }
+        if (live[i])
+            need_operands(s, n);
     }
     return live;
 }

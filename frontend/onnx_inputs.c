@@ -135,17 +135,22 @@ static struct status *check_symbol_exists(const struct scope *s, const struct on
     struct status *failure = OK;
 
     if (!list_symbols(s, g, name, &symbols))
-        failure = FAIL(BAD_USAGE, "--dim: no input has a dimension '%s'; open dimensions "
-                       "are%s", name, symbols.bytes ? symbols.bytes : " none");
+        failure = FAIL(BAD_USAGE, "--dim: no input has a dimension '%s'; %s%s", name,
+                       symbols.bytes ? "open dimensions are" : "all dimensions are fixed",
+                       symbols.bytes ? symbols.bytes : "");
     text_free(&symbols);
     return failure;
 }
 
+/* `input` is the one whose shape says so; NULL for --dim itself. */
 static struct status *bind_symbol(struct importer *im, const char *symbol, int64_t value,
                                   const char *input)
 {
     const int64_t *bound = name_map_get(&im->symbols, symbol);
 
+    if (bound && *bound != value && !input)
+        return FAIL(BAD_USAGE, "--dim: '%s' is given as %" PRId64 " and as %" PRId64, symbol,
+                    *bound, value);
     if (bound && *bound != value)
         return FAIL(BAD_USAGE, "dimension '%s' is %" PRId64 ", but the shape of input '%s' "
                     "makes it %" PRId64, symbol, *bound, input, value);
@@ -167,7 +172,7 @@ static struct status *match_shape(struct scope *s, const struct onnx_graph *g,
     if (!t->shape)
         return OK;
     if (t->shape->dim.n != rank)
-        return FAIL(BAD_USAGE, "input '%s' has %d dimensions, %d are given", input,
+        return FAIL(BAD_USAGE, "%s: input '%s' has rank %d, not %d", option, input,
                     t->shape->dim.n, rank);
     for (int i = 0; i < rank; i++) {
         const struct onnx_dim *d = t->shape->dim.at[i];
@@ -175,8 +180,8 @@ static struct status *match_shape(struct scope *s, const struct onnx_graph *g,
         if (d->param && *d->param && !item)
             RETURN_IF_FAIL(bind_symbol(s->im, d->param, dim[i], input));
         else if (wire_has(d->has, 1) && d->value > 0 && d->value != dim[i])
-            return FAIL(BAD_USAGE, "dimension %d of input '%s' is %" PRId64 ", %" PRId64
-                        " is given", i, input, d->value, dim[i]);
+            return FAIL(BAD_USAGE, "%s: dimension %d of input '%s' is %" PRId64 ", not %"
+                        PRId64, option, i, input, d->value, dim[i]);
     }
     return OK;
 }
@@ -190,7 +195,7 @@ static struct status *take_options(struct scope *s, const struct onnx_graph *g)
         if (o->dim[i].value < 0)
             return FAIL(BAD_USAGE, "--dim %s: the size is negative", o->dim[i].name);
         RETURN_IF_FAIL(check_symbol_exists(s, g, o->dim[i].name));
-        RETURN_IF_FAIL(bind_symbol(im, o->dim[i].name, o->dim[i].value, ""));
+        RETURN_IF_FAIL(bind_symbol(im, o->dim[i].name, o->dim[i].value, NULL));
     }
     for (int i = 0; i < o->n_shapes; i++)
         RETURN_IF_FAIL(match_shape(s, g, "--shape", o->shape[i].input, o->shape[i].rank,

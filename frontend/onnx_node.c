@@ -378,13 +378,20 @@ static int64_t clamp_axis(int64_t axis, int rank)
 
 static struct status *import_operator(const struct site *at);
 
+/* Input 0, which must be there and no sequence. */
+static struct status *tensor_in(const struct site *at, struct ir_value **out)
+{
+    RETURN_IF_FAIL(site_in(at, 0, out));
+    if (!*out || (*out)->is_sequence)
+        return FAIL_SITE(at, INVALID, "has no tensor as input");
+    return OK;
+}
+
 static struct status *import_Shape(const struct site *at)
 {
     struct ir_value *x;
 
-    RETURN_IF_FAIL(site_in(at, 0, &x));
-    if (!x || x->is_sequence)
-        return FAIL_SITE(at, INVALID, "has no tensor as input");
+    RETURN_IF_FAIL(tensor_in(at, &x));
     if (x->dynamic)
         return import_operator(at);
 
@@ -402,9 +409,7 @@ static struct status *import_Size(const struct site *at)
 {
     struct ir_value *x;
 
-    RETURN_IF_FAIL(site_in(at, 0, &x));
-    if (!x || x->is_sequence)
-        return FAIL_SITE(at, INVALID, "has no tensor as input");
+    RETURN_IF_FAIL(tensor_in(at, &x));
     if (x->dynamic)
         return import_operator(at);
 

@@ -171,21 +171,13 @@ static struct status *pack_each(struct lowering *lw, const struct ir_node *n,
     return op_copy(lw, n, sizeof(float), 2, dim, from, to, op_value(n->in[W]), *out);
 }
 
-static struct status *only_f32(const struct ir_node *n, const struct ir_value *v)
-{
-    if (v->dtype == DT_f32)
-        return OK;
-    return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                   dtype_info[v->dtype].name);
-}
-
 struct status *lower_Conv(struct lowering *lw, const struct ir_node *n)
 {
     struct k_conv p;
     struct window win;
     struct kbuf weights = op_value(n->in[W]);
 
-    RETURN_IF_FAIL(only_f32(n, n->in[X]));
+    RETURN_IF_FAIL(op_only_f32(n, n->in[X]->dtype));
     RETURN_IF_FAIL(conv_params(n, n->in[X], n->in[W], n->out[0], &p, &win));
     p.has_bias = ir_in(n, B) != NULL;
     const int64_t rows = p.n * p.out[0] * p.out[1];
@@ -320,7 +312,7 @@ struct status *lower_ConvTranspose(struct lowering *lw, const struct ir_node *n)
     struct window win;
     struct kbuf weights = op_value(n->in[W]);
 
-    RETURN_IF_FAIL(only_f32(n, n->in[X]));
+    RETURN_IF_FAIL(op_only_f32(n, n->in[X]->dtype));
     RETURN_IF_FAIL(conv_params(n, n->in[X], n->in[W], n->out[0], &p, &win));
     p.has_bias = ir_in(n, B) != NULL;
     const int64_t rows = p.n * p.out[0] * p.out[1];
@@ -334,16 +326,11 @@ struct status *lower_ConvTranspose(struct lowering *lw, const struct ir_node *n)
 
 /* ---- integers --------------------------------------------------------------- */
 
-static bool is_byte(enum dtype t)
-{
-    return t == DT_u8 || t == DT_i8;
-}
-
 static struct status *check_bytes(const struct ir_node *n, int x, int w)
 {
     for (int k = 0; k < 2; k++) {
         const struct ir_value *v = n->in[k ? w : x];
-        if (!is_byte(v->dtype))
+        if (!op_is_byte(v->dtype))
             return FAIL_AT(n, INVALID, "input '%s' is %s but must be 8-bit integers",
                            v->name, dtype_info[v->dtype].name);
     }
@@ -360,9 +347,7 @@ static struct status *check_scale(const struct ir_node *n, int i, enum dtype dty
 
     if (!v)
         return OK;
-    if (v->dtype != dtype)
-        return FAIL_AT(n, INVALID, "input '%s' is %s but must be %s", v->name,
-                       dtype_info[v->dtype].name, dtype_info[dtype].name);
+    RETURN_IF_FAIL(op_check_dtype(n, i, dtype));
     if (ir_count(v) != 1 && !(channels && v->rank == 1 && v->dim[0] == channels))
         return FAIL_AT(n, INVALID, "input '%s' is not one number%s", v->name,
                        channels ? ", nor one per channel" : "");
@@ -433,7 +418,7 @@ struct status *shape_QLinearConv(struct ir_node *n)
     RETURN_IF_FAIL(check_scale(n, QW_SCALE, DT_f32, channels));
     RETURN_IF_FAIL(check_scale(n, QW_ZERO, n->in[QW]->dtype, channels));
     RETURN_IF_FAIL(check_scale(n, QY_SCALE, DT_f32, 0));
-    if (!is_byte(n->in[QY_ZERO]->dtype))
+    if (!op_is_byte(n->in[QY_ZERO]->dtype))
         return FAIL_AT(n, INVALID, "its output zero point is not an 8-bit integer");
     RETURN_IF_FAIL(check_scale(n, QY_ZERO, n->in[QY_ZERO]->dtype, 0));
     if (ir_count(n->in[QW_SCALE]) != ir_count(n->in[QW_ZERO]))

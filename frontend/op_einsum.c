@@ -302,19 +302,6 @@ static int64_t size_of(const struct labels *l, const char *list)
     return size;
 }
 
-static struct status *emit_ints(struct ir_node *before, enum ir_op op,
-                                struct ir_value *x, const char *name, int count,
-                                const int64_t *values, struct ir_value **out)
-{
-    struct ir_node *n = ir_node_create(before->graph, before, op, before->name, 1, 1);
-
-    n->onnx_index = before->onnx_index;
-    ir_set_input(n, 0, x);
-    ir_set_attr_ints(n, name, count, values);
-    *out = ir_new_output(n, 0, NULL);
-    return ir_infer(n);
-}
-
 /* x with labels `from` in the order a b c, as [size a, size b, size c]. */
 static struct status *as_matrices(struct ir_node *n, struct ir_value *x,
                                   const char *from, const struct labels *l,
@@ -335,8 +322,8 @@ static struct status *as_matrices(struct ir_node *n, struct ir_value *x,
         }
     }
     if (moves)
-        RETURN_IF_FAIL(emit_ints(n, OP_Transpose, x, "perm", at, perm, &x));
-    return emit_ints(n, OP_Reshape, x, "shape", 3, dim, out);
+        RETURN_IF_FAIL(op_emit_ints(n, OP_Transpose, x, "perm", at, perm, &x));
+    return op_emit_ints(n, OP_Reshape, x, "shape", 3, dim, out);
 }
 
 static struct status *become_product(struct ir_node *n, const struct equation *e,
@@ -359,7 +346,7 @@ static struct status *become_product(struct ir_node *n, const struct equation *e
     strcat(order, r->columns);
     for (const char *c = order; *c; c++)
         dim[rank++] = l->size[letter_index(*c)];
-    RETURN_IF_FAIL(emit_ints(n, OP_Reshape, y, "shape", rank, dim, &y));
+    RETURN_IF_FAIL(op_emit_ints(n, OP_Reshape, y, "shape", rank, dim, &y));
     for (int i = 0; i < rank; i++)
         perm[i] = strchr(order, e->out[i]) - order;
     n->op = OP_Transpose;
@@ -503,8 +490,7 @@ struct status *lower_Einsum(struct lowering *lw, const struct ir_node *n)
     struct kcall *call =
         lower_call_typed(lw, "einsum", n->in[0]->dtype, &p, ir_count(n->out[0]));
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[n->in[0]->dtype].name);
+        return op_no_kernel(n, n->in[0]->dtype);
     lower_in(call, n->in[0]);
     if (p.has_b)
         lower_in(call, n->in[1]);

@@ -8,16 +8,6 @@
 
 enum { DATA, INDEX, UPDATES };
 
-static struct status *import_axis(struct ir_node *n, int64_t otherwise)
-{
-    int axis;
-
-    RETURN_IF_FAIL(
-        op_axis(n, ir_attr_int(n, "axis", otherwise), n->in[DATA]->rank, &axis));
-    ir_set_attr_int(n, "axis", axis);
-    return OK;
-}
-
 /* Indices are int64, and there is something to select when there are any. */
 static struct status *check_index(const struct ir_node *n)
 {
@@ -39,7 +29,7 @@ static struct status *check_choice(const struct ir_node *n, int64_t from)
 struct status *import_Gather(struct ir_node *n, int opset)
 {
     (void)opset;
-    RETURN_IF_FAIL(import_axis(n, 0));
+    RETURN_IF_FAIL(op_import_axis(n, 0));
     return op_cast_input(n, INDEX, DT_i64);
 }
 

@@ -56,6 +56,15 @@ struct status *op_axes(const struct ir_node *n, int n_axes, const int64_t *axis,
     return OK;
 }
 
+struct status *op_import_axis(struct ir_node *n, int64_t otherwise)
+{
+    int axis;
+
+    RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", otherwise), n->in[0]->rank, &axis));
+    ir_set_attr_int(n, "axis", axis);
+    return OK;
+}
+
 static struct status *need_constant(const struct ir_node *n, int i, const char *what)
 {
     return FAIL_AT(
@@ -151,6 +160,19 @@ struct status *op_reshaped(struct ir_node *n, struct ir_value *v, int rank,
     return ir_emit(n->graph, n, op_from_name("Reshape"), NULL, 1, &v, attr, out);
 }
 
+struct status *op_emit_ints(struct ir_node *n, enum ir_op op, struct ir_value *v,
+                            const char *attr, int count, const int64_t *values,
+                            struct ir_value **out)
+{
+    struct ir_node *made = ir_node_create(n->graph, n, op, n->name, 1, 1);
+
+    made->onnx_index = n->onnx_index;
+    ir_set_input(made, 0, v);
+    ir_set_attr_ints(made, attr, count, values);
+    *out = ir_new_output(made, 0, NULL);
+    return ir_infer(made);
+}
+
 struct status *op_check_rank(const struct ir_node *n, int i, int least, int most)
 {
     const struct ir_value *v = n->in[i];
@@ -172,6 +194,21 @@ struct status *op_same_dtype(const struct ir_node *n, int a, int b)
     return OK;
 }
 
+struct status *op_check_dtype(const struct ir_node *n, int i, enum dtype dtype)
+{
+    const struct ir_value *v = ir_in(n, i);
+
+    if (v && v->dtype != dtype)
+        return FAIL_AT(n, INVALID, "input '%s' is %s but must be %s", v->name,
+                       dtype_info[v->dtype].name, dtype_info[dtype].name);
+    return OK;
+}
+
+bool op_is_byte(enum dtype dtype)
+{
+    return dtype == DT_u8 || dtype == DT_i8;
+}
+
 int64_t op_product(int n, const int64_t *dim)
 {
     int64_t product = 1;
@@ -190,6 +227,18 @@ void op_strides(int rank, const int64_t *dim, int64_t *stride)
         stride[d] = step;
         step *= dim[d];
     }
+}
+
+/* ---- kernels ---------------------------------------------------------------- */
+
+struct status *op_no_kernel(const struct ir_node *n, enum dtype dtype)
+{
+    return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s", dtype_info[dtype].name);
+}
+
+struct status *op_only_f32(const struct ir_node *n, enum dtype dtype)
+{
+    return dtype == DT_f32 ? OK : op_no_kernel(n, dtype);
 }
 
 /* ---- buffers ---------------------------------------------------------------- */

@@ -18,12 +18,14 @@ struct status *op_axis(const struct ir_node *n, int64_t axis, int rank, int *out
 /* Same for a list, which may not name an axis twice. */
 struct status *op_axes(const struct ir_node *n, int n_axes, const int64_t *axis,
                        int rank, int *out);
+/* The attribute "axis" of input 0, or its default, counted from the front from now on. */
+struct status *op_import_axis(struct ir_node *n, int64_t otherwise);
 
 /* Input i as constant integers.  `what` names it in the message that asks for a
  * constant.  A missing optional input gives NULL and 0. */
 struct status *op_const_ints(struct ir_node *n, int i, const char *what,
                              const int64_t **out, int *n_out);
-/* Input i as constant floats (f32, f64, f16, bf16). */
+/* Input i as constant floats (f32, f64 or f16), in the same way. */
 struct status *op_const_floats(struct ir_node *n, int i, const char *what,
                                const float **out, int *n_out);
 
@@ -36,6 +38,9 @@ struct status *op_cast_input(struct ir_node *n, int i, enum dtype dtype);
 struct status *op_check_rank(const struct ir_node *n, int i, int least, int most);
 /* Inputs a and b (when present) have the same element type. */
 struct status *op_same_dtype(const struct ir_node *n, int a, int b);
+/* Input i (when present) has this one. */
+struct status *op_check_dtype(const struct ir_node *n, int i, enum dtype dtype);
+bool op_is_byte(enum dtype dtype); /* u8, i8 */
 
 /* A product of dims; saturates far above every size that ir_infer accepts. */
 int64_t op_product(int n, const int64_t *dim);
@@ -44,6 +49,12 @@ int64_t op_product(int n, const int64_t *dim);
 struct status *op_reshaped(struct ir_node *n, struct ir_value *v, int rank,
                            const int64_t *dim, struct ir_value **out);
 
+/* A node with one operand and a list of integers as attribute, put before n, whose
+ * name and place in the file it takes. */
+struct status *op_emit_ints(struct ir_node *n, enum ir_op op, struct ir_value *v,
+                            const char *attr, int count, const int64_t *values,
+                            struct ir_value **out);
+
 /* Output 0 gets the shape that the inputs are stretched to. */
 struct status *op_broadcast_out(struct ir_node *n, enum dtype dtype);
 
@@ -51,6 +62,11 @@ struct status *op_broadcast_out(struct ir_node *n, enum dtype dtype);
 bool op_clip_limits(const struct ir_node *n, float *lo, float *hi);
 
 /* ---- lowering --------------------------------------------------------------- */
+
+/* UNSUPPORTED: there is no kernel for this type. */
+struct status *op_no_kernel(const struct ir_node *n, enum dtype dtype);
+/* The same for everything but f32, OK for f32. */
+struct status *op_only_f32(const struct ir_node *n, enum dtype dtype);
 
 /* Kernel "<op>_<element size>", for operators that do not look at elements. */
 struct kcall *op_call_sized(struct lowering *lw, const char *op, enum dtype dtype,

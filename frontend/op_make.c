@@ -160,7 +160,7 @@ struct status *import_Range(struct ir_node *n, int opset)
         RETURN_IF_FAIL(op_same_dtype(n, 0, i));
     }
     if (!can_put(dtype))
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s", dtype_info[dtype].name);
+        return op_no_kernel(n, dtype);
     if (v[2] == 0 || v[0] != v[0] || v[1] != v[1] || v[2] != v[2])
         return FAIL_AT(n, INVALID, "does not step from start to limit");
     const int64_t count = range_count(v[0], v[1], v[2]);

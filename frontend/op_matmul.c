@@ -156,8 +156,7 @@ static struct status *call_matmul(struct lowering *lw, const struct ir_node *n,
     struct kcall *call = lower_call_typed(lw, "matmul", dtype, p, units);
 
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[n->in[A]->dtype].name);
+        return op_no_kernel(n, n->in[A]->dtype);
     lower_in(call, n->in[A]);
     lower_in(call, n->in[B]);
     if (p->has_bias)
@@ -261,11 +260,6 @@ struct status *lower_Gemm(struct lowering *lw, const struct ir_node *n)
 
 /* ---- integers --------------------------------------------------------------- */
 
-static bool is_byte(const struct ir_value *v)
-{
-    return v->dtype == DT_u8 || v->dtype == DT_i8;
-}
-
 /* Scale or zero point i: one number, or one per row (column) of the product, with
  * dims of 1 allowed around it. */
 static struct status *check_vector(const struct ir_node *n, int i, enum dtype dtype,
@@ -275,9 +269,7 @@ static struct status *check_vector(const struct ir_node *n, int i, enum dtype dt
 
     if (!v)
         return OK;
-    if (v->dtype != dtype)
-        return FAIL_AT(n, INVALID, "input '%s' is %s but must be %s", v->name,
-                       dtype_info[v->dtype].name, dtype_info[dtype].name);
+    RETURN_IF_FAIL(op_check_dtype(n, i, dtype));
     if (ir_count(v) == 1 || ir_count(v) == count)
         return OK;
     return FAIL_AT(n, UNSUPPORTED, "input '%s' is neither one number nor %lld", v->name,
@@ -294,7 +286,7 @@ struct status *shape_MatMulInteger(struct ir_node *n)
     struct product p;
 
     RETURN_IF_FAIL(op_refuse_dynamic(n));
-    if (!is_byte(n->in[A]) || !is_byte(n->in[B]))
+    if (!op_is_byte(n->in[A]->dtype) || !op_is_byte(n->in[B]->dtype))
         return FAIL_AT(n, INVALID, "its matrices are not 8-bit integers");
     RETURN_IF_FAIL(read_product(n, n->in[A], n->in[B], &p));
     RETURN_IF_FAIL(check_vector(n, 2, n->in[A]->dtype, p.m));
@@ -346,7 +338,8 @@ struct status *shape_QLinearMatMul(struct ir_node *n)
     struct product p;
 
     RETURN_IF_FAIL(op_refuse_dynamic(n));
-    if (!is_byte(n->in[QA]) || !is_byte(n->in[QB]) || !is_byte(n->in[QY_ZERO]))
+    if (!op_is_byte(n->in[QA]->dtype) || !op_is_byte(n->in[QB]->dtype)
+        || !op_is_byte(n->in[QY_ZERO]->dtype))
         return FAIL_AT(n, INVALID, "its matrices are not 8-bit integers");
     RETURN_IF_FAIL(read_product(n, n->in[QA], n->in[QB], &p));
     RETURN_IF_FAIL(check_vector(n, QA_SCALE, DT_f32, p.m));

@@ -83,12 +83,7 @@ struct status *lower_Transpose(struct lowering *lw, const struct ir_node *n)
 
 struct status *import_Concat(struct ir_node *n, int opset)
 {
-    int axis;
-
-    RETURN_IF_FAIL(
-        op_axis(n, ir_attr_int(n, "axis", opset < 4 ? 1 : 0), n->in[0]->rank, &axis));
-    ir_set_attr_int(n, "axis", axis);
-    return OK;
+    return op_import_axis(n, opset < 4 ? 1 : 0);
 }
 
 struct status *shape_Concat(struct ir_node *n)

@@ -139,8 +139,7 @@ static struct status *call_norm(struct lowering *lw, const struct ir_node *n, in
     p.want_inv = n->n_out > 2 && n->out[2];
     struct kcall *call = lower_call_typed(lw, kernel, n->in[X]->dtype, &p, p.n ? rows : 0);
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[n->in[X]->dtype].name);
+        return op_no_kernel(n, n->in[X]->dtype);
     for (int i = X; i <= BIAS; i++)
         lower_in(call, ir_in(n, i));
     for (int i = 0; i < 3; i++)
@@ -175,8 +174,7 @@ struct status *lower_RMSNormalization(struct lowering *lw, const struct ir_node 
                                           p.n ? op_product(axis, x->dim) : 0);
 
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[x->dtype].name);
+        return op_no_kernel(n, x->dtype);
     lower_in(call, n->in[X]);
     lower_in(call, n->in[SCALE]);
     lower_out(call, n->out[0]);
@@ -393,8 +391,7 @@ struct status *lower_BatchNormalization(struct lowering *lw, const struct ir_nod
                                           p.n ? ir_count(x) / p.n : 0);
 
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[x->dtype].name);
+        return op_no_kernel(n, x->dtype);
     for (int i = X; i <= VARIANCE; i++)
         lower_in(call, n->in[i]);
     lower_out(call, n->out[0]);
@@ -485,8 +482,7 @@ struct status *lower_LRN(struct lowering *lw, const struct ir_node *n)
                                           x->dim[0] * x->dim[1]);
 
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[x->dtype].name);
+        return op_no_kernel(n, x->dtype);
     lower_in(call, n->in[X]);
     lower_out(call, n->out[0]);
     return OK;
@@ -553,8 +549,7 @@ struct status *lower_NegativeLogLikelihoodLoss(struct lowering *lw, const struct
                             .has_weight = ir_in(n, WEIGHT) != NULL};
 
     if (x->dtype != DT_f32)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[x->dtype].name);
+        return op_no_kernel(n, x->dtype);
     const int weights = lower_temp(lw, count * (int64_t)sizeof(float));
     const int losses = reduces(n, "none") ? -1 : lower_temp(lw, count * (int64_t)sizeof(float));
     struct kcall *call = lower_call_typed(lw, "nll", target->dtype, &p, count);

@@ -133,8 +133,7 @@ static struct status *lower_pool(struct lowering *lw, const struct ir_node *n,
     struct kcall *call =
         lower_call_typed(lw, kernel, x->dtype, &p, w.channels_last ? rows : rows * p.c);
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[x->dtype].name);
+        return op_no_kernel(n, x->dtype);
     lower_in(call, n->in[0]);
     lower_out(call, n->out[0]);
     if (indices)

@@ -68,20 +68,6 @@ static struct status *read_direction(const struct ir_node *n, struct layer *l)
 
 /* ---- import ----------------------------------------------------------------- */
 
-/* One-output node with a list of integers as attribute. */
-static struct status *emit_ints(struct ir_node *before, enum ir_op op,
-                                struct ir_value *x, const char *name, int count,
-                                const int64_t *values, struct ir_value **out)
-{
-    struct ir_node *n = ir_node_create(before->graph, before, op, before->name, 1, 1);
-
-    n->onnx_index = before->onnx_index;
-    ir_set_input(n, 0, x);
-    ir_set_attr_ints(n, name, count, values);
-    *out = ir_new_output(n, 0, NULL);
-    return ir_infer(n);
-}
-
 /* Columns [first, first + count) of a matrix. */
 static struct status *columns(struct ir_node *n, struct ir_value *v, int64_t first,
                               int64_t count, struct ir_value **out)
@@ -127,7 +113,7 @@ static struct status *split_bias(struct ir_node *n, const struct layer *l, int64
         RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Add, NULL, 2,
                                (struct ir_value *[]){of_w, of_r}, NULL, &sum));
     }
-    return emit_ints(n, OP_Reshape, sum, "shape", 1, (int64_t[]){d * gh}, gates);
+    return op_emit_ints(n, OP_Reshape, sum, "shape", 1, (int64_t[]){d * gh}, gates);
 }
 
 /* gates = X W^T + bias, for all steps and directions at once. */
@@ -140,14 +126,14 @@ static struct status *make_gates(struct ir_node *n, const struct layer *l, int64
 
     if (w->rank != 3 || w->dim[0] != d || w->dim[1] != gh || w->dim[2] != x->dim[2])
         return FAIL_AT(n, INVALID, "weights '%s' do not fit the others' dims", w->name);
-    RETURN_IF_FAIL(
-        emit_ints(n, OP_Reshape, x, "shape", 2, (int64_t[]){rows, x->dim[2]}, &in[0]));
-    RETURN_IF_FAIL(emit_ints(n, OP_Reshape, w, "shape", 2,
-                             (int64_t[]){d * gh, w->dim[2]}, &in[1]));
+    RETURN_IF_FAIL(op_emit_ints(n, OP_Reshape, x, "shape", 2,
+                                (int64_t[]){rows, x->dim[2]}, &in[0]));
+    RETURN_IF_FAIL(op_emit_ints(n, OP_Reshape, w, "shape", 2,
+                                (int64_t[]){d * gh, w->dim[2]}, &in[1]));
     RETURN_IF_FAIL(
         ir_emit(n->graph, n, OP_Gemm, n->name, bias ? 3 : 2, in, "transB=1", &y));
-    return emit_ints(n, OP_Reshape, y, "shape", 3,
-                     (int64_t[]){x->dim[0], x->dim[1], d * gh}, out);
+    return op_emit_ints(n, OP_Reshape, y, "shape", 3,
+                        (int64_t[]){x->dim[0], x->dim[1], d * gh}, out);
 }
 
 static struct status *name_activations(struct ir_node *n, const struct layer *l)
@@ -184,8 +170,8 @@ static struct status *import_recurrent(struct ir_node *n)
                        (long long)l.hidden);
     RETURN_IF_FAIL(split_bias(n, &l, l.gates * l.hidden, &bias, &in[BIAS]));
     RETURN_IF_FAIL(make_gates(n, &l, l.gates * l.hidden, bias, &in[GATES]));
-    RETURN_IF_FAIL(emit_ints(n, OP_Transpose, n->in[ONNX_R], "perm", 3,
-                             (int64_t[]){0, 2, 1}, &in[RT]));
+    RETURN_IF_FAIL(op_emit_ints(n, OP_Transpose, n->in[ONNX_R], "perm", 3,
+                                (int64_t[]){0, 2, 1}, &in[RT]));
     in[LENGTHS] = ir_in(n, ONNX_LENGTHS);
     in[FIRST_H] = ir_in(n, ONNX_H);
     in[FIRST_C] = ir_in(n, ONNX_C);
@@ -250,9 +236,7 @@ static struct status *check_dims(const struct ir_node *n, int i, enum dtype dtyp
 
     if (!v)
         return OK;
-    if (v->dtype != dtype)
-        return FAIL_AT(n, INVALID, "input '%s' is %s but must be %s", v->name,
-                       dtype_info[v->dtype].name, dtype_info[dtype].name);
+    RETURN_IF_FAIL(op_check_dtype(n, i, dtype));
     if (v->rank != rank || memcmp(v->dim, dim, (size_t)rank * sizeof *dim) != 0)
         return FAIL_AT(n, INVALID, "input '%s' does not fit the others' dims", v->name);
     return OK;
@@ -406,8 +390,7 @@ static struct status *lower_recurrent(struct lowering *lw, const struct ir_node 
     struct layer l;
 
     if (n->in[GATES]->dtype != DT_f32)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[n->in[GATES]->dtype].name);
+        return op_no_kernel(n, n->in[GATES]->dtype);
     RETURN_IF_FAIL(read_layer(n, &l));
     for (int direction = 0; direction < l.directions; direction++)
         call_steps(lw, n, &l, direction);

@@ -163,8 +163,7 @@ static struct status *call_reduce(struct lowering *lw, const struct ir_node *n,
     gather_dims(x, axes, true, p.red, p.red_stride);
     struct kcall *call = lower_call_typed(lw, kernel, dtype, &p, ir_count(n->out[0]));
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[dtype].name);
+        return op_no_kernel(n, dtype);
     lower_in(call, x);
     lower_out(call, n->out[0]);
     return OK;
@@ -191,19 +190,10 @@ struct status *lower_Reduce(struct lowering *lw, const struct ir_node *n)
 
 /* ---- ArgMax, ArgMin --------------------------------------------------------------------- */
 
-static struct status *take_axis(struct ir_node *n, int otherwise)
-{
-    int axis;
-
-    RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", otherwise), n->in[0]->rank, &axis));
-    ir_set_attr_int(n, "axis", axis);
-    return OK;
-}
-
 struct status *import_Arg(struct ir_node *n, int opset)
 {
     (void)opset;
-    return take_axis(n, 0);
+    return op_import_axis(n, 0);
 }
 
 struct status *shape_Arg(struct ir_node *n)
@@ -266,8 +256,7 @@ struct status *op_call_rows(struct lowering *lw, const struct ir_node *n, const 
     struct kcall *call = lower_call_typed(lw, kernel, x->dtype, &p, p.n ? rows : 0);
 
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[x->dtype].name);
+        return op_no_kernel(n, x->dtype);
     lower_in(call, x);
     lower_out(call, n->out[0]);
     return OK;
@@ -300,8 +289,7 @@ struct status *lower_Det(struct lowering *lw, const struct ir_node *n)
                                           ir_count(n->out[0]));
 
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[x->dtype].name);
+        return op_no_kernel(n, x->dtype);
     lower_in(call, x);
     lower_out(call, n->out[0]);
     lower_scratch(call, size * size * dtype_info[x->dtype].bytes);

@@ -531,8 +531,7 @@ struct status *lower_Resize(struct lowering *lw, const struct ir_node *n)
     int64_t repeat[IR_MAX_RANK], step[IR_MAX_RANK];
 
     if (weighted && x->dtype != DT_f32)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[x->dtype].name);
+        return op_no_kernel(n, x->dtype);
     if (!ir_count(y))
         return OK;
     if (can_copy(lw, n, repeat, step))

@@ -14,14 +14,6 @@
 #include "frontend/op_help.h"
 #include "frontend/op_window.h"
 
-static struct status *only_f32(const struct ir_node *n)
-{
-    if (n->in[0]->dtype == DT_f32)
-        return OK;
-    return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                   dtype_info[n->in[0]->dtype].name);
-}
-
 static int find(const char *const *names, const char *name)
 {
     for (int i = 0; names[i]; i++)
@@ -87,7 +79,7 @@ struct status *lower_GridSample(struct lowering *lw, const struct ir_node *n)
         .align = ir_attr_int(n, "align_corners", 0) != 0,
     };
 
-    RETURN_IF_FAIL(only_f32(n));
+    RETURN_IF_FAIL(op_only_f32(n, n->in[0]->dtype));
     for (int d = 2; d < x->rank; d++) {
         p.in[3 - x->rank + d] = x->dim[d];
         p.out[3 - x->rank + d] = y->dim[d];
@@ -149,7 +141,7 @@ struct status *lower_AffineGrid(struct lowering *lw, const struct ir_node *n)
                          .out = {1, 1, 1},
                          .align = ir_attr_int(n, "align_corners", 0) != 0};
 
-    RETURN_IF_FAIL(only_f32(n));
+    RETURN_IF_FAIL(op_only_f32(n, n->in[0]->dtype));
     for (int d = 0; d < dims; d++)
         p.out[3 - dims + d] = size[d];
     struct kcall *call =
@@ -222,7 +214,7 @@ struct status *lower_RoiAlign(struct lowering *lw, const struct ir_node *n)
 {
     struct k_sample p = roi_params(n);
 
-    RETURN_IF_FAIL(only_f32(n));
+    RETURN_IF_FAIL(op_only_f32(n, n->in[0]->dtype));
     p.mode = !strcmp(ir_attr_str(n, "mode", "avg"), "max");
     p.align = !strcmp(ir_attr_str(n, "coordinate_transformation_mode", "half_pixel"),
                       "half_pixel");
@@ -248,7 +240,7 @@ struct status *lower_MaxRoiPool(struct lowering *lw, const struct ir_node *n)
 {
     const struct k_sample p = roi_params(n);
 
-    RETURN_IF_FAIL(only_f32(n));
+    RETURN_IF_FAIL(op_only_f32(n, n->in[0]->dtype));
     struct kcall *call = lower_call(lw, "max_roi_pool_f32", &p, n->in[1]->dim[0] * p.c);
     lower_in(call, n->in[0]);
     lower_in(call, n->in[1]);
@@ -316,7 +308,7 @@ struct status *lower_DeformConv(struct lowering *lw, const struct ir_node *n)
     const int64_t plane = y->dim[2] * y->dim[3], rows = x->dim[1] * taps;
     struct window win;
 
-    RETURN_IF_FAIL(only_f32(n));
+    RETURN_IF_FAIL(op_only_f32(n, n->in[0]->dtype));
     RETURN_IF_FAIL(window_read(n, x, w->dim + 2, &win));
     struct k_deform p = {.n = x->dim[0],
                          .c = x->dim[1],
@@ -461,7 +453,7 @@ struct status *lower_Col2Im(struct lowering *lw, const struct ir_node *n)
     struct k_conv p;
     int dims;
 
-    RETURN_IF_FAIL(only_f32(n));
+    RETURN_IF_FAIL(op_only_f32(n, n->in[0]->dtype));
     RETURN_IF_FAIL(read_col2im(n, &p, &dims));
     p.n = n->out[0]->dim[0];
     p.c_out = n->out[0]->dim[1];

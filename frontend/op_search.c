@@ -90,8 +90,7 @@ struct status *lower_TopK(struct lowering *lw, const struct ir_node *n)
     struct kcall *call =
         lower_call_typed(lw, "topk", order_dtype(x->dtype), &p, p.outer * p.inner);
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[x->dtype].name);
+        return op_no_kernel(n, x->dtype);
     lower_in(call, n->in[0]);
     out_or_temp(lw, call, n, 0, count * dtype_info[x->dtype].bytes);
     out_or_temp(lw, call, n, 1, count * (int64_t)sizeof(int64_t));
@@ -130,14 +129,8 @@ static struct k_unique unique_params(const struct ir_node *n)
 
 struct status *import_Unique(struct ir_node *n, int opset)
 {
-    int axis;
-
     (void)opset;
-    if (!ir_attr(n, "axis"))
-        return OK;
-    RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", 0), n->in[0]->rank, &axis));
-    ir_set_attr_int(n, "axis", axis);
-    return OK;
+    return ir_attr(n, "axis") ? op_import_axis(n, 0) : OK;
 }
 
 struct status *shape_Unique(struct ir_node *n)
@@ -172,8 +165,7 @@ struct status *lower_Unique(struct lowering *lw, const struct ir_node *n)
         lower_call_typed(lw, "unique", order_dtype(n->in[0]->dtype), &p, 1);
 
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[n->in[0]->dtype].name);
+        return op_no_kernel(n, n->in[0]->dtype);
     call->serial = true;
     lower_in(call, n->in[0]);
     for (int i = UNIQUE_Y; i <= UNIQUE_COUNTS; i++)

@@ -241,14 +241,8 @@ static void set_dynamic(struct ir_node *n, int i)
 
 struct status *import_Compress(struct ir_node *n, int opset)
 {
-    int axis;
-
     (void)opset;
-    if (!ir_attr(n, "axis"))
-        return OK;
-    RETURN_IF_FAIL(op_axis(n, ir_attr_int(n, "axis", 0), n->in[0]->rank, &axis));
-    ir_set_attr_int(n, "axis", axis);
-    return OK;
+    return ir_attr(n, "axis") ? op_import_axis(n, 0) : OK;
 }
 
 struct status *shape_Compress(struct ir_node *n)

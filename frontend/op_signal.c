@@ -32,13 +32,6 @@ static struct status *const_int(struct ir_node *n, int i, const char *what,
     return OK;
 }
 
-static struct status *only_f32(const struct ir_node *n, enum dtype dtype)
-{
-    if (dtype == DT_f32)
-        return OK;
-    return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s", dtype_info[dtype].name);
-}
-
 static int64_t odd_part(int64_t n)
 {
     while (n % 2 == 0)
@@ -135,7 +128,7 @@ struct status *lower_DFT(struct lowering *lw, const struct ir_node *n)
     const int64_t in_parts = x->dim[x->rank - 1], out_parts = y->dim[x->rank - 1];
     const int64_t inner = op_product(x->rank - axis - 2, x->dim + axis + 1);
 
-    RETURN_IF_FAIL(only_f32(n, x->dtype));
+    RETURN_IF_FAIL(op_only_f32(n, x->dtype));
     struct k_dft p = {
         .outer = op_product(axis, x->dim),
         .inner = inner,
@@ -205,7 +198,7 @@ struct status *lower_STFT(struct lowering *lw, const struct ir_node *n)
     const struct ir_value *x = n->in[0], *y = n->out[0];
     const int64_t parts = x->rank == 3 ? x->dim[2] : 1;
 
-    RETURN_IF_FAIL(only_f32(n, x->dtype));
+    RETURN_IF_FAIL(op_only_f32(n, x->dtype));
     struct k_dft p = {
         .outer = x->dim[0],
         .inner = y->dim[1],
@@ -274,8 +267,7 @@ struct status *lower_HannWindow(struct lowering *lw, const struct ir_node *n)
     }
     struct kcall *call = lower_call_typed(lw, "window", n->out[0]->dtype, &p, size);
     if (!call)
-        return FAIL_AT(n, UNSUPPORTED, "is not implemented for %s",
-                       dtype_info[n->out[0]->dtype].name);
+        return op_no_kernel(n, n->out[0]->dtype);
     lower_out(call, n->out[0]);
     return OK;
 }
@@ -336,7 +328,7 @@ struct status *lower_MelWeightMatrix(struct lowering *lw, const struct ir_node *
                             .low = ir_attr_float(n, "low", 0),
                             .high = ir_attr_float(n, "high", 0)};
 
-    RETURN_IF_FAIL(only_f32(n, n->out[0]->dtype));
+    RETURN_IF_FAIL(op_only_f32(n, n->out[0]->dtype));
     lower_out(lower_call(lw, "mel_weights_f32", &p, p.bins), n->out[0]);
     return OK;
 }

@@ -20,8 +20,8 @@ enum ir_op {
 enum op_traits {
     OPT_ELTWISE = 1,   /* out[i] depends on the inputs' [i] after broadcasting */
     OPT_VIEW = 2,      /* out has the input's bytes, only the shape differs */
-    OPT_LAYOUT = 4,    /* result unchanged when all operands are transposed alike */
-    OPT_CONTROL = 8,   /* has bodies: If, Loop, Scan */
+    OPT_REDUCES = 4,   /* Reduce...: attributes axes and keepdims */
+    OPT_CONTROL = 8,   /* has bodies: If, Loop */
     OPT_NO_FOLD = 16,  /* never evaluated at compile time */
     OPT_HEAVY = 32,    /* many operations an element (Conv, MatMul, LSTM): folded only
                           where that is quick */

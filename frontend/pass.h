@@ -28,10 +28,12 @@ int pass_count(void);
 /* The i-th pass that runs, NULL after the last; some run more than once. */
 const struct pass_info *pass_at(int i);
 
+enum { PASS_MAX_SKIP = 64 }; /* all passes, and room for names given twice */
+
 struct pass_options {
     const char *dump_after; /* a pass, or "all": print the graph to stderr */
     const char *stop_after;
-    const char *skip[16];
+    const char *skip[PASS_MAX_SKIP];
     int n_skip;
 };
 

@@ -53,17 +53,6 @@ static enum kind kind_of(const struct ir_node *n)
     case OP_ArgMin:
     case OP_CumSum:
         return AXIS_ATTR;
-    case OP_ReduceL1:
-    case OP_ReduceL2:
-    case OP_ReduceLogSum:
-    case OP_ReduceLogSumExp:
-    case OP_ReduceMax:
-    case OP_ReduceMean:
-    case OP_ReduceMin:
-    case OP_ReduceProd:
-    case OP_ReduceSum:
-    case OP_ReduceSumSquare:
-        return REDUCE;
     case OP_Pad:
         return PAD;
     case OP_Expand:
@@ -72,7 +61,9 @@ static enum kind kind_of(const struct ir_node *n)
     case OP_DequantizeLinear:
         return QUANTIZE;
     default:
-        return op_info[n->op].traits & OPT_ELTWISE ? ELTWISE : NEVER;
+        return op_info[n->op].traits & OPT_ELTWISE   ? ELTWISE
+               : op_info[n->op].traits & OPT_REDUCES ? REDUCE
+                                                     : NEVER;
     }
 }
 

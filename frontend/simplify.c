@@ -210,28 +210,9 @@ static bool drop(struct ir_graph *g, struct ir_node *n)
 
 /* ---- fewer forms ----------------------------------------------------- */
 
-static bool is_reduction(enum ir_op op)
-{
-    switch (op) {
-    case OP_ReduceL1:
-    case OP_ReduceL2:
-    case OP_ReduceLogSum:
-    case OP_ReduceLogSumExp:
-    case OP_ReduceMax:
-    case OP_ReduceMean:
-    case OP_ReduceMin:
-    case OP_ReduceProd:
-    case OP_ReduceSum:
-    case OP_ReduceSumSquare:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static bool loses_dims(const struct ir_node *n)
 {
-    return is_reduction(n->op) && !ir_attr_int(n, "keepdims", 1)
+    return op_info[n->op].traits & OPT_REDUCES && !ir_attr_int(n, "keepdims", 1)
            && n->out[0]->rank != n->in[0]->rank && !n->out[0]->dynamic
            && !n->in[0]->dynamic && ir_count(n->out[0]);
 }

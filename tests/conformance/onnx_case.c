@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A model with its test data: see onnx_case.h. */
 #include "tests/conformance/onnx_case.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: codegen frontend kernels */
+/* Names in C made of names in ONNX. */
 #include "codegen/codegen.h"
 #include "tests/test.h"
 

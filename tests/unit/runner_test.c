@@ -27,7 +27,7 @@ static const char model_c[] =
     "{\n"
     "    f->model = &the_model; f->payload = w; f->ws = ws;\n"
     "    f->parallel_for = NULL;\n"
-    "    return len == 4 && n == 64 && w[0] == 'w' ? 0 : 1;\n"
+    "    return w[0] == 'c' ? 3 : len == 4 && n == 64 && w[0] == 'w' ? 0 : 1;\n"
     "}\n"
     "int foo_use_workers(struct foo *f, void *p, void *pool, uint64_t n)\n"
     "{\n"
@@ -60,7 +60,7 @@ static const char kernels_c[] =
     "}\n";
 
 static const char report[] =
-    "{\"format\": 1, \"prefix\": \"foo\", \"target\": \"host\", \"cpu\": \"any\",\n"
+    "{\"format\": 1, \"prefix\": \"foo\", \"target\": \"host\", \"cpu\": \"fast-1\",\n"
     " \"emit\": \"%s\", \"embed\": false, \"workspace_bytes\": 64, \"weights_bytes\": "
     "4,\n"
     " \"max_workers\": 2,\n"
@@ -275,6 +275,17 @@ TEST(weights_of_another_model_are_a_message)
     write_text("foo.weights", "no");
     CHECK_FAILS(run(1, &(struct run_options){.repeat = 1}, &r), INVALID,
                 "cannot be opened");
+    drop_bundle();
+}
+
+TEST(a_processor_that_lacks_something_is_told_for_which_one_the_code_is)
+{
+    struct run_result r;
+
+    make_bundle("obj");
+    write_text("foo.weights", "cpu!");
+    CHECK_FAILS(run(1, &(struct run_options){.repeat = 1}, &r), INVALID,
+                "is for 'fast-1': this processor lacks a feature that the code needs");
     drop_bundle();
 }
 

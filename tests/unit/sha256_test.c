@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: runtime */
+/* SHA-256 by the examples of its standard. */
 #include "runtime/sha256.h"
 #include "tests/test.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // links: targets codegen runtime frontend kernels
+/* Targets: each is complete, and what its processors can do. */
 #include <jansson.h>
 
 #include <llvm-c/Target.h>
