@@ -183,10 +183,11 @@ static void print_steps(const struct bundle_args *b, const struct run_result *r)
     printf("\n%10s %6s %9s  %-28s %s\n", "us", "share", "GFLOP/s", "step", "operators");
     for (int i = 0; i < r->n_steps; i++) {
         const struct bundle_step *s = &b->meta.steps[i];
-        const double rate =
-            r->step_us[i] > 0 ? (double)s->flops / r->step_us[i] / 1e3 : 0;
+        char rate[16] = ""; /* not counted, or too quick to say */
 
-        printf("%10.1f %5.1f%% %9.1f  %-28s %s\n", r->step_us[i],
+        if (s->flops && r->step_us[i] > 0)
+            snprintf(rate, sizeof rate, "%.1f", (double)s->flops / r->step_us[i] / 1e3);
+        printf("%10.1f %5.1f%% %9s  %-28s %s\n", r->step_us[i],
                100 * r->step_us[i] / total, rate, s->name, s->covers);
     }
 }

@@ -24,8 +24,6 @@ const char *hadmcc_version(void);
 
 /* For use inside a comment: one line, printable ASCII, never its end. */
 void c_put_comment(struct text *t, const char *words);
-/* A C string literal, quotes included. */
-void c_put_string(struct text *t, const char *words);
 /* "[1, 3, 224, 224]"; "a scalar" for rank 0. */
 void c_put_shape(struct text *t, const struct ir_value *v);
 /* "TYPE NAME(PARAM, PARAM)", broken before column 88. */

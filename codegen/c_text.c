@@ -18,20 +18,6 @@ void c_put_comment(struct text *t, const char *words)
     }
 }
 
-void c_put_string(struct text *t, const char *words)
-{
-    text_puts(t, "\"");
-    for (const unsigned char *p = (const unsigned char *)words; *p; p++) {
-        if (*p == '"' || *p == '\\' || *p == '?')
-            text_printf(t, "\\%c", *p);
-        else if (*p >= ' ' && *p <= '~')
-            text_append(t, p, 1);
-        else
-            text_printf(t, "\\%03o", *p);
-    }
-    text_puts(t, "\"");
-}
-
 void c_put_shape(struct text *t, const struct ir_value *v)
 {
     if (v->rank == 0) {

@@ -60,23 +60,3 @@ struct embedded embedded_source(const char *path)
 {
     return find(GROUP_source, path);
 }
-
-/* Sources are the last rows of the list. */
-static int first_source(void)
-{
-    int i = 0;
-
-    while (i < N_ROWS && rows[i].group != GROUP_source)
-        i++;
-    return i;
-}
-
-int embedded_source_count(void)
-{
-    return N_ROWS - first_source();
-}
-
-const char *embedded_source_path(int i)
-{
-    return rows[first_source() + i].key;
-}

@@ -19,10 +19,7 @@ struct embedded embedded_bitcode(const char *name, const char *triple);
  * object file per triple. */
 struct embedded embedded_object(const char *name, const char *triple);
 
-/* `path` relative to the source tree: "kernels/k_eltwise.c", "runtime/hadm.h". */
+/* `path` relative to the source tree: "kernels/k_conv.c", "runtime/hadm.h". */
 struct embedded embedded_source(const char *path);
-
-int embedded_source_count(void);
-const char *embedded_source_path(int i); /* sorted */
 
 #endif /* HADMC_CODEGEN_EMBEDDED_H */

@@ -68,9 +68,9 @@ static const char style[] =
     "th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid #e3e6ea;"
     "vertical-align:top}td.n,th.n{text-align:right}thead th{border-bottom:2px solid "
     "#8c959f}"
-    "table.facts th{width:12rem;font-weight:600}small{color:#57606a}code{font-size:.92em}"
+    "table.facts th{width:12rem;font-weight:600}table.facts td{overflow-wrap:anywhere}small{color:#57606a}code{font-size:.92em}"
     "svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#57606a}"
-    "div.bar{background:#2f6fb2;height:.6rem}"
+    "div.bar{background:#2f6fb2;height:.6rem;margin-top:.4rem}"
     "@media print{body{margin:0;max-width:none;font-size:11px}h2{break-after:avoid}"
     "tr,svg{break-inside:avoid}}";
 
@@ -213,11 +213,13 @@ static void put_step(struct text *t, const struct step *s, int i, int64_t most)
 
 static void put_steps(struct text *t, const struct program *p)
 {
+    const int64_t most = largest_flops(p);
+
     text_puts(t, "<h2>Steps</h2>\n<table><thead><tr><th class=n>#</th><th>operators</th>"
                  "<th>node</th><th>kernel</th><th "
                  "class=n>multiply-adds</th><th></th></tr></thead>\n");
     for (int i = 0; i < p->n_steps; i++)
-        put_step(t, &p->steps[i], i, largest_flops(p));
+        put_step(t, &p->steps[i], i, most);
     text_puts(t, "</table>\n");
 }
 

@@ -40,7 +40,7 @@ struct status *interpret_nodes(struct arena *a, const struct ir_graph *g,
 struct tensor *interpret_value(struct arena *a, const struct ir_value *v,
                                struct interpretation *io);
 
-/* control_flow.c: If, Loop, Scan (interpret_node calls it for OPT_CONTROL). */
+/* control_flow.c: If and Loop (interpret_node calls it for OPT_CONTROL). */
 struct status *interpret_control_node(struct arena *a, const struct ir_node *n,
                                       struct interpretation *io);
 

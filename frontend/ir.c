@@ -360,12 +360,6 @@ void ir_remove(struct ir_node *n)
     unlink_node(n);
 }
 
-void ir_move_before(struct ir_node *n, struct ir_node *at)
-{
-    unlink_node(n);
-    link_before(n->graph, n, at);
-}
-
 /* ---- asking -------------------------------------------------------------------------- */
 
 int64_t ir_count(const struct ir_value *v)

@@ -189,7 +189,6 @@ void ir_replace_uses(struct ir_graph *g, struct ir_value *old, struct ir_value *
 bool ir_replace_needs_identity(const struct ir_graph *g, const struct ir_value *old,
                                const struct ir_value *by);
 void ir_remove(struct ir_node *n);  /* its outputs must be unused */
-void ir_move_before(struct ir_node *n, struct ir_node *at); /* at NULL: to the end */
 
 /* ---- asking ---------------------------------------------------------------- */
 

@@ -241,8 +241,8 @@ static void pads_for(const struct window *w, const int64_t *want, bool upper,
 struct status *import_ConvTranspose(struct ir_node *n, int opset)
 {
     const char *auto_pad = ir_attr_str(n, "auto_pad", "NOTSET");
-    const bool same = !strncmp(auto_pad, "SAME_", 5);
     const bool upper = !strcmp(auto_pad, "SAME_UPPER");
+    const bool same = upper || !strcmp(auto_pad, "SAME_LOWER");
     struct window w;
     int64_t extra[3], pads[6], want[3] = {0};
     int count;

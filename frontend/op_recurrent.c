@@ -62,7 +62,9 @@ static struct status *read_direction(const struct ir_node *n, struct layer *l)
     else if (!strcmp(direction, "bidirectional"))
         l->directions = 2;
     else if (strcmp(direction, "forward") != 0)
-        return FAIL_AT(n, INVALID, "direction is '%s'", direction);
+        return FAIL_AT(n, INVALID,
+                       "direction is '%s', not forward, reverse or bidirectional",
+                       direction);
     return OK;
 }
 
@@ -225,7 +227,7 @@ static struct status *check_activations(const struct ir_node *n, const struct la
                        l->directions * l->n_activations);
     for (int i = 0; i < count; i++)
         if (find_function(names[i]) < 0)
-            return FAIL_AT(n, UNSUPPORTED, "activation '%s'", names[i]);
+            return FAIL_AT(n, UNSUPPORTED, "activation '%s' is not supported", names[i]);
     return OK;
 }
 

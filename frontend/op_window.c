@@ -123,7 +123,9 @@ struct status *window_import(struct ir_node *n, const int64_t *kernel)
 
     if (!same && strcmp(auto_pad, "NOTSET") != 0 && strcmp(auto_pad, "VALID") != 0
         && *auto_pad)
-        return FAIL_AT(n, INVALID, "auto_pad is '%s'", auto_pad);
+        return FAIL_AT(n, INVALID,
+                       "auto_pad is '%s', not NOTSET, VALID, SAME_UPPER or SAME_LOWER",
+                       auto_pad);
     if (same || !strcmp(auto_pad, "VALID"))
         ir_remove_attr(n, "pads");
     RETURN_IF_FAIL(window_read(n, n->in[0], kernel, &w));

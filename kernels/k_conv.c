@@ -19,26 +19,67 @@ K_IN ix end_inside(ix offset, ix stride, ix size, ix n)
     return offset >= size ? 0 : ix_min(n, (size - 1 - offset) / stride + 1);
 }
 
+/* Row number `unit` of the outputs: z, y, and what is counted outside of the image. */
+struct conv_line { ix rest, z, y; };
+
+K_IN struct conv_line conv_line(const struct k_conv *p, ix unit)
+{
+    const ix oy = (ix)p->out[1], oz = (ix)p->out[0];
+
+    return (struct conv_line){unit / oy / oz, unit / oy % oz, unit % oy};
+}
+
+K_IN ix conv_taps(const struct k_conv *p)
+{
+    return (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);
+}
+
+/* Tap number `tap` as its place in the kernel. */
+struct conv_tap { ix z, y, x; };
+
+K_IN struct conv_tap conv_tap(const struct k_conv *p, ix tap)
+{
+    const ix kx = (ix)p->kernel[2], ky = (ix)p->kernel[1];
+
+    return (struct conv_tap){tap / kx / ky, tap / kx % ky, tap % kx};
+}
+
+/* Where along dim d tap k of output o reads; it may be outside. */
+K_IN ix conv_at(const struct k_conv *p, int d, ix o, ix k)
+{
+    return o * (ix)p->stride[d] + k * (ix)p->dilation[d] - (ix)p->pad[d];
+}
+
+K_IN int conv_outside(const struct k_conv *p, int d, ix i)
+{
+    return i < 0 || i >= (ix)p->in[d];
+}
+
+/* The kernel of a function: operands (in, w, [bias,] out). */
+#define CONV_KERNEL(name)                                                              \
+    KERNEL_FN(name)                                                                    \
+    {                                                                                  \
+        const struct k_conv *const p = params;                                         \
+                                                                                       \
+        name(p, buf[0], buf[1], p->has_bias ? buf[2] : 0, buf[p->has_bias ? 3 : 2],    \
+             (ix)begin, (ix)end);                                                      \
+    }
+
 /* One output row of up to 4 channels of a group: row[o][x] += w[o] * in[x...]. */
 K_IN void conv_row(const struct k_conv *p, const float *restrict in,
                    const float *restrict w, float *restrict out, ix channels, ix oz,
                    ix oy)
 {
-    const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);
+    const ix taps = conv_taps(p);
     const ix w_out = (ix)p->c_in * taps, sx = (ix)p->stride[2], ow = (ix)p->out[2];
     const ix out_c = (ix)p->out_c, in_x = (ix)p->in_s[2];
 
     for (ix ci = 0; ci < (ix)p->c_in; ci++)
         for (ix tap = 0; tap < taps; tap++) {
-            const ix kx = tap % (ix)p->kernel[2];
-            const ix ky = tap / (ix)p->kernel[2] % (ix)p->kernel[1];
-            const ix kz = tap / (ix)p->kernel[2] / (ix)p->kernel[1];
-            const ix z =
-                oz * (ix)p->stride[0] + kz * (ix)p->dilation[0] - (ix)p->pad[0];
-            const ix y =
-                oy * (ix)p->stride[1] + ky * (ix)p->dilation[1] - (ix)p->pad[1];
-            const ix dx = kx * (ix)p->dilation[2] - (ix)p->pad[2];
-            if (z < 0 || z >= (ix)p->in[0] || y < 0 || y >= (ix)p->in[1])
+            const struct conv_tap k = conv_tap(p, tap);
+            const ix z = conv_at(p, 0, oz, k.z), y = conv_at(p, 1, oy, k.y);
+            const ix dx = conv_at(p, 2, 0, k.x);
+            if (conv_outside(p, 0, z) || conv_outside(p, 1, y))
                 continue;
             const float *const row = in + ci * (ix)p->in_c + z * (ix)p->in_s[0]
                                      + y * (ix)p->in_s[1] + dx * in_x;
@@ -71,18 +112,17 @@ K_IN void conv_f32(const struct k_conv *p, const float *restrict in,
                    const float *restrict w, const float *restrict bias,
                    float *restrict out, ix begin, ix end)
 {
-    const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);
+    const ix taps = conv_taps(p);
     const ix blocks = ((ix)p->c_out + 3) / 4;
 
     for (ix unit = begin; unit < end; unit++) {
-        const ix oy = unit % (ix)p->out[1], oz = unit / (ix)p->out[1] % (ix)p->out[0];
-        const ix rest = unit / (ix)p->out[1] / (ix)p->out[0];
-        const ix block = rest % blocks, g = rest / blocks % (ix)p->groups;
-        const ix n = rest / blocks / (ix)p->groups;
+        const struct conv_line l = conv_line(p, unit);
+        const ix block = l.rest % blocks, g = l.rest / blocks % (ix)p->groups;
+        const ix n = l.rest / blocks / (ix)p->groups;
         const ix c0 = g * (ix)p->c_out + block * 4;
         const ix channels = ix_min(4, (ix)p->c_out - block * 4);
         float *const to = out + n * (ix)p->out_n + c0 * (ix)p->out_c
-                          + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];
+                          + l.z * (ix)p->out_s[0] + l.y * (ix)p->out_s[1];
 
         for (ix o = 0; o < channels; o++) {
             const float b = p->has_bias ? bias[c0 + o] : 0;
@@ -90,17 +130,11 @@ K_IN void conv_f32(const struct k_conv *p, const float *restrict in,
                 to[o * (ix)p->out_c + x] = b;
         }
         conv_row(p, in + n * (ix)p->in_n + g * (ix)p->c_in * (ix)p->in_c,
-                 w + c0 * (ix)p->c_in * taps, to, channels, oz, oy);
+                 w + c0 * (ix)p->c_in * taps, to, channels, l.z, l.y);
     }
 }
 
-KERNEL_FN(conv_f32)
-{
-    const struct k_conv *const p = params;
-
-    conv_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0, buf[p->has_bias ? 3 : 2],
-             (ix)begin, (ix)end);
-}
+CONV_KERNEL(conv_f32)
 
 /* 16 output channels of `pixels` neighbouring outputs; taps outside the input are
  * found per pixel, which costs little beside c_in products each. */
@@ -121,12 +155,11 @@ K_IN void conv_tile(const struct k_conv *p, const float *restrict in,
             for (ix kx = 0; kx < (ix)p->kernel[2]; kx++) {
                 const ix z = origin[0] + kz * (ix)p->dilation[0];
                 const ix y = origin[1] + ky * (ix)p->dilation[1];
-                if (z < 0 || z >= (ix)p->in[0] || y < 0 || y >= (ix)p->in[1])
+                if (conv_outside(p, 0, z) || conv_outside(p, 1, y))
                     continue;
                 const ix tap = (kz * (ix)p->kernel[1] + ky) * (ix)p->kernel[2] + kx;
                 const float *const wt = w + tap * c_in * w_ci;
-                const ix x =
-                    ox * (ix)p->stride[2] + kx * (ix)p->dilation[2] - (ix)p->pad[2];
+                const ix x = conv_at(p, 2, ox, kx);
                 const ix step = (ix)p->stride[2] * (ix)p->in_s[2];
                 const float *const row =
                     in + z * (ix)p->in_s[0] + y * (ix)p->in_s[1] + x * (ix)p->in_s[2];
@@ -143,7 +176,7 @@ K_IN void conv_tile(const struct k_conv *p, const float *restrict in,
                 }
                 for (int i = 0; i < 4; i++) {
                     const ix xi = x + i * (ix)p->stride[2];
-                    if (i >= pixels || xi < 0 || xi >= (ix)p->in[2])
+                    if (i >= pixels || conv_outside(p, 2, xi))
                         continue;
                     for (ix ci = 0; ci < c_in; ci++) {
                         v16 v;
@@ -171,10 +204,9 @@ K_IN void conv_narrow(const struct k_conv *p, const float *restrict in,
             for (ix kx = 0; kx < (ix)p->kernel[2]; kx++) {
                 const ix z = origin[0] + kz * (ix)p->dilation[0];
                 const ix y = origin[1] + ky * (ix)p->dilation[1];
-                const ix x =
-                    ox * (ix)p->stride[2] + kx * (ix)p->dilation[2] - (ix)p->pad[2];
-                if (z < 0 || z >= (ix)p->in[0] || y < 0 || y >= (ix)p->in[1] || x < 0
-                    || x >= (ix)p->in[2])
+                const ix x = conv_at(p, 2, ox, kx);
+                if (conv_outside(p, 0, z) || conv_outside(p, 1, y)
+                    || conv_outside(p, 2, x))
                     continue;
                 const ix tap = (kz * (ix)p->kernel[1] + ky) * (ix)p->kernel[2] + kx;
                 const float *const from =
@@ -191,19 +223,17 @@ K_IN void conv_last_f32(const struct k_conv *p, const float *restrict in,
                         const float *restrict w, const float *restrict bias,
                         float *restrict out, ix begin, ix end)
 {
-    const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);
+    const ix taps = conv_taps(p);
     const ix c_in = (ix)p->c_in, c_out = (ix)p->c_out, ow = (ix)p->out[2];
 
     for (ix unit = begin; unit < end; unit++) {
-        const ix oy = unit % (ix)p->out[1], oz = unit / (ix)p->out[1] % (ix)p->out[0];
-        const ix n = unit / (ix)p->out[1] / (ix)p->out[0];
-        const ix origin[2] = {oz * (ix)p->stride[0] - (ix)p->pad[0],
-                              oy * (ix)p->stride[1] - (ix)p->pad[1]};
+        const struct conv_line l = conv_line(p, unit);
+        const ix origin[2] = {conv_at(p, 0, l.z, 0), conv_at(p, 1, l.y, 0)};
         float *const to =
-            out + n * (ix)p->out_n + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];
+            out + l.rest * (ix)p->out_n + l.z * (ix)p->out_s[0] + l.y * (ix)p->out_s[1];
 
         for (ix g = 0; g < (ix)p->groups; g++) {
-            const float *const from = in + n * (ix)p->in_n + g * c_in;
+            const float *const from = in + l.rest * (ix)p->in_n + g * c_in;
             const float *const wg = w + g * taps * c_in * c_out;
             ix c = 0;
             for (; c + 16 <= c_out; c += 16)
@@ -220,13 +250,7 @@ K_IN void conv_last_f32(const struct k_conv *p, const float *restrict in,
     }
 }
 
-KERNEL_FN(conv_last_f32)
-{
-    const struct k_conv *const p = params;
-
-    conv_last_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0, buf[p->has_bias ? 3 : 2],
-                  (ix)begin, (ix)end);
-}
+CONV_KERNEL(conv_last_f32)
 
 /* conv_each_f32(in, w, [bias,] out): depthwise, channels last, c_in == c_out == 1;
  * weights [taps][groups].  Unit: one output row. */
@@ -234,32 +258,25 @@ K_IN void conv_each_f32(const struct k_conv *p, const float *restrict in,
                         const float *restrict w, const float *restrict bias,
                         float *restrict out, ix begin, ix end)
 {
-    const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);
+    const ix taps = conv_taps(p);
     const ix channels = (ix)p->groups;
 
     for (ix unit = begin; unit < end; unit++) {
-        const ix oy = unit % (ix)p->out[1], oz = unit / (ix)p->out[1] % (ix)p->out[0];
-        const ix n = unit / (ix)p->out[1] / (ix)p->out[0];
+        const struct conv_line l = conv_line(p, unit);
 
         for (ix ox = 0; ox < (ix)p->out[2]; ox++) {
-            float *const to = out + n * (ix)p->out_n + oz * (ix)p->out_s[0]
-                              + oy * (ix)p->out_s[1] + ox * (ix)p->out_s[2];
+            float *const to = out + l.rest * (ix)p->out_n + l.z * (ix)p->out_s[0]
+                              + l.y * (ix)p->out_s[1] + ox * (ix)p->out_s[2];
             for (ix c = 0; c < channels; c++)
                 to[c] = bias ? bias[c] : 0;
             for (ix tap = 0; tap < taps; tap++) {
-                const ix kx = tap % (ix)p->kernel[2];
-                const ix ky = tap / (ix)p->kernel[2] % (ix)p->kernel[1];
-                const ix kz = tap / (ix)p->kernel[2] / (ix)p->kernel[1];
-                const ix z =
-                    oz * (ix)p->stride[0] + kz * (ix)p->dilation[0] - (ix)p->pad[0];
-                const ix y =
-                    oy * (ix)p->stride[1] + ky * (ix)p->dilation[1] - (ix)p->pad[1];
-                const ix x =
-                    ox * (ix)p->stride[2] + kx * (ix)p->dilation[2] - (ix)p->pad[2];
-                if (z < 0 || z >= (ix)p->in[0] || y < 0 || y >= (ix)p->in[1] || x < 0
-                    || x >= (ix)p->in[2])
+                const struct conv_tap k = conv_tap(p, tap);
+                const ix z = conv_at(p, 0, l.z, k.z), y = conv_at(p, 1, l.y, k.y);
+                const ix x = conv_at(p, 2, ox, k.x);
+                if (conv_outside(p, 0, z) || conv_outside(p, 1, y)
+                    || conv_outside(p, 2, x))
                     continue;
-                const float *const from = in + n * (ix)p->in_n + z * (ix)p->in_s[0]
+                const float *const from = in + l.rest * (ix)p->in_n + z * (ix)p->in_s[0]
                                           + y * (ix)p->in_s[1] + x * (ix)p->in_s[2];
                 for (ix c = 0; c < channels; c++)
                     to[c] += from[c] * w[tap * channels + c];
@@ -268,22 +285,18 @@ K_IN void conv_each_f32(const struct k_conv *p, const float *restrict in,
     }
 }
 
-KERNEL_FN(conv_each_f32)
-{
-    const struct k_conv *const p = params;
-
-    conv_each_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0, buf[p->has_bias ? 3 : 2],
-                  (ix)begin, (ix)end);
-}
+CONV_KERNEL(conv_each_f32)
 
 /* conv_transpose_f32(in, w, [bias,] out): channels first, out_s[2] == 1; weights
  * [groups*c_in][c_out][taps]; out[i*stride + k*dilation - pad] += w[k] * in[i].
- * Unit: one output row of one channel; all that lands there, in tap order. */
+ * Unit: one output row of one channel; all that lands there, in tap order.  Whether a
+ * tap lands here is one condition in each of these loops: put into a function as for
+ * the other direction it costs LLVM's code up to twice the time. */
 K_IN void conv_transpose_f32(const struct k_conv *p, const float *restrict in,
                              const float *restrict w, const float *restrict bias,
                              float *restrict out, ix begin, ix end)
 {
-    const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);
+    const ix taps = conv_taps(p);
     const ix c_out = (ix)p->c_out, sx = (ix)p->stride[2], in_x = (ix)p->in_s[2];
 
     for (ix unit = begin; unit < end; unit++) {
@@ -320,13 +333,7 @@ K_IN void conv_transpose_f32(const struct k_conv *p, const float *restrict in,
     }
 }
 
-KERNEL_FN(conv_transpose_f32)
-{
-    const struct k_conv *const p = params;
-
-    conv_transpose_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0,
-                       buf[p->has_bias ? 3 : 2], (ix)begin, (ix)end);
-}
+CONV_KERNEL(conv_transpose_f32)
 
 /* conv_transpose_last_f32(in, w, [bias,] out): channels last; weights
  * [groups][taps][c_in][c_out].  Unit: one output row. */
@@ -334,7 +341,7 @@ K_IN void conv_transpose_last_f32(const struct k_conv *p, const float *restrict 
                                   const float *restrict w, const float *restrict bias,
                                   float *restrict out, ix begin, ix end)
 {
-    const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);
+    const ix taps = conv_taps(p);
     const ix c_in = (ix)p->c_in, c_out = (ix)p->c_out;
 
     for (ix unit = begin; unit < end; unit++) {
@@ -373,13 +380,7 @@ K_IN void conv_transpose_last_f32(const struct k_conv *p, const float *restrict 
     }
 }
 
-KERNEL_FN(conv_transpose_last_f32)
-{
-    const struct k_conv *const p = params;
-
-    conv_transpose_last_f32(p, buf[0], buf[1], p->has_bias ? buf[2] : 0,
-                            buf[p->has_bias ? 3 : 2], (ix)begin, (ix)end);
-}
+CONV_KERNEL(conv_transpose_last_f32)
 
 /* col2im_f32(in [n, c_out*taps, blocks], out [n, c_out, image]): every block is added
  * where it was cut out.  in[] counts blocks, out[] is the image.  Unit: one row of one
@@ -387,7 +388,7 @@ KERNEL_FN(conv_transpose_last_f32)
 K_IN void col2im_f32(const struct k_conv *p, const float *restrict in,
                      float *restrict out, ix begin, ix end)
 {
-    const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);
+    const ix taps = conv_taps(p);
     const ix blocks = (ix)(p->in[0] * p->in[1] * p->in[2]);
     const ix sx = (ix)p->stride[2], width = (ix)p->out[2];
 

@@ -55,13 +55,6 @@ K_IN float math_ceil(float x)
     return math_copysign(r < x ? r + 1.0f : r, x);
 }
 
-K_IN float math_trunc(float x)
-{
-    const float r = math_round(math_abs(x));
-
-    return math_copysign(r > math_abs(x) ? r - 1.0f : r, x);
-}
-
 /* Integer nearest to x, |x| < 2^22, as bits; no library call on any target. */
 K_IN int32_t math_nearest_int(float x)
 {

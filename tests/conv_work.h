@@ -194,4 +194,29 @@ static inline int64_t out_size(int64_t in, int64_t pads, int64_t k, int64_t stri
     return (in + pads - (k - 1) * dilation - 1) / stride + 1;
 }
 
+/* One h x w image and a k x k kernel, the same in both directions; one channel in one
+ * group until the caller says more and sets the strides. */
+static inline struct conv square_window(int64_t h, int64_t w, int64_t k, int64_t stride,
+                                        int64_t dilation, int64_t pad)
+{
+    return (struct conv){
+        .n = 1,
+        .h = h,
+        .w = w,
+        .groups = 1,
+        .c_in = 1,
+        .c_out = 1,
+        .kh = k,
+        .kw = k,
+        .stride_y = stride,
+        .stride_x = stride,
+        .dilation_y = dilation,
+        .dilation_x = dilation,
+        .pad_top = pad,
+        .pad_left = pad,
+        .oh = out_size(h, 2 * pad, k, stride, dilation),
+        .ow = out_size(w, 2 * pad, k, stride, dilation),
+    };
+}
+
 #endif /* HADMC_TESTS_CONV_WORK_H */

@@ -112,6 +112,17 @@ static inline void onnx_attr_int(struct text *attrs, const char *name, int64_t v
     pb_message(attrs, 5, &attr);
 }
 
+static inline void onnx_attr_string(struct text *attrs, const char *name,
+                                    const char *value)
+{
+    struct text attr = {0};
+
+    pb_string(&attr, 1, name);
+    pb_string(&attr, 4, value);
+    pb_int(&attr, 20, 3);
+    pb_message(attrs, 5, &attr);
+}
+
 static inline void onnx_attr_graph(struct text *attrs, const char *name, struct text *graph)
 {
     struct text attr = {0};

@@ -4,8 +4,8 @@
 
     linking_test.py HADMCC RUNTIME_LIBRARY NM SOURCE_FOLDER WORK_FOLDER MODEL...
 
-MODEL is an ONNX file or a folder that holds model.onnx; the first two are linked
-into one program.  Whatever the model and the target, a library needs memcpy and
+MODEL is an ONNX file or a folder that holds model.onnx; the first two, or the one
+there is under two names, are linked into one program.  Whatever the model and the target, a library needs memcpy and
 memset and shows the names of its own prefix; and however a step's units are shared
 among workers, the outputs have the same bytes.
 """
@@ -222,7 +222,7 @@ class Linking(unittest.TestCase):
 
     def test_two_models_run_in_one_program(self):
         objects = []
-        for prefix, model in zip(("one", "two"), MODELS):
+        for prefix, model in zip(("one", "two"), MODELS * 2):
             folder = compile_model(model, "host", prefix)
             objects += [os.path.join(WORK, prefix + ".o"),
                         os.path.join(folder, "lib%s.a" % prefix)]

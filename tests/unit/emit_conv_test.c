@@ -63,26 +63,12 @@ static void check_winograd(struct conv c, int64_t scratch)
 static struct conv square(int64_t c_in, int64_t size, int64_t c_out, int64_t k,
                           int64_t stride, int64_t pad)
 {
-    struct conv c = {
-        .n = 1,
-        .h = size,
-        .w = size,
-        .groups = 1,
-        .c_in = c_in,
-        .c_out = c_out,
-        .kh = k,
-        .kw = k,
-        .stride_y = stride,
-        .stride_x = stride,
-        .dilation_y = 1,
-        .dilation_x = 1,
-        .pad_top = pad,
-        .pad_left = pad,
-        .has_bias = true,
-        .act = ACT_RELU,
-    };
+    struct conv c = square_window(size, size, k, stride, 1, pad);
 
-    c.oh = c.ow = out_size(size, 2 * pad, k, stride, 1);
+    c.c_in = c_in;
+    c.c_out = c_out;
+    c.has_bias = true;
+    c.act = ACT_RELU;
     set_strides(&c, false, 0);
     return c;
 }

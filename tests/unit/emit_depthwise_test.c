@@ -40,29 +40,13 @@ static void check_depthwise(struct conv c)
 static struct conv depthwise(int64_t channels, int64_t h, int64_t w, int64_t k,
                              int64_t stride, int64_t dilation, int64_t pad)
 {
-    struct conv c = {
-        .n = 1,
-        .h = h,
-        .w = w,
-        .groups = channels,
-        .c_in = 1,
-        .c_out = 1,
-        .kh = k,
-        .kw = k,
-        .stride_y = stride,
-        .stride_x = stride,
-        .dilation_y = dilation,
-        .dilation_x = dilation,
-        .pad_top = pad,
-        .pad_left = pad,
-        .has_bias = true,
-        .act = ACT_CLIP,
-        .act_a = -0.5f,
-        .act_b = 0.75f,
-        .oh = out_size(h, 2 * pad, k, stride, dilation),
-        .ow = out_size(w, 2 * pad, k, stride, dilation),
-    };
+    struct conv c = square_window(h, w, k, stride, dilation, pad);
 
+    c.groups = channels;
+    c.has_bias = true;
+    c.act = ACT_CLIP;
+    c.act_a = -0.5f;
+    c.act_b = 0.75f;
     set_strides(&c, false, 0);
     return c;
 }

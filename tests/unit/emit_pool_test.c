@@ -55,25 +55,10 @@ static void check_pool(struct conv c, bool max, bool count_pad)
 static struct conv pool(int64_t channels, int64_t h, int64_t w, int64_t k,
                         int64_t stride, int64_t pad)
 {
-    struct conv c = {
-        .n = 2,
-        .h = h,
-        .w = w,
-        .groups = channels,
-        .c_in = 1,
-        .c_out = 1,
-        .kh = k,
-        .kw = k,
-        .stride_y = stride,
-        .stride_x = stride,
-        .dilation_y = 1,
-        .dilation_x = 1,
-        .pad_top = pad,
-        .pad_left = pad,
-        .oh = out_size(h, 2 * pad, k, stride, 1),
-        .ow = out_size(w, 2 * pad, k, stride, 1),
-    };
+    struct conv c = square_window(h, w, k, stride, 1, pad);
 
+    c.n = 2;
+    c.groups = channels;
     set_strides(&c, false, 0);
     return c;
 }

@@ -86,7 +86,6 @@ BOUND(acos, acos, 2)
 BOUND(round, rint, 0)
 BOUND(floor, floor, 0)
 BOUND(ceil, ceil, 0)
-BOUND(trunc, trunc, 0)
 
 TEST(exp_saturates_and_reaches_denormals)
 {

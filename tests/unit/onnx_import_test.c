@@ -398,6 +398,25 @@ TEST(errors_name_the_node_and_the_reason)
     check_refused(&g, 13, NULL, INVALID, "has 8 bytes of data, the shape needs 12");
 }
 
+static void check_auto_pad_refused(const char *op)
+{
+    struct text g = {0}, attrs = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,1,4,4");
+    onnx_value(&g, GRAPH_INPUT, "w", ONNX_FLOAT, "1,1,2,2");
+    onnx_attr_string(&attrs, "auto_pad", "SAME_LOW");
+    onnx_node(&g, GRAPH_NODE, op, "x w", "y", &attrs);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,1,?,?");
+    check_refused(&g, 13, NULL, INVALID,
+                  "auto_pad is 'SAME_LOW', not NOTSET, VALID, SAME_UPPER or SAME_LOWER");
+}
+
+TEST(an_auto_pad_of_no_meaning_is_refused)
+{
+    check_auto_pad_refused("Conv");
+    check_auto_pad_refused("ConvTranspose");
+}
+
 /* ---- external data ------------------------------------------------------------------- */
 
 static char folder[64];
