@@ -23,9 +23,10 @@ enum {
 
 /* ---- printing ------------------------------------------------------------------ */
 
+/* Reads back without quotes: "//" would begin a comment. */
 static bool is_word(const char *text)
 {
-    if (!*text)
+    if (!*text || strstr(text, "//"))
         return false;
     for (; *text; text++)
         if (!((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z')
