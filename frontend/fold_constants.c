@@ -23,7 +23,7 @@ static bool can_fold(const struct ir_node *n)
     int64_t n_bytes = 0;
 
     if (op_info[n->op].traits & (OPT_NO_FOLD | OPT_CONTROL | OPT_HEAVY)
-        || !op_info[n->op].lower || !n->n_in)
+        || !op_info[n->op].lower || !n->n_in || !ir_may_fold(n))
         return false;
     for (int i = 0; i < n->n_in; i++)
         if (n->in[i] && (!n->in[i]->data || n->in[i]->is_sequence))
