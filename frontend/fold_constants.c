@@ -66,6 +66,7 @@ static struct status *fold(struct compile *c, struct ir_graph *g, struct ir_node
 
 struct status *pass_fold_constants(struct compile *c, struct ir_graph *g)
 {
+    c->islands_formed = true;
     for (struct ir_node *n = g->first, *next; n; n = next) {
         next = n->next;
         if (n->op == OP_Identity) /* carries the name of an output */

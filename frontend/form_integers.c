@@ -9,7 +9,7 @@
  * with one file for each kind of island (form_*.c).  Rules are applied until none
  * fits.  What stays in floats between codes is noted with its reason.
  *
- * needs:     constants of quantized weights not folded (compile.integers_formed)
+ * needs:     DequantizeLinear of constants not folded yet (ir_may_fold)
  * keeps:     codes as docs/numerics.md defines them
  * breaks:    use counts
  * source:    Jacob et al. 2018, section 2; docs/numerics.md
@@ -263,11 +263,11 @@ struct status *pass_form_integers(struct compile *c, struct ir_graph *g)
 {
     bool changed = true;
 
+    (void)c;
     for (int i = 0; changed && i < MAX_ROUNDS; i++) {
         changed = false;
         RETURN_IF_FAIL(walk(g, &changed));
     }
     RETURN_IF_FAIL(note_what_is_left(g));
-    c->integers_formed = true;
     return OK;
 }

@@ -288,13 +288,14 @@ static struct status *requantized(const struct product *p,
         bias_const(c, p->bias_like, &p->w, p->bias),
         limits(c, r),
     };
+    const int n_in = in[9] ? 10 : in[8] ? 9 : 8;
     struct ir_node *m = ir_node_create(
-        n->graph, n, conv ? OP_QLinearConv : OP_QLinearMatMul, n->name, 10, 1);
+        n->graph, n, conv ? OP_QLinearConv : OP_QLinearMatMul, n->name, n_in, 1);
 
     m->onnx_index = n->onnx_index;
     if (conv)
         permute_copy_attrs(n, m);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < n_in; i++)
         ir_set_input(m, i, in[i]);
     struct ir_value *y = ir_new_output(m, 0, NULL);
 
@@ -365,8 +366,9 @@ static struct status *form_computed(struct ir_node *n, struct ir_value *const co
             "its sums could leave 32 bits, or a quotient of its scales is out of range";
         return OK;
     }
+    struct ir_value *most = limits(n->graph->compile, &r);
     struct ir_node *made =
-        ir_node_create(n->graph, n, OP_QLinearMatMul, n->name, 10, 1);
+        ir_node_create(n->graph, n, OP_QLinearMatMul, n->name, most ? 10 : 8, 1);
 
     made->onnx_index = n->onnx_index;
     for (int i = 0; i < 2; i++) {
@@ -376,7 +378,8 @@ static struct status *form_computed(struct ir_node *n, struct ir_value *const co
     }
     ir_set_input(made, 6, r.quantize->in[SCALE]);
     ir_set_input(made, 7, r.quantize->in[ZERO]);
-    ir_set_input(made, 9, limits(n->graph->compile, &r));
+    if (most)
+        ir_set_input(made, 9, most);
     struct ir_value *y = ir_new_output(made, 0, NULL);
 
     RETURN_IF_FAIL(ir_infer(made));

@@ -412,7 +412,7 @@ bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v)
 
 bool ir_may_fold(const struct ir_node *n)
 {
-    return n->op != OP_DequantizeLinear || n->graph->compile->integers_formed;
+    return n->op != OP_DequantizeLinear || n->graph->compile->islands_formed;
 }
 
 struct ir_value *ir_in(const struct ir_node *n, int i)

@@ -131,7 +131,7 @@ struct compile {
     int opset;              /* of the default domain */
     uint8_t model_sha256[32];
     struct text warnings;   /* one line each, for the report */
-    bool integers_formed;   /* from now on DequantizeLinear of constants is folded */
+    bool islands_formed;    /* from now on DequantizeLinear of constants is folded */
     struct text left_in_floats; /* nodes between codes that have no integer form, and
                                why: one line each, for the report */
     struct text data_files; /* external data that was read, relative to the model's
@@ -205,7 +205,7 @@ int64_t ir_bytes(const struct ir_value *v); /* elements * element size */
 bool ir_same_shape(const struct ir_value *a, const struct ir_value *b);
 bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v);
 /* False for DequantizeLinear while quantized islands are still spelled with it: folded,
- * their weights would be floats (form_integers). */
+ * their weights would be floats (form_integers.h). */
 bool ir_may_fold(const struct ir_node *n);
 /* The i-th input; NULL when left out or past the end, or for i < 0. */
 struct ir_value *ir_in(const struct ir_node *n, int i);
