@@ -240,10 +240,11 @@ static void put_grown(json_t *report, const struct program *p)
     json_object_set_new(report, "larger_weights", list);
 }
 
-static void put_warnings(json_t *report, const struct compile *c)
+/* A list of `lines`, one text a line. */
+static void put_lines(json_t *report, const char *name, const struct text *lines)
 {
     json_t *list = json_array();
-    const char *line = c->warnings.bytes ? c->warnings.bytes : "";
+    const char *line = lines->bytes ? lines->bytes : "";
 
     while (*line) {
         const size_t len = strcspn(line, "\n");
@@ -251,7 +252,7 @@ static void put_warnings(json_t *report, const struct compile *c)
         json_array_append_new(list, json_stringn(line, len));
         line += len + (line[len] == '\n');
     }
-    json_object_set_new(report, "warnings", list);
+    json_object_set_new(report, name, list);
 }
 
 /* ---- the report ------------------------------------------------------------------ */
@@ -306,7 +307,8 @@ void report_json(const struct bundle_job *job, struct text *out)
     put_doors(report, job);
     put_program(report, job->program);
     put_grown(report, job->program);
-    put_warnings(report, job->compile);
+    put_lines(report, "left_in_floats", &job->compile->left_in_floats);
+    put_lines(report, "warnings", &job->compile->warnings);
 
     char *words = json_dumps(report, JSON_INDENT(1));
 

@@ -223,12 +223,12 @@ static void put_steps(struct text *t, const struct program *p)
     text_puts(t, "</table>\n");
 }
 
-static void put_warnings(struct text *t, const struct compile *c)
+static void put_lines(struct text *t, const char *title, const struct text *lines)
 {
-    if (!c->warnings.len)
+    if (!lines->len)
         return;
-    text_puts(t, "<h2>Warnings</h2>\n<pre>");
-    put_escaped(t, c->warnings.bytes);
+    text_printf(t, "<h2>%s</h2>\n<pre>", title);
+    put_escaped(t, lines->bytes);
     text_puts(t, "</pre>\n");
 }
 
@@ -244,6 +244,7 @@ void report_html(const struct bundle_job *job, struct text *t)
     put_doors(t, job);
     put_plot(t, job);
     put_steps(t, job->program);
-    put_warnings(t, job->compile);
+    put_lines(t, "Left in floats between integers", &job->compile->left_in_floats);
+    put_lines(t, "Warnings", &job->compile->warnings);
     text_puts(t, "</body></html>\n");
 }

@@ -23,7 +23,7 @@ static bool can_fold(const struct ir_node *n)
     int64_t n_bytes = 0;
 
     if (op_info[n->op].traits & (OPT_NO_FOLD | OPT_CONTROL | OPT_HEAVY)
-        || !op_info[n->op].lower || !n->n_in)
+        || !op_info[n->op].lower || !n->n_in || !ir_may_fold(n))
         return false;
     for (int i = 0; i < n->n_in; i++)
         if (n->in[i] && (!n->in[i]->data || n->in[i]->is_sequence))
@@ -66,6 +66,7 @@ static struct status *fold(struct compile *c, struct ir_graph *g, struct ir_node
 
 struct status *pass_fold_constants(struct compile *c, struct ir_graph *g)
 {
+    c->islands_formed = true;
     for (struct ir_node *n = g->first, *next; n; n = next) {
         next = n->next;
         if (n->op == OP_Identity) /* carries the name of an output */

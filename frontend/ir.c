@@ -47,6 +47,7 @@ void compile_destroy(struct compile *c)
     if (!c)
         return;
     text_free(&c->warnings);
+    text_free(&c->left_in_floats);
     text_free(&c->data_files);
     mapped_files_close(c);
     arena_destroy(c->scratch);
@@ -407,6 +408,11 @@ bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v)
         if (g->out[i] == v)
             return true;
     return false;
+}
+
+bool ir_may_fold(const struct ir_node *n)
+{
+    return n->op != OP_DequantizeLinear || n->graph->compile->islands_formed;
 }
 
 struct ir_value *ir_in(const struct ir_node *n, int i)

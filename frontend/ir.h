@@ -94,6 +94,8 @@ struct ir_node {
     struct ir_graph *graph;               /* the one it stands in */
     struct ir_node *prev, *next;
     int cap_in;                           /* room in `in` (ir_set_input) */
+    bool on_codes;                        /* in floats that stand for codes, exactly
+                                             (form_integers) */
 };
 
 /* Control operators that the importer could not resolve.  Bodies read values of the
@@ -129,6 +131,9 @@ struct compile {
     int opset;              /* of the default domain */
     uint8_t model_sha256[32];
     struct text warnings;   /* one line each, for the report */
+    bool islands_formed;    /* from now on DequantizeLinear of constants is folded */
+    struct text left_in_floats; /* nodes between codes that have no integer form, and
+                               why: one line each, for the report */
     struct text data_files; /* external data that was read, relative to the model's
                                folder, one line each */
     struct ir_names *names; /* of all values, taken or once taken (ir.c) */
@@ -199,6 +204,9 @@ bool ir_shape_fits(enum dtype dtype, int rank, const int64_t *dim);
 int64_t ir_bytes(const struct ir_value *v); /* elements * element size */
 bool ir_same_shape(const struct ir_value *a, const struct ir_value *b);
 bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v);
+/* False for DequantizeLinear while quantized islands are still spelled with it: folded,
+ * their weights would be floats (form_integers.h). */
+bool ir_may_fold(const struct ir_node *n);
 /* The i-th input; NULL when left out or past the end, or for i < 0. */
 struct ir_value *ir_in(const struct ir_node *n, int i);
 /* Contents of a constant i64 or i32 tensor as i64 (perm memory); NULL if not constant. */

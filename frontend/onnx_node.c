@@ -147,7 +147,8 @@ static bool can_fold(const struct importer *im, const struct ir_node *n)
     const struct op_info *info = &op_info[n->op];
     int64_t n_bytes = 0, count = 0;
 
-    if ((info->traits & (OPT_NO_FOLD | OPT_CONTROL)) || !info->lower || !all_constant(n))
+    if ((info->traits & (OPT_NO_FOLD | OPT_CONTROL)) || !info->lower || !all_constant(n)
+        || !ir_may_fold(n))
         return false;
     for (int i = 0; i < n->n_out; i++) {
         const struct ir_value *v = n->out[i];

@@ -5,7 +5,8 @@
  *
  * x [N, C, spatial...] (or channels last), w [M, C/group, kernel...], b [M].
  * ConvTranspose: w [C, M/group, kernel...], output_padding spelled out, output_shape
- * turned into pads.  The integer forms keep their ONNX operands. */
+ * turned into pads.  The integer forms keep their ONNX operands; QLinearConv has one
+ * more: limits i32[2], least and most code of y, for an activation that it has taken. */
 #include <string.h>
 
 #include "frontend/op_help.h"
@@ -13,7 +14,7 @@
 
 enum { X, W, B };
 /* QLinearConv */
-enum { QX, QX_SCALE, QX_ZERO, QW, QW_SCALE, QW_ZERO, QY_SCALE, QY_ZERO, QB };
+enum { QX, QX_SCALE, QX_ZERO, QW, QW_SCALE, QW_ZERO, QY_SCALE, QY_ZERO, QB, QLIMITS };
 
 static const int64_t *kernel_of(const struct ir_value *w)
 {
@@ -427,6 +428,7 @@ struct status *shape_QLinearConv(struct ir_node *n)
                        (long long)ir_count(n->in[QW_ZERO]));
     if (ir_in(n, QB) && n->in[QB]->dtype != DT_i32)
         return FAIL_AT(n, INVALID, "its bias is not int32");
+    RETURN_IF_FAIL(op_check_limits(n, QLIMITS));
     op_set_out(n, 0, n->in[QY_ZERO]->dtype, rank, dim);
     return OK;
 }
@@ -440,13 +442,15 @@ struct status *lower_QLinearConv(struct lowering *lw, const struct ir_node *n)
     RETURN_IF_FAIL(conv_params(n, n->in[QX], n->in[QW], n->out[0], &p, &win));
     flatten_pointwise(&p);
     p.has_bias = ir_in(n, QB) != NULL;
+    p.has_limits = ir_in(n, QLIMITS) != NULL;
     p.per_channel = ir_count(n->in[QW_SCALE]) != 1;
     snprintf(name, sizeof name, "conv_quant_%s%s_%s", dtype_info[n->in[QX]->dtype].name,
              dtype_info[n->in[QW]->dtype].name, dtype_info[n->out[0]->dtype].name);
     struct kcall *call =
         lower_call(lw, name, &p, p.n * p.groups * p.c_out * p.out[0] * p.out[1]);
-    for (int i = 0; i < (p.has_bias ? 9 : 8); i++)
-        lower_in(call, n->in[i]);
+    for (int i = 0; i <= QLIMITS; i++)
+        if (ir_in(n, i))
+            lower_in(call, n->in[i]);
     lower_out(call, n->out[0]);
     lower_scratch(call, p.out[2] * (int64_t)sizeof(int32_t));
     return OK;

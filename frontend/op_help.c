@@ -473,3 +473,12 @@ void op_fill(struct lowering *lw, int size, int64_t count, uint64_t bits,
     to.written = true;
     op_buf(call, to, 0);
 }
+struct status *op_check_limits(const struct ir_node *n, int i)
+{
+    const struct ir_value *v = ir_in(n, i);
+
+    if (v && (v->dtype != DT_i32 || v->rank != 1 || v->dim[0] != 2))
+        return FAIL_AT(n, INVALID, "its limits '%s' are not i32[2]", v->name);
+    return OK;
+}
+

@@ -58,6 +58,9 @@ struct status *op_emit_ints(struct ir_node *n, enum ir_op op, struct ir_value *v
 /* Output 0 gets the shape that the inputs are stretched to. */
 struct status *op_broadcast_out(struct ir_node *n, enum dtype dtype);
 
+/* Input i, when present, is a constant i32[2]: least and most code of a result. */
+struct status *op_check_limits(const struct ir_node *n, int i);
+
 /* The limits of a Clip when they are known, infinities where left out; lo <= hi. */
 bool op_clip_limits(const struct ir_node *n, float *lo, float *hi);
 

@@ -3,6 +3,9 @@
  *
  *     y = MatMul(a, b)                       numpy's rules: 1-D operands, broadcasting
  *     y = Gemm(a, b[, c]) {alpha beta transA transB}
+ *
+ * The integer forms keep their ONNX operands; QLinearMatMul has two more: a bias i32 [n]
+ * in steps of both scales, and limits i32[2], as QLinearConv (op_conv.c).
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +14,7 @@
 
 enum { A, B, C };
 /* QLinearMatMul */
-enum { QA, QA_SCALE, QA_ZERO, QB, QB_SCALE, QB_ZERO, QY_SCALE, QY_ZERO };
+enum { QA, QA_SCALE, QA_ZERO, QB, QB_SCALE, QB_ZERO, QY_SCALE, QY_ZERO, QBIAS, QLIMITS };
 
 enum { MAX_BATCH = 6 };
 
@@ -351,6 +354,8 @@ struct status *shape_QLinearMatMul(struct ir_node *n)
     if (ir_count(n->in[QA_SCALE]) != ir_count(n->in[QA_ZERO])
         || ir_count(n->in[QB_SCALE]) != ir_count(n->in[QB_ZERO]))
         return FAIL_AT(n, INVALID, "has scales and zero points of different lengths");
+    RETURN_IF_FAIL(check_vector(n, QBIAS, DT_i32, p.n));
+    RETURN_IF_FAIL(op_check_limits(n, QLIMITS));
     set_product(n, n->in[QY_ZERO]->dtype, &p);
     return OK;
 }
@@ -364,14 +369,18 @@ struct status *lower_QLinearMatMul(struct lowering *lw, const struct ir_node *n)
     struct k_matmul p = params_of(&q);
     p.row_zero = is_many(n->in[QA_SCALE]);
     p.col_zero = is_many(n->in[QB_SCALE]);
+    p.has_bias = ir_in(n, QBIAS) != NULL;
+    p.c_col = is_many(ir_in(n, QBIAS));
+    p.has_limits = ir_in(n, QLIMITS) != NULL;
     if (!p.row_zero)
         fold_batch(&p, q.m * q.k);
     snprintf(name, sizeof name, "matmul_quant_%s%s_%s",
              dtype_info[n->in[QA]->dtype].name, dtype_info[n->in[QB]->dtype].name,
              dtype_info[n->out[0]->dtype].name);
     struct kcall *call = lower_call(lw, name, &p, op_product(MAX_BATCH, p.batch) * p.m);
-    for (int i = 0; i < 8; i++)
-        lower_in(call, n->in[i]);
+    for (int i = 0; i <= QLIMITS; i++)
+        if (ir_in(n, i))
+            lower_in(call, n->in[i]);
     lower_out(call, n->out[0]);
     lower_scratch(call, p.n * (int64_t)sizeof(int32_t));
     return OK;

@@ -89,7 +89,7 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
     }
 
 /* conv_quant_<x><w>_<y>(in, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero,
- * [bias,] out, scratch int32[ow]): as conv_int, requantized. */
+ * [bias,] [limits,] out, scratch int32[ow]): as conv_int, requantized. */
 #define CONV_QUANT(xt, X, wt, W, yt, Y)                                                \
     KERNEL_FN(conv_quant_##xt##wt##_##yt)                                              \
     {                                                                                  \
@@ -100,8 +100,12 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
         const float *const y_scale = buf[6];                                           \
         const Y *const y_zero = buf[7];                                                \
         const int32_t *const bias = p->has_bias ? buf[8] : 0;                          \
-        Y *const out = buf[8 + p->has_bias];                                           \
-        int32_t *const acc = buf[9 + p->has_bias];                                     \
+        const int at = 8 + (int)p->has_bias;                                           \
+        const int32_t *const limits = p->has_limits ? buf[at] : 0;                     \
+        Y *const out = buf[at + p->has_limits];                                        \
+        int32_t *const acc = buf[at + 1 + p->has_limits];                              \
+        const int32_t lo = limits ? limits[0] : LO_##yt, hi = limits ? limits[1] : HI_##yt;\
+        const ix out_x = (ix)p->out_s[2];                                              \
         const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);              \
                                                                                        \
         for (ix unit = (ix)begin; unit < (ix)end; unit++) {                            \
@@ -120,7 +124,7 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
                               *x_zero, w + c * (ix)p->c_in * taps, w_zero[wc], acc,    \
                               oz, oy);                                                 \
             for (ix x = 0; x < (ix)p->out[2]; x++)                                     \
-                to[x] = (Y)requantize(acc[x], m, *y_zero, LO_##yt, HI_##yt);           \
+                to[x * out_x] = (Y)requantize(acc[x], m, *y_zero, lo, hi);             \
         }                                                                              \
     }
 
@@ -175,7 +179,7 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
     }
 
 /* matmul_quant_<a><b>_<y>(a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero,
- * [bias,] out, scratch int32[n]).  Unit: one row. */
+ * [bias,] [limits,] out, scratch int32[n]).  Unit: one row. */
 #define MATMUL_QUANT(at, A, bt, B, yt, Y)                                              \
     KERNEL_FN(matmul_quant_##at##bt##_##yt)                                            \
     {                                                                                  \
@@ -186,8 +190,11 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
         const float *const y_scale = buf[6];                                           \
         const Y *const y_zero = buf[7];                                                \
         const int32_t *const bias = p->has_bias ? buf[8] : 0;                          \
-        Y *const out = buf[8 + p->has_bias];                                           \
-        int32_t *const acc = buf[9 + p->has_bias];                                     \
+        const int at = 8 + (int)p->has_bias;                                           \
+        const int32_t *const limits = p->has_limits ? buf[at] : 0;                     \
+        Y *const out = buf[at + p->has_limits];                                        \
+        int32_t *const acc = buf[at + 1 + p->has_limits];                              \
+        const int32_t lo = limits ? limits[0] : LO_##yt, hi = limits ? limits[1] : HI_##yt;\
                                                                                        \
         for (ix unit = (ix)begin; unit < (ix)end; unit++) {                            \
             const ix i = unit % (ix)p->m;                                              \
@@ -206,7 +213,7 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
                 const float m = multiplier(a_scale[p->row_zero ? i : 0],               \
                                            b_scale[p->col_zero ? j : 0], *y_scale);    \
                 out[unit * (ix)p->n + j] =                                             \
-                    (Y)requantize(acc[j], m, *y_zero, LO_##yt, HI_##yt);               \
+                    (Y)requantize(acc[j], m, *y_zero, lo, hi);                         \
             }                                                                          \
         }                                                                              \
     }

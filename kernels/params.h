@@ -40,6 +40,7 @@ struct k_conv {
     int64_t has_bias;
     int64_t per_channel;            /* integer: weight scale and zero point are vectors */
     int64_t has_x_zero, has_w_zero; /* integer: otherwise the zero point is 0 */
+    int64_t has_limits;             /* requantized: int32_t[2], least and most code */
 };
 
 /* Matrix product out[b] = alpha * a[b] b[b] + beta * c, k_matmul*.c.  Batch dims
@@ -51,6 +52,7 @@ struct k_matmul {
     int64_t has_bias;
     int64_t row_zero, col_zero;     /* integer: zero points per row of a, column of b */
     int64_t has_a_zero, has_b_zero;
+    int64_t has_limits;             /* as in k_conv */
     float alpha, beta;
 };
 

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Write quantized islands in integers.
+ *
+ *     Q(act(Conv(DQ(x), DQ(w), b)))  =  QLinearConv(x, w, b, limits of act)
+ *     Q(DQ(a) + DQ(b))               =  z + rne(clamp(a ma + b mb))    m = s / s_y
+ *     Transpose(DQ(x))               =  DQ(Transpose(x))
+ *     Q(DQ(x))                       =  x where scales and zero points are equal
+ *
+ * with one file for each kind of island (form_*.c).  Rules are applied until none
+ * fits.  What stays in floats between codes is noted with its reason.
+ *
+ * needs:     DequantizeLinear of constants not folded yet (ir_may_fold)
+ * keeps:     codes as docs/numerics.md defines them
+ * breaks:    use counts
+ * source:    Jacob et al. 2018, section 2; docs/numerics.md
+ */
+#include "frontend/form_integers.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "frontend/match.h"
+#include "frontend/op_help.h"
+#include "frontend/pass.h"
+
+enum { DATA, SCALE, ZERO };
+
+/* ---- scales and zero points -------------------------------------------- */
+
+static bool is_byte(enum dtype t)
+{
+    return t == DT_u8 || t == DT_i8;
+}
+
+static bool constant_grid(const struct ir_node *n, enum dtype dtype, struct grid *out)
+{
+    double scale, zero;
+
+    if (!is_byte(dtype) || n->in[SCALE]->dtype != DT_f32
+        || !ir_const_scalar(n->in[SCALE], &scale)
+        || !ir_const_scalar(n->in[ZERO], &zero)
+        || !(scale >= FLT_MIN && scale <= FLT_MAX))
+        return false;
+    *out = (struct grid){(float)scale, (int32_t)zero, dtype};
+    return true;
+}
+
+bool grid_of_reals(const struct ir_value *v, struct ir_value **codes, struct grid *out)
+{
+    const struct ir_node *n = match_def(v, OP_DequantizeLinear);
+
+    if (!n || !constant_grid(n, n->in[DATA]->dtype, out))
+        return false;
+    *codes = n->in[DATA];
+    return true;
+}
+
+bool grid_of_codes(const struct ir_node *n, struct grid *out)
+{
+    return n->op == OP_QuantizeLinear && n->in[DATA]->dtype == DT_f32
+           && constant_grid(n, n->in[ZERO]->dtype, out);
+}
+
+bool grid_equal(const struct grid *a, const struct grid *b)
+{
+    return a->scale == b->scale && a->zero == b->zero && a->dtype == b->dtype;
+}
+
+bool form_multiplier(double a, double b, float *out)
+{
+    *out = (float)(a / b);
+    return *out >= FLT_MIN && *out <= 0x1p24f;
+}
+
+/* ---- what follows a result ---------------------------------------------- */
+
+static struct ir_node *only_reader(const struct ir_value *v)
+{
+    if (v->n_uses != 1 || !v->def)
+        return NULL;
+    for (struct ir_node *n = v->def->next; n; n = n->next)
+        for (int i = 0; i < n->n_in; i++)
+            if (n->in[i] == v)
+                return n;
+    return NULL;
+}
+
+/* The code of a real limit; rounding keeps order, so limiting codes is limiting reals.
+ */
+static int32_t code_of(double limit, const struct grid *g, int32_t lo, int32_t hi)
+{
+    const double t = limit / (double)g->scale + 0.0;
+    const double least = lo - g->zero, most = hi - g->zero;
+    const double in_range = t < least ? least : t > most ? most : t;
+
+    return g->zero + (int32_t)nearbyint(in_range);
+}
+
+static bool limits_of(const struct ir_node *act, float *lo, float *hi)
+{
+    *lo = -INFINITY;
+    *hi = INFINITY;
+    if (!act)
+        return true;
+    if (act->op == OP_Relu) {
+        *lo = 0.0f;
+        return true;
+    }
+    return act->op == OP_Clip && op_clip_limits(act, lo, hi);
+}
+
+bool read_requantization(struct ir_node *quantize, struct ir_node *act,
+                         struct requantization *out, const char **why)
+{
+    float lo, hi;
+
+    *out = (struct requantization){.act = act, .quantize = quantize};
+    if (!grid_of_codes(quantize, &out->grid)) {
+        *why = "its result is not quantized to 8 bits with one constant scale";
+        return false;
+    }
+    if (!limits_of(act, &lo, &hi)) {
+        *why = "the limits of its Clip are computed";
+        return false;
+    }
+    const int32_t least = out->grid.dtype == DT_u8 ? 0 : -128;
+
+    out->lo = code_of(lo, &out->grid, least, least + 255);
+    out->hi = code_of(hi, &out->grid, least, least + 255);
+    return true;
+}
+
+bool find_requantization(const struct ir_value *v, struct requantization *out,
+                         const char **why)
+{
+    struct ir_node *n = only_reader(v), *act = NULL;
+
+    if (n && (n->op == OP_Relu || n->op == OP_Clip)) {
+        act = n;
+        n = only_reader(n->out[0]);
+    }
+    if (n && n->op == OP_QuantizeLinear && n->in[DATA] == (act ? act->out[0] : v))
+        return read_requantization(n, act, out, why);
+    *why = "its result is read as a float";
+    return false;
+}
+
+void form_replace(const struct requantization *r, struct ir_value *made)
+{
+    struct ir_graph *g = r->quantize->graph;
+
+    ir_replace_uses(g, r->quantize->out[0], made);
+    ir_remove(r->quantize);
+    if (r->act)
+        ir_remove(r->act);
+}
+
+/* ---- building ------------------------------------------------------------ */
+
+static struct ir_value *zero_point(struct compile *c, enum dtype dtype, int32_t zero)
+{
+    const int8_t byte = (int8_t)zero;
+
+    return ir_const(c, NULL, dtype, 0, NULL, &byte);
+}
+
+struct status *form_scaled(struct ir_node *at, struct ir_value *codes, float scale,
+                           int32_t zero, struct ir_value **out)
+{
+    struct compile *c = at->graph->compile;
+    struct ir_value *in[] = {codes, ir_const_f32(c, scale),
+                             zero_point(c, codes->dtype, zero)};
+
+    return ir_emit(at->graph, at, OP_DequantizeLinear, NULL, 3, in,
+                   "axis=0 block_size=0", out);
+}
+
+static struct status *limit(struct ir_node *at, const struct requantization *r,
+                            struct ir_value **v)
+{
+    const int32_t least = r->grid.dtype == DT_u8 ? 0 : -128;
+    struct compile *c = at->graph->compile;
+    struct ir_value *in[] = {*v, ir_const_f32(c, (float)(r->lo - r->grid.zero)),
+                             ir_const_f32(c, (float)(r->hi - r->grid.zero))};
+
+    if (r->lo == least && r->hi == least + 255)
+        return OK; /* QuantizeLinear's own limits */
+    return ir_emit(at->graph, at, OP_Clip, NULL, 3, in, NULL, v);
+}
+
+struct status *form_rounded(struct ir_node *at, struct ir_value *v,
+                            const struct requantization *r, struct ir_value **out)
+{
+    struct compile *c = at->graph->compile;
+
+    RETURN_IF_FAIL(limit(at, r, &v));
+    v->def->on_codes = true;
+    struct ir_value *in[] = {v, ir_const_f32(c, 1.0f),
+                             zero_point(c, r->grid.dtype, r->grid.zero)};
+
+    return ir_emit(at->graph, at, OP_QuantizeLinear, NULL, 3, in, "axis=0 block_size=0",
+                   out);
+}
+
+/* ---- the pass ------------------------------------------------------------- */
+
+static form_fn *const rules[] = {form_movement, form_rescale, form_product, form_sum,
+                                 form_mean};
+
+enum { N_RULES = sizeof rules / sizeof rules[0], MAX_ROUNDS = 64 };
+
+/* One walk over the graph; a rule that fits may remove n and what follows it, so the
+ * walk starts again behind what came before. */
+static struct status *walk(struct ir_graph *g, bool *changed)
+{
+    for (struct ir_node *n = g->first, *next; n; n = next) {
+        bool formed = false;
+        const char *why = NULL;
+        struct ir_node *const before = n->prev;
+
+        for (int b = 0; b < IR_MAX_BODIES; b++)
+            if (n->body[b])
+                RETURN_IF_FAIL(walk(n->body[b], changed));
+        for (int i = 0; i < N_RULES && !formed; i++)
+            RETURN_IF_FAIL(rules[i](n, &formed, &why));
+        *changed |= formed;
+        next = !formed ? n->next : before ? before->next : g->first;
+    }
+    return OK;
+}
+
+static bool reads_codes(const struct ir_node *n)
+{
+    struct ir_value *codes;
+    struct grid grid;
+
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && grid_of_reals(n->in[i], &codes, &grid) && !codes->data)
+            return true;
+    return false;
+}
+
+/* Operators on dequantized operands are what was left in floats. */
+static struct status *note_what_is_left(struct ir_graph *g)
+{
+    struct compile *c = g->compile;
+
+    for (struct ir_node *n = g->first; n; n = n->next) {
+        const char *why = NULL;
+        bool formed = false;
+
+        if (!reads_codes(n) || n->on_codes || n->op == OP_QuantizeLinear)
+            continue;
+        for (int i = 0; i < N_RULES && !why; i++)
+            RETURN_IF_FAIL(rules[i](n, &formed, &why));
+        text_printf(&c->left_in_floats, "%s: %s\n", ir_node_label(n),
+                    why ? why : "there is no integer form of it");
+    }
+    return OK;
+}
+
+struct status *pass_form_integers(struct compile *c, struct ir_graph *g)
+{
+    bool changed = true;
+
+    (void)c;
+    for (int i = 0; changed && i < MAX_ROUNDS; i++) {
+        changed = false;
+        RETURN_IF_FAIL(walk(g, &changed));
+    }
+    RETURN_IF_FAIL(note_what_is_left(g));
+    return OK;
+}

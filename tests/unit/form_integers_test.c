@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// links: frontend
+/* Islands between DequantizeLinear and QuantizeLinear, written in integers. */
+#include "tests/pass_test.h"
+
+/* Scale 0.5, zero 3; scale 0.25, zero -1; dequantized x and y; how Q is spelled. */
+#define GRIDS                                                                          \
+    "  %xs = const f32[] {0.5}\n"                                                      \
+    "  %xz = const u8[] {3}\n"                                                         \
+    "  %ys = const f32[] {0.25}\n"                                                     \
+    "  %yz = const i8[] {-1}\n"
+#define LINEAR "{axis=0, block_size=0}"
+
+/* A limit of 6 is code 6 / 0.25 - 1 = 23, a limit of 0 is code -1. */
+TEST(a_convolution_takes_its_activation_as_limits_of_codes)
+{
+    CHECK_PASS("form-integers",
+               "graph g(%x: u8[1,1,2,2]) {\n" GRIDS
+               "  %w = const i8[2,1,1,1] {2,-3}\n"
+               "  %ws = const f32[2] {0.5,0.25}\n"
+               "  %wz = const i8[2] {0,0}\n"
+               "  %b = const f32[2] {1,1}\n"
+               "  %lo = const f32[] {0}\n"
+               "  %hi = const f32[] {6}\n"
+               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,1,2,2]\n"
+               "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR " : f32[2,1,1,1]\n"
+               "  %c = Conv(%r, %v, %b) {kernel_shape=[1,1]} : f32[1,2,2,2]\n"
+               "  %a = Clip(%c, %lo, %hi) : f32[1,2,2,2]\n"
+               "  %y = QuantizeLinear(%a, %ys, %yz) " LINEAR " : i8[1,2,2,2]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: u8[1,1,2,2]) {\n" GRIDS
+               "  %w = const i8[2,1,1,1] {2,-3}\n"
+               "  %ws = const f32[2] {0.5,0.25}\n"
+               "  %wz = const i8[2] {0,0}\n"
+               "  %b = const i32[2] {4,8}\n" /* 1 / (0.5 * 0.5), 1 / (0.5 * 0.25) */
+               "  %l = const i32[2] {-1,23}\n"
+               "  %y = QLinearConv(%x, %xs, %xz, %w, %ws, %wz, %ys, %yz, %b, %l) "
+               "{kernel_shape=[1,1]} : i8[1,2,2,2]\n"
+               "  return %y\n"
+               "}\n");
+}
+
+TEST(a_gemm_becomes_a_product_with_its_weights_in_rows)
+{
+    CHECK_PASS("form-integers",
+               "graph g(%x: u8[1,2]) {\n" GRIDS
+               "  %w = const i8[3,2] {1,2,3,4,5,6}\n"
+               "  %ws = const f32[] {0.5}\n"
+               "  %wz = const i8[] {0}\n"
+               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2]\n"
+               "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR " : f32[3,2]\n"
+               "  %c = Gemm(%r, %v) {transB=1} : f32[1,3]\n"
+               "  %y = QuantizeLinear(%c, %ys, %yz) " LINEAR " : i8[1,3]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: u8[1,2]) {\n" GRIDS
+               "  %w = const i8[2,3] {1,3,5,2,4,6}\n"
+               "  %ws = const f32[1] {0.5}\n"
+               "  %wz = const i8[1] {0}\n"
+               "  %y = QLinearMatMul(%x, %xs, %xz, %w, %ws, %wz, %ys, %yz) : i8[1,3]\n"
+               "  return %y\n"
+               "}\n");
+}
+
+/* 0.5 * 0.5 a step. */
+TEST(a_product_that_is_read_as_floats_is_dequantized)
+{
+    CHECK_PASS("form-integers",
+               "graph g(%x: u8[1,2]) {\n" GRIDS
+               "  %w = const i8[2,1] {1,2}\n"
+               "  %ws = const f32[] {0.5}\n"
+               "  %wz = const i8[] {0}\n"
+               "  %b = const f32[1] {2}\n"
+               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2]\n"
+               "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR " : f32[2,1]\n"
+               "  %y = Gemm(%r, %v, %b) : f32[1,1]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: u8[1,2]) {\n"
+               "  %xz = const u8[] {3}\n"
+               "  %w = const i8[2,1] {1,2}\n"
+               "  %wz = const i8[1] {0}\n"
+               "  %b = const i32[1] {8}\n"
+               "  %m = const f32[1] {0.25}\n"
+               "  %z = const i32[1] {0}\n"
+               "  %p = MatMulInteger(%x, %w, %xz, %wz) : i32[1,1]\n"
+               "  %s = Add(%p, %b) : i32[1,1]\n"
+               "  %y = DequantizeLinear(%s, %m, %z) {axis=1, block_size=0} : f32[1,1]\n"
+               "  return %y\n"
+               "}\n");
+}
+
+/* Multipliers 0.5 / 0.25 and 1 / 0.25; Relu is the code's zero point: -1 - -1. */
+TEST(a_sum_of_codes_has_quotients_of_scales)
+{
+    CHECK_PASS("form-integers",
+               "graph g(%x: u8[4], %z: u8[4]) {\n" GRIDS
+               "  %one = const f32[] {1}\n"
+               "  %a = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[4]\n"
+               "  %b = DequantizeLinear(%z, %one, %xz) " LINEAR " : f32[4]\n"
+               "  %s = Add(%a, %b) : f32[4]\n"
+               "  %r = Relu(%s) : f32[4]\n"
+               "  %y = QuantizeLinear(%r, %ys, %yz) " LINEAR " : i8[4]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: u8[4], %z: u8[4]) {\n"
+               "  %ma = const f32[] {2}\n"
+               "  %xz = const u8[] {3}\n"
+               "  %mb = const f32[] {4}\n"
+               "  %bz = const u8[] {3}\n"
+               "  %lo = const f32[] {0}\n"
+               "  %hi = const f32[] {128}\n"
+               "  %one = const f32[] {1}\n"
+               "  %yz = const i8[] {-1}\n"
+               "  %a = DequantizeLinear(%x, %ma, %xz) " LINEAR " : f32[4]\n"
+               "  %b = DequantizeLinear(%z, %mb, %bz) " LINEAR " : f32[4]\n"
+               "  %s = Add(%a, %b) : f32[4]\n"
+               "  %c = Clip(%s, %lo, %hi) : f32[4]\n"
+               "  %y = QuantizeLinear(%c, %one, %yz) " LINEAR " : i8[4]\n"
+               "  return %y\n"
+               "}\n");
+}
+
+TEST(codes_move_as_they_are_when_the_scale_stays)
+{
+    CHECK_PASS("form-integers",
+               "graph g(%x: u8[2,3]) {\n" GRIDS
+               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[2,3]\n"
+               "  %t = Transpose(%r) {perm=[1,0]} : f32[3,2]\n"
+               "  %y = QuantizeLinear(%t, %xs, %xz) " LINEAR " : u8[3,2]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: u8[2,3]) {\n"
+               "  %y = Transpose(%x) {perm=[1,0]} : u8[3,2]\n"
+               "  return %y\n"
+               "}\n");
+}
+
+/* 1.5 is code 3 + 1.5 / 0.5 = 6. */
+TEST(padding_becomes_a_code)
+{
+    CHECK_PASS("form-integers",
+               "graph g(%x: u8[2]) {\n" GRIDS
+               "  %p = const f32[] {1.5}\n"
+               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[2]\n"
+               "  %t = Pad(%r, %p) {pads=[1,0]} : f32[3]\n"
+               "  %y = QuantizeLinear(%t, %xs, %xz) " LINEAR " : u8[3]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: u8[2]) {\n"
+               "  %p = const u8[] {6}\n"
+               "  %y = Pad(%x, %p) {pads=[1,0]} : u8[3]\n"
+               "  return %y\n"
+               "}\n");
+}
+
+/* 300 weights of 127 on inputs up to 255 away reach 2^23 at most; 70 000 reach 2^31. */
+TEST(a_product_whose_sums_could_leave_32_bits_stays_in_floats)
+{
+    const char *text = "graph g(%x: u8[1,70000]) {\n" GRIDS
+                       "  %w = const i8[70000,1] {*127}\n"
+                       "  %ws = const f32[] {0.5}\n"
+                       "  %wz = const i8[] {0}\n"
+                       "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR
+                       " : f32[1,70000]\n"
+                       "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR
+                       " : f32[70000,1]\n"
+                       "  %c = Gemm(%r, %v) : f32[1,1]\n"
+                       "  %y = QuantizeLinear(%c, %ys, %yz) " LINEAR " : i8[1,1]\n"
+                       "  return %y\n"
+                       "}\n";
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+
+    CHECK_PASS("form-integers", text, text);
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    CHECK_OK(run_named_pass(c, g, "form-integers"));
+    CHECK(strstr(c->left_in_floats.bytes, "its sums could leave 32 bits"));
+    compile_destroy(c);
+}
