@@ -512,7 +512,7 @@ struct dataset_spec dataset_spec_none(void)
         .label_threshold = (double)NAN,
         .decoder = {.score_threshold = 0.001,
                     .nms_iou = 0.45,
-                    .max_boxes = 300,
+                    .max_boxes = 100,
                     .objectness = -1,
                     .box = -1,
                     .classes = -1,
