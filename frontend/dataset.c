@@ -242,6 +242,26 @@ static struct status *open_all(struct dataset *d, const char *spec)
     return check_all(d);
 }
 
+struct status *dataset_inputs_of(const struct ir_graph *g, struct arena *a,
+                                 struct dataset_options *out)
+{
+    struct dataset_input *in = arena_new_array(a, struct dataset_input, g->n_in);
+
+    if (g->n_in < 1 || g->n_in > DATASET_MAX_INPUTS)
+        return FAIL(UNSUPPORTED, "the model has %d inputs; a data set is for 1 to %d",
+                    g->n_in, DATASET_MAX_INPUTS);
+    for (int i = 0; i < g->n_in; i++) {
+        const struct ir_value *v = g->in[i];
+
+        in[i] =
+            (struct dataset_input){.name = v->name, .dtype = v->dtype, .rank = v->rank};
+        memcpy(in[i].dim, v->dim, sizeof in[i].dim);
+    }
+    out->n_inputs = g->n_in;
+    out->input = in;
+    return OK;
+}
+
 struct status *dataset_open(const char *path, const struct dataset_options *options,
                             struct arena *a, struct dataset **out)
 {

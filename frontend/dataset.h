@@ -2,8 +2,9 @@
 /* Data sets: labelled or plain samples for calibration, accuracy and search, delivered
  * in the shape and type of a model's inputs.  docs/data.md has the formats.
  *
- *     struct dataset_options want = {.n_inputs = 1, .input = &input};
+ *     struct dataset_options want = {0};
  *     struct dataset *d;
+ *     RETURN_IF_FAIL(dataset_inputs_of(graph, arena, &want));
  *     RETURN_IF_FAIL(dataset_open("pictures/", &want, arena, &d));
  *     for (int64_t i = 0; i < d->n; i++)
  *         RETURN_IF_FAIL(dataset_read(d, i, 0, tensor));
@@ -77,6 +78,11 @@ struct dataset_options {
     const struct dataset_input *input;
     const char *spec; /* file of a specification, instead of dataset.json; or NULL */
 };
+
+/* The inputs of a graph, in `a`, into `out`, which keeps its specification.  UNSUPPORTED
+ * when there are none or more than DATASET_MAX_INPUTS. */
+struct status *dataset_inputs_of(const struct ir_graph *g, struct arena *a,
+                                 struct dataset_options *out);
 
 /* Corners relative to the picture: 0 is left or top, 1 right or bottom. */
 struct dataset_box {

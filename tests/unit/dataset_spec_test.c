@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // links: frontend
 /* Specifications: values, defaults, and what people and attackers write. */
+#include <dirent.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "tests/test.h"
 
@@ -120,4 +122,29 @@ TEST(spec_refuses_other_json)
     check_fails("{\"mean\": 1, \"mean\": 2}", "line 1: duplicate object key");
     check_fails("{", "line 1");
     check_fails("", "line 1");
+}
+
+TEST(spec_reads_all_that_are_in_the_tree)
+{
+    DIR *dir = opendir("tests/data_specs");
+    int n = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir));) {
+        struct arena *a = arena_create();
+        char path[512], text[4096];
+
+        snprintf(path, sizeof path, "tests/data_specs/%s", e->d_name);
+        if (strstr(e->d_name, ".json")) {
+            FILE *f = fopen(path, "rb");
+            const size_t len = fread(text, 1, sizeof text, f);
+
+            fclose(f);
+            CHECK_OK(dataset_spec_parse(a, text, len, &spec));
+            n++;
+        }
+        arena_destroy(a);
+    }
+    closedir(dir);
+    CHECK(n >= 21);
 }
