@@ -129,7 +129,7 @@ static double average_precision(const struct hit *hits, int n, int o, int64_t n_
         if (at < n)
             sum += precision[at];
     }
-    return sum / N_RECALLS;
+    return sum / (double)N_RECALLS;
 }
 
 struct detection_precision detection_score_result(struct detection_score *s)
@@ -155,7 +155,7 @@ struct detection_precision detection_score_result(struct detection_score *s)
             const double ap =
                 average_precision(s->hits + at, n, o, s->n_truth[c], precision);
 
-            r.ap += ap / N_OVERLAPS;
+            r.ap += ap / (double)N_OVERLAPS;
             r.ap50 += o ? 0 : ap;
         }
     }

@@ -146,15 +146,16 @@ TEST(image_crop_takes_the_middle)
     image_free(&i);
 }
 
-/* 0.299 * 100 + 0.587 * 200 + 0.114 * 50 = 153. */
+/* 0.299 * 100 + 0.587 * 200 + 0.114 * 50 = 153; 0.587 becomes 1. */
 TEST(image_grey_weighs_colours)
 {
     struct image i, out, back;
 
-    CHECK_OK(image_create(1, 1, 3, &i));
-    memcpy(i.pixels, (const uint8_t[]){100, 200, 50}, 3);
+    CHECK_OK(image_create(2, 1, 3, &i));
+    memcpy(i.pixels, (const uint8_t[]){100, 200, 50, 0, 1, 0}, 6);
     CHECK_OK(image_grey(&i, &out));
     CHECK_EQ(out.pixels[0], 153);
+    CHECK_EQ(out.pixels[1], 1);
     CHECK_OK(image_rgb(&out, &back));
     CHECK_BYTES(back.pixels, ((const uint8_t[]){153, 153, 153}), 3);
     image_free(&i);
