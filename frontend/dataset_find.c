@@ -125,8 +125,9 @@ static void name_classes_by_folder(struct dataset *d, const struct file_list *li
                 names = arena_grow(a, names, sizeof *names, n, &cap);
                 names[n++] = lists[s].at[i].class_name;
             }
-    if (n)
-        qsort(names, (size_t)n, sizeof *names, by_text);
+    if (!n)
+        return;
+    qsort(names, (size_t)n, sizeof *names, by_text);
     for (int i = 0; i < n; i++)
         if (!i || strcmp(names[i], names[n_kept - 1]) != 0)
             names[n_kept++] = names[i];
@@ -246,12 +247,15 @@ static struct status *open_array(struct dataset *d, const struct place *p,
     return OK;
 }
 
-static struct status *open_files(struct dataset *d, const char *folder,
+/* With boxes sub-folders are no classes. */
+static struct status *open_files(struct dataset *d, const char *folder, bool has_boxes,
                                  struct dataset_part *out)
 {
     struct file_list lists[DATASET_N_SPLITS] = {0};
 
     RETURN_IF_FAIL(file_list_read(d->parts->arena, folder, &lists[0]));
+    for (int i = 0; has_boxes && i < lists[0].n; i++)
+        lists[0].at[i].class_name = NULL;
     name_classes_by_folder(d, lists);
     return part_of_files(d, &lists[0], out);
 }
@@ -267,7 +271,7 @@ static struct status *open_samples(struct dataset *d, const struct place *p,
         int k = 0;
 
         if (!p->is_archive && is_folder(path))
-            return open_files(d, path, out);
+            return open_files(d, path, from->boxes != NULL, out);
         while (from->input[i] && k < d->n_inputs
                && strcmp(d->input[k].name, from->input[i]) != 0)
             k++;

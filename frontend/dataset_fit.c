@@ -189,6 +189,9 @@ bool whole_of(const uint8_t *at, enum dtype dtype, bool swapped, int64_t *out)
 
 double number_of(const uint8_t *at, enum dtype dtype, bool swapped)
 {
+    if (dtype == DT_u8) /* pictures: most of what is read */
+        return (double)*at;
+
     const uint64_t bits = bits_of(at, dtype_info[dtype].bytes, swapped);
     int64_t whole;
     double x;
@@ -265,18 +268,19 @@ static int64_t swapped_place(const struct channels *c, int64_t o)
     return o + (2 - 2 * channel) * c->inner;
 }
 
+/* c->inner divides n: elements of one channel follow each other so long. */
 static void subtract_and_divide(const struct dataset_spec *spec,
                                 const struct channels *c, int64_t n, double *v)
 {
     const struct spec_numbers *mean = &spec->mean, *std = &spec->std;
 
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; i += c->inner) {
         const int64_t channel = i / c->inner % c->n;
+        const double m = mean->n ? mean->at[mean->n > 1 ? channel : 0] : 0;
+        const double s = std->n ? std->at[std->n > 1 ? channel : 0] : 1;
 
-        if (mean->n)
-            v[i] -= mean->at[mean->n > 1 ? channel : 0];
-        if (std->n)
-            v[i] /= std->at[std->n > 1 ? channel : 0];
+        for (int64_t k = i; k < i + c->inner; k++)
+            v[k] = (v[k] - m) / s;
     }
 }
 

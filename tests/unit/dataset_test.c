@@ -518,3 +518,84 @@ TEST(dataset_reads_sounds_padded_or_cut)
     check_sample(d, 0, F(0, 0.5f), 2);
     done(d);
 }
+
+TEST(dataset_refuses_sounds_of_another_rate)
+{
+    struct dataset_input in = input_of(DT_f32, 2, 1, 2);
+    const struct dataset_options options = {
+        .n_inputs = 1, .input = &in, .spec = path_of("s.json")};
+    struct dataset *d;
+
+    write_text("s.json", "{\"rate\": 16000}");
+    arena = arena_create();
+    CHECK_FAILS(dataset_open("tests/data/sounds", &options, arena, &d), INVALID,
+                "8000 samples a second, not 16000");
+    done(NULL);
+}
+
+/* The test split has dogs only, which are class 1 there too. */
+TEST(dataset_numbers_classes_over_all_split_folders)
+{
+    struct dataset *d = open_set("tests/data/split", input_of(DT_f32, 4, 1, 1, 1, 1));
+
+    CHECK_EQ(d->split[DATASET_TRAIN].n, 2);
+    CHECK_EQ(d->split[DATASET_TEST].n, 1);
+    CHECK_EQ(d->n_classes, 2);
+    CHECK_EQ(dataset_label(d, 0), 0);
+    CHECK_EQ(dataset_label(d, 2), 1);
+    check_sample(d, 2, F(3), 1);
+    done(d);
+}
+
+TEST(dataset_refuses_a_folder_of_pictures_and_sounds)
+{
+    write_text("a.bmp", "");
+    write_text("b.WAV", "");
+    check_refused(folder, input_of(DT_f32, 4, 1, 1, 1, 1), INVALID,
+                  "holds both pictures and sounds");
+}
+
+/* Boxes of a.png: 0.25 ... 0.75 across, all down; then the upper left quarter. */
+TEST(dataset_reads_boxes_in_text_files)
+{
+    struct dataset_input in = input_of(DT_f32, 4, 1, 3, 2, 2);
+    const struct dataset_options options = {
+        .n_inputs = 1, .input = &in, .spec = path_of("s.json")};
+    const struct dataset_box *boxes;
+    struct dataset *d;
+
+    write_text("s.json",
+               "{\"all\": {\"samples\": \"pictures\", \"boxes\": \"boxes\"}}");
+    arena = arena_create();
+    CHECK_OK(dataset_open("tests/data", &options, arena, &d));
+    CHECK_EQ(d->task, DATASET_DETECT);
+    CHECK_EQ(dataset_boxes(d, 0, &boxes), 2);
+    CHECK_EQ(boxes[0].class_id, 2);
+    CHECK(boxes[0].x0 == 0.25f && boxes[0].x1 == 0.75f && boxes[0].y1 == 1);
+    CHECK(boxes[1].x0 == 0 && boxes[1].y1 == 0.5f);
+    CHECK_EQ(dataset_boxes(d, 1, &boxes), 0);
+    CHECK_EQ(dataset_boxes(d, 3, &boxes), 1);
+    done(d);
+}
+
+TEST(dataset_takes_arrays_of_an_archive_by_specification)
+{
+    struct dataset_input in = input_of(DT_f32, 2, 2, 2);
+    const struct dataset_options options = {
+        .n_inputs = 1, .input = &in, .spec = path_of("s.json")};
+    struct dataset *d;
+
+    write_text("s.json",
+               "{\"val\": {\"samples\": \"x_test\", \"labels\": \"y_test\"}}");
+    arena = arena_create();
+    CHECK_OK(dataset_open("tests/data/digits.npz", &options, arena, &d));
+    CHECK_EQ(d->n, 1);
+    CHECK_EQ(d->split[DATASET_VAL].n, 1);
+    check_sample(d, 0, F(90, 91, 92, 93), 4);
+    done(d);
+    write_text("s.json", "{\"val\": {\"samples\": \"x_tset\"}}");
+    arena = arena_create();
+    CHECK_FAILS(dataset_open("tests/data/digits.npz", &options, arena, &d), INVALID,
+                "has no array 'x_tset'");
+    done(NULL);
+}
