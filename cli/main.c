@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/option.h"
+#include "support/nearest.h"
 
 #define VERB(name) extern const struct verb verb_##name;
 #include "cli/verbs.def"
@@ -34,7 +35,7 @@ static struct status *check_first_word(const char *word)
     for (int i = 1; all_verbs[i]; i++)
         names[i - 1] = all_verbs[i]->name;
 
-    const char *near = option_nearest(word, names);
+    const char *near = nearest_word(word, names);
 
     if (near)
         return FAIL(BAD_USAGE, "there is no verb '%s'; did you mean '%s'?", word, near);

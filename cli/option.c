@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/nearest.h"
+
 static const struct option *find(const struct verb *v, const char *name, size_t len)
 {
     for (int i = 0; i < v->n_options; i++) {
@@ -18,53 +20,6 @@ static const struct option *find(const struct verb *v, const char *name, size_t 
             return o;
     }
     return NULL;
-}
-
-/* ---- the nearest spelling -------------------------------------------------- */
-
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-/* Edits (insert, delete, replace, swap neighbours) between two short words. */
-static int distance(const char *a, const char *b)
-{
-    enum { MAX = 40 };
-    const int n = (int)strlen(a), m = (int)strlen(b);
-    int d[MAX + 1][MAX + 1];
-
-    if (n > MAX || m > MAX)
-        return INT_MAX;
-    for (int i = 0; i <= n; i++)
-        for (int j = 0; j <= m; j++) {
-            if (i == 0 || j == 0) {
-                d[i][j] = i + j;
-                continue;
-            }
-            const int replace = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-
-            d[i][j] = least(replace, least(d[i - 1][j], d[i][j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
-        }
-    return d[n][m];
-}
-
-const char *option_nearest(const char *word, const char *const *candidates)
-{
-    const char *best = NULL;
-    int best_distance = 1 + (int)strlen(word) / 3;
-
-    for (; *candidates; candidates++) {
-        const int d = distance(word, *candidates);
-
-        if (d <= best_distance && (!best || d < best_distance)) {
-            best = *candidates;
-            best_distance = d;
-        }
-    }
-    return best;
 }
 
 static const char *how_to_help(const struct verb *v)
@@ -87,7 +42,7 @@ static struct status *unknown(const struct verb *v, const char *word, size_t len
             names[n++] = v->options[i].name;
     snprintf(name, sizeof name, "%.*s", (int)(len < 63 ? len : 63), word);
 
-    const char *near = option_nearest(name, names);
+    const char *near = nearest_word(name, names);
 
     if (near)
         return FAIL(BAD_USAGE, "there is no option '%s'; did you mean '%s'?", name,

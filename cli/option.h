@@ -86,7 +86,4 @@ void option_print_help(const struct verb *v, struct text *out);
 void option_print_man(struct text *out);
 struct status *option_print_completion(const char *shell, struct text *out);
 
-/* The candidate (ends with NULL) nearest to `word`, or NULL when none is close. */
-const char *option_nearest(const char *word, const char *const *candidates);
-
 #endif /* HADMC_CLI_OPTION_H */

@@ -6,6 +6,7 @@
 #include "cli/problems.h"
 #include "cli/progress.h"
 #include "codegen/compile_model.h"
+#include "support/nearest.h"
 
 #define OPTIONS_FILE "cli/verb_compile.def"
 #include "cli/option_rows.h"
@@ -41,7 +42,7 @@ static struct status *unknown_target(const char *name)
         text_printf(&list, "%s%s", i ? ", " : "", names[i]);
     }
 
-    const char *near = option_nearest(name, names);
+    const char *near = nearest_word(name, names);
     struct status *s =
         near
             ? FAIL(BAD_USAGE, "there is no target '%s'; did you mean '%s'?", name, near)

@@ -14,4 +14,7 @@ target_link_libraries(llvm INTERFACE ${LLVM_LIBRARY})
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(libpng REQUIRED IMPORTED_TARGET libpng)
+pkg_check_modules(libjpeg REQUIRED IMPORTED_TARGET libjpeg)
 find_package(Threads REQUIRED)

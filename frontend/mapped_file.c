@@ -33,6 +33,30 @@ static struct status *map(int fd, const char *path, struct mapped_file *file)
     return OK;
 }
 
+struct status *mapped_file_map(const char *path, struct mapped_file *out)
+{
+    /* O_NONBLOCK: opening a pipe must not wait; it has no effect on regular files. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    *out = (struct mapped_file){.path = path};
+    if (fd < 0)
+        return FAIL(IO_ERROR, "'%s': %s", path, strerror(errno));
+
+    struct status *s = map(fd, path, out);
+
+    close(fd);
+    if (s)
+        out->len = 0;
+    return s;
+}
+
+void mapped_file_unmap(struct mapped_file *file)
+{
+    if (file->len)
+        munmap((void *)file->bytes, file->len);
+    *file = (struct mapped_file){0};
+}
+
 struct status *mapped_file_open(struct compile *c, const char *path,
                                 const struct mapped_file **out)
 {
@@ -42,18 +66,9 @@ struct status *mapped_file_open(struct compile *c, const char *path,
             return OK;
         }
 
-    /* O_NONBLOCK: opening a pipe must not wait; it has no effect on regular files. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct mapped_file *file = arena_new(c->perm, struct mapped_file);
 
-    if (fd < 0)
-        return FAIL(IO_ERROR, "'%s': %s", path, strerror(errno));
-
-    struct status *s = map(fd, path, file);
-
-    close(fd);
-    if (s)
-        return s;
+    RETURN_IF_FAIL(mapped_file_map(path, file));
     file->path = arena_strdup(c->perm, path);
     file->next = c->files;
     c->files = file;

@@ -18,6 +18,10 @@ struct mapped_file {
     struct mapped_file *next;
 };
 
+/* A regular file outside of a compile; `path` is borrowed. */
+struct status *mapped_file_map(const char *path, struct mapped_file *out);
+void mapped_file_unmap(struct mapped_file *file);
+
 /* Regular files only.  A path that is mapped already is not mapped again. */
 struct status *mapped_file_open(struct compile *c, const char *path,
                                 const struct mapped_file **out);
