@@ -79,7 +79,7 @@ struct dataset_options {
     const char *spec; /* file of a specification, instead of dataset.json; or NULL */
 };
 
-/* The inputs of a graph, in `a`, into `out`, which keeps its specification.  UNSUPPORTED
+/* The inputs of a graph, in `a`, into `out`, which keeps its specification. UNSUPPORTED
  * when there are none or more than DATASET_MAX_INPUTS. */
 struct status *dataset_inputs_of(const struct ir_graph *g, struct arena *a,
                                  struct dataset_options *out);
