@@ -131,4 +131,18 @@ void int_conv_pack(const struct int_conv *c, const struct int_tiling *t,
 LLVMValueRef emit_int_conv(struct emitter *e, const struct int_conv *c,
                            const struct int_tiling *t, const char *name);
 
+/* ---- depthwise convolution ---------------------------------------------------- */
+
+/* c_in and c_out are 1 a group, inputs and outputs NHWC, weights of 8 bits, results
+ * codes (weight_bits and result say so).  Otherwise as above; the epilogue is header, m
+ * and bias, and weight_zeros are subtracted by the packer. */
+int64_t int_depthwise_units(const struct int_conv *c, const struct isa *isa);
+int64_t int_depthwise_weight_bytes(const struct int_conv *c, const struct isa *isa);
+int64_t int_depthwise_epilogue_bytes(const struct int_conv *c, const struct isa *isa);
+void int_depthwise_pack(const struct int_conv *c, const struct isa *isa,
+                        const struct int_learned *from, uint8_t *weights,
+                        uint8_t *epilogue);
+LLVMValueRef emit_int_depthwise(struct emitter *e, const struct int_conv *c,
+                                const char *name);
+
 #endif /* HADMC_CODEGEN_EMIT_INT_H */
