@@ -63,7 +63,7 @@ static void sum_kernel(const struct int_emitter *ie, struct int_tile *t,
     struct emitter *e = ie->e;
     const int64_t row_weights =
         ie->runs.n * int_steps_bytes(ie->c, int_run_steps(&ie->runs), t->width);
-    struct emit_loop l = {.never_empty = ie->rows.n == 1};
+    struct emit_loop l = {.never_empty = int_rows_have_taps(&ie->v)};
 
     if (!has_row_loop(ie)) {
         int_tile_row(e, &ie->v, t, in, at->weights, x0);

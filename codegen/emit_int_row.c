@@ -97,7 +97,7 @@ static void sum_part(struct emitter *e, struct int_tile *t, const struct int_run
 
     for (int i = r.first; i < r.end; i++)
         x[i] = int_tile_input_part(
-            e, emit_at(e, in, i * t->pixel_bytes + at * runs->step),
+            e, t, emit_at(e, in, i * t->pixel_bytes + at * runs->step),
             within_step(part->lo[i] - at), within_step(part->hi[i] - at), runs->step);
     int_tile_step(e, t, weights, k, x, r.first, r.end);
 }
