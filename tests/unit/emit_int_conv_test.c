@@ -22,8 +22,8 @@ static void check_on(const struct int_conv_work *w, const struct int_tiling *t,
     struct jit j = jit_open(isa);
 
     int_conv_pack(&w->c, t, &learned, weights, epilogue);
-    check_guards(weights, n_weights);
-    check_guards(epilogue, n_epilogue);
+    check_guards(weights);
+    check_guards(epilogue);
     emit_int_conv(&j.emitter, &w->c, t, "core");
     jit_finish(&j);
     if (!int_run_on(&run, int_jit_find(&j, "core"))) {

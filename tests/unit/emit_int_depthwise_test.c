@@ -20,8 +20,8 @@ static void check_on(const struct int_conv_work *w, const struct isa *isa)
     struct jit j = jit_open(isa);
 
     int_depthwise_pack(&w->c, isa, &learned, weights, epilogue);
-    check_guards(weights, n_weights);
-    check_guards(epilogue, n_epilogue);
+    check_guards(weights);
+    check_guards(epilogue);
     emit_int_depthwise(&j.emitter, &w->c, "core");
     jit_finish(&j);
     if (!int_run_on(&run, int_jit_find(&j, "core"))) {
