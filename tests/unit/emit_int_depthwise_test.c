@@ -90,6 +90,19 @@ TEST(int_depthwise_of_signed_codes_and_weights_with_zero_points)
     check_depthwise(c);
 }
 
+/* Four columns in a group with VNNI, two without. */
+TEST(int_depthwise_fields_tell_packings_apart)
+{
+    const struct int_conv c = square(64, 8, 3, 1, 1);
+    int64_t vnni[INT_DEPTHWISE_FIELDS], pairs[INT_DEPTHWISE_FIELDS];
+
+    int_depthwise_fields(&c, &int_isas[0], vnni);
+    int_depthwise_fields(&c, &int_isas[INT_ISA_AVX512], pairs);
+    CHECK(memcmp(vnni, pairs, sizeof vnni) != 0);
+    CHECK_EQ(vnni[0], 4);
+    CHECK_EQ(pairs[0], 2);
+}
+
 TEST(int_depthwise_of_random_shapes_matches_plain_loops)
 {
     for (int i = 0; i < 30; i++)
