@@ -80,7 +80,7 @@ TEST(int_conv_on_arm_matches_plain_loops)
     for (int i = 0; i < N_ARM; i++) {
         struct cross x = cross_open(&arm_isas[i]);
 
-        for (int k = 0; k < 40; k++)
+        for (int k = 0; k < 24; k++)
             add_conv(&x, &arm_isas[i], random_int_conv());
         finish(&x, i);
     }
@@ -91,7 +91,7 @@ TEST(int_depthwise_on_arm_matches_plain_loops)
     for (int i = 0; i < N_ARM; i++) {
         struct cross x = cross_open(&arm_isas[i]);
 
-        for (int k = 0; k < 30; k++)
+        for (int k = 0; k < 16; k++)
             add_depthwise(&x, &arm_isas[i], random_int_depthwise());
         finish(&x, i);
     }

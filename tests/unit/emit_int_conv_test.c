@@ -234,14 +234,14 @@ TEST(int_conv_of_4_bits_refuses_sums_that_could_wrap)
 
 TEST(int_conv_of_random_shapes_matches_plain_loops)
 {
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 24; i++)
         check_conv(random_int_conv());
 }
 
 /* What the cost rule would not choose is right too. */
 TEST(int_conv_is_the_same_with_any_tile)
 {
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 8; i++) {
         const struct int_conv c = random_int_conv();
         struct int_conv_work w = make_int_work(c);
 
