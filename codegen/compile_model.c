@@ -31,6 +31,10 @@ struct status *compile_graph(struct compile *c, const char *path,
 {
     RETURN_IF_FAIL(onnx_import(c, path, &o->onnx, NULL, out));
     RETURN_IF_FAIL(passes_run(c, *out, &o->passes));
+    if (o->compress) {
+        RETURN_IF_FAIL(o->compress(c, *out, o->compress_arg));
+        RETURN_IF_FAIL(passes_run(c, *out, &o->passes));
+    }
     return isa ? pass_channels_last(c, *out) : OK;
 }
 

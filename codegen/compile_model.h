@@ -21,6 +21,9 @@ struct compile_options {
                             for comparing layer by layer */
     int max_workers;     /* 0 counts as 1 */
     const char *command_options; /* recorded in the bundle; no paths */
+    /* Compresses the graph after the passes, which then run once more; or NULL. */
+    struct status *(*compress)(struct compile *c, struct ir_graph *g, void *arg);
+    void *compress_arg;
 };
 
 /* "runs/resnet8.onnx" -> "resnet8"; "…/keyword/model.onnx" -> "keyword". */

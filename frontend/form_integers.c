@@ -85,15 +85,14 @@ static struct ir_node *only_reader(const struct ir_value *v)
     return NULL;
 }
 
-/* The code of a real limit; rounding keeps order, so limiting codes is limiting reals.
- */
-static int32_t code_of(double limit, const struct grid *g, int32_t lo, int32_t hi)
+/* The code of a real limit, divided as QuantizeLinear divides; rounding keeps order, so
+ * limiting codes is limiting reals. */
+static int32_t code_of(float limit, const struct grid *g, int32_t lo, int32_t hi)
 {
-    const double t = limit / (double)g->scale + 0.0;
-    const double least = lo - g->zero, most = hi - g->zero;
-    const double in_range = t < least ? least : t > most ? most : t;
+    const float t = limit / g->scale;
+    const float least = (float)(lo - g->zero), most = (float)(hi - g->zero);
 
-    return g->zero + (int32_t)nearbyint(in_range);
+    return g->zero + (int32_t)nearbyintf(t < least ? least : t > most ? most : t);
 }
 
 static bool limits_of(const struct ir_node *act, float *lo, float *hi)
