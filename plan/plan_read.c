@@ -178,29 +178,6 @@ static struct status *read_units(struct reader *r, const json_t *file)
 /* ---- the rest ---------------------------------------------------------------------
  */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static struct status *read_hash(const struct json_door *at, const json_t *file,
-                                uint8_t out[32])
-{
-    const char *hex;
-    bool valid;
-
-    RETURN_IF_FAIL(json_door_text(at, file, "model_sha256", &hex));
-    valid = strlen(hex) == 64;
-    for (int i = 0; valid && i < 32; i++) {
-        const int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-
-        valid = high >= 0 && low >= 0;
-        out[i] = (uint8_t)(valid ? 16 * high + low : 0);
-    }
-    return valid ? OK
-                 : json_door_fail(at, "'model_sha256' is not 64 digits 0-9 and a-f");
-}
-
 static struct status *read_split(const struct json_door *file_at, const json_t *file,
                                  struct plan_split *out)
 {
@@ -288,7 +265,7 @@ static struct status *read_plan(struct reader *r, const json_t *file)
     RETURN_IF_FAIL(
         json_door_integer(at, file, "format", PLAN_FORMAT, PLAN_FORMAT, &format));
     RETURN_IF_FAIL(json_door_keys(at, file, keys));
-    RETURN_IF_FAIL(read_hash(at, file, p->model_sha256));
+    RETURN_IF_FAIL(json_door_hash(at, file, "model_sha256", p->model_sha256));
     RETURN_IF_FAIL(json_door_text(at, file, "target", &p->target));
     RETURN_IF_FAIL(
         json_door_word(at, file, "bits_policy", plan_bits_policies, &policy));

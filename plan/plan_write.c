@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Makes and writes plans: see plan.h. */
-#include <stdio.h>
 #include <string.h>
 
 #include "plan/plan.h"
@@ -71,15 +70,6 @@ static json_t *unit_json(const struct plan_unit *u)
                      "kept", kept_json(u), "pattern", plan_patterns[u->pattern]);
 }
 
-static json_t *hash_json(const uint8_t hash[32])
-{
-    char hex[65];
-
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-    return json_string(hex);
-}
-
 json_t *plan_json(const struct plan *p)
 {
     const struct plan_split *split = &p->split;
@@ -91,8 +81,8 @@ json_t *plan_json(const struct plan *p)
     return json_pack(
         "{s:i, s:o, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:f, s:f},"
         " s:{s:s, s:f}, s:o}",
-        "format", PLAN_FORMAT, "model_sha256", hash_json(p->model_sha256), "target",
-        p->target, "bits_policy", plan_bits_policies[p->bits_policy], "seed",
+        "format", PLAN_FORMAT, "model_sha256", json_lines_hash(p->model_sha256),
+        "target", p->target, "bits_policy", plan_bits_policies[p->bits_policy], "seed",
         (json_int_t)p->seed, "split", "seed", (json_int_t)split->seed, "calibration",
         (json_int_t)split->calibration, "validation", (json_int_t)split->validation,
         "test", (json_int_t)split->test, "distillation", "epochs",

@@ -112,9 +112,10 @@ static const char *shown(const struct json_door *at, const json_t *value)
     if (!value)
         return "missing";
 
-    char *text = json_is_object(value)  ? strdup("an object")
-                 : json_is_array(value) ? strdup("a list")
-                                        : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+    char *text = json_is_object(value) ? strdup("an object")
+                 : json_is_array(value)
+                     ? strdup("a list")
+                     : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
     const char *copy =
         arena_strndup(at->arena, text ? text : "?", strnlen(text ? text : "?", 60));
 
@@ -185,6 +186,28 @@ struct status *json_door_word(const struct json_door *at, const json_t *object,
         return json_door_fail(at, "'%s' is %s; it may be %s", key, shown(at, value),
                               list_words(at->arena, words));
     return OK;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+struct status *json_door_hash(const struct json_door *at, const json_t *object,
+                              const char *key, uint8_t out[32])
+{
+    const char *hex;
+    bool valid;
+
+    RETURN_IF_FAIL(json_door_text(at, object, key, &hex));
+    valid = strlen(hex) == 64;
+    for (int i = 0; valid && i < 32; i++) {
+        const int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+
+        valid = high >= 0 && low >= 0;
+        out[i] = (uint8_t)(valid ? 16 * high + low : 0);
+    }
+    return valid ? OK : json_door_fail(at, "'%s' is not 64 digits 0-9 and a-f", key);
 }
 
 const char *json_door_plain(struct arena *a, const char *words)

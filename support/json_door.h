@@ -60,6 +60,10 @@ struct status *json_door_array(const struct json_door *at, const json_t *object,
 struct status *json_door_word(const struct json_door *at, const json_t *object,
                               const char *key, const char *const *words, int *out);
 
+/* A SHA-256 of 64 digits 0-9 and a-f. */
+struct status *json_door_hash(const struct json_door *at, const json_t *object,
+                              const char *key, uint8_t out[32]);
+
 /* A text that may hold any bytes as JSON: UTF-8 stays, otherwise '?' takes the place of
  * every byte above 127. */
 const char *json_door_plain(struct arena *a, const char *words);

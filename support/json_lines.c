@@ -2,6 +2,7 @@
 /* JSON with a line per object: see json_lines.h. */
 #include "support/json_lines.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { DIGITS = 9 };
@@ -43,4 +44,13 @@ void json_lines_put(const json_t *object, struct text *out)
         before = ",";
     }
     text_puts(out, "\n}\n");
+}
+
+json_t *json_lines_hash(const uint8_t hash[32])
+{
+    char hex[65];
+
+    for (int i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    return json_string(hex);
 }

@@ -13,6 +13,8 @@
 #ifndef HADMC_SUPPORT_JSON_LINES_H
 #define HADMC_SUPPORT_JSON_LINES_H
 
+#include <stdint.h>
+
 #include <jansson.h>
 
 #include "support/text.h"
@@ -20,5 +22,8 @@
 /* `object` with its keys in the order in which they were set, numbers with 9 digits, so
  * that what is read from the text writes the same text. */
 void json_lines_put(const json_t *object, struct text *out);
+
+/* A SHA-256 as a text of 64 digits (read by json_door_hash). */
+json_t *json_lines_hash(const uint8_t hash[32]);
 
 #endif /* HADMC_SUPPORT_JSON_LINES_H */
