@@ -353,8 +353,7 @@ const char *bits_blocked_text(enum bits_blocked blocked)
         [BITS_BLOCKED_BY_NS] = "no choice of bits is as fast as the time budget asks",
         [BITS_BLOCKED_BY_BYTES] =
             "no choice of bits is as small as the byte budget asks",
-        [BITS_BLOCKED_BY_BOTH] = "no choice of bits meets the time and the byte budget"
-                                 " at once",
+        [BITS_BLOCKED_BY_BOTH] = "no choice of bits meets both budgets at once",
         [BITS_BLOCKED_BY_RAM] =
             "a unit needs more memory than the budget in all widths",
         [BITS_NO_LEVEL] = "a unit has no width that the target can compute in",
