@@ -9,7 +9,9 @@
 #include "cli/scratch_folder.h"
 #include "compress/evaluate.h"
 #include "compress/quantize.h"
+#include "frontend/match.h"
 #include "frontend/splits.h"
+#include "plan/plan.h"
 
 enum { MOST_CALIBRATION = 256 };
 
@@ -19,6 +21,7 @@ struct quantized {
     const struct compile_options *co;
     struct dataset *data;
     struct splits splits;
+    struct plan *plan; /* memory of the compile in progress */
 };
 
 /* The data set must fit to the model's inputs, which the import knows. */
@@ -35,9 +38,32 @@ static struct status *open_data(struct quantized *q, const struct quantized_opti
     return s ? s : dataset_open(o->data, &want, q->a, &q->data);
 }
 
+/* What quantize_graph has done, unit by unit. */
+static void note_decisions(struct plan *p, const struct unit *units,
+                           const struct splits *s)
+{
+    p->bits_policy = BITS_POLICY_uniform;
+    p->split = (struct plan_split){
+        .seed = (int64_t)s->seed,
+        .calibration = s->use[SPLITS_CALIBRATION].n,
+        .test = s->use[SPLITS_TEST].n,
+    };
+    for (int i = 0; i < p->n_units; i++) {
+        if (!match_def(units[i].node->in[units[i].weight_operand],
+                       OP_DequantizeLinear)) {
+            p->bits_policy = BITS_POLICY_mixed;
+            continue;
+        }
+        p->units[i].weight_bits = p->units[i].activation_bits = 8;
+        p->units[i].calibrator = CALIBRATOR_mse;
+    }
+}
+
 static struct status *quantize(struct compile *c, struct ir_graph *g, void *arg)
 {
-    const struct quantized *q = arg;
+    struct quantized *q = arg;
+    int n_units;
+    const struct unit *units = units_find(g, &n_units);
     const struct quantize_options o = {
         .data = q->data,
         .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
@@ -45,7 +71,10 @@ static struct status *quantize(struct compile *c, struct ir_graph *g, void *arg)
     };
     struct quantize_result result;
 
-    return quantize_graph(c, g, &o, &result);
+    q->plan = plan_float(g, q->co->target);
+    RETURN_IF_FAIL(quantize_graph(c, g, &o, &result));
+    note_decisions(q->plan, units, &q->splits);
+    return OK;
 }
 
 /* Outputs of the test samples from the model compiled for this machine. */
@@ -134,6 +163,7 @@ struct status *quantized_compile(struct arena *a, const char *model,
         q.splits = splits_make(q.data, &how, a);
         mine.compress = quantize;
         mine.compress_arg = &q;
+        mine.plan = &q.plan;
         progress("calibrating and compiling");
         s = compile_model(model, &mine);
     }

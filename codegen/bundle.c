@@ -160,7 +160,9 @@ static struct status *put_c(struct bundle_job *job, const char *folder)
 /* What compression did: nothing yet. */
 static void plan_file(const struct bundle_job *job, struct text *out)
 {
-    plan_write(plan_float(job->program->graph, job->options->target->name), out);
+    const struct bundle_options *o = job->options;
+
+    plan_write(o->plan ? o->plan : plan_float(job->program->graph, o->target->name), out);
 }
 
 static struct status *put_texts(struct bundle_job *job, const char *folder)

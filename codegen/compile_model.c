@@ -74,6 +74,7 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
         .kind = o->kind,
         .embed = o->embed,
         .max_workers = max_workers,
+        .plan = o->plan ? *o->plan : NULL,
         .command_options = o->command_options ? o->command_options : "",
     };
 

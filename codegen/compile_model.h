@@ -7,6 +7,7 @@
 #include "codegen/codegen.h"
 #include "frontend/onnx_import.h"
 #include "frontend/pass.h"
+#include "plan/plan.h"
 
 struct compile_options {
     const char *target;  /* name */
@@ -24,6 +25,7 @@ struct compile_options {
     /* Compresses the graph after the passes, which then run once more; or NULL. */
     struct status *(*compress)(struct compile *c, struct ir_graph *g, void *arg);
     void *compress_arg;
+    struct plan *const *plan; /* what `compress` has decided, set by it; or NULL */
 };
 
 /* "runs/resnet8.onnx" -> "resnet8"; "…/keyword/model.onnx" -> "keyword". */
