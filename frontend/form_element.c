@@ -171,8 +171,11 @@ struct status *form_rescale(struct ir_node *n, bool *formed, const char **why)
         *formed = true;
         return OK;
     }
-    if (is_written(&r))
+    if (is_written(&r)) { /* steps of 1 are what it would be written in */
+        if (act)
+            act->on_codes = true;
         return OK;
+    }
     if (!form_multiplier((double)grid.scale, (double)r.grid.scale, &m)) {
         *why = out_of_range;
         return OK;
@@ -180,6 +183,8 @@ struct status *form_rescale(struct ir_node *n, bool *formed, const char **why)
     RETURN_IF_FAIL(form_scaled(n, codes, m, grid.zero, &v));
     RETURN_IF_FAIL(form_rounded(n, v, &r, &v));
     form_replace(&r, v);
+    if (act && act->out[0]->n_uses == 0)
+        ir_remove(act);
     *formed = true;
     return OK;
 }

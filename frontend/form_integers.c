@@ -206,24 +206,21 @@ struct status *form_rounded(struct ir_node *at, struct ir_value *v,
 static form_fn *const rules[] = {form_movement, form_rescale, form_product, form_sum,
                                  form_mean};
 
-enum { N_RULES = sizeof rules / sizeof rules[0], MAX_ROUNDS = 64 };
+enum { N_RULES = sizeof rules / sizeof rules[0], MAX_FORMED = 1 << 17 };
 
-/* One walk over the graph; a rule that fits may remove n and what follows it, so the
- * walk starts again behind what came before. */
-static struct status *walk(struct ir_graph *g, bool *changed)
+/* Up to the first node that a rule fits: nodes around it are gone then. */
+static struct status *form_one(struct ir_graph *g, bool *formed)
 {
-    for (struct ir_node *n = g->first, *next; n; n = next) {
-        bool formed = false;
+    for (struct ir_node *n = g->first; n; n = n->next) {
         const char *why = NULL;
-        struct ir_node *const before = n->prev;
 
-        for (int b = 0; b < IR_MAX_BODIES; b++)
+        for (int b = 0; b < IR_MAX_BODIES && !*formed; b++)
             if (n->body[b])
-                RETURN_IF_FAIL(walk(n->body[b], changed));
-        for (int i = 0; i < N_RULES && !formed; i++)
-            RETURN_IF_FAIL(rules[i](n, &formed, &why));
-        *changed |= formed;
-        next = !formed ? n->next : before ? before->next : g->first;
+                RETURN_IF_FAIL(form_one(n->body[b], formed));
+        for (int i = 0; i < N_RULES && !*formed; i++)
+            RETURN_IF_FAIL(rules[i](n, formed, &why));
+        if (*formed)
+            return OK;
     }
     return OK;
 }
@@ -260,13 +257,12 @@ static struct status *note_what_is_left(struct ir_graph *g)
 
 struct status *pass_form_integers(struct compile *c, struct ir_graph *g)
 {
-    bool changed = true;
+    bool formed = true;
 
-    (void)c;
-    for (int i = 0; changed && i < MAX_ROUNDS; i++) {
-        changed = false;
-        RETURN_IF_FAIL(walk(g, &changed));
+    for (int64_t i = 0; formed && i < MAX_FORMED; i++) {
+        formed = false;
+        RETURN_IF_FAIL(form_one(g, &formed));
     }
-    RETURN_IF_FAIL(note_what_is_left(g));
-    return OK;
+    text_free(&c->left_in_floats); /* of an earlier run */
+    return note_what_is_left(g);
 }
