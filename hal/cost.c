@@ -6,6 +6,12 @@
 
 enum { SCALE_BYTES = 4, FLOAT_BITS = 16 }; /* from 16 bits on, numbers need no scale */
 
+const char *const cost_origin_names[] = {
+    [COST_MODELLED] = "modelled",
+    [COST_MEASURED] = "measured",
+    NULL,
+};
+
 static const enum figure_id energy_of_op[PRECISION_COUNT] = {
     [PRECISION_F32] = FIGURE_F32_ENERGY,
     [PRECISION_F16] = FIGURE_F16_ENERGY,
@@ -85,6 +91,7 @@ struct cost cost_of(const struct device *d, const struct work *w)
                            + fmax(1e9 * n_ops / device_peak(d, p), move_ns(d, n_bytes));
 
     return (struct cost){
+        .origin = COST_MODELLED,
         .time_ns = time_ns,
         .energy_j = energy_j(d, p, n_ops, n_bytes, time_ns),
         .weight_bytes = cost_weight_bytes(w->weights, w->channels, w->weight_bits),
@@ -104,7 +111,7 @@ double cost_conversion_ns(const struct device *d, int64_t elements, int from_bit
 struct model_cost cost_of_model(const struct device *d, int n, const struct work *works,
                                 int64_t ram_bytes)
 {
-    struct model_cost total = {.ram_bytes = ram_bytes};
+    struct model_cost total = {.origin = COST_MODELLED, .ram_bytes = ram_bytes};
 
     for (int i = 0; i < n; i++) {
         const struct cost c = cost_of(d, &works[i]);

@@ -34,7 +34,13 @@ struct work {
     int weight_bits, activation_bits; /* 1 to 32 */
 };
 
+/* Where a time or an energy comes from; reports and tables print the word. */
+enum cost_origin { COST_MODELLED, COST_MEASURED };
+
+extern const char *const cost_origin_names[]; /* by enum; ends with NULL */
+
 struct cost {
+    enum cost_origin origin; /* here always COST_MODELLED */
     double time_ns;
     double energy_j; /* 0 where the device states no energies (cost_has_energy) */
     int64_t weight_bytes;
@@ -57,6 +63,7 @@ double cost_conversion_ns(const struct device *d, int64_t elements, int from_bit
 
 /* A model: the sum over its units, and the planner's number for its memory. */
 struct model_cost {
+    enum cost_origin origin;
     double time_ns, energy_j;
     int64_t weight_bytes;
     int64_t ram_bytes; /* as passed */

@@ -14,12 +14,6 @@ enum { FORMAT = 1 };
 #define MAX_COST (INT64_C(1) << BITS_MAX_COST_LOG2)
 #define MAX_KL   1e6
 
-static const char *const origins[] = {
-    [TIME_MODELLED] = "modelled",
-    [TIME_MEASURED] = "measured",
-    NULL,
-};
-
 struct sensitivity *sensitivity_create(struct arena *a, int n_units, int n_levels)
 {
     struct sensitivity *s = arena_new(a, struct sensitivity);
@@ -48,7 +42,7 @@ static int64_t bounded(double cost)
 void sensitivity_model_costs(struct sensitivity *s, const struct device *d,
                              const struct unit *units)
 {
-    s->time_origin = TIME_MODELLED;
+    s->time_origin = COST_MODELLED;
     for (int i = 0; i < s->n_units; i++) {
         s->names[i] = units[i].name;
         for (int l = 0; l < s->n_levels; l++) {
@@ -131,7 +125,7 @@ void sensitivity_write(const struct sensitivity *s, struct text *out)
         "{s:i, s:o, s:s, s:I, s:I, s:s, s:o, s:o}", "format", FORMAT, "model_sha256",
         json_lines_hash(s->model_sha256), "target", s->target, "samples",
         (json_int_t)s->samples, "seed", (json_int_t)s->seed, "time_origin",
-        origins[s->time_origin], "levels", levels_json(s), "units", units);
+        cost_origin_names[s->time_origin], "levels", levels_json(s), "units", units);
 
     json_lines_put(file, out);
     json_decref(file);
@@ -251,7 +245,7 @@ static struct status *read_file(const struct json_door *at, const json_t *file,
     RETURN_IF_FAIL(json_door_text(at, file, "target", &s->target));
     RETURN_IF_FAIL(json_door_integer(at, file, "samples", 0, INT64_MAX, &s->samples));
     RETURN_IF_FAIL(json_door_integer(at, file, "seed", 0, INT64_MAX, &s->seed));
-    RETURN_IF_FAIL(json_door_word(at, file, "time_origin", origins, &origin));
+    RETURN_IF_FAIL(json_door_word(at, file, "time_origin", cost_origin_names, &origin));
     s->time_origin = origin;
     *out = s;
     return OK;

@@ -27,8 +27,6 @@
 #include "search/bits_programme.h"
 #include "support/text.h"
 
-enum time_origin { TIME_MODELLED, TIME_MEASURED };
-
 struct sensitivity_level {
     int weight_bits, activation_bits; /* 1 to 32 */
 };
@@ -37,7 +35,7 @@ struct sensitivity {
     uint8_t model_sha256[32];
     const char *target;
     int64_t samples, seed;
-    enum time_origin time_origin;
+    enum cost_origin time_origin;
     int n_units, n_levels; /* at most BITS_MAX_... */
     struct sensitivity_level *levels;
     const char **names;  /* [n_units] */

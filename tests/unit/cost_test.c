@@ -106,6 +106,7 @@ TEST(a_model_costs_the_sum_of_its_units_and_the_ram_it_is_told)
     CHECK(near(c.time_ns, 805 + 6005));
     CHECK_EQ(c.weight_bytes, 40 + 2000);
     CHECK_EQ(c.ram_bytes, 77);
+    CHECK_TEXT(cost_origin_names[c.origin], "modelled");
 }
 
 /* ---- what holds for all work ------------------------------------------------------

@@ -40,7 +40,7 @@ TEST(a_table_reads_as_it_is_written_and_writes_the_same_bytes)
 
     CHECK_OK(parse(a, whole, &s));
     CHECK(s->n_units == 2 && s->n_levels == 2 && s->samples == 512 && s->seed == 7);
-    CHECK_EQ(s->time_origin, TIME_MEASURED);
+    CHECK_EQ(s->time_origin, COST_MEASURED);
     CHECK_EQ(s->model_sha256[0], 0xcd);
     CHECK(s->levels[1].weight_bits == 4 && s->levels[1].activation_bits == 8);
     CHECK_TEXT(s->names[1], "fc");
@@ -104,7 +104,7 @@ TEST(costs_come_from_the_device)
     CHECK_TEXT(s->names[1], "b");
     CHECK(s->ns[0] == 4080 && s->ns[1] == 1060);
     CHECK(s->bytes[2] == 4000 && s->bytes[3] == 1040);
-    CHECK_EQ(s->time_origin, TIME_MODELLED);
+    CHECK_EQ(s->time_origin, COST_MODELLED);
 
     /* 10 numbers: 40 B read and 10 written, or the other way round. */
     const int64_t *c = sensitivity_conversions(a, s, &d, units);
