@@ -29,30 +29,10 @@ enum { X, W, B };
 
 /* ---- kinds of nodes ------------------------------------------------------------ */
 
-/* Element 0 of the output is an element of the input: scale and zero point stay. */
+/* Scale and zero point stay those of the first operand. */
 static bool moves_one_tensor(const struct ir_node *n)
 {
-    switch (n->op) {
-    case OP_Reshape:
-    case OP_Transpose:
-    case OP_Slice:
-    case OP_Flatten:
-    case OP_Squeeze:
-    case OP_Unsqueeze:
-    case OP_Split:
-    case OP_Expand:
-    case OP_Pad:
-    case OP_DepthToSpace:
-    case OP_SpaceToDepth:
-    case OP_Identity:
-        return true;
-    case OP_MaxPool:
-        return n->n_out < 2 || !n->out[1];
-    case OP_Resize:
-        return strcmp(ir_attr_str(n, "mode", "nearest"), "nearest") == 0;
-    default:
-        return false;
-    }
+    return match_moves_elements(n) && n->op != OP_Concat;
 }
 
 /* The dim of the weights that counts output channels; -1 if n is no product with
@@ -97,22 +77,11 @@ static bool can_be_codes(const struct ir_value *v)
     return v && v->dtype == DT_f32 && !v->data && !v->dynamic && !v->is_sequence;
 }
 
-static struct ir_node *only_reader(const struct ir_value *v)
-{
-    if (v->n_uses != 1 || !v->def)
-        return NULL;
-    for (struct ir_node *n = v->def->next; n; n = n->next)
-        for (int i = 0; i < n->n_in; i++)
-            if (n->in[i] == v)
-                return n;
-    return NULL;
-}
-
 /* The result, or what its activation makes of it, is read as codes. */
 static bool result_is_wanted(const struct quantizer *q, const struct ir_node *n)
 {
     for (int i = 0; i < n->n_out; i++) {
-        const struct ir_node *reader = n->out[i] ? only_reader(n->out[i]) : NULL;
+        const struct ir_node *reader = n->out[i] ? match_only_reader(n->out[i]) : NULL;
 
         if (!n->out[i])
             continue;

@@ -74,17 +74,6 @@ bool form_multiplier(double a, double b, float *out)
 
 /* ---- what follows a result ---------------------------------------------- */
 
-static struct ir_node *only_reader(const struct ir_value *v)
-{
-    if (v->n_uses != 1 || !v->def)
-        return NULL;
-    for (struct ir_node *n = v->def->next; n; n = n->next)
-        for (int i = 0; i < n->n_in; i++)
-            if (n->in[i] == v)
-                return n;
-    return NULL;
-}
-
 /* The code of a real limit, divided as QuantizeLinear divides; rounding keeps order, so
  * limiting codes is limiting reals. */
 static int32_t code_of(float limit, const struct grid *g, int32_t lo, int32_t hi)
@@ -132,11 +121,11 @@ bool read_requantization(struct ir_node *quantize, struct ir_node *act,
 bool find_requantization(const struct ir_value *v, struct requantization *out,
                          const char **why)
 {
-    struct ir_node *n = only_reader(v), *act = NULL;
+    struct ir_node *n = match_only_reader(v), *act = NULL;
 
     if (n && (n->op == OP_Relu || n->op == OP_Clip)) {
         act = n;
-        n = only_reader(n->out[0]);
+        n = match_only_reader(n->out[0]);
     }
     if (n && n->op == OP_QuantizeLinear && n->in[DATA] == (act ? act->out[0] : v))
         return read_requantization(n, act, out, why);
