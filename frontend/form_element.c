@@ -183,8 +183,6 @@ struct status *form_rescale(struct ir_node *n, bool *formed, const char **why)
     RETURN_IF_FAIL(form_scaled(n, codes, m, grid.zero, &v));
     RETURN_IF_FAIL(form_rounded(n, v, &r, &v));
     form_replace(&r, v);
-    if (act && act->out[0]->n_uses == 0)
-        ir_remove(act);
     *formed = true;
     return OK;
 }

@@ -195,23 +195,34 @@ struct status *form_rounded(struct ir_node *at, struct ir_value *v,
 static form_fn *const rules[] = {form_movement, form_rescale, form_product, form_sum,
                                  form_mean};
 
-enum { N_RULES = sizeof rules / sizeof rules[0], MAX_FORMED = 1 << 17 };
+enum { N_RULES = sizeof rules / sizeof rules[0], MOST_FORMED = 1 << 18 };
 
-/* Up to the first node that a rule fits: nodes around it are gone then. */
-static struct status *form_one(struct ir_graph *g, bool *formed)
+/* Rules remove n and what follows it, never what comes before: there the walk goes on,
+ * through the nodes that a rule has put in n's place. */
+static struct status *walk(struct ir_graph *g, int *n_formed)
 {
-    for (struct ir_node *n = g->first; n; n = n->next) {
+    for (struct ir_node *n = g->first, *next; n; n = next) {
+        struct ir_node *const before = n->prev;
         const char *why = NULL;
+        bool formed = false;
 
-        for (int b = 0; b < IR_MAX_BODIES && !*formed; b++)
+        for (int b = 0; b < IR_MAX_BODIES; b++)
             if (n->body[b])
-                RETURN_IF_FAIL(form_one(n->body[b], formed));
-        for (int i = 0; i < N_RULES && !*formed; i++)
-            RETURN_IF_FAIL(rules[i](n, formed, &why));
-        if (*formed)
-            return OK;
+                RETURN_IF_FAIL(walk(n->body[b], n_formed));
+        for (int i = 0; i < N_RULES && !formed && *n_formed < MOST_FORMED; i++)
+            RETURN_IF_FAIL(rules[i](n, &formed, &why));
+        *n_formed += formed;
+        next = !formed ? n->next : before ? before->next : g->first;
     }
     return OK;
+}
+
+static bool is_dead(const struct ir_node *n)
+{
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && n->out[i]->n_uses)
+            return false;
+    return true;
 }
 
 static bool reads_codes(const struct ir_node *n)
@@ -234,7 +245,7 @@ static struct status *note_what_is_left(struct ir_graph *g)
         const char *why = NULL;
         bool formed = false;
 
-        if (!reads_codes(n) || n->on_codes || n->op == OP_QuantizeLinear)
+        if (is_dead(n) || !reads_codes(n) || n->on_codes || n->op == OP_QuantizeLinear)
             continue;
         for (int i = 0; i < N_RULES && !why; i++)
             RETURN_IF_FAIL(rules[i](n, &formed, &why));
@@ -246,12 +257,12 @@ static struct status *note_what_is_left(struct ir_graph *g)
 
 struct status *pass_form_integers(struct compile *c, struct ir_graph *g)
 {
-    bool formed = true;
+    int n_formed = 0, before;
 
-    for (int64_t i = 0; formed && i < MAX_FORMED; i++) {
-        formed = false;
-        RETURN_IF_FAIL(form_one(g, &formed));
-    }
+    do {
+        before = n_formed;
+        RETURN_IF_FAIL(walk(g, &n_formed));
+    } while (n_formed > before && n_formed < MOST_FORMED);
     text_free(&c->left_in_floats); /* of an earlier run */
     return note_what_is_left(g);
 }
