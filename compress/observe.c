@@ -6,7 +6,7 @@
 
 enum { SHARES = 70 };
 
-static const double LEAST_SHARE = 0.3;
+static const double LEAST_SHARE = 0.3, N_BINS = OBSERVE_BINS, N_SHARES = SHARES;
 
 void observe_range(struct observer *o, const float *x, int64_t n)
 {
@@ -21,20 +21,20 @@ void observe_range(struct observer *o, const float *x, int64_t n)
 void observe_values(struct observer *o, const float *x, int64_t n)
 {
     const double width = (double)o->most - (double)o->least;
-    const double per_unit = width > 0.0 ? OBSERVE_BINS / width : 0.0;
+    const double per_unit = width > 0.0 ? N_BINS / width : 0.0;
 
     for (int64_t i = 0; i < n; i++) {
         const double at = ((double)x[i] - (double)o->least) * per_unit;
 
-        if (at >= 0.0 && at <= OBSERVE_BINS)
-            o->bin[at < OBSERVE_BINS ? (int)at : OBSERVE_BINS - 1]++;
+        if (at >= 0.0 && at <= N_BINS)
+            o->bin[at < N_BINS ? (int)at : OBSERVE_BINS - 1]++;
     }
 }
 
 static double middle(const struct observer *o, int bin)
 {
     return (double)o->least
-           + ((double)bin + 0.5) * ((double)o->most - (double)o->least) / OBSERVE_BINS;
+           + ((double)bin + 0.5) * ((double)o->most - (double)o->least) / N_BINS;
 }
 
 void observe_join(struct observer *o, const struct observer *other)
@@ -47,7 +47,7 @@ void observe_join(struct observer *o, const struct observer *other)
     for (int p = 0; p < 2; p++)
         for (int i = 0; i < OBSERVE_BINS && width > 0.0; i++) {
             const double at = (middle(parts[p], i) - (double)both.least) / width;
-            const int bin = (int)(at * OBSERVE_BINS);
+            const int bin = (int)(at * N_BINS);
 
             both.bin[bin < OBSERVE_BINS ? bin : OBSERVE_BINS - 1] += parts[p]->bin[i];
         }
@@ -93,7 +93,7 @@ struct activation_grid observe_choose(const struct observer *o)
 
     best.error = error_of(o, &best);
     for (int i = 0; i < SHARES; i++) {
-        const double share = LEAST_SHARE + (1.0 - LEAST_SHARE) * i / SHARES;
+        const double share = LEAST_SHARE + (1.0 - LEAST_SHARE) * i / N_SHARES;
         struct activation_grid g =
             grid_of(share * (double)o->least, share * (double)o->most);
 
