@@ -26,14 +26,14 @@ typedef void triangle_fn(const char *triangle, const int *n, double *a, const in
 
 /*        name in the library        its type */
 #define FUNCTIONS(F)                                                                   \
-    F(cblas_sgemm,                   __typeof__(cblas_sgemm))                          \
-    F(cblas_dgemm,                   __typeof__(cblas_dgemm))                          \
-    F(cblas_ssyrk,                   __typeof__(cblas_ssyrk))                          \
-    F(cblas_dsyrk,                   __typeof__(cblas_dsyrk))                          \
-    F(dpotrf_,                       triangle_fn)                                      \
-    F(dpotri_,                       triangle_fn)                                      \
-    F(openblas_set_num_threads,      __typeof__(openblas_set_num_threads))             \
-    F(openblas_get_corename,         __typeof__(openblas_get_corename))
+    F(cblas_sgemm, __typeof__(cblas_sgemm))                                            \
+    F(cblas_dgemm, __typeof__(cblas_dgemm))                                            \
+    F(cblas_ssyrk, __typeof__(cblas_ssyrk))                                            \
+    F(cblas_dsyrk, __typeof__(cblas_dsyrk))                                            \
+    F(dpotrf_, triangle_fn)                                                            \
+    F(dpotri_, triangle_fn)                                                            \
+    F(openblas_set_num_threads, __typeof__(openblas_set_num_threads))                  \
+    F(openblas_get_corename, __typeof__(openblas_get_corename))
 
 static struct {
 #define MEMBER(name, type) type *name;
@@ -132,15 +132,15 @@ void blas_dgemm(enum blas_form form_a, enum blas_form form_b, int64_t m, int64_t
 void blas_ssyrk(enum blas_form form, int64_t n, int64_t k, float alpha, const float *a,
                 int64_t lda, float beta, float *c, int64_t ldc)
 {
-    blas.cblas_ssyrk(CblasRowMajor, CblasUpper, transpose(form), size(n), size(k), alpha,
-                     a, stride(lda), beta, c, stride(ldc));
+    blas.cblas_ssyrk(CblasRowMajor, CblasUpper, transpose(form), size(n), size(k),
+                     alpha, a, stride(lda), beta, c, stride(ldc));
 }
 
 void blas_dsyrk(enum blas_form form, int64_t n, int64_t k, double alpha,
                 const double *a, int64_t lda, double beta, double *c, int64_t ldc)
 {
-    blas.cblas_dsyrk(CblasRowMajor, CblasUpper, transpose(form), size(n), size(k), alpha,
-                     a, stride(lda), beta, c, stride(ldc));
+    blas.cblas_dsyrk(CblasRowMajor, CblasUpper, transpose(form), size(n), size(k),
+                     alpha, a, stride(lda), beta, c, stride(ldc));
 }
 
 void blas_smirror(int64_t n, float *c, int64_t ldc)

@@ -40,7 +40,8 @@ void blas_dgemm(enum blas_form form_a, enum blas_form form_b, int64_t m, int64_t
                 int64_t ldb, double beta, double *c, int64_t ldc);
 
 /* The upper triangle of c[n][n] = alpha * op(a) op(a)^T + beta * c; op(a) is [n][k], a
- * transposed one is stored [k][n]: k samples of n numbers.  Below the diagonal c stays. */
+ * transposed one is stored [k][n]: k samples of n numbers.  Below the diagonal c stays.
+ */
 void blas_ssyrk(enum blas_form form, int64_t n, int64_t k, float alpha, const float *a,
                 int64_t lda, float beta, float *c, int64_t ldc);
 void blas_dsyrk(enum blas_form form, int64_t n, int64_t k, double alpha,

@@ -127,7 +127,8 @@ TEST(inverse_of_a_larger_matrix_is_one)
         a[i][i] += 1;
     memcpy(inverse, a, sizeof a);
     CHECK(blas_inverse(N, inverse[0], N));
-    blas_dgemm(BLAS_PLAIN, BLAS_PLAIN, N, N, N, 1, a[0], N, inverse[0], N, 0, one[0], N);
+    blas_dgemm(BLAS_PLAIN, BLAS_PLAIN, N, N, N, 1, a[0], N, inverse[0], N, 0, one[0],
+               N);
     for (int i = 0; i < N * N; i++)
         CHECK(near(one[i / N][i % N], i / N == i % N));
 }
