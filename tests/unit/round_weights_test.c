@@ -276,6 +276,25 @@ TEST(the_same_layer_gives_the_same_bytes)
     CHECK(a.error == b.error && a.error_gptq == b.error_gptq);
 }
 
+/* A hundred ones ask for steps near 1.06, and 8.2 is cut to 7 of them, though 8 would
+ * be better. */
+TEST(no_step_leaves_the_range_of_the_codes)
+{
+    static float w[101] = {8.2f};
+    static double h[101 * 101];
+
+    for (int i = 0; i < 101; i++) {
+        w[i] = i ? 1 : w[0];
+        h[i * 101 + i] = 1;
+    }
+
+    const struct rounding r = rounded(&(struct rounding_task){
+        .rows = 1, .k = 101, .weights = w, .hessian = h, .bits = 4});
+
+    CHECK(r.scale[0] > 1.04f && r.scale[0] < 1.07f);
+    CHECK(r.codes[0] == 7 && r.codes[1] == 1);
+}
+
 TEST(codes_stay_in_range)
 {
     for (int bits = 4; bits <= 8; bits += 4) {
