@@ -49,6 +49,8 @@ static void describe(const struct aarch64_cpu *cpu, struct isa *out,
         .n_registers = 32,
         .fma = true,
         .lane_fma = true,
+        .dot = cpu->need & HADM_CPU_NEON_DOTPROD,
+        .table = true,
         .l1_bytes = cpu->l1_kib * INT64_C(1024),
         .l2_bytes = cpu->l2_kib * INT64_C(1024),
     };

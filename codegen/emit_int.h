@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Emitted integer kernels: convolution, depthwise convolution, pools and element
+ * operators on 8-bit codes.  docs/numerics.md has the arithmetic; the bytes are equal
+ * on every instruction set.
+ *
+ * As in emit.h a description and an isa become one function
+ *
+ *     void core(const void *in, const void *weights, const void *epilogue,
+ *               const void *residual, void *out, uint8_t *scratch,
+ *               int64_t begin, int64_t end)
+ *
+ * over units [begin, end), any partition of which gives the same bytes.  No kernel here
+ * uses scratch.  `weights` and `epilogue` are what int_X_pack() wrote.  Shapes are in
+ * the code; every learned number (scales, zero points, limits, tables) is in those two
+ * operands, so that they can be replaced together.  The epilogue's alignment is 4.
+ *
+ * Strides are in elements of the tensor in question: bytes for codes.
+ */
+#ifndef HADMC_CODEGEN_EMIT_INT_H
+#define HADMC_CODEGEN_EMIT_INT_H
+
+#include "codegen/emit.h"
+
+/* ---- what every epilogue starts with ------------------------------------------ */
+
+/* 64 bytes.  Codes are seen as uint8 throughout: those of int8 tensors, and their zero
+ * points and limits, have 128 added. */
+struct int_header {
+    float most;          /* hi - z of the result */
+    int32_t zero, least; /* z and lo of the result */
+    float mid_most,
+        mid_least;            /* hi - z, lo - z of a sum before its residual is added */
+    float a_factor, b_factor; /* of in (after a product: of its result), of residual */
+    int32_t a_zero, b_zero;
+    int32_t unused[7];
+};
+
+/* A tensor of codes: real = scale (q - zero), lo <= q <= hi, in the terms of its own
+ * type; lo and hi are the type's limits narrowed by a fused Relu or Clip. */
+struct int_codes {
+    int32_t zero, lo, hi;
+};
+
+/* ---- convolution and products with constant weights --------------------------- */
+
+enum int_result {
+    INT_CODES, /* z + rne(clamp((float)acc m)), one byte */
+    INT_FLOAT, /* (float)acc m */
+    INT_ACC,   /* acc, int32; m is not used */
+};
+
+struct int_conv {
+    struct conv shape; /* has_bias and the activations are not used; has_residual is
+                          the fused Add, whose operand has one byte an element */
+    bool in_signed, out_signed, residual_signed; /* int8, else uint8 */
+    bool weight_zeros; /* weights have zero points other than 0 */
+    int weight_bits;   /* 8, or 4: codes -8..7, two a byte */
+    enum int_result result;
+};
+
+/* How four neighbouring inputs of a channel and their weights are multiplied. */
+enum int_form {
+    INT_DOT_US, /* one instruction, inputs unsigned, weights signed (x86 VNNI) */
+    INT_DOT_SU, /* the same for signed inputs: weights have 128 added, which is taken
+                   back with the sum of the window */
+    INT_DOT_SS, /* both signed (NEON dotprod); unsigned inputs are flipped */
+    INT_PAIR,   /* two at a time in 16 bits (x86 pmaddwd) */
+    INT_LANE,   /* one at a time, by lane, in 16 bits (NEON smlal) */
+};
+
+/* How an integer convolution is cut: int_tile().  A block is `vectors` vectors of
+ * `lanes` output channels.  What is left of a group's channels is one more block, whose
+ * last vector may be narrower.  Channels that do not exist have zeros as weights, so a
+ * group of any size is padded to a multiple of four. */
+struct int_tiling {
+    enum int_form form;
+    int lanes;
+    int vectors, pixels;                       /* of whole blocks */
+    int tail_vectors, tail_lanes, tail_pixels; /* tail_lanes: of its last vector */
+    int unroll;                                /* steps of four inputs */
+    bool swapped;                              /* as in struct conv_tiling */
+    int64_t rows, chunks;
+    bool rows_outer;
+};
+
+enum { INT_TILING_FIELDS = 12 };
+
+/* The learned numbers of a convolution, in the model's order and types. */
+struct int_learned {
+    const int8_t *weights; /* [groups * c_out][c_in][kh][kw]; codes of uint8 weights
+                              less 128, and their zero points too */
+    const int32_t *weight_zero; /* NULL, or one for each of n_weight_zero channels: */
+    int64_t n_weight_zero;      /* 1, or all */
+    const int32_t *bias;        /* NULL, or one a channel */
+    const float *m;             /* one a channel; not read for INT_ACC */
+    int32_t in_zero;
+    struct int_codes out;  /* of the result; only for INT_CODES */
+    struct int_codes mid;  /* fused Add: of the convolution's own result ... */
+    float mid_factor;      /* ... (float)(s_mid / s_out) */
+    float residual_factor; /* (float)(s_residual / s_out) */
+    int32_t residual_zero;
+};
+
+struct int_tiling int_tile(const struct int_conv *c, const struct isa *isa);
+/* All that code and packed bytes depend on, as numbers: for keys and hashes. */
+void int_tiling_fields(const struct int_tiling *t, int64_t out[INT_TILING_FIELDS]);
+int64_t int_conv_units(const struct int_conv *c, const struct int_tiling *t);
+/* 4-bit sums are kept times 16 and must not wrap: false if these could, and the weights
+ * have to be unpacked to 8 bits first. */
+bool int_conv_fits_4_bits(const struct int_conv *c);
+
+/* Bytes of the two packed operands, and the packer.  The epilogue is
+ *
+ *     struct int_header
+ *     float   m[channels]                  unless INT_ACC
+ *     int32_t weight_zero[channels]        with weight_zeros
+ *     int32_t bias[row classes][column classes][channels]
+ *
+ * with channels in the order of the vectors' lanes (int_channel_at(), int_shape.h).  A
+ * bias is b - z_x sum(w - z_w) over the taps inside of the input: padding has the code
+ * z_x, counts nothing and is skipped.  There is a class for every row and column of
+ * outputs that lacks taps, and one for all others. */
+int64_t int_conv_weight_bytes(const struct int_conv *c, const struct int_tiling *t);
+int64_t int_conv_epilogue_bytes(const struct int_conv *c, const struct int_tiling *t);
+void int_conv_pack(const struct int_conv *c, const struct int_tiling *t,
+                   const struct int_learned *from, uint8_t *weights, uint8_t *epilogue);
+
+/* Inputs have any strides (planar images too), outputs and residual channel stride 1.
+ * core(in, weights, epilogue, residual, out, ...); residual and out may be the same
+ * memory, with the same strides. */
+LLVMValueRef emit_int_conv(struct emitter *e, const struct int_conv *c,
+                           const struct int_tiling *t, const char *name);
+
+#endif /* HADMC_CODEGEN_EMIT_INT_H */

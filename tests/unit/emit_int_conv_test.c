@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Emitted integer convolutions against plain loops, byte for byte, at every level that
+ * this machine has.
+ * // links: codegen oracle
+ */
+#include "tests/int_conv_work.h"
+
+static void check_on(const struct int_conv_work *w, const struct int_tiling *t,
+                     const struct isa *isa)
+{
+    const struct int_learned learned = learned_of(w);
+    const int64_t n_weights = int_conv_weight_bytes(&w->c, t);
+    const int64_t n_epilogue = int_conv_epilogue_bytes(&w->c, t);
+    uint8_t *weights = guarded(n_weights, 0), *epilogue = guarded(n_epilogue, 0);
+    const struct int_run run = {w->in,
+                                weights,
+                                epilogue,
+                                w->residual,
+                                w->want,
+                                w->n_want,
+                                int_conv_units(&w->c, t)};
+    struct jit j = jit_open(isa);
+
+    int_conv_pack(&w->c, t, &learned, weights, epilogue);
+    check_guards(weights, n_weights);
+    check_guards(epilogue, n_epilogue);
+    emit_int_conv(&j.emitter, &w->c, t, "core");
+    jit_finish(&j);
+    if (!int_run_on(&run, int_jit_find(&j, "core"))) {
+        describe_int(&w->c, t, isa);
+        CHECK(false);
+    }
+    release(weights);
+    release(epilogue);
+    jit_close(&j);
+}
+
+static void check_conv(struct int_conv c)
+{
+    struct int_conv_work w = make_int_work(c);
+
+    for (int i = 0; i < INT_N_ISAS; i++) {
+        if (!int_isa_runs(i))
+            continue;
+        const struct int_tiling t = int_tile(&c, &int_isas[i]);
+
+        check_on(&w, &t, &int_isas[i]);
+    }
+    free_int_work(&w);
+}
+
+static struct int_conv square(int64_t c_in, int64_t size, int64_t c_out, int64_t k,
+                              int64_t stride, int64_t pad)
+{
+    struct int_conv c = {.shape = square_window(size, size, k, stride, 1, pad),
+                         .weight_bits = 8};
+
+    c.shape.c_in = c_in;
+    c.shape.c_out = c_out;
+    set_strides(&c.shape, false, 0);
+    return c;
+}
+
+TEST(int_conv_skips_padding_exactly)
+{
+    check_conv(square(16, 28, 64, 3, 1, 1));
+    check_conv(square(8, 7, 64, 3, 1, 1));
+    check_conv(square(12, 9, 80, 5, 2, 2));
+    check_conv(square(4, 2, 16, 5, 1, 2));
+}
+
+TEST(int_conv_reads_runs_that_four_does_not_divide)
+{
+    check_conv(square(5, 9, 7, 3, 2, 1));
+    check_conv(square(3, 30, 24, 7, 2, 3));
+    check_conv(square(1, 28, 8, 3, 1, 1));
+    check_conv(square(3, 11, 20, 1, 1, 0));
+    check_conv(square(2, 6, 16, 1, 1, 0));
+}
+
+TEST(int_conv_reads_a_planar_first_layer_in_place)
+{
+    struct int_conv c = square(3, 30, 24, 7, 2, 3);
+
+    set_strides(&c.shape, true, 0);
+    check_conv(c);
+    c = square(4, 17, 64, 3, 1, 1);
+    set_strides(&c.shape, true, 2);
+    check_conv(c);
+    c.shape.dilation_x = 2;
+    c.shape.ow -= 2;
+    check_conv(c);
+}
+
+TEST(int_conv_1x1_is_one_long_row)
+{
+    check_conv(square(24, 17, 40, 1, 1, 0));
+    check_conv(square(64, 9, 256, 1, 1, 0));
+}
+
+TEST(int_conv_with_one_pixel_is_a_matrix_vector_product)
+{
+    check_conv(square(100, 1, 300, 1, 1, 0));
+    check_conv(square(1027, 1, 10, 1, 1, 0));
+}
+
+TEST(int_conv_of_signed_inputs)
+{
+    struct int_conv c = square(20, 9, 64, 3, 1, 1);
+
+    c.in_signed = c.out_signed = true;
+    check_conv(c);
+    c = square(7, 9, 21, 3, 1, 1);
+    c.in_signed = true;
+    check_conv(c);
+}
+
+TEST(int_conv_of_weights_with_zero_points)
+{
+    struct int_conv c = square(20, 9, 64, 3, 1, 1);
+
+    c.weight_zeros = true;
+    check_conv(c);
+    c.in_signed = true;
+    check_conv(c);
+    c = square(3, 12, 18, 3, 2, 1);
+    c.weight_zeros = true;
+    set_strides(&c.shape, true, 0);
+    check_conv(c);
+}
+
+TEST(int_conv_of_4_bit_weights)
+{
+    struct int_conv c = square(12, 9, 64, 3, 1, 1);
+
+    c.weight_bits = 4;
+    check_conv(c);
+    c.in_signed = true;
+    check_conv(c);
+    c = square(70, 1, 90, 1, 1, 0);
+    c.weight_bits = 4;
+    c.weight_zeros = true;
+    check_conv(c);
+}
+
+TEST(int_conv_adds_a_residual_after_rounding_once_more)
+{
+    struct int_conv c = square(16, 7, 80, 3, 1, 1);
+
+    c.shape.has_residual = true;
+    check_conv(c);
+    c.residual_signed = c.out_signed = true;
+    check_conv(c);
+}
+
+/* 19 channels: all of a pixel's residual is read before its results are written. */
+TEST(int_conv_adds_a_residual_in_place)
+{
+    struct int_conv c = square(8, 6, 83, 1, 1, 0);
+
+    c.shape.has_residual = true;
+    struct int_conv_work w = make_int_work(c);
+
+    for (int i = 0; i < INT_N_ISAS; i++) {
+        if (!int_isa_runs(i))
+            continue;
+        const struct int_tiling t = int_tile(&c, &int_isas[i]);
+        const struct int_learned learned = learned_of(&w);
+        uint8_t *weights = guarded(int_conv_weight_bytes(&c, &t), 0);
+        uint8_t *epilogue = guarded(int_conv_epilogue_bytes(&c, &t), 0);
+        uint8_t *both = guarded(w.n_want, 0);
+        struct jit j = jit_open(&int_isas[i]);
+
+        int_conv_pack(&c, &t, &learned, weights, epilogue);
+        emit_int_conv(&j.emitter, &c, &t, "core");
+        jit_finish(&j);
+        memcpy(both, w.residual, (size_t)w.n_want);
+        int_jit_find(&j, "core")(w.in, weights, epilogue, both, both, NULL, 0,
+                                 int_conv_units(&c, &t));
+        CHECK_BYTES(both, w.want, (size_t)w.n_want);
+        release(weights);
+        release(epilogue);
+        release(both);
+        jit_close(&j);
+    }
+    free_int_work(&w);
+}
+
+TEST(int_conv_gives_floats_and_accumulators)
+{
+    struct int_conv c = square(30, 5, 70, 1, 1, 0);
+
+    c.result = INT_FLOAT;
+    check_conv(c);
+    c.result = INT_ACC;
+    check_conv(c);
+    c.in_signed = c.weight_zeros = true;
+    check_conv(c);
+}
+
+TEST(int_conv_on_a_narrow_map_runs_down_its_columns)
+{
+    struct int_conv c = square(12, 40, 16, 3, 1, 1);
+
+    c.shape.w = 3;
+    c.shape.ow = 3;
+    set_strides(&c.shape, false, 0);
+    CHECK(int_tile(&c, &int_isas[0]).swapped);
+    check_conv(c);
+}
+
+/* 65 000 products of 255 and -8, times 16: close to what 32 bits hold. */
+TEST(int_conv_of_4_bits_refuses_sums_that_could_wrap)
+{
+    struct int_conv c = square(65000, 1, 4, 1, 1, 0);
+
+    CHECK(int_conv_fits_4_bits(&c));
+    c.shape.c_in = 66000;
+    CHECK(!int_conv_fits_4_bits(&c));
+}
+
+static int64_t odd_size(int64_t lo, int64_t hi)
+{
+    return random_in(0, 3) ? random_in(lo, hi) : random_in(lo, lo + 3);
+}
+
+static struct int_conv random_int_conv(void)
+{
+    struct int_conv c = {
+        .shape =
+            {
+                .n = random_in(1, 2),
+                .h = random_in(1, 16),
+                .w = random_in(1, 30),
+                .groups = random_in(0, 2) ? 1 : random_in(2, 4),
+                .c_in = odd_size(1, 40),
+                .c_out = odd_size(1, 90),
+                .kh = random_in(1, 4),
+                .kw = random_in(1, 5),
+                .stride_y = random_in(1, 3),
+                .stride_x = random_in(1, 3),
+                .dilation_y = random_in(1, 2),
+                .dilation_x = random_in(1, 3),
+                .pad_top = random_in(0, 4),
+                .pad_left = random_in(0, 4),
+                .has_residual = random_in(0, 3) == 0,
+            },
+        .in_signed = random_in(0, 1),
+        .out_signed = random_in(0, 1),
+        .residual_signed = random_in(0, 1),
+        .weight_zeros = random_in(0, 2) == 0,
+        .weight_bits = random_in(0, 3) ? 8 : 4,
+        .result = random_in(0, 3) ? INT_CODES : (enum int_result)random_in(1, 2),
+    };
+    struct conv *s = &c.shape;
+    const int64_t bottom = random_in(0, 4), right = random_in(0, 4);
+    const int64_t oh =
+        out_size(s->h, s->pad_top + bottom, s->kh, s->stride_y, s->dilation_y);
+    const int64_t ow =
+        out_size(s->w, s->pad_left + right, s->kw, s->stride_x, s->dilation_x);
+
+    if (c.result != INT_CODES)
+        s->has_residual = false;
+    s->oh = oh > 0 ? oh : 1;
+    s->ow = ow > 0 ? ow : 1;
+    set_strides(s, random_in(0, 3) == 0, random_in(0, 3));
+    return c;
+}
+
+TEST(int_conv_of_random_shapes_matches_plain_loops)
+{
+    for (int i = 0; i < 40; i++)
+        check_conv(random_int_conv());
+}
+
+/* What the cost rule would not choose is right too. */
+TEST(int_conv_is_the_same_with_any_tile)
+{
+    for (int i = 0; i < 12; i++) {
+        const struct int_conv c = random_int_conv();
+        struct int_conv_work w = make_int_work(c);
+
+        for (int k = 0; k < INT_N_ISAS; k++) {
+            struct int_tiling t = int_tile(&c, &int_isas[k]);
+
+            if (!int_isa_runs(k))
+                continue;
+            t.pixels = t.pixels > 1 ? (int)random_in(1, t.pixels) : t.pixels;
+            t.tail_pixels =
+                t.tail_pixels > 1 ? (int)random_in(1, t.tail_pixels) : t.tail_pixels;
+            t.rows = random_in(1, 3);
+            t.chunks = random_in(1, 3);
+            t.rows_outer = random_in(0, 1);
+            check_on(&w, &t, &int_isas[k]);
+        }
+        free_int_work(&w);
+    }
+}
