@@ -2,7 +2,7 @@
 /* Speed of emitted kernels against what this core can do at that moment.
  *
  *     bench-kernels [resnet|mobile|random] [--only TEXT] [--rounds N] [--isa N]
- *                   [--tile PxV] [--rows N] [--winograd]
+ *                   [--tile PxV] [--rows N] [--winograd] [--int8] [--signed] [--bits 4]
  *                   [--conv h,w,groups,c_in,c_out,kh,kw,sy,sx,dy,dx,py,px]
  *
  * The machine may be shared and its clock moves, so every sample is taken between two
@@ -11,6 +11,9 @@
  *
  * `random` compares with the roofline: the larger of arithmetic at peak and of moving
  * input, weights and output once at the read bandwidth of the cache level they fit.
+ *
+ * --int8: codes instead of floats; the burst is of the instructions that integer
+ * kernels are made of (vpdpbusd where there is one).
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +23,9 @@
 
 #include "codegen/conv_shape.h"
 #include "codegen/emit_build.h"
-#include "tests/jit.h"
+#include "codegen/int_shape.h"
+#include "codegen/emit_int_build.h"
+#include "tests/int_jit.h"
 
 enum { GROUP = 5, MAX_ROUNDS = 100 };
 
@@ -28,6 +33,8 @@ struct options {
     const char *set, *only;
     int rounds, pixels, vectors, rows;
     bool winograd; /* where it pays; all else is direct */
+    bool int8, is_signed;
+    int bits; /* of integer weights */
     const struct isa *isa;
 };
 
@@ -68,6 +75,33 @@ static void emit_peak(struct emitter *e)
     emit_loop_end(e, &l, sum);
     for (int i = 0; i < n; i++)
         emit_store(e, sum[i], emit_at(e, LLVMGetParam(f, CORE_OUT), i * lanes * 4));
+    LLVMBuildRetVoid(e->builder);
+}
+
+/* The same of codes. */
+static void emit_int_peak(struct emitter *e)
+{
+    LLVMValueRef f = emit_core(e, "peak"), sum[PEAK_SUMS];
+    const int lanes = emit_lanes(e), n = peak_sums(e->isa);
+    LLVMTypeRef type = int_vector(e, e->i32, lanes);
+    LLVMTypeRef words = int_vector(e, e->i16, 2 * lanes);
+    LLVMValueRef a = int_load(e, type, LLVMGetParam(f, CORE_IN));
+    LLVMValueRef b = int_load(e, type, LLVMGetParam(f, CORE_WEIGHTS));
+    struct emit_loop l = {0};
+
+    for (int i = 0; i < n; i++)
+        sum[i] = int_splat(e, e->i32, i, lanes);
+    emit_loop_begin(e, &l, LLVMGetParam(f, CORE_BEGIN), LLVMGetParam(f, CORE_END), 1, sum,
+                    n);
+    for (int i = 0; i < n; i++)
+        sum[i] = e->isa->dot
+                   ? int_dot(e, sum[i], a, b)
+                   : LLVMBuildAdd(e->builder, sum[i],
+                                  int_pair(e, int_cast(e, sum[i], words),
+                                           int_cast(e, b, words)), "");
+    emit_loop_end(e, &l, sum);
+    for (int i = 0; i < n; i++)
+        int_store(e, sum[i], emit_at(e, LLVMGetParam(f, CORE_OUT), i * lanes * 4));
     LLVMBuildRetVoid(e->builder);
 }
 
@@ -133,16 +167,21 @@ static double read_rate(const struct machine *m, int64_t bytes)
     return best;
 }
 
-static struct machine machine_open(const struct isa *isa)
+static struct machine machine_open(const struct isa *isa, bool int8)
 {
     struct machine m = {.jit = jit_open(isa)};
 
-    emit_peak(&m.jit.emitter);
+    if (int8)
+        emit_int_peak(&m.jit.emitter);
+    else
+        emit_peak(&m.jit.emitter);
     emit_read(&m.jit.emitter);
     jit_finish(&m.jit);
     m.peak = jit_find(&m.jit, "peak");
     m.read = jit_find(&m.jit, "read");
     m.flops_per_round = 2.0 * peak_sums(isa) * isa->vector_bytes / 4;
+    if (int8)
+        m.flops_per_round *= isa->dot ? 4 : 2;
     m.l2_rate = read_rate(&m, isa->l2_bytes / 2);
     m.l3_rate = read_rate(&m, 8 << 20);
     m.memory_rate = read_rate(&m, 96 << 20);
@@ -200,16 +239,17 @@ static double flops_of(const struct conv *c)
 
 static double bytes_of(const struct conv *c)
 {
-    return 4.0
-         * ((double)(c->n * c->h * c->w) * (double)(c->groups * c->c_in)
-            + (double)(c->groups * c->c_out) * (double)(c->c_in * c->kh * c->kw)
-            + (double)(c->n * c->oh * c->ow) * (double)(c->groups * c->c_out));
+    return (double)(c->n * c->h * c->w) * (double)(c->groups * c->c_in)
+         + (double)(c->groups * c->c_out) * (double)(c->c_in * c->kh * c->kw)
+         + (double)(c->n * c->oh * c->ow) * (double)(c->groups * c->c_out);
 }
 
 /* Seconds below which nobody gets at `peak` operations a second. */
-static double roof_seconds(const struct machine *m, const struct conv *c, double peak)
+static double roof_seconds(const struct machine *m, const struct options *o,
+                           const struct conv *c, double peak)
 {
-    const double bytes = bytes_of(c), l2 = (double)m->jit.emitter.isa->l2_bytes;
+    const double bytes = bytes_of(c) * (o->int8 ? 1 : 4);
+    const double l2 = (double)m->jit.emitter.isa->l2_bytes;
     const double rate = bytes < l2 ? m->l2_rate
                       : bytes < 16e6 ? m->l3_rate : m->memory_rate;
     const double move = bytes / rate, multiply = flops_of(c) / peak;
@@ -217,21 +257,31 @@ static double roof_seconds(const struct machine *m, const struct conv *c, double
     return move > multiply ? move : multiply;
 }
 
-static struct sample measure(const struct machine *m, const struct options *o,
-                             const struct job *job, struct conv_tiling *t)
+/* How a job is cut. */
+struct cut {
+    struct conv_tiling t;
+    struct int_tiling i;
+};
+
+/* A kernel, compiled, and its operands. */
+struct ready {
+    struct jit jit;
+    core_fn *core;
+    float *in, *onnx, *weights, *bias, *out, *scratch;
+    int64_t units;
+};
+
+static void prepare_floats(struct ready *r, const struct options *o,
+                           const struct job *job, struct conv_tiling *t)
 {
     const struct conv *c = &job->c;
     const int64_t n_weights = c->groups * c->c_out * c->c_in * c->kh * c->kw;
-    float *in = operand(c->n * c->h * c->w * c->groups * c->c_in);
-    float *onnx = operand(n_weights), *weights = operand(n_weights);
-    float *bias = operand(c->groups * c->c_out);
-    float *out = operand(c->n * c->oh * c->ow * c->groups * c->c_out);
-    struct jit j = jit_open(o->isa);
-    double of_peak[MAX_ROUNDS], of_roof[MAX_ROUNDS];
-    struct sample s = {0};
-    float *scratch = NULL;
-    int64_t units;
 
+    r->in = operand(c->n * c->h * c->w * c->groups * c->c_in);
+    r->onnx = operand(n_weights);
+    r->weights = operand(n_weights);
+    r->bias = operand(c->groups * c->c_out);
+    r->out = operand(c->n * c->oh * c->ow * c->groups * c->c_out);
     *t = conv_tile(c, o->isa);
     if (o->pixels) {
         t->pixels = o->pixels;
@@ -245,43 +295,124 @@ static struct sample measure(const struct machine *m, const struct options *o,
     if (o->winograd)
         conv_try_winograd(c, o->isa, INT64_MAX, t);
     if (job->depthwise) {
-        depthwise_pack(c, onnx, weights);
-        emit_depthwise(&j.emitter, c, "core");
-        units = depthwise_units(c, o->isa);
+        depthwise_pack(c, r->onnx, r->weights);
+        emit_depthwise(&r->jit.emitter, c, "core");
+        r->units = depthwise_units(c, o->isa);
     } else {
-        conv_pack(c, t, onnx, weights);
-        emit_conv(&j.emitter, c, t, "core");
-        units = conv_units(c, t);
-        scratch = operand(conv_scratch_bytes(c, t) / 4);
+        conv_pack(c, t, r->onnx, r->weights);
+        emit_conv(&r->jit.emitter, c, t, "core");
+        r->units = conv_units(c, t);
+        r->scratch = operand(conv_scratch_bytes(c, t) / 4);
     }
-    jit_finish(&j);
-    core_fn *core = jit_find(&j, "core");
-    const double flops = flops_of(c);
-    const int repeat = 1 + (int)(6e7 / flops);
+}
 
-    core(in, weights, bias, NULL, out, (uint8_t *)scratch, 0, units);
+/* Numbers of which results depend, but not times. */
+static struct int_learned some_numbers(const struct conv *c, const float *weights)
+{
+    const int64_t channels = c->groups * c->c_out;
+    float *m = malloc((size_t)channels * sizeof *m);
+
+    for (int64_t i = 0; i < channels; i++)
+        m[i] = 1e-4f;
+    return (struct int_learned){
+        .weights = (const int8_t *)weights,
+        .m = m,
+        .in_zero = 3,
+        .out = {7, 7, 127},
+    };
+}
+
+static void prepare_codes(struct ready *r, const struct options *o,
+                          const struct job *job, struct int_tiling *t)
+{
+    const struct int_conv c = {
+        .shape = job->c, .in_signed = o->is_signed, .out_signed = o->is_signed,
+        .weight_bits = o->bits,
+    };
+    const struct conv *s = &c.shape;
+    const struct int_learned from =
+        some_numbers(s, r->onnx = operand(s->groups * s->c_out * s->c_in * s->kh * s->kw));
+
+    r->in = operand(s->n * s->h * s->w * s->groups * s->c_in / 4 + 1);
+    r->out = operand(s->n * s->oh * s->ow * s->groups * s->c_out / 4 + 1);
+    if (job->depthwise) {
+        r->weights = operand(int_depthwise_weight_bytes(&c, o->isa) / 4 + 1);
+        r->bias = operand(int_depthwise_epilogue_bytes(&c, o->isa) / 4);
+        int_depthwise_pack(&c, o->isa, &from, (uint8_t *)r->weights, (uint8_t *)r->bias);
+        emit_int_depthwise(&r->jit.emitter, &c, "core");
+        r->units = int_depthwise_units(&c, o->isa);
+        free((float *)from.m);
+        return;
+    }
+    *t = int_tile(&c, o->isa);
+    if (o->pixels) {
+        t->pixels = t->tail_pixels = o->pixels;
+        t->vectors = o->vectors;
+        t->tail_vectors = (int)((s->c_out % int_block_width(t) + t->lanes - 1) / t->lanes);
+        t->tail_lanes = t->lanes;
+    }
+    if (o->rows)
+        t->rows = o->rows;
+    r->weights = operand(int_conv_weight_bytes(&c, t) / 4);
+    r->bias = operand(int_conv_epilogue_bytes(&c, t) / 4);
+    int_conv_pack(&c, t, &from, (uint8_t *)r->weights, (uint8_t *)r->bias);
+    emit_int_conv(&r->jit.emitter, &c, t, "core");
+    r->units = int_conv_units(&c, t);
+    free((float *)from.m);
+}
+
+static void run_once(const struct ready *r)
+{
+    r->core(r->in, r->weights, r->bias, NULL, r->out, (uint8_t *)r->scratch, 0, r->units);
+}
+
+static struct sample time_kernel(const struct machine *m, const struct options *o,
+                                 const struct ready *r, const struct conv *c)
+{
+    double of_peak[MAX_ROUNDS], of_roof[MAX_ROUNDS];
+    const double flops = flops_of(c);
+    const int repeat = 1 + (int)((o->int8 ? 2.4e8 : 6e7) / flops);
+    struct sample s = {0};
+
+    run_once(r);
     for (int i = 0; i < o->rounds; i++) {
         const double before = peak_rate(m), start = cpu_seconds();
 
-        for (int r = 0; r < repeat; r++)
-            core(in, weights, bias, NULL, out, (uint8_t *)scratch, 0, units);
+        for (int k = 0; k < repeat; k++)
+            run_once(r);
         const double seconds = (cpu_seconds() - start) / repeat;
         const double peak = fmax(before, peak_rate(m));
 
         of_peak[i] = flops / seconds / peak;
-        of_roof[i] = roof_seconds(m, c, peak) / seconds;
+        of_roof[i] = roof_seconds(m, o, c, peak) / seconds;
         if (flops / seconds > s.flops)
             s.flops = flops / seconds;
     }
     s.of_peak = best_median(of_peak, o->rounds);
     s.of_roof = best_median(of_roof, o->rounds);
-    jit_close(&j);
-    free(in);
-    free(onnx);
-    free(weights);
-    free(bias);
-    free(out);
-    free(scratch);
+    return s;
+}
+
+static struct sample measure(const struct machine *m, const struct options *o,
+                             const struct job *job, struct cut *cut)
+{
+    struct ready r = {.jit = jit_open(o->isa)};
+
+    if (o->int8)
+        prepare_codes(&r, o, job, &cut->i);
+    else
+        prepare_floats(&r, o, job, &cut->t);
+    jit_finish(&r.jit);
+    r.core = jit_find(&r.jit, "core");
+    const struct sample s = time_kernel(m, o, &r, &job->c);
+
+    jit_close(&r.jit);
+    free(r.in);
+    free(r.onnx);
+    free(r.weights);
+    free(r.bias);
+    free(r.out);
+    free(r.scratch);
     return s;
 }
 
@@ -483,19 +614,30 @@ static void print_tiling(const struct conv *c, const struct conv_tiling *t)
            t->rows_outer ? " outer" : "", t->swapped ? " swapped" : "");
 }
 
+static void print_int_tiling(const struct int_tiling *t)
+{
+    printf(" %dx%d", t->pixels, t->vectors);
+    if (t->tail_vectors)
+        printf(" +%dx%d(%d)", t->tail_pixels, t->tail_vectors, t->tail_lanes);
+    printf(" rows %ld chunks %ld%s%s", (long)t->rows, (long)t->chunks,
+           t->rows_outer ? " outer" : "", t->swapped ? " swapped" : "");
+}
+
 static void run_job(const struct machine *m, const struct options *o,
                     const struct job *job, struct total *sum)
 {
-    struct conv_tiling t;
+    struct cut cut;
 
     if (o->only && !strstr(job->name, o->only))
         return;
-    const struct sample s = measure(m, o, job, &t);
+    const struct sample s = measure(m, o, job, &cut);
 
     printf("%-48s %8.2f %7.1f %6.1f %6.1f", job->name, flops_of(&job->c) / 2e6,
            s.flops * 1e-9, 100 * s.of_peak, 100 * s.of_roof);
-    if (!job->depthwise)
-        print_tiling(&job->c, &t);
+    if (!job->depthwise && o->int8)
+        print_int_tiling(&cut.i);
+    else if (!job->depthwise)
+        print_tiling(&job->c, &cut.t);
     printf("\n");
     fflush(stdout);
     sum->log_peak += log(s.of_peak);
@@ -533,11 +675,23 @@ static void run_set(const struct machine *m, const struct options *o, const char
                set, 100 * exp(sum.log_peak / sum.n), sum.above_60, sum.n);
 }
 
+/* The n-th level, or the best that this machine has. */
+static const struct isa *choose_isa(bool int8, int n)
+{
+    if (!int8)
+        return &jit_isas[n < 0 ? jit_first_isa() : n % JIT_N_ISAS];
+    for (int i = 0; n < 0; i++)
+        if (int_isa_runs(i))
+            n = i;
+    return &int_isas[n % INT_N_ISAS];
+}
+
 int main(int argc, char **argv)
 {
-    struct options o = {.rounds = 3 * GROUP, .isa = &jit_isas[jit_first_isa()]};
+    struct options o = {.rounds = 3 * GROUP, .bits = 8};
     struct total sum = {0};
     struct job one;
+    int isa = -1;
 
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--only") && i + 1 < argc)
@@ -551,7 +705,13 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--tile") && i + 1 < argc)
             sscanf(argv[++i], "%dx%d", &o.pixels, &o.vectors);
         else if (!strcmp(argv[i], "--isa") && i + 1 < argc)
-            o.isa = &jit_isas[atoi(argv[++i]) % JIT_N_ISAS];
+            isa = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--int8"))
+            o.int8 = true;
+        else if (!strcmp(argv[i], "--signed"))
+            o.is_signed = true;
+        else if (!strcmp(argv[i], "--bits") && i + 1 < argc)
+            o.bits = atoi(argv[++i]) == 4 ? 4 : 8;
         else if (!strcmp(argv[i], "--conv") && i + 1 < argc)
             o.set = parse_job(argv[++i], &one) ? "conv" : "none";
         else
@@ -559,7 +719,8 @@ int main(int argc, char **argv)
     }
     if (o.rounds < GROUP || o.rounds > MAX_ROUNDS)
         o.rounds = 3 * GROUP;
-    struct machine m = machine_open(o.isa);
+    o.isa = choose_isa(o.int8, isa);
+    struct machine m = machine_open(o.isa, o.int8);
 
     printf("%s: peak %.1f GFLOP/s, reads L2 %.0f L3 %.0f memory %.0f GB/s\n", o.isa->cpu,
            peak_rate(&m) * 1e-9, m.l2_rate * 1e-9, m.l3_rate * 1e-9,

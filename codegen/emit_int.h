@@ -131,4 +131,80 @@ void int_conv_pack(const struct int_conv *c, const struct int_tiling *t,
 LLVMValueRef emit_int_conv(struct emitter *e, const struct int_conv *c,
                            const struct int_tiling *t, const char *name);
 
+/* ---- depthwise convolution ---------------------------------------------------- */
+
+/* c_in and c_out are 1 a group, inputs and outputs NHWC, weights of 8 bits, results
+ * codes (weight_bits and result say so).  Otherwise as above; the epilogue is header, m
+ * and bias, and weight_zeros are subtracted by the packer. */
+int64_t int_depthwise_units(const struct int_conv *c, const struct isa *isa);
+int64_t int_depthwise_weight_bytes(const struct int_conv *c, const struct isa *isa);
+int64_t int_depthwise_epilogue_bytes(const struct int_conv *c, const struct isa *isa);
+void int_depthwise_pack(const struct int_conv *c, const struct isa *isa,
+                        const struct int_learned *from, uint8_t *weights,
+                        uint8_t *epilogue);
+LLVMValueRef emit_int_depthwise(struct emitter *e, const struct int_conv *c,
+                                const char *name);
+
+/* ---- element operators -------------------------------------------------------- */
+
+enum int_op {
+    INT_ADD, /* (float)(q_a - z_a) a + (float)(q_b - z_b) b */
+    INT_SUB,
+    INT_MUL,   /* (float)((q_a - z_a)(q_b - z_b)) a */
+    INT_SCALE, /* (float)(q_a - z_a) a: a copy in another scale */
+    INT_TABLE, /* entry q_a of a table of 256 */
+};
+
+/* `n` blocks of `rows` rows of `columns` elements.  Element (i, y, x) of a tensor is at
+ * i * t_n + y * t_row + x; strides of 0 repeat a block or a row (of the second operand:
+ * one code a channel), and so does b_one a single element. */
+struct int_elements {
+    enum int_op op;
+    int64_t n, rows, columns;
+    int64_t a_n, a_row, b_n, b_row, out_n, out_row;
+    bool b_one;
+    bool a_signed, b_signed, out_signed;
+};
+
+struct int_operands {
+    float a_factor, b_factor; /* a: s_a / s_y, of INT_MUL s_a s_b / s_y; b: s_b / s_y */
+    int32_t a_zero, b_zero;
+    struct int_codes out;
+};
+
+int64_t int_elements_units(const struct int_elements *c);
+/* The epilogue is a struct int_header, of INT_TABLE 256 bytes. */
+int64_t int_elements_epilogue_bytes(const struct int_elements *c);
+void int_elements_pack(const struct int_elements *c, const struct int_operands *from,
+                       uint8_t *epilogue);
+/* table[i] is the result for code i, or i - 128 where a is signed. */
+void int_table_pack(const struct int_elements *c, const int32_t table[256],
+                    uint8_t *epilogue);
+/* core(a, NULL, epilogue, b, out, ...); b and out may be the same memory. */
+LLVMValueRef emit_int_elements(struct emitter *e, const struct int_elements *c,
+                               const char *name);
+
+/* ---- pools ---------------------------------------------------------------------- */
+
+/* Over NHWC as emit_pool(); groups of `shape` are the channels.  The largest code,
+ * which padding never is (of no codes: the type's least one), or z_y +
+ * rne(clamp((float)(sum of q - z_x) m)) with m = (float)(s_x / (s_y count)). */
+struct int_pool {
+    struct conv shape;
+    bool max, in_signed, out_signed; /* max: out_signed is in_signed */
+    bool count_pad;                  /* average: padding counts, as far as it goes: */
+    int64_t pad_bottom, pad_right;
+};
+
+int64_t int_pool_units(const struct int_pool *c, const struct isa *isa);
+/* Of an average: a struct int_header and for every class of outputs, rows outermost,
+ * its bias (-z_x times the taps inside of the input) and its m.  None of a maximum: 0.
+ */
+int64_t int_pool_epilogue_bytes(const struct int_pool *c);
+void int_pool_pack(const struct int_pool *c, double in_scale, int32_t in_zero,
+                   double out_scale, const struct int_codes *out, uint8_t *epilogue);
+/* core(in, NULL, epilogue, NULL, out, ...). */
+LLVMValueRef emit_int_pool(struct emitter *e, const struct int_pool *c,
+                           const char *name);
+
 #endif /* HADMC_CODEGEN_EMIT_INT_H */

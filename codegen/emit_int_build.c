@@ -304,7 +304,7 @@ LLVMValueRef int_field(struct emitter *e, LLVMValueRef header, size_t offset,
 static LLVMValueRef narrow_x86(struct emitter *e, LLVMValueRef a, LLVMValueRef b,
                                bool to_bytes)
 {
-    const int bytes = e->isa->vector_bytes;
+    const int bytes = lanes_of(a) * (to_bytes ? 2 : 4);
     LLVMValueRef args[] = {a, b};
     const char *words =
         by_size(bytes, "llvm.x86.sse2.packssdw.128", "llvm.x86.avx2.packssdw",

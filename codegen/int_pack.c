@@ -172,8 +172,8 @@ static int32_t unsigned_view(int32_t code, bool is_signed)
     return is_signed ? code + 128 : code;
 }
 
-static struct int_header header_of(const struct int_conv *c,
-                                   const struct int_learned *from)
+struct int_header int_header_of(const struct int_conv *c,
+                                const struct int_learned *from)
 {
     struct int_header h = {0};
 
@@ -289,7 +289,7 @@ static void pack_epilogue(const struct pack *p, uint8_t *to)
 {
     const struct int_classes rows = int_row_classes(&p->v);
     const struct int_classes columns = int_column_classes(&p->v);
-    const struct int_header h = header_of(p->c, p->from);
+    const struct int_header h = int_header_of(p->c, p->from);
 
     memcpy(to, &h, sizeof h);
     to += sizeof h;

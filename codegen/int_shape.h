@@ -65,6 +65,9 @@ int64_t int_channel_at(const struct int_conv *c, int lanes, int vectors, int vec
 /* Bytes of the weights of a run's steps for `width` channels. */
 int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width);
 
+struct int_header int_header_of(const struct int_conv *c,
+                                const struct int_learned *from);
+
 /* The sum of a window's inputs is needed beside the products. */
 bool int_needs_sums(const struct int_conv *c, enum int_form form);
 
