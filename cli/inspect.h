@@ -18,6 +18,9 @@ struct status *inspect_weights(struct arena *a, const char *path, json_t **out);
 /* foo.report.json and the sizes of the files around it. */
 struct status *inspect_bundle(struct arena *a, const char *path, json_t **out);
 
+/* A plan of compression; `out` NULL: printed as a table. */
+struct status *inspect_decisions(struct arena *a, const char *path, json_t **out);
+
 /* Prints the memory plan of a bundle. */
 struct status *inspect_plan(struct arena *a, const char *folder);
 

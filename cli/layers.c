@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A bundle against the interpreter, tensor by tensor: see layers.h. */
-#define _GNU_SOURCE
 #include "cli/layers.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/compare.h"
 #include "cli/model.h"
 #include "cli/progress.h"
+#include "cli/scratch_folder.h"
 #include "codegen/child.h"
 #include "codegen/compile_model.h"
 
@@ -27,7 +23,7 @@ struct layers {
     struct program *program;
     struct isa isa;
     uint64_t cpu_features;
-    char folder[32]; /* of the variant */
+    char *folder; /* of the variant */
     struct interpretation expected;
     struct run_result got;
 };
@@ -74,19 +70,6 @@ static struct status *write_in_child(void *arg, FILE *out)
 
     (void)out;
     return bundle_write(l->compile, l->program, &o);
-}
-
-static void remove_folder(const char *folder)
-{
-    DIR *dir = opendir(folder);
-
-    if (!dir)
-        return;
-    for (const struct dirent *e; (e = readdir(dir));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            unlinkat(dirfd(dir), e->d_name, 0);
-    closedir(dir);
-    rmdir(folder);
 }
 
 static struct status *run_variant(struct layers *l)
@@ -245,15 +228,14 @@ static struct status *compare_layers(struct layers *l, const char *model,
 struct status *layers_compare(const struct bundle_args *b, const char *model,
                               const char *test_data, const struct run_result *shipped)
 {
-    struct layers l = {.bundle = b, .arena = b->arena, .folder = "/tmp/hadmcc-XXXXXX"};
+    struct layers l = {.bundle = b, .arena = b->arena};
 
-    if (!mkdtemp(l.folder))
-        return FAIL(IO_ERROR, "cannot make a folder in /tmp: %s", strerror(errno));
+    RETURN_IF_FAIL(scratch_folder_make(l.arena, &l.folder));
     l.compile = compile_create();
 
     struct status *s = compare_layers(&l, model, test_data, shipped);
 
-    remove_folder(l.folder);
+    scratch_folder_remove(l.folder);
     compile_destroy(l.compile);
     return status_note(s, "while comparing '%s' layer by layer", b->folder);
 }

@@ -5,6 +5,7 @@
 #include "cli/model.h"
 #include "cli/problems.h"
 #include "cli/progress.h"
+#include "cli/quantized.h"
 #include "codegen/compile_model.h"
 #include "support/nearest.h"
 
@@ -53,6 +54,11 @@ static struct status *unknown_target(const char *name)
     return s;
 }
 
+static bool has_integers(const struct args *o)
+{
+    return o->bits && strcmp(o->bits, "8") == 0;
+}
+
 static struct status *check_args(const char *model, const struct args *o)
 {
     if (!model)
@@ -61,6 +67,8 @@ static struct status *check_args(const char *model, const struct args *o)
         return FAIL(BAD_USAGE, "--target is missing; `hadmcc targets` lists them");
     if (o->target && !target_find(o->target))
         return unknown_target(o->target);
+    if (has_integers(o) && !o->data)
+        return FAIL(BAD_USAGE, "--bits 8 needs --data to calibrate on");
     return OK;
 }
 
@@ -107,6 +115,10 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_puts(&t, " --freeze-from DIR");
     for (int i = 0; i < o->io.n; i++)
         text_printf(&t, " --io %s", o->io.at[i]);
+    if (o->bits)
+        text_printf(&t, " --bits %s", o->bits);
+    if (o->seed)
+        text_printf(&t, " --seed %d", o->seed);
     if (o->emit)
         text_printf(&t, " --emit %s", o->emit);
     if (o->embed)
@@ -177,7 +189,11 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         return print_stopped(model, &co);
     co.command_options = options_text(a, o);
 
-    struct status *s = compile_model(model, &co);
+    const struct quantized_options qo = {.data = o->data,
+                                         .spec = o->data_spec,
+                                         .seed = o->seed ? (uint64_t)o->seed : 1};
+    struct status *s = has_integers(o) ? quantized_compile(a, model, &co, &qo)
+                                       : compile_model(model, &co);
 
     if (s && (status_code(s) == UNSUPPORTED || status_code(s) == INVALID))
         list_problems(model, &co.onnx);

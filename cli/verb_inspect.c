@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hadmcc inspect: what is in a model, a weights file or a bundle.  Each kind of file
- * becomes one JSON object; the readable form is printed from it. */
+/* hadmcc inspect: what is in a model, a weights file, a plan or a bundle.  Each kind of
+ * file becomes one JSON object; the readable form is printed from it. */
 #include <string.h>
 #include <sys/stat.h>
 
@@ -137,10 +137,13 @@ static struct status *run(const char *path, const void *args)
         return print_ir(path, o);
 
     struct arena *a = arena_create();
-    struct status *s = o->plan ? inspect_plan(a, path) : describe(a, path, &object);
+    struct status *s = o->plan ? inspect_plan(a, path)
+                       : ends_with(path, ".plan.json")
+                           ? inspect_decisions(a, path, o->json ? &object : NULL)
+                           : describe(a, path, &object);
 
     arena_destroy(a);
-    if (s || o->plan)
+    if (s || !object)
         return s;
     if (o->json)
         return json_out_print(object);
@@ -151,8 +154,8 @@ static struct status *run(const char *path, const void *args)
 const struct verb verb_inspect = {
     .name = "inspect",
     .operand = "FILE",
-    .about = "Say what is in FILE: an ONNX model, the weights of a bundle, or a bundle "
-             "folder.",
+    .about = "Say what is in FILE: an ONNX model, the weights or the plan of a bundle, or "
+             "a bundle folder.",
     .example = "hadmcc inspect keyword.onnx",
     .options = options,
     .n_options = N_OPTIONS,

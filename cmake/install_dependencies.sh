@@ -9,7 +9,7 @@ packages="
     cmake ninja-build gcc g++ libc6-dev binutils pkg-config git python3
     clang-19 llvm-19 llvm-19-dev lld-19 libclang-rt-19-dev
     libflatbuffers-dev flatbuffers-compiler libjansson-dev
-    libzip-dev libpng-dev libjpeg62-turbo-dev
+    libzip-dev libpng-dev libjpeg62-turbo-dev libopenblas-dev
     libcmocka-dev libonnx-testdata qemu-user-static
     gcc-arm-none-eabi libnewlib-arm-none-eabi
 "

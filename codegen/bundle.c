@@ -13,6 +13,7 @@
 
 #include "codegen/bundle.h"
 #include "codegen/runner.h"
+#include "plan/plan.h"
 
 #include <llvm-c/Core.h>
 
@@ -156,6 +157,14 @@ static struct status *put_c(struct bundle_job *job, const char *folder)
 
 /* ---- the folder ------------------------------------------------------------------ */
 
+/* What compression did: nothing yet. */
+static void plan_file(const struct bundle_job *job, struct text *out)
+{
+    const struct bundle_options *o = job->options;
+
+    plan_write(o->plan ? o->plan : plan_float(job->program->graph, o->target->name), out);
+}
+
 static struct status *put_texts(struct bundle_job *job, const char *folder)
 {
     typedef void writer(const struct bundle_job *job, struct text *out);
@@ -164,6 +173,7 @@ static struct status *put_texts(struct bundle_job *job, const char *folder)
         writer *write;
     } rows[] = {
         {".h", api_header},
+        {".plan.json", plan_file},
         {".report.json", report_json},
         {".report.html", report_html},
         {".pc", package_pkg_config},

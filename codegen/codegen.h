@@ -75,6 +75,7 @@ struct bundle_options {
     enum emit_kind kind;
     bool embed;               /* weights inside the library */
     int max_workers;
+    const struct plan *plan;     /* what compression decided; NULL: nothing */
     const char *command_options; /* as recorded in reports: no paths */
 };
 

@@ -31,6 +31,10 @@ struct status *compile_graph(struct compile *c, const char *path,
 {
     RETURN_IF_FAIL(onnx_import(c, path, &o->onnx, NULL, out));
     RETURN_IF_FAIL(passes_run(c, *out, &o->passes));
+    if (o->compress) {
+        RETURN_IF_FAIL(o->compress(c, *out, o->compress_arg));
+        RETURN_IF_FAIL(passes_run(c, *out, &o->passes));
+    }
     return isa ? pass_channels_last(c, *out) : OK;
 }
 
@@ -70,6 +74,7 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
         .kind = o->kind,
         .embed = o->embed,
         .max_workers = max_workers,
+        .plan = o->plan ? *o->plan : NULL,
         .command_options = o->command_options ? o->command_options : "",
     };
 

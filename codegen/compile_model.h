@@ -7,6 +7,7 @@
 #include "codegen/codegen.h"
 #include "frontend/onnx_import.h"
 #include "frontend/pass.h"
+#include "plan/plan.h"
 
 struct compile_options {
     const char *target;  /* name */
@@ -21,6 +22,10 @@ struct compile_options {
                             for comparing layer by layer */
     int max_workers;     /* 0 counts as 1 */
     const char *command_options; /* recorded in the bundle; no paths */
+    /* Compresses the graph after the passes, which then run once more; or NULL. */
+    struct status *(*compress)(struct compile *c, struct ir_graph *g, void *arg);
+    void *compress_arg;
+    struct plan *const *plan; /* what `compress` has decided, set by it; or NULL */
 };
 
 /* "runs/resnet8.onnx" -> "resnet8"; "…/keyword/model.onnx" -> "keyword". */

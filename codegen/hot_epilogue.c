@@ -4,6 +4,7 @@
 #include <float.h>
 
 #include "codegen/hot.h"
+#include "frontend/match.h"
 
 struct act {
     enum activation kind;
@@ -45,18 +46,6 @@ static struct act act_of(const struct ir_node *n)
     default:
         return none;
     }
-}
-
-/* The only reader of v, a node of the same graph; NULL if there are others. */
-static struct ir_node *only_reader(const struct ir_value *v)
-{
-    if (v->n_uses != 1 || !v->def)
-        return NULL;
-    for (struct ir_node *n = v->def->next; n; n = n->next)
-        for (int i = 0; i < n->n_in; i++)
-            if (n->in[i] == v)
-                return n;
-    return NULL;
 }
 
 struct epilogue {
@@ -132,8 +121,8 @@ const struct ir_node *hot_extend(struct builder *b, struct hot *h)
     const struct ir_node *last = h->main;
     struct epilogue e = {0};
 
-    for (const struct ir_node *n = only_reader(h->out); n && h->kind != STEP_POOL;
-         n = only_reader(h->out)) {
+    for (const struct ir_node *n = match_only_reader(h->out); n && h->kind != STEP_POOL;
+         n = match_only_reader(h->out)) {
         struct node_plan *plan = build_plan_of(b, n);
 
         if (!plan || plan->role != NODE_LIBRARY

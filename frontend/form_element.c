@@ -171,8 +171,11 @@ struct status *form_rescale(struct ir_node *n, bool *formed, const char **why)
         *formed = true;
         return OK;
     }
-    if (is_written(&r))
+    if (is_written(&r)) { /* steps of 1 are what it would be written in */
+        if (act)
+            act->on_codes = true;
         return OK;
+    }
     if (!form_multiplier((double)grid.scale, (double)r.grid.scale, &m)) {
         *why = out_of_range;
         return OK;

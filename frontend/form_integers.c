@@ -74,26 +74,14 @@ bool form_multiplier(double a, double b, float *out)
 
 /* ---- what follows a result ---------------------------------------------- */
 
-static struct ir_node *only_reader(const struct ir_value *v)
+/* The code of a real limit, divided as QuantizeLinear divides; rounding keeps order, so
+ * limiting codes is limiting reals. */
+static int32_t code_of(float limit, const struct grid *g, int32_t lo, int32_t hi)
 {
-    if (v->n_uses != 1 || !v->def)
-        return NULL;
-    for (struct ir_node *n = v->def->next; n; n = n->next)
-        for (int i = 0; i < n->n_in; i++)
-            if (n->in[i] == v)
-                return n;
-    return NULL;
-}
+    const float t = limit / g->scale;
+    const float least = (float)(lo - g->zero), most = (float)(hi - g->zero);
 
-/* The code of a real limit; rounding keeps order, so limiting codes is limiting reals.
- */
-static int32_t code_of(double limit, const struct grid *g, int32_t lo, int32_t hi)
-{
-    const double t = limit / (double)g->scale + 0.0;
-    const double least = lo - g->zero, most = hi - g->zero;
-    const double in_range = t < least ? least : t > most ? most : t;
-
-    return g->zero + (int32_t)nearbyint(in_range);
+    return g->zero + (int32_t)nearbyintf(t < least ? least : t > most ? most : t);
 }
 
 static bool limits_of(const struct ir_node *act, float *lo, float *hi)
@@ -133,11 +121,11 @@ bool read_requantization(struct ir_node *quantize, struct ir_node *act,
 bool find_requantization(const struct ir_value *v, struct requantization *out,
                          const char **why)
 {
-    struct ir_node *n = only_reader(v), *act = NULL;
+    struct ir_node *n = match_only_reader(v), *act = NULL;
 
     if (n && (n->op == OP_Relu || n->op == OP_Clip)) {
         act = n;
-        n = only_reader(n->out[0]);
+        n = match_only_reader(n->out[0]);
     }
     if (n && n->op == OP_QuantizeLinear && n->in[DATA] == (act ? act->out[0] : v))
         return read_requantization(n, act, out, why);
@@ -207,26 +195,34 @@ struct status *form_rounded(struct ir_node *at, struct ir_value *v,
 static form_fn *const rules[] = {form_movement, form_rescale, form_product, form_sum,
                                  form_mean};
 
-enum { N_RULES = sizeof rules / sizeof rules[0], MAX_ROUNDS = 64 };
+enum { N_RULES = sizeof rules / sizeof rules[0], MOST_FORMED = 1 << 18 };
 
-/* One walk over the graph; a rule that fits may remove n and what follows it, so the
- * walk starts again behind what came before. */
-static struct status *walk(struct ir_graph *g, bool *changed)
+/* Rules remove n and what follows it, never what comes before: there the walk goes on,
+ * through the nodes that a rule has put in n's place. */
+static struct status *walk(struct ir_graph *g, int *n_formed)
 {
     for (struct ir_node *n = g->first, *next; n; n = next) {
-        bool formed = false;
-        const char *why = NULL;
         struct ir_node *const before = n->prev;
+        const char *why = NULL;
+        bool formed = false;
 
         for (int b = 0; b < IR_MAX_BODIES; b++)
             if (n->body[b])
-                RETURN_IF_FAIL(walk(n->body[b], changed));
-        for (int i = 0; i < N_RULES && !formed; i++)
+                RETURN_IF_FAIL(walk(n->body[b], n_formed));
+        for (int i = 0; i < N_RULES && !formed && *n_formed < MOST_FORMED; i++)
             RETURN_IF_FAIL(rules[i](n, &formed, &why));
-        *changed |= formed;
+        *n_formed += formed;
         next = !formed ? n->next : before ? before->next : g->first;
     }
     return OK;
+}
+
+static bool is_dead(const struct ir_node *n)
+{
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && n->out[i]->n_uses)
+            return false;
+    return true;
 }
 
 static bool reads_codes(const struct ir_node *n)
@@ -249,7 +245,7 @@ static struct status *note_what_is_left(struct ir_graph *g)
         const char *why = NULL;
         bool formed = false;
 
-        if (!reads_codes(n) || n->on_codes || n->op == OP_QuantizeLinear)
+        if (is_dead(n) || !reads_codes(n) || n->on_codes || n->op == OP_QuantizeLinear)
             continue;
         for (int i = 0; i < N_RULES && !why; i++)
             RETURN_IF_FAIL(rules[i](n, &formed, &why));
@@ -261,13 +257,12 @@ static struct status *note_what_is_left(struct ir_graph *g)
 
 struct status *pass_form_integers(struct compile *c, struct ir_graph *g)
 {
-    bool changed = true;
+    int n_formed = 0, before;
 
-    (void)c;
-    for (int i = 0; changed && i < MAX_ROUNDS; i++) {
-        changed = false;
-        RETURN_IF_FAIL(walk(g, &changed));
-    }
-    RETURN_IF_FAIL(note_what_is_left(g));
-    return OK;
+    do {
+        before = n_formed;
+        RETURN_IF_FAIL(walk(g, &n_formed));
+    } while (n_formed > before && n_formed < MOST_FORMED);
+    text_free(&c->left_in_floats); /* of an earlier run */
+    return note_what_is_left(g);
 }

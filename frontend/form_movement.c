@@ -17,34 +17,6 @@
 
 enum { DATA, PAD_VALUE };
 
-static bool moves_elements(const struct ir_node *n)
-{
-    switch (n->op) {
-    case OP_Concat:
-    case OP_DepthToSpace:
-    case OP_Expand:
-    case OP_Flatten:
-    case OP_Gather:
-    case OP_Identity:
-    case OP_Pad:
-    case OP_Reshape:
-    case OP_Slice:
-    case OP_SpaceToDepth:
-    case OP_Split:
-    case OP_Squeeze:
-    case OP_Tile:
-    case OP_Transpose:
-    case OP_Unsqueeze:
-        return true;
-    case OP_MaxPool:
-        return n->n_out < 2 || !n->out[1];
-    case OP_Resize:
-        return strcmp(ir_attr_str(n, "mode", "nearest"), "nearest") == 0;
-    default:
-        return false;
-    }
-}
-
 static int data_count(const struct ir_node *n)
 {
     return n->op == OP_Concat ? n->n_in : 1;
@@ -195,7 +167,7 @@ struct status *form_movement(struct ir_node *n, bool *formed, const char **why)
     struct requantization r;
     const char *ignored;
 
-    if (!moves_elements(n) || n->n_in == 0 || !n->in[DATA]
+    if (!match_moves_elements(n) || n->n_in == 0 || !n->in[DATA]
         || n->in[DATA]->dtype != DT_f32 || n->in[DATA]->is_sequence
         || has_constant_data(n))
         return OK;

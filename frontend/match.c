@@ -3,6 +3,7 @@
 #include "frontend/match.h"
 
 #include <math.h>
+#include <string.h>
 
 struct ir_node *match_def(const struct ir_value *v, enum ir_op op)
 {
@@ -12,6 +13,45 @@ struct ir_node *match_def(const struct ir_value *v, enum ir_op op)
 struct ir_node *match_sole_def(const struct ir_value *v, enum ir_op op)
 {
     return v && v->n_uses == 1 ? match_def(v, op) : NULL;
+}
+
+struct ir_node *match_only_reader(const struct ir_value *v)
+{
+    if (v->n_uses != 1 || !v->def)
+        return NULL;
+    for (struct ir_node *n = v->def->next; n; n = n->next)
+        for (int i = 0; i < n->n_in; i++)
+            if (n->in[i] == v)
+                return n;
+    return NULL;
+}
+
+bool match_moves_elements(const struct ir_node *n)
+{
+    switch (n->op) {
+    case OP_Concat:
+    case OP_DepthToSpace:
+    case OP_Expand:
+    case OP_Flatten:
+    case OP_Gather:
+    case OP_Identity:
+    case OP_Pad:
+    case OP_Reshape:
+    case OP_Slice:
+    case OP_SpaceToDepth:
+    case OP_Split:
+    case OP_Squeeze:
+    case OP_Tile:
+    case OP_Transpose:
+    case OP_Unsqueeze:
+        return true;
+    case OP_MaxPool:
+        return n->n_out < 2 || !n->out[1];
+    case OP_Resize:
+        return strcmp(ir_attr_str(n, "mode", "nearest"), "nearest") == 0;
+    default:
+        return false;
+    }
 }
 
 bool match_const_f32(const struct ir_value *v)

@@ -10,6 +10,14 @@ struct ir_node *match_def(const struct ir_value *v, enum ir_op op);
 /* The same, and nobody but the asker reads v: it may be rewritten. */
 struct ir_node *match_sole_def(const struct ir_value *v, enum ir_op op);
 
+/* The node of v's graph that reads v, if nothing else does; not for inputs. */
+struct ir_node *match_only_reader(const struct ir_value *v);
+
+/* Every element of the results is one of the first operand (Concat: of all), or a
+ * constant that Pad puts around them.  MaxPool without indices is one, nearest Resize
+ * another. */
+bool match_moves_elements(const struct ir_node *n);
+
 /* Constant float32 tensor. */
 bool match_const_f32(const struct ir_value *v);
 /* One-element constant of about this value (relative 1e-6, or equal). */

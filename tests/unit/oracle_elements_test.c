@@ -33,6 +33,18 @@ TEST(add_rounds_each_term_and_the_sum)
     CHECK_EQ(y, 28);
 }
 
+/* 129 / 2 + 2^-20 is 64.5 as a float. */
+TEST(add_rounds_the_sum_to_a_float)
+{
+    const int32_t a[] = {129}, b[] = {1};
+    const int64_t dim[4] = {1, 1, 1, 1};
+    const struct oracle_output y_as = I8(1, 0);
+    int32_t y;
+
+    oracle_binary(ORACLE_ADD, a, dim, Q(0.5f, 0), b, dim, Q(0x1p-20f, 0), &y_as, &y);
+    CHECK_EQ(y, 64);
+}
+
 TEST(add_saturates_both_ways_and_clips)
 {
     const int32_t a[] = {127, -128}, b[] = {1, -1};
@@ -142,6 +154,12 @@ TEST(table_gives_the_zero_point_for_nan)
     CHECK_EQ(table[0], -7); /* the root of -4 */
     CHECK_EQ(table[4], -7);
     CHECK_EQ(table[13], -4);
+
+    const int32_t x[] = {13, 255};
+    int32_t y[2];
+
+    oracle_lookup(x, 2, 0, table, y);
+    CHECK_CODES(y, {-4, 9}); /* root 251 is 15.8 */
 }
 
 /* ---- pools ---- */
@@ -209,6 +227,49 @@ TEST(average_pool_does_not_count_beyond_the_padding)
     at.pad_right = 0;
     oracle_average_pool(x, &at, true, Q(1, 0), &y_as, y);
     CHECK_CODES(y, {1, 4, -2}); /* 12 / 2; a window that counts nothing */
+}
+
+/* Windows of rows 0 and 2, then 3 and 5, below the last; of columns -1 and 2, then 1
+ * and 4. */
+TEST(pools_stride_dilate_and_pad_each_way_by_itself)
+{
+    const int32_t x[] = {1, 2, 3, 40, 4, 5, 6, 70, 8, 9, 10, 100}; /* [3, 4] */
+    struct oracle_window at = window(1, 3, 4, 2, 2, 2, 2);
+    const struct oracle_output y_as = I8(1, 0);
+    int32_t y[4];
+
+    at.stride_y = 3;
+    at.stride_x = 2;
+    at.dilation_y = 2;
+    at.dilation_x = 3;
+    at.pad_left = 1;
+    at.pad_bottom = 1;
+    oracle_max_pool(x, &at, Q(1, 0), &y_as, y);
+    CHECK_CODES(y, {10, 9, -128, -128});
+    /* 3 + 10 of four taps, 2 + 9 of two: column 4 is beyond; nothing */
+    oracle_average_pool(x, &at, true, Q(1, 0), &y_as, y);
+    CHECK_CODES(y, {3, 6, 0, 0});
+    at.pad_right = 2; /* now column 4 is padding: 11 / 4 */
+    oracle_average_pool(x, &at, true, Q(1, 0), &y_as, y);
+    CHECK_CODES(y, {3, 3, 0, 0});
+}
+
+/* Rows -1 and 1 of two and a row of padding below: 4, then with stride 2 rows 1 and 3,
+ * of which 3 is beyond; two rows of padding below make it count. */
+TEST(average_pool_counts_rows_of_padding)
+{
+    const int32_t x[] = {100, 8};
+    struct oracle_window at = window(1, 2, 1, 2, 1, 2, 1);
+    const struct oracle_output y_as = I8(1, 0);
+    int32_t y[2];
+
+    at.pad_top = at.pad_bottom = 1;
+    at.stride_y = at.dilation_y = 2;
+    oracle_average_pool(x, &at, true, Q(1, 0), &y_as, y);
+    CHECK_CODES(y, {4, 8});
+    at.pad_bottom = 2;
+    oracle_average_pool(x, &at, true, Q(1, 0), &y_as, y);
+    CHECK_CODES(y, {4, 4});
 }
 
 /* Two channels: (1 + 2 + 3 + 4) / 4 = 2.5 -> 2, (-1 - 2 - 3 - 8) / 4 = -3.5 -> -4 */

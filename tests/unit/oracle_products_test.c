@@ -67,6 +67,25 @@ TEST(conv_strides_dilates_and_pads_each_way_by_itself)
     CHECK_CODES(y, {0, 90}); /* 10 + 2 * 40 */
 }
 
+/* Rows 0 and 2, then 1 and 3, which is below the last; columns -1 to 1, then 1 to 3:
+ *     1*2 + 2*3 + 5*5 + 6*6                  2*1 + 3*2 + 4*3 + 6*4 + 7*5 + 8*6
+ *     10*2 + 20*3                            20*1 + 30*2 + 40*3 */
+TEST(conv_walks_windows_of_unequal_sides)
+{
+    const int32_t x[] = {1, 2, 3, 4, 10, 20, 30, 40, 5, 6, 7, 8}; /* [3, 4] */
+    const int32_t w[] = {1, 2, 3, 4, 5, 6};                       /* [2, 3] */
+    struct oracle_window at = window(1, 3, 4, 2, 3, 2, 2);
+    const struct oracle_weights all = weights(w, NULL);
+    const struct oracle_output y_as = {1, 0, -32768, 32767};
+    int32_t y[4];
+
+    at.stride_x = 2;
+    at.dilation_y = 2;
+    at.pad_left = at.pad_bottom = 1;
+    oracle_conv(x, &at, Q(1, 0), 1, 1, &all, &y_as, y);
+    CHECK_CODES(y, {69, 127, 80, 200});
+}
+
 /* Two groups of one input and two output channels, two images; scales 1, 2, 3, 4. */
 TEST(conv_keeps_groups_channels_and_images_apart)
 {
@@ -109,6 +128,21 @@ TEST(conv_takes_weights_of_minus_128)
 
     oracle_conv(x, &at, Q(1, 0), 1, 1, &all, &y_as, y);
     CHECK_CODES(y, {127, -127});
+}
+
+/* 2^24 + 1 becomes 2^24, so the tie 2.5, which goes to 2; 2^24 - 1 stays below 3.5. */
+TEST(conv_rounds_an_accumulator_around_2_to_the_24)
+{
+    const int32_t x[] = {1}, w[] = {1, -1, -1}, big = 1 << 24;
+    const int32_t bias[] = {big, -big, big};
+    const float scale[] = {2.5f, 2.5f, 3.5f};
+    const struct oracle_window at = window(1, 1, 1, 1, 1, 1, 1);
+    const struct oracle_weights all = {w, scale, 3, &none, 1, bias};
+    const struct oracle_output y_as = I8((float)big, 0);
+    int32_t y[3];
+
+    oracle_conv(x, &at, Q(1, 0), 1, 3, &all, &y_as, y);
+    CHECK_CODES(y, {2, -2, 3});
 }
 
 /* All weights 0, scale 1: what comes out is the bias, 7 * 0.5 * 1 / 1 = 3.5 -> 4. */

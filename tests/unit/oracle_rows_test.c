@@ -112,17 +112,18 @@ TEST(layer_norm_of_a_constant_row_is_beta)
 /* 3 and 4 over the root of 12.5: epsilon 12.5 makes it 5, so 0.6 and 0.8, in 0.1. */
 TEST(rms_norm_divides_by_the_root_of_the_mean_square)
 {
-    const int32_t x[] = {13, 14};
+    const int32_t x[] = {13, 14, 6, 7};
     const float gamma[] = {1, 2};
-    const struct oracle_norm norm = {1, 2, gamma, NULL, 12.5f};
+    const struct oracle_norm norm = {2, 2, gamma, NULL, 12.5f};
     const struct oracle_output y_as = I8(0.1f, -1);
-    int32_t y[2];
-    double real[2];
+    int32_t y[4];
+    double real[4];
 
     oracle_rms_norm(x, &norm, Q(1, 10), &y_as, y);
-    CHECK_CODES(y, {5, 15});
+    CHECK_CODES(y, {5, 15, -9, -13});
     oracle_rms_norm_real(x, &norm, Q(1, 10), real);
     CHECK(fabs(real[0] - 0.6) < 1e-12 && fabs(real[1] - 1.6) < 1e-12);
+    CHECK(fabs(real[2] + 0.8) < 1e-12 && fabs(real[3] + 1.2) < 1e-12);
 }
 
 TEST(norms_are_half_a_code_from_the_real_ones)

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Accuracy is measured on this machine: both models are compiled for it, and integer
+ * outputs are the same bytes on every target. */
+#include "cli/quantized.h"
+
+#include <stdio.h>
+
+#include "cli/progress.h"
+#include "cli/scratch_folder.h"
+#include "compress/evaluate.h"
+#include "compress/quantize.h"
+#include "frontend/match.h"
+#include "frontend/splits.h"
+#include "plan/plan.h"
+
+enum { MOST_CALIBRATION = 256 };
+
+struct quantized {
+    struct arena *a;
+    const char *model;
+    const struct compile_options *co;
+    struct dataset *data;
+    struct splits splits;
+    struct plan *plan; /* memory of the compile in progress */
+};
+
+/* The data set must fit to the model's inputs, which the import knows. */
+static struct status *open_data(struct quantized *q, const struct quantized_options *o)
+{
+    struct compile *c = compile_create();
+    struct dataset_options want = {.spec = o->spec};
+    struct ir_graph *g;
+    struct status *s = onnx_import(c, q->model, &q->co->onnx, NULL, &g);
+
+    if (!s)
+        s = dataset_inputs_of(g, q->a, &want);
+    compile_destroy(c);
+    return s ? s : dataset_open(o->data, &want, q->a, &q->data);
+}
+
+/* What quantize_graph has done, unit by unit. */
+static void note_decisions(struct plan *p, const struct unit *units,
+                           const struct splits *s)
+{
+    p->bits_policy = BITS_POLICY_uniform;
+    p->split = (struct plan_split){
+        .seed = (int64_t)s->seed,
+        .calibration = s->use[SPLITS_CALIBRATION].n,
+        .test = s->use[SPLITS_TEST].n,
+    };
+    for (int i = 0; i < p->n_units; i++) {
+        if (!match_def(units[i].node->in[units[i].weight_operand],
+                       OP_DequantizeLinear)) {
+            p->bits_policy = BITS_POLICY_mixed;
+            continue;
+        }
+        p->units[i].weight_bits = p->units[i].activation_bits = 8;
+        p->units[i].calibrator = CALIBRATOR_mse;
+    }
+}
+
+static struct status *quantize(struct compile *c, struct ir_graph *g, void *arg)
+{
+    struct quantized *q = arg;
+    int n_units;
+    const struct unit *units = units_find(g, &n_units);
+    const struct quantize_options o = {
+        .data = q->data,
+        .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
+        .sample = q->splits.use[SPLITS_CALIBRATION].at,
+    };
+    struct quantize_result result;
+
+    q->plan = plan_float(g, q->co->target);
+    RETURN_IF_FAIL(quantize_graph(c, g, &o, &result));
+    note_decisions(q->plan, units, &q->splits);
+    return OK;
+}
+
+/* Outputs of the test samples from the model compiled for this machine. */
+static struct status *run_here(const struct quantized *q, bool integers,
+                               struct outputs *out)
+{
+    const int64_t n = q->splits.use[SPLITS_TEST].n;
+    struct compile_options co = {
+        .target = "host",
+        .prefix = "m",
+        .onnx = q->co->onnx,
+        .passes = {.n_skip = 0},
+        .compress = integers ? quantize : NULL,
+        .compress_arg = (void *)(uintptr_t)q,
+    };
+    char *folder = NULL;
+    struct status *s = scratch_folder_make(q->a, &folder);
+
+    co.folder = folder;
+    if (!s)
+        s = compile_model(q->model, &co);
+    if (!s)
+        s = evaluate_bundle(q->a, folder, q->data, n, q->splits.use[SPLITS_TEST].at,
+                            out);
+    scratch_folder_remove(folder);
+    return s;
+}
+
+static void print_share(const char *what, int64_t right, int64_t n)
+{
+    const struct metrics_interval i = metrics_wilson(right, n, 1.96);
+
+    printf("  %-10s %6.2f %%   %lld of %lld (95 %%: %.2f to %.2f)\n", what,
+           100.0 * (double)right / (double)n, (long long)right, (long long)n,
+           100.0 * i.low, 100.0 * i.high);
+}
+
+static void print_score(const struct quantized *q, const struct score *s)
+{
+    const struct metrics_paired *p = &s->top1;
+
+    printf("%s: %lld samples to calibrate (%s), %lld to test (%s), measured on this "
+           "machine\n",
+           q->data->path, (long long)q->splits.use[SPLITS_CALIBRATION].n,
+           dataset_split_name(q->splits.use[SPLITS_CALIBRATION].from), (long long)s->n,
+           dataset_split_name(q->splits.use[SPLITS_TEST].from));
+    if (s->has_labels) {
+        print_share("float32", p->both + p->lost, s->n);
+        print_share("int8", p->both + p->gained, s->n);
+        printf("  %lld lost, %lld gained; mean divergence %.5f nats\n",
+               (long long)p->lost, (long long)p->gained, s->kl);
+    }
+    printf("  mean cosine of the outputs %.6f\n", s->cosine);
+}
+
+static struct status *compare(const struct quantized *q)
+{
+    struct outputs original, compressed;
+
+    if (!q->splits.use[SPLITS_TEST].n)
+        return OK;
+    progress("running the float model on the test samples");
+    RETURN_IF_FAIL(run_here(q, false, &original));
+    progress("running the integer model on the test samples");
+    RETURN_IF_FAIL(run_here(q, true, &compressed));
+    progress(NULL);
+
+    const struct score s =
+        evaluate_score(q->data, q->splits.use[SPLITS_TEST].at, &original, &compressed);
+
+    print_score(q, &s);
+    return OK;
+}
+
+struct status *quantized_compile(struct arena *a, const char *model,
+                                 const struct compile_options *co,
+                                 const struct quantized_options *o)
+{
+    const struct splits_options how = {.seed = o->seed,
+                                       .most[SPLITS_CALIBRATION] = MOST_CALIBRATION};
+    struct quantized q = {.a = a, .model = model, .co = co};
+    struct compile_options mine = *co;
+    struct status *s = open_data(&q, o);
+
+    if (!s) {
+        q.splits = splits_make(q.data, &how, a);
+        mine.compress = quantize;
+        mine.compress_arg = &q;
+        mine.plan = &q.plan;
+        progress("calibrating and compiling");
+        s = compile_model(model, &mine);
+    }
+    if (!s)
+        s = compare(&q);
+    dataset_close(q.data);
+    return s;
+}

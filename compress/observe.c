@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compress/observe.h"
+
+#include <float.h>
+#include <math.h>
+
+enum { SHARES = 70 };
+
+static const double LEAST_SHARE = 0.3, N_BINS = OBSERVE_BINS, N_SHARES = SHARES;
+
+void observe_range(struct observer *o, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (x[i] < o->least && x[i] >= -FLT_MAX)
+            o->least = x[i];
+        if (x[i] > o->most && x[i] <= FLT_MAX)
+            o->most = x[i];
+    }
+}
+
+void observe_values(struct observer *o, const float *x, int64_t n)
+{
+    const double width = (double)o->most - (double)o->least;
+    const double per_unit = width > 0.0 ? N_BINS / width : 0.0;
+
+    for (int64_t i = 0; i < n; i++) {
+        const double at = ((double)x[i] - (double)o->least) * per_unit;
+
+        if (at >= 0.0 && at <= N_BINS)
+            o->bin[at < N_BINS ? (int)at : OBSERVE_BINS - 1]++;
+    }
+}
+
+static double middle(const struct observer *o, int bin)
+{
+    return (double)o->least
+           + ((double)bin + 0.5) * ((double)o->most - (double)o->least) / N_BINS;
+}
+
+void observe_join(struct observer *o, const struct observer *other)
+{
+    struct observer both = {.least = fminf(o->least, other->least),
+                            .most = fmaxf(o->most, other->most)};
+    const double width = (double)both.most - (double)both.least;
+    const struct observer *const parts[] = {o, other};
+
+    for (int p = 0; p < 2; p++)
+        for (int i = 0; i < OBSERVE_BINS && width > 0.0; i++) {
+            const double at = (middle(parts[p], i) - (double)both.least) / width;
+            const int bin = (int)(at * N_BINS);
+
+            both.bin[bin < OBSERVE_BINS ? bin : OBSERVE_BINS - 1] += parts[p]->bin[i];
+        }
+    *o = both;
+}
+
+/* 0 has a code, so that padding and Relu are exact. */
+static struct activation_grid grid_of(double least, double most)
+{
+    const double width = most - least;
+    struct activation_grid g = {.scale = 1.0f};
+
+    if (width > 0.0 && (float)(width / 255.0) >= FLT_MIN)
+        g.scale = (float)(width / 255.0);
+    const double zero = nearbyint(-128.0 - least / (double)g.scale);
+
+    g.zero = zero < -128.0 ? -128 : zero > 127.0 ? 127 : (int32_t)zero;
+    return g;
+}
+
+static double error_of(const struct observer *o, const struct activation_grid *g)
+{
+    double sum = 0.0, count = 0.0;
+
+    for (int i = 0; i < OBSERVE_BINS; i++) {
+        if (!o->bin[i])
+            continue;
+        const double x = middle(o, i), n = (double)o->bin[i];
+        double q = nearbyint(x / (double)g->scale) + g->zero;
+
+        q = q < -128.0 ? -128.0 : q > 127.0 ? 127.0 : q;
+        const double d = x - (double)g->scale * (q - g->zero);
+
+        sum += n * d * d;
+        count += n;
+    }
+    return count > 0.0 ? sum / count : 0.0;
+}
+
+struct activation_grid observe_choose(const struct observer *o)
+{
+    struct activation_grid best = grid_of((double)o->least, (double)o->most);
+
+    best.error = error_of(o, &best);
+    for (int i = 0; i < SHARES; i++) {
+        const double share = LEAST_SHARE + (1.0 - LEAST_SHARE) * i / N_SHARES;
+        struct activation_grid g =
+            grid_of(share * (double)o->least, share * (double)o->most);
+
+        g.error = error_of(o, &g);
+        if (g.error < best.error)
+            best = g;
+    }
+    return best;
+}

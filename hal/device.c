@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What follows from the figures of a device: see device.h. */
+#include "hal/device.h"
+
+#include <math.h>
+
+/* Per precision: the stated rate, and the rate per cycle. */
+static const struct {
+    enum figure_id peak, per_cycle;
+} rates[PRECISION_COUNT] = {
+    [PRECISION_F32] = {FIGURE_F32_PEAK, FIGURE_F32_PER_CYCLE},
+    [PRECISION_F16] = {FIGURE_F16_PEAK, FIGURE_F16_PER_CYCLE},
+    [PRECISION_I8] = {FIGURE_I8_PEAK, FIGURE_I8_PER_CYCLE},
+    [PRECISION_I4] = {FIGURE_I4_PEAK, FIGURE_I4_PER_CYCLE},
+};
+
+static const struct {
+    enum figure_id capacity, bandwidth;
+} levels[LEVEL_COUNT] = {
+    [LEVEL_L1] = {FIGURE_L1_BYTES, FIGURE_L1_BANDWIDTH},
+    [LEVEL_L2] = {FIGURE_L2_BYTES, FIGURE_L2_BANDWIDTH},
+    [LEVEL_L3] = {FIGURE_L3_BYTES, FIGURE_L3_BANDWIDTH},
+    [LEVEL_MEMORY] = {FIGURE_MEMORY_BYTES, FIGURE_MEMORY_BANDWIDTH},
+};
+
+/* Operations a second in just this precision; 0: not stated. */
+static double own_peak(const struct device *d, enum precision p)
+{
+    const double stated = d->figures[rates[p].peak].value;
+
+    return stated > 0
+               ? stated
+               : d->figures[rates[p].per_cycle].value * d->figures[FIGURE_CLOCK].value;
+}
+
+bool device_has(const struct device *d, enum precision p)
+{
+    return own_peak(d, p) > 0;
+}
+
+enum precision device_precision(const struct device *d, enum precision p)
+{
+    int wider = (int)p;
+
+    while (wider > PRECISION_F32 && !device_has(d, wider))
+        wider--;
+    return wider;
+}
+
+double device_peak(const struct device *d, enum precision p)
+{
+    return own_peak(d, device_precision(d, p));
+}
+
+double device_capacity(const struct device *d, enum memory_level level)
+{
+    const double stated = d->figures[levels[level].capacity].value;
+
+    return level == LEVEL_MEMORY && stated == 0 ? INFINITY : stated;
+}
+
+/* At or outside of `level`, the first that is stated. */
+static double stated_bandwidth(const struct device *d, int level)
+{
+    while (level < LEVEL_MEMORY && d->figures[levels[level].bandwidth].value == 0)
+        level++;
+    return d->figures[levels[level].bandwidth].value;
+}
+
+double device_bandwidth(const struct device *d, enum memory_level level)
+{
+    double least = INFINITY;
+
+    for (int i = 0; i <= (int)level; i++)
+        least = fmin(least, stated_bandwidth(d, i));
+    return least;
+}
+
+enum memory_level device_level_for(const struct device *d, double n_bytes)
+{
+    int level = LEVEL_L1;
+
+    while (level < LEVEL_MEMORY && n_bytes > device_capacity(d, level))
+        level++;
+    return level;
+}
+
+void device_use_vectors(struct device *d, int vector_bytes)
+{
+    const enum figure_id id = vector_bytes >= 64   ? FIGURE_F32_PER_CYCLE_V4
+                              : vector_bytes >= 32 ? FIGURE_F32_PER_CYCLE_V3
+                                                   : FIGURE_F32_PER_CYCLE;
+
+    if (d->figures[id].value > 0)
+        d->figures[FIGURE_F32_PER_CYCLE] = d->figures[id];
+}

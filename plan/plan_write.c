@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes and writes plans: see plan.h. */
+#include <string.h>
+
+#include "plan/plan.h"
+#include "plan/plan_words.h"
+#include "support/json_lines.h"
+
+enum { FLOAT_BITS = 32 };
+
+/* ---- the plan that changes nothing ---------------------------------------------- */
+
+static struct plan_unit unchanged(struct arena *a, const struct unit *u)
+{
+    const char **nodes = arena_new_array(a, const char *, 1);
+
+    nodes[0] = u->name;
+    return (struct plan_unit){
+        .name = u->name,
+        .n_nodes = 1,
+        .nodes = nodes,
+        .weight_bits = FLOAT_BITS,
+        .activation_bits = FLOAT_BITS,
+        .channels = u->channels,
+        .n_kept = u->channels,
+    };
+}
+
+struct plan *plan_float(const struct ir_graph *g, const char *target)
+{
+    struct arena *a = g->compile->perm;
+    struct plan *p = arena_new(a, struct plan);
+    const struct unit *units = units_find(g, &p->n_units);
+
+    memcpy(p->model_sha256, g->compile->model_sha256, sizeof p->model_sha256);
+    p->target = target;
+    p->distillation = (struct plan_distillation){.temperature = 4, .alpha = 0.5};
+    p->update.ratio = 1;
+    p->units = arena_new_array(a, struct plan_unit, p->n_units + 1);
+    for (int i = 0; i < p->n_units; i++)
+        p->units[i] = unchanged(a, &units[i]);
+    return p;
+}
+
+/* ---- JSON -------------------------------------------------------------------------
+ */
+
+static json_t *kept_json(const struct plan_unit *u)
+{
+    json_t *list;
+
+    if (!u->kept)
+        return json_string(plan_word_all);
+    list = json_array();
+    for (int64_t i = 0; i < u->n_kept; i++)
+        json_array_append_new(list, json_integer(u->kept[i]));
+    return list;
+}
+
+static json_t *unit_json(const struct plan_unit *u)
+{
+    json_t *nodes = json_array();
+
+    for (int i = 0; i < u->n_nodes; i++)
+        json_array_append_new(nodes, json_string(u->nodes[i]));
+    return json_pack("{s:s, s:o, s:i, s:i, s:s, s:I, s:f, s:o, s:s}", "name", u->name,
+                     "nodes", nodes, "weight_bits", u->weight_bits, "activation_bits",
+                     u->activation_bits, "calibrator", plan_calibrators[u->calibrator],
+                     "channels", (json_int_t)u->channels, "prune_ratio", u->prune_ratio,
+                     "kept", kept_json(u), "pattern", plan_patterns[u->pattern]);
+}
+
+json_t *plan_json(const struct plan *p)
+{
+    const struct plan_split *split = &p->split;
+    const struct plan_distillation *d = &p->distillation;
+    json_t *units = json_array();
+
+    for (int i = 0; i < p->n_units; i++)
+        json_array_append_new(units, unit_json(&p->units[i]));
+    return json_pack(
+        "{s:i, s:o, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:f, s:f},"
+        " s:{s:s, s:f}, s:o}",
+        "format", PLAN_FORMAT, "model_sha256", json_lines_hash(p->model_sha256),
+        "target", p->target, "bits_policy", plan_bits_policies[p->bits_policy], "seed",
+        (json_int_t)p->seed, "split", "seed", (json_int_t)split->seed, "calibration",
+        (json_int_t)split->calibration, "validation", (json_int_t)split->validation,
+        "test", (json_int_t)split->test, "distillation", "epochs",
+        (json_int_t)d->epochs, "temperature", d->temperature, "alpha", d->alpha,
+        "update", "strategy", plan_strategies[p->update.strategy], "ratio",
+        p->update.ratio, "units", units);
+}
+
+void plan_write(const struct plan *p, struct text *out)
+{
+    json_t *file = plan_json(p);
+
+    json_lines_put(file, out);
+    json_decref(file);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Units of a graph: see units.h. */
+#include "plan/units.h"
+
+#include "support/json_door.h"
+#include "support/name_map.h"
+
+enum { LEFT, RIGHT };
+
+static bool is_float_constant(const struct ir_value *v)
+{
+    return v && v->data && ir_count(v) > 0
+           && (v->dtype == DT_f32 || v->dtype == DT_f16 || v->dtype == DT_bf16
+               || v->dtype == DT_f64);
+}
+
+/* The operand with the weights; -1: the node is no unit. */
+static int find_weights(const struct ir_node *n)
+{
+    switch (n->op) {
+    case OP_Conv:
+    case OP_ConvTranspose:
+    case OP_Gemm:
+        return is_float_constant(ir_in(n, RIGHT)) ? RIGHT : -1;
+    case OP_MatMul:
+        return is_float_constant(ir_in(n, RIGHT))  ? RIGHT
+               : is_float_constant(ir_in(n, LEFT)) ? LEFT
+                                                   : -1;
+    default:
+        return -1;
+    }
+}
+
+static int64_t dim_from_end(const struct ir_value *v, int back, int64_t otherwise)
+{
+    return v->rank >= back ? v->dim[v->rank - back] : otherwise;
+}
+
+/* channels and k of a MatMul: [.., M, K] x [.., K, N], a vector on either side. */
+static void measure_matmul(const struct ir_value *w, struct unit *u)
+{
+    if (u->weight_operand == RIGHT) {
+        u->k = dim_from_end(w, w->rank > 1 ? 2 : 1, 1);
+        u->channels = w->rank > 1 ? dim_from_end(w, 1, 1) : 1;
+    } else {
+        u->k = dim_from_end(w, 1, 1);
+        u->channels = dim_from_end(w, 2, 1);
+    }
+}
+
+/* Shapes may be hostile: both factors below 2^46, their product may be above 2^63. */
+static int64_t times(int64_t a, int64_t b)
+{
+    int64_t product;
+
+    return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
+}
+
+static void measure(struct unit *u)
+{
+    const struct ir_node *n = u->node;
+    const struct ir_value *w = n->in[u->weight_operand];
+
+    u->n_weights = ir_count(w);
+    u->in_elements = ir_count(n->in[u->weight_operand == RIGHT ? LEFT : RIGHT]);
+    u->out_elements = ir_count(n->out[0]);
+    switch (n->op) {
+    case OP_ConvTranspose: /* w [C, M/group, kernel...] */
+        u->channels = w->dim[1] * ir_attr_int(n, "group", 1);
+        u->k = u->n_weights / u->channels;
+        u->macs = times(u->in_elements, u->n_weights / w->dim[0]);
+        return;
+    case OP_Conv: /* w [M, C/group, kernel...] */
+        u->channels = w->dim[0];
+        u->k = u->n_weights / u->channels;
+        break;
+    case OP_Gemm:
+        u->channels = dim_from_end(n->out[0], 1, 1);
+        u->k = u->n_weights / u->channels;
+        break;
+    default:
+        measure_matmul(w, u);
+        break;
+    }
+    u->macs = times(u->out_elements, u->k);
+}
+
+/* ---- the list ---------------------------------------------------------------- */
+
+struct list {
+    struct arena *arena;
+    struct name_map taken;
+    struct unit *at;
+    int n, cap;
+};
+
+static const char *unique_name(struct list *l, const char *wanted)
+{
+    const char *plain = json_door_plain(l->arena, wanted), *name = plain;
+
+    for (int i = 2; name_map_get(&l->taken, name); i++)
+        name = arena_printf(l->arena, "%s #%d", plain, i);
+    name_map_put(&l->taken, name, l);
+    return name;
+}
+
+static void add(struct list *l, const struct ir_node *n, int weight_operand)
+{
+    l->at = arena_grow(l->arena, l->at, sizeof *l->at, l->n, &l->cap);
+
+    struct unit *u = &l->at[l->n++];
+
+    *u = (struct unit){.node = n, .weight_operand = weight_operand};
+    u->name = unique_name(l, n->name);
+    measure(u);
+}
+
+/* The importer bounds how deep bodies nest. */
+static void add_all(struct list *l, const struct ir_graph *g)
+{
+    for (const struct ir_node *n = g->first; n; n = n->next) {
+        const int weight_operand = find_weights(n);
+
+        if (weight_operand >= 0)
+            add(l, n, weight_operand);
+        for (int b = 0; b < IR_MAX_BODIES; b++)
+            if (n->body[b])
+                add_all(l, n->body[b]);
+    }
+}
+
+struct unit *units_find(const struct ir_graph *g, int *n)
+{
+    struct arena *a = g->compile->perm;
+    struct list l = {.arena = a, .taken = {.arena = a}};
+
+    add_all(&l, g);
+    *n = l.n;
+    return l.at;
+}
+
+struct work unit_work(const struct unit *u, int weight_bits, int activation_bits)
+{
+    return (struct work){
+        .macs_per_channel = u->macs / u->channels,
+        .channels = u->channels,
+        .weights = u->n_weights,
+        .in_elements = u->in_elements,
+        .out_elements = u->out_elements,
+        .weight_bits = weight_bits,
+        .activation_bits = activation_bits,
+    };
+}

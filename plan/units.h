@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The units of a graph for quantization: every node that multiplies by learned numbers.
+ *
+ *     Conv, ConvTranspose   with constant float weights
+ *     Gemm, MatMul          with one constant float factor
+ *
+ * in the order in which they run, those in bodies of If and Loop included.  Decisions
+ * of a plan (plan.h) are per unit.
+ */
+#ifndef HADMC_PLAN_UNITS_H
+#define HADMC_PLAN_UNITS_H
+
+#include "frontend/ir.h"
+#include "hal/cost.h"
+
+struct unit {
+    const char *name; /* the ONNX node's, as JSON can hold it; unique: " #2" follows
+                         where several nodes have one name */
+    const struct ir_node *node;
+    int weight_operand; /* node->in[weight_operand] is constant */
+    int64_t channels;   /* of the output, each with weights of its own */
+    int64_t n_weights;
+    int64_t k;    /* products that are summed for one output: Conv [M, C/g, kh, kw]
+                     has C/g * kh * kw; ConvTranspose at most */
+    int64_t macs; /* of one run of the node, padding included */
+    int64_t in_elements, out_elements;
+};
+
+/* All units in perm memory of the graph's compile; *n may be 0. */
+struct unit *units_find(const struct ir_graph *g, int *n);
+
+/* What the cost model takes: the whole unit, in these widths. */
+struct work unit_work(const struct unit *u, int weight_bits, int activation_bits);
+
+#endif /* HADMC_PLAN_UNITS_H */

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// links: hal
+/* device.json: what is read, what follows from it, what is refused. */
+#include "hal/device.h"
+#include "support/text.h"
+#include "tests/test.h"
+
+#define SOURCE                                                                         \
+    ", \"origin\": \"datasheet\", \"source\": \"a document with a long name\"}"
+#define FIG(name, value, unit)                                                         \
+    "{\"name\": \"" name "\", \"value\": " value ", \"unit\": \"" unit "\"" SOURCE
+#define DEVICE(figures)                                                                \
+    "{\"device\": \"toy\", \"about\": \"for tests\", \"figures\": [" figures "]}"
+
+/* 8 flop a cycle at 2 Hz, 64 B/s of memory. */
+#define TOY                                                                            \
+    FIG("cpu_f32_flop_per_cycle_core", "8", "flop/cycle")                              \
+    ", " FIG("cpu_clock_max", "2", "Hz") ", " FIG("memory_bandwidth", "64", "B/s")
+
+static struct status *parse(struct arena *a, const char *json, struct device *out)
+{
+    return device_parse(a, "toy.json", json, strlen(json), out);
+}
+
+TEST(a_figure_keeps_value_unit_origin_and_source)
+{
+    struct arena *a = arena_create();
+    struct device d;
+
+    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("cpu_l2", "512", "B per core")), &d));
+    CHECK_TEXT(d.name, "toy");
+    CHECK(d.figures[FIGURE_L2_BYTES].value == 512);
+    CHECK_TEXT(d.figures[FIGURE_L2_BYTES].unit, "B per core");
+    CHECK_EQ(d.figures[FIGURE_L2_BYTES].origin, FIGURE_DATASHEET);
+    CHECK_TEXT(d.figures[FIGURE_L2_BYTES].source, "a document with a long name");
+    CHECK(d.figures[FIGURE_L1_BYTES].value == 0);
+    arena_destroy(a);
+}
+
+TEST(a_rate_is_the_stated_peak_or_per_cycle_times_clock)
+{
+    struct arena *a = arena_create();
+    struct device d;
+
+    CHECK_OK(parse(a, DEVICE(TOY), &d));
+    CHECK(device_peak(&d, PRECISION_F32) == 16);
+    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("cpu_f32_peak_core", "15", "flop/s")), &d));
+    CHECK(device_peak(&d, PRECISION_F32) == 15);
+    arena_destroy(a);
+}
+
+/* No float16: as fast as float32.  8-bit: 32 x 2.  4-bit: as 8-bit. */
+TEST(a_missing_precision_has_the_rate_of_the_next_wider_one)
+{
+    struct arena *a = arena_create();
+    struct device d;
+
+    CHECK_OK(parse(
+        a, DEVICE(TOY ", " FIG("cpu_i8_op_per_cycle_core", "32", "op/cycle")), &d));
+    CHECK(device_peak(&d, PRECISION_F16) == 16);
+    CHECK(device_peak(&d, PRECISION_I8) == 64);
+    CHECK(device_peak(&d, PRECISION_I4) == 64);
+    CHECK(device_has(&d, PRECISION_I8) && !device_has(&d, PRECISION_I4));
+    arena_destroy(a);
+}
+
+TEST(wider_vectors_use_their_own_rate_where_one_is_stated)
+{
+    struct arena *a = arena_create();
+    struct device d;
+
+    CHECK_OK(parse(
+        a, DEVICE(TOY ", " FIG("cpu_f32_flop_per_cycle_core_v3", "32", "flop/cycle")),
+        &d));
+    device_use_vectors(&d, 64); /* not stated */
+    CHECK(device_peak(&d, PRECISION_F32) == 16);
+    device_use_vectors(&d, 32);
+    CHECK(device_peak(&d, PRECISION_F32) == 64);
+    arena_destroy(a);
+}
+
+/* 100 B in L1, 1000 B in L2; L1 states 50 B/s, L2 none, memory 64. */
+TEST(a_level_holds_what_fits_and_is_never_faster_than_the_one_before)
+{
+    struct arena *a = arena_create();
+    struct device d;
+
+    CHECK_OK(
+        parse(a,
+              DEVICE(TOY ", " FIG("cpu_l1d", "100", "B") ", " FIG(
+                  "cpu_l2", "1000", "B") ", " FIG("cpu_l1_bandwidth", "50", "B/s")),
+              &d));
+    CHECK_EQ(device_level_for(&d, 100), LEVEL_L1);
+    CHECK_EQ(device_level_for(&d, 101), LEVEL_L2);
+    CHECK_EQ(device_level_for(&d, 1001), LEVEL_MEMORY);
+    CHECK(device_bandwidth(&d, LEVEL_L1) == 50);
+    CHECK(device_bandwidth(&d, LEVEL_MEMORY) == 50);
+    arena_destroy(a);
+}
+
+TEST(what_is_wrong_in_a_device_file_is_named)
+{
+    static const struct {
+        const char *json, *words;
+    } rows[] = {
+        {"[]", "'toy.json': holds no JSON object"},
+        {"{\"device\": 1", "'toy.json': line 1"},
+        {"{\"device\": \"a\", \"device\": \"b\"}", "duplicate object key"},
+        {"{\"device\": \"toy\", \"figures\": []}", "'about' is missing, not a text"},
+        {"{\"gadget\": 1}", "unknown key 'gadget'; it may be device, about or figures"},
+        {DEVICE(""), "'figures' has 0 entries"},
+        {DEVICE("3"), "figure 0: is not an object"},
+        {DEVICE(FIG("cpu_l4", "1", "B")),
+         "figure 0: 'name' is \"cpu_l4\"; it may be cpu_cores, cpu_clock_max,"},
+        {DEVICE(FIG("cpu_l2", "-1", "B")),
+         "figure 'cpu_l2': 'value' is -1, not a number from 1 to"},
+        {DEVICE(FIG("cpu_l2", "1e99", "B")), "'value' is 1e99, not a number"},
+        {DEVICE(FIG("cpu_l2", "0", "B")), "'value' is 0, not a number from 1 to"},
+        {DEVICE(FIG("cpu_l2", "\"1\"", "B")), "'value' is \"1\", not a number"},
+        {DEVICE(FIG("cpu_l2", "1", "KiB")), "'unit' is 'KiB', not 'B'"},
+        {DEVICE(FIG("cpu_l2", "1", "Bytes")), "'unit' is 'Bytes', not 'B'"},
+        {DEVICE("{\"name\": \"cpu_l2\", \"value\": 1, \"unit\": \"B\", \"origin\":"
+                " \"datasheet\", \"source\": \"hearsay\"}"),
+         "'source' is 'hearsay'; it names a document"},
+        {DEVICE("{\"name\": \"cpu_l2\", \"value\": 1, \"unit\": \"B\", \"origin\":"
+                " \"guess\", \"source\": \"a document with a long name\"}"),
+         "'origin' is \"guess\"; it may be datasheet, computed or measured"},
+        {DEVICE(TOY ", " FIG("cpu_clock_max", "3", "Hz")),
+         "figure 'cpu_clock_max': is stated twice"},
+        {DEVICE(FIG("memory_bandwidth", "64", "B/s")),
+         "states neither 'cpu_f32_peak_core' nor"},
+        {DEVICE(FIG("cpu_f32_peak_core", "64", "flop/s")),
+         "does not state 'memory_bandwidth'"},
+    };
+    struct arena *a = arena_create();
+    struct device d;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        CHECK_FAILS(parse(a, rows[i].json, &d), INVALID, rows[i].words);
+    arena_destroy(a);
+}
