@@ -5,7 +5,6 @@
 #include <stddef.h>
 
 #include "codegen/emit_int_tile.h"
-#include "codegen/int_shape.h"
 
 enum { MAX_LANES = 16 };
 

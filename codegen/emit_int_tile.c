@@ -4,8 +4,6 @@
 
 #include <assert.h>
 
-#include "codegen/int_shape.h"
-
 static const uint32_t FLIP_ALL = 0x80808080;
 
 int int_tile_lanes(const struct int_tile *t, int vector)
