@@ -291,6 +291,17 @@ void int_widen(struct emitter *e, LLVMValueRef bytes, LLVMValueRef out[4])
     }
 }
 
+LLVMValueRef int_class_value(struct emitter *e, const struct int_classes *k,
+                             int64_t outputs, LLVMValueRef at)
+{
+    LLVMValueRef beyond = emit_add(e, at, k->after - outputs + 1);
+
+    if (k->n == 1)
+        return emit_int(e, 0);
+    return LLVMBuildAdd(e->builder, emit_min(e, at, emit_int(e, k->before)),
+                        emit_max(e, beyond, emit_int(e, 0)), "");
+}
+
 /* ---- results ----------------------------------------------------------------- */
 
 LLVMValueRef int_field(struct emitter *e, LLVMValueRef header, size_t offset,

@@ -11,7 +11,7 @@
 #define HADMC_CODEGEN_EMIT_INT_BUILD_H
 
 #include "codegen/emit_build.h"
-#include "codegen/emit_int.h"
+#include "codegen/int_shape.h"
 
 LLVMTypeRef int_vector(struct emitter *e, LLVMTypeRef element, int lanes);
 LLVMValueRef int_splat(struct emitter *e, LLVMTypeRef element, int64_t value,
@@ -53,6 +53,10 @@ void int_widen(struct emitter *e, LLVMValueRef bytes, LLVMValueRef out[4]);
  * half of a block, or the upper one. */
 LLVMValueRef int_zip(struct emitter *e, LLVMValueRef a, LLVMValueRef b, int size,
                      bool upper);
+
+/* int_class_of() an output whose place is known when the code runs. */
+LLVMValueRef int_class_value(struct emitter *e, const struct int_classes *k,
+                             int64_t outputs, LLVMValueRef at);
 
 /* ---- results ------------------------------------------------------------------- */
 

@@ -63,7 +63,7 @@ static void sum_kernel(const struct int_emitter *ie, struct int_tile *t,
     struct emitter *e = ie->e;
     const int64_t row_weights =
         ie->runs.n * int_steps_bytes(ie->c, int_run_steps(&ie->runs), t->width);
-    struct emit_loop l = {.never_empty = ie->rows.n == 1};
+    struct emit_loop l = {.never_empty = int_rows_have_taps(&ie->v)};
 
     if (!has_row_loop(ie)) {
         int_tile_row(e, &ie->v, t, in, at->weights, x0);
@@ -224,19 +224,6 @@ static void emit_row(const struct int_emitter *ie, const struct place *at,
         emit_single_tile(ie, at, cut, piece, i);
 }
 
-/* int_class_of() a row. */
-static LLVMValueRef row_class(const struct int_emitter *ie, LLVMValueRef y)
-{
-    struct emitter *e = ie->e;
-    const struct int_classes *k = &ie->rows;
-    LLVMValueRef beyond = emit_add(e, y, k->after - ie->v.oh + 1);
-
-    if (k->n == 1)
-        return emit_int(e, 0);
-    return LLVMBuildAdd(e->builder, emit_min(e, y, emit_int(e, k->before)),
-                        emit_max(e, beyond, emit_int(e, 0)), "");
-}
-
 /* All rows of a unit. */
 static void emit_rows(const struct int_emitter *ie, const struct place *unit,
                       LLVMValueRef chunk, const struct piece *piece)
@@ -256,7 +243,7 @@ static void emit_rows(const struct int_emitter *ie, const struct place *unit,
     }
     emit_loop_begin(e, &l, unit->y_begin, unit->y_end, 1, NULL, 0);
     LLVMValueRef iy = emit_add(e, emit_mul(e, l.at, v->stride_y), -v->pad_top);
-    LLVMValueRef class = row_class(ie, l.at);
+    LLVMValueRef class = int_class_value(e, &ie->rows, v->oh, l.at);
 
     emit_kernel_rows(e, v, iy, &row.tap_begin, &row.tap_end);
     row.bias = emit_at_value(e, unit->bias,

@@ -281,18 +281,6 @@ static void sum_row_loop(const struct depthwise *d, struct window *w)
 
 /* ---- tiles ------------------------------------------------------------------- */
 
-/* int_class_of() output row y. */
-static LLVMValueRef row_class(const struct depthwise *d, LLVMValueRef y)
-{
-    struct emitter *e = d->e;
-    LLVMValueRef beyond = emit_add(e, y, d->rows.after - d->s->oh + 1);
-
-    if (d->rows.n == 1)
-        return emit_int(e, 0);
-    return LLVMBuildAdd(e->builder, emit_min(e, y, emit_int(e, d->rows.before)),
-                        emit_max(e, beyond, emit_int(e, 0)), "");
-}
-
 static int64_t column_class(const struct depthwise *d, int64_t x0, int pixel)
 {
     return x0 < 0 ? d->columns.before : int_class_of(&d->columns, d->s->ow, x0 + pixel);
@@ -352,7 +340,8 @@ static void emit_tile_at(const struct depthwise *d, const struct slice *slice,
     LLVMValueRef bias = emit_at(e, end.m, d->width * 4);
 
     for (int r = 0; r < band->rows; r++) {
-        LLVMValueRef class = row_class(d, emit_add(e, band->y, r));
+        LLVMValueRef class =
+            int_class_value(e, &d->rows, s->oh, emit_add(e, band->y, r));
         LLVMValueRef of =
             emit_at_value(e, bias, emit_mul(e, class, d->columns.n * d->width * 4));
 

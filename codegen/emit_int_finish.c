@@ -5,7 +5,8 @@
 #include <stddef.h>
 
 #include "codegen/emit_int_tile.h"
-#include "codegen/int_shape.h"
+
+enum { MAX_LANES = 16 };
 
 static bool shifted(const struct int_tile *t)
 {
@@ -117,27 +118,22 @@ static int used_of(const struct int_tile *t, int64_t at, int n)
     return t->channels - at < n ? (int)(t->channels - at) : n;
 }
 
-/* A pixel's results, kept until all of its residual is read: the two are often the same
- * memory. */
-struct results {
-    int n;
-    LLVMValueRef x[INT_MAX_VECTORS];
-    int64_t at[INT_MAX_VECTORS]; /* bytes into the pixel */
-    int used[INT_MAX_VECTORS];
-};
-
-static void keep(struct emitter *e, const struct int_tile *t, struct results *r,
-                 LLVMValueRef x, int64_t at, int used)
+static void store_codes(struct emitter *e, const struct int_tile *t,
+                        const struct int_tile_end *end, LLVMValueRef x, int pixel,
+                        int j, LLVMValueRef out)
 {
-    r->x[r->n] = t->c->out_signed ? int_flip(e, x) : x;
-    r->at[r->n] = at;
-    r->used[r->n++] = used;
+    const int64_t at = (int64_t)j * t->lanes;
+    LLVMValueRef p = emit_at(e, out, pixel * end->out_pixel + at);
+
+    if (t->c->out_signed)
+        x = int_flip(e, x);
+    int_store_part(e, x, p, used_of(t, at, (int)LLVMGetVectorSize(LLVMTypeOf(x))));
 }
 
-/* Vectors j ... j + 3 together. */
+/* Vectors j ... j + 3 of a pixel together. */
 static void finish_four(struct emitter *e, const struct int_tile *t,
                         const struct int_tile_end *end, int pixel, int j,
-                        struct results *r)
+                        LLVMValueRef out)
 {
     const int n = 4 * t->lanes;
     const int64_t at = (int64_t)j * t->lanes;
@@ -152,41 +148,78 @@ static void finish_four(struct emitter *e, const struct int_tile *t,
         for (int k = 0; k < 4; k++)
             x[k] = add_residual(e, end, x[k], residual[k]);
     }
-    keep(e, t, r, int_settle4(e, end->header, x), at, used_of(t, at, n));
+    store_codes(e, t, end, int_settle4(e, end->header, x), pixel, j, out);
 }
 
-static void finish_one(struct emitter *e, const struct int_tile *t,
-                       const struct int_tile_end *end, int pixel, int j,
-                       struct results *r)
+/* A vector that is not packed with its neighbours, in order, before it is rounded. */
+static LLVMValueRef single(struct emitter *e, const struct int_tile *t,
+                           const struct int_tile_end *end, int pixel, int j)
 {
     const int lanes = int_tile_lanes(t, j);
     const int64_t at = (int64_t)j * t->lanes;
-    const int used = used_of(t, at, lanes);
     LLVMValueRef x = scaled(e, t, end, pixel, j);
 
-    if (end->residual) {
-        LLVMValueRef p = emit_at(e, end->residual, pixel * end->residual_pixel + at);
-        LLVMValueRef other = load_residual(e, t, p, lanes, used);
+    if (!end->residual)
+        return x;
+    LLVMValueRef p = emit_at(e, end->residual, pixel * end->residual_pixel + at);
+    LLVMValueRef other = load_residual(e, t, p, lanes, used_of(t, at, lanes));
 
-        other = LLVMBuildZExt(e->builder, other, int_vector(e, e->i32, lanes), "");
-        x = add_residual(e, end, x, other);
-    }
-    keep(e, t, r, int_settle1(e, end->header, x), at, used);
+    other = LLVMBuildZExt(e->builder, other, int_vector(e, e->i32, lanes), "");
+    return add_residual(e, end, x, other);
 }
 
-static void finish_codes(struct emitter *e, const struct int_tile *t,
-                         const struct int_tile_end *end, int pixel, LLVMValueRef out)
+/* Vector j of `n` pixels, 3 or 4, packed together and put in order again. */
+static void finish_pixels(struct emitter *e, const struct int_tile *t,
+                          const struct int_tile_end *end, int pixel, int n, int j,
+                          LLVMValueRef out)
 {
-    struct results r = {0};
-    int j = 0;
+    const int lanes = int_tile_lanes(t, j);
+    int index[4 * MAX_LANES];
+    LLVMValueRef x[4], all;
 
-    for (; j + 4 <= t->vectors; j += 4)
-        finish_four(e, t, end, pixel, j, &r);
-    for (; j < t->vectors; j++)
-        finish_one(e, t, end, pixel, j, &r);
-    for (int i = 0; i < r.n; i++)
-        int_store_part(e, r.x[i], emit_at(e, out, pixel * end->out_pixel + r.at[i]),
-                       r.used[i]);
+    for (int k = 0; k < 4; k++)
+        x[k] = k < n ? single(e, t, end, pixel + k, j) : x[n - 1];
+    for (int i = 0; i < 4 * lanes; i++)
+        index[i] = i % lanes / 4 * 16 + i / lanes * 4 + i % 4;
+    all = int_settle4(e, end->header, x);
+    all = emit_shuffle(e, all, all, index, 4 * lanes);
+    for (int k = 0; k < n; k++) {
+        for (int i = 0; i < lanes; i++)
+            index[i] = k * lanes + i;
+        store_codes(e, t, end, emit_shuffle(e, all, all, index, lanes), pixel + k, j,
+                    out);
+    }
+}
+
+static void finish_singles(struct emitter *e, const struct int_tile *t,
+                           const struct int_tile_end *end, int j, LLVMValueRef out)
+{
+    for (int i = 0; i < t->pixels;) {
+        const int n = t->pixels - i < 4 ? t->pixels - i : 4;
+
+        if (n >= 3) {
+            finish_pixels(e, t, end, i, n, j, out);
+            i += n;
+            continue;
+        }
+        store_codes(e, t, end, int_settle1(e, end->header, single(e, t, end, i, j)), i,
+                    j, out);
+        i++;
+    }
+}
+
+/* Vectors share no channels, so where residual and results are the same memory each is
+ * read before it is written. */
+static void finish_codes(struct emitter *e, const struct int_tile *t,
+                         const struct int_tile_end *end, LLVMValueRef out)
+{
+    const int packed = t->vectors / 4 * 4;
+
+    for (int i = 0; i < t->pixels; i++)
+        for (int j = 0; j < packed; j += 4)
+            finish_four(e, t, end, i, j, out);
+    for (int j = packed; j < t->vectors; j++)
+        finish_singles(e, t, end, j, out);
 }
 
 /* ---- wide results ------------------------------------------------------------ */
@@ -208,10 +241,10 @@ static void finish_wide(struct emitter *e, const struct int_tile *t,
 void int_tile_finish(struct emitter *e, struct int_tile *t,
                      const struct int_tile_end *end, LLVMValueRef out)
 {
-    for (int i = 0; i < t->pixels; i++) {
-        if (t->c->result == INT_CODES)
-            finish_codes(e, t, end, i, out);
-        else
-            finish_wide(e, t, end, i, out);
+    if (t->c->result == INT_CODES) {
+        finish_codes(e, t, end, out);
+        return;
     }
+    for (int i = 0; i < t->pixels; i++)
+        finish_wide(e, t, end, i, out);
 }

@@ -6,7 +6,6 @@
 #include <assert.h>
 
 #include "codegen/emit_int_build.h"
-#include "codegen/int_shape.h"
 
 enum {
     MAX_TILE = 4,  /* vectors of a tile's outputs: maxima ... */
@@ -199,18 +198,6 @@ static void emit_columns(const struct pool *p, const struct pool_row *row,
     }
 }
 
-/* int_class_of() output row y. */
-static LLVMValueRef row_class(const struct pool *p, LLVMValueRef y)
-{
-    struct emitter *e = p->e;
-    LLVMValueRef beyond = emit_add(e, y, p->rows.after - p->s->oh + 1);
-
-    if (p->rows.n == 1)
-        return emit_int(e, 0);
-    return LLVMBuildAdd(e->builder, emit_min(e, y, emit_int(e, p->rows.before)),
-                        emit_max(e, beyond, emit_int(e, 0)), "");
-}
-
 static struct pool_row place_row(const struct pool *p, LLVMValueRef image,
                                  LLVMValueRef y)
 {
@@ -226,9 +213,9 @@ static struct pool_row place_row(const struct pool *p, LLVMValueRef image,
     };
 
     if (!p->c->max)
-        row.classes =
-            emit_at_value(e, emit_at(e, param(p, CORE_BIAS), sizeof(struct int_header)),
-                          emit_mul(e, row_class(p, y), p->columns.n * 8));
+        row.classes = emit_at_value(
+            e, emit_at(e, param(p, CORE_BIAS), sizeof(struct int_header)),
+            emit_mul(e, int_class_value(e, &p->rows, s->oh, y), p->columns.n * 8));
     emit_kernel_rows(e, s, iy, &row.tap_begin, &row.tap_end);
     return row;
 }

@@ -97,7 +97,7 @@ static void sum_part(struct emitter *e, struct int_tile *t, const struct int_run
 
     for (int i = r.first; i < r.end; i++)
         x[i] = int_tile_input_part(
-            e, emit_at(e, in, i * t->pixel_bytes + at * runs->step),
+            e, t, emit_at(e, in, i * t->pixel_bytes + at * runs->step),
             within_step(part->lo[i] - at), within_step(part->hi[i] - at), runs->step);
     int_tile_step(e, t, weights, k, x, r.first, r.end);
 }
@@ -221,22 +221,34 @@ static LLVMValueRef add_bytes(struct emitter *e, const struct int_tile *t,
     return sum;
 }
 
+/* `n` vectors of neighbouring inputs at p; few are written out. */
+static LLVMValueRef add_vectors(struct emitter *e, const struct int_tile *t,
+                                LLVMValueRef sum, LLVMValueRef p, int64_t n)
+{
+    const int64_t size = e->isa->vector_bytes;
+    LLVMTypeRef bytes = int_vector(e, e->i8, (int)size);
+    struct emit_loop l = {0};
+
+    if (n <= WRITE_OUT) {
+        for (int64_t i = 0; i < n; i++)
+            sum = add_bytes(e, t, sum, int_load(e, bytes, emit_at(e, p, i * size)));
+        return sum;
+    }
+    emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, n), 1, &sum, 1);
+    p = emit_at_value(e, p, emit_mul(e, l.at, size));
+    sum = add_bytes(e, t, sum, int_load(e, bytes, p));
+    emit_loop_end(e, &l, &sum);
+    return sum;
+}
+
 /* n neighbouring inputs at p. */
 static LLVMValueRef add_span(struct emitter *e, const struct int_tile *t,
                              LLVMValueRef sum, LLVMValueRef p, int64_t n)
 {
     const int64_t size = e->isa->vector_bytes, whole = n / size, rest = n % size;
     LLVMTypeRef bytes = int_vector(e, e->i8, (int)size);
-    struct emit_loop l = {0};
 
-    if (whole) {
-        emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, whole), 1, &sum, 1);
-        LLVMValueRef x =
-            int_load(e, bytes, emit_at_value(e, p, emit_mul(e, l.at, size)));
-
-        sum = add_bytes(e, t, sum, x);
-        emit_loop_end(e, &l, &sum);
-    }
+    sum = add_vectors(e, t, sum, p, whole);
     if (rest)
         sum = add_bytes(
             e, t, sum, int_load_part(e, bytes, emit_at(e, p, whole * size), (int)rest));

@@ -3,7 +3,6 @@
 #define HADMC_CODEGEN_EMIT_INT_ROW_H
 
 #include "codegen/emit_int_tile.h"
-#include "codegen/int_shape.h"
 
 /* Adds one kernel row to the tile whose first pixel is output x0 (-1: an inner tile,
  * which every tap reaches with all pixels).  `in` is the first tap of the first pixel,

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "codegen/int_shape.h"
+static const uint32_t FLIP_ALL = 0x80808080;
 
 int int_tile_lanes(const struct int_tile *t, int vector)
 {
@@ -23,19 +23,37 @@ static bool is_dot(const struct int_tile *t)
 
 /* ---- inputs ------------------------------------------------------------------ */
 
-LLVMValueRef int_tile_input(struct emitter *e, LLVMValueRef p)
+/* Unsigned inputs where both factors are signed: an int32, or a vector of them. */
+static LLVMValueRef flip_input(struct emitter *e, const struct int_tile *t,
+                               LLVMValueRef x, uint32_t bits)
 {
-    return int_load(e, e->i32, p);
+    LLVMTypeRef type = LLVMTypeOf(x);
+
+    if (t->form != INT_DOT_SS || t->c->in_signed)
+        return x;
+    return LLVMBuildXor(e->builder, x,
+                        LLVMGetTypeKind(type) == LLVMVectorTypeKind
+                            ? int_splat(e, e->i32, bits, 4)
+                            : LLVMConstInt(e->i32, bits, 0),
+                        "");
+}
+
+LLVMValueRef int_tile_input(struct emitter *e, const struct int_tile *t, LLVMValueRef p)
+{
+    return flip_input(e, t, int_load(e, e->i32, p), FLIP_ALL);
 }
 
 /* Neighbouring inputs in as few loads as possible: 3 are 2 + 1. */
-LLVMValueRef int_tile_input_part(struct emitter *e, LLVMValueRef p, int lo, int hi,
-                                 int64_t step)
+LLVMValueRef int_tile_input_part(struct emitter *e, const struct int_tile *t,
+                                 LLVMValueRef p, int lo, int hi, int64_t step)
 {
     LLVMValueRef all = LLVMConstInt(e->i32, 0, 0);
+    uint32_t flip = 0;
 
     if (step == 1 && lo == 0 && hi == INT_STEP)
-        return int_tile_input(e, p);
+        return int_tile_input(e, t, p);
+    for (int i = lo; i < hi; i++)
+        flip |= UINT32_C(0x80) << 8 * i;
     while (lo < hi) {
         const int n = step == 1 && hi - lo >= 2 ? 2 : 1;
         LLVMValueRef x = int_load(e, n == 2 ? e->i16 : e->i8, emit_at(e, p, lo * step));
@@ -45,7 +63,7 @@ LLVMValueRef int_tile_input_part(struct emitter *e, LLVMValueRef p, int lo, int 
         all = LLVMBuildOr(e->builder, all, x, "");
         lo += n;
     }
-    return all;
+    return flip_input(e, t, all, flip);
 }
 
 /* ---- weights ----------------------------------------------------------------- */
@@ -186,23 +204,8 @@ static void step_lane(struct emitter *e, struct int_tile *t, LLVMValueRef weight
     }
 }
 
-/* Unsigned inputs where both factors are signed. */
-static LLVMValueRef flip_input(struct emitter *e, const struct int_tile *t,
-                               LLVMValueRef x)
-{
-    if (t->form != INT_DOT_SS || t->c->in_signed)
-        return x;
-    LLVMTypeRef type = LLVMTypeOf(x);
-
-    return LLVMBuildXor(e->builder, x,
-                        LLVMGetTypeKind(type) == LLVMVectorTypeKind
-                            ? int_splat(e, e->i32, 0x80808080, 4)
-                            : LLVMConstInt(e->i32, 0x80808080, 0),
-                        "");
-}
-
-static void step(struct emitter *e, struct int_tile *t, LLVMValueRef weights, int64_t k,
-                 const LLVMValueRef *x, int first, int end)
+void int_tile_step(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
+                   int64_t k, const LLVMValueRef *x, int first, int end)
 {
     weights = step_weights(e, t, weights, k);
     if (is_dot(t))
@@ -211,16 +214,6 @@ static void step(struct emitter *e, struct int_tile *t, LLVMValueRef weights, in
         step_pair(e, t, weights, k, x, first, end);
     else
         step_lane(e, t, weights, k, x, first, end);
-}
-
-void int_tile_step(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
-                   int64_t k, const LLVMValueRef *x, int first, int end)
-{
-    LLVMValueRef in[INT_MAX_PIXELS];
-
-    for (int i = first; i < end; i++)
-        in[i] = flip_input(e, t, x[i]);
-    step(e, t, weights, k, in, first, end);
 }
 
 /* ---- runs -------------------------------------------------------------------- */
@@ -233,7 +226,8 @@ static void four_steps_by_lane(struct emitter *e, struct int_tile *t, LLVMValueR
     LLVMTypeRef ints = int_vector(e, e->i32, 4);
 
     for (int i = first; i < end; i++)
-        x[i] = flip_input(e, t, int_load(e, ints, emit_at(e, in, i * t->pixel_bytes)));
+        x[i] = flip_input(e, t, int_load(e, ints, emit_at(e, in, i * t->pixel_bytes)),
+                          FLIP_ALL);
     for (int s = 0; s < 4; s++) {
         LLVMValueRef p = step_weights(e, t, weights, k + s);
         const int lane[4] = {s, s, s, s};
@@ -283,7 +277,7 @@ static void steps(struct emitter *e, struct int_tile *t, LLVMValueRef in,
             continue;
         }
         for (int i = first; i < end; i++)
-            x[i] = int_tile_input(e, emit_at(e, p, i * t->pixel_bytes));
+            x[i] = int_tile_input(e, t, emit_at(e, p, i * t->pixel_bytes));
         int_tile_step(e, t, weights, k + s, x, first, end);
         s++;
     }

@@ -28,11 +28,13 @@ int int_tile_lanes(const struct int_tile *t, int vector);
 /* Bytes from a block's first int32 or float to those of a vector. */
 int64_t int_tile_vector_at(const struct int_tile *t, int vector);
 
-/* One step's inputs of one pixel, four bytes as an int32. */
-LLVMValueRef int_tile_input(struct emitter *e, LLVMValueRef p);
-/* Inputs [lo, hi) of a step, `step` bytes apart; the others 0. */
-LLVMValueRef int_tile_input_part(struct emitter *e, LLVMValueRef p, int lo, int hi,
-                                 int64_t step);
+/* One step's inputs of one pixel, four bytes as an int32, flipped where the form wants
+ * it. */
+LLVMValueRef int_tile_input(struct emitter *e, const struct int_tile *t,
+                            LLVMValueRef p);
+/* Inputs [lo, hi) of a step, `step` bytes apart; the others multiply as 0. */
+LLVMValueRef int_tile_input_part(struct emitter *e, const struct int_tile *t,
+                                 LLVMValueRef p, int lo, int hi, int64_t step);
 
 /* Step k of a run with weights at `weights`, for pixels [first, end) whose inputs are
  * x[i]. */

@@ -84,6 +84,16 @@ struct int_depthwise_cut int_depthwise_cut(const struct int_conv *c,
     return cut;
 }
 
+void int_depthwise_fields(const struct int_conv *c, const struct isa *isa,
+                          int64_t out[INT_DEPTHWISE_FIELDS])
+{
+    const struct int_depthwise_cut cut = int_depthwise_cut(c, isa);
+    const int64_t all[INT_DEPTHWISE_FIELDS] = {cut.group,   cut.groups, cut.share,
+                                               cut.flipped, cut.bytes,  cut.tail_bytes};
+
+    memcpy(out, all, sizeof all);
+}
+
 int64_t int_depthwise_width(const struct int_depthwise_cut *cut)
 {
     return cut->vectors * cut->bytes + cut->tail_bytes;

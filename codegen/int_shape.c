@@ -97,6 +97,22 @@ struct int_classes int_column_classes(const struct conv *c)
     return classes(&a);
 }
 
+bool int_rows_have_taps(const struct conv *c)
+{
+    for (int64_t y = 0; y < c->oh; y++) {
+        bool some = false;
+
+        for (int64_t k = 0; k < c->kh && !some; k++) {
+            const int64_t row = y * c->stride_y - c->pad_top + k * c->dilation_y;
+
+            some = row >= 0 && row < c->h;
+        }
+        if (!some)
+            return false;
+    }
+    return true;
+}
+
 int64_t int_class_of(const struct int_classes *k, int64_t outputs, int64_t at)
 {
     const int64_t beyond = at - (outputs - k->after) + 1;

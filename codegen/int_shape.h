@@ -43,6 +43,8 @@ struct int_classes {
 };
 struct int_classes int_row_classes(const struct conv *c);
 struct int_classes int_column_classes(const struct conv *c);
+/* Every row of outputs has a kernel row inside of the input. */
+bool int_rows_have_taps(const struct conv *c);
 int64_t int_class_of(const struct int_classes *k, int64_t outputs, int64_t at);
 /* Some output of a class. */
 int64_t int_class_output(const struct int_classes *k, int64_t outputs, int64_t class);

@@ -146,8 +146,8 @@ static double step_cycles(const struct rule *r, int p, int v)
     return cycles;
 }
 
-/* Cycles to turn a vector of sums into results; codes are packed four vectors at a
- * time. */
+/* Cycles to turn sums into results; codes are packed four vectors at a time, of a pixel
+ * or of neighbouring ones. */
 static double finish_cycles(const struct rule *r, int p, int v)
 {
     const double add = r->c->shape.has_residual ? 4.0 : 0.0;
@@ -155,7 +155,7 @@ static double finish_cycles(const struct rule *r, int p, int v)
 
     if (r->c->result != INT_CODES)
         return 2.0 * p * v;
-    return p * ((v - alone) * (3.0 + add) + alone * (5.0 + add));
+    return p * ((v - alone) * (3.0 + add) + alone * ((p > 2 ? 4.0 : 5.0) + add));
 }
 
 static double tile_cycles(const struct rule *r, int p, int v)

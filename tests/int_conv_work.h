@@ -85,14 +85,15 @@ static inline int32_t window_sum(const struct int_conv_work *w, int64_t n, int64
     for (int64_t i = 0; i < c->c_in; i++)
         for (int64_t ky = 0; ky < c->kh; ky++)
             for (int64_t kx = 0; kx < c->kw; kx++) {
-                const int64_t iy = y * c->stride_y - c->pad_top + ky * c->dilation_y;
-                const int64_t ix = x * c->stride_x - c->pad_left + kx * c->dilation_x;
+                const int64_t row = y * c->stride_y - c->pad_top + ky * c->dilation_y;
+                const int64_t column =
+                    x * c->stride_x - c->pad_left + kx * c->dilation_x;
 
-                if (iy < 0 || iy >= c->h || ix < 0 || ix >= c->w)
+                if (row < 0 || row >= c->h || column < 0 || column >= c->w)
                     continue; /* the code in_zero */
                 const int32_t q = code_at(w->in,
                                           n * c->in_n + (g * c->c_in + i) * c->in_c
-                                              + iy * c->in_y + ix * c->in_x,
+                                              + row * c->in_y + column * c->in_x,
                                           w->c.in_signed);
 
                 sum += (int64_t)(q - w->in_zero)
@@ -255,6 +256,94 @@ static inline void describe_int(const struct int_conv *ic, const struct int_tili
         ic->residual_signed, c->has_residual, ic->result, t->pixels, t->vectors,
         t->tail_pixels, t->tail_vectors, t->tail_lanes, (long)t->rows, (long)t->chunks,
         t->swapped);
+}
+
+static inline int64_t odd_size(int64_t lo, int64_t hi)
+{
+    return random_in(0, 3) ? random_in(lo, hi) : random_in(lo, lo + 3);
+}
+
+static inline struct int_conv random_int_conv(void)
+{
+    struct int_conv c = {
+        .shape =
+            {
+                .n = random_in(1, 2),
+                .h = random_in(1, 16),
+                .w = random_in(1, 30),
+                .groups = random_in(0, 2) ? 1 : random_in(2, 4),
+                .c_in = odd_size(1, 40),
+                .c_out = odd_size(1, 90),
+                .kh = random_in(1, 4),
+                .kw = random_in(1, 5),
+                .stride_y = random_in(1, 3),
+                .stride_x = random_in(1, 3),
+                .dilation_y = random_in(1, 2),
+                .dilation_x = random_in(1, 3),
+                .pad_top = random_in(0, 4),
+                .pad_left = random_in(0, 4),
+                .has_residual = random_in(0, 3) == 0,
+            },
+        .in_signed = random_in(0, 1),
+        .out_signed = random_in(0, 1),
+        .residual_signed = random_in(0, 1),
+        .weight_zeros = random_in(0, 2) == 0,
+        .weight_bits = random_in(0, 3) ? 8 : 4,
+        .result = random_in(0, 3) ? INT_CODES : (enum int_result)random_in(1, 2),
+    };
+    struct conv *s = &c.shape;
+    const int64_t bottom = random_in(0, 4), right = random_in(0, 4);
+    const int64_t oh =
+        out_size(s->h, s->pad_top + bottom, s->kh, s->stride_y, s->dilation_y);
+    const int64_t ow =
+        out_size(s->w, s->pad_left + right, s->kw, s->stride_x, s->dilation_x);
+
+    if (c.result != INT_CODES)
+        s->has_residual = false;
+    s->oh = oh > 0 ? oh : 1;
+    s->ow = ow > 0 ? ow : 1;
+    set_strides(s, random_in(0, 3) == 0, random_in(0, 3));
+    return c;
+}
+
+static inline struct int_conv random_int_depthwise(void)
+{
+    struct int_conv c = {
+        .shape =
+            {
+                .n = random_in(1, 2),
+                .h = random_in(1, 16),
+                .w = random_in(1, 20),
+                .groups = random_in(1, 150),
+                .c_in = 1,
+                .c_out = 1,
+                .kh = random_in(1, 5),
+                .kw = random_in(1, 6),
+                .stride_y = random_in(1, 3),
+                .stride_x = random_in(1, 3),
+                .dilation_y = random_in(1, 2),
+                .dilation_x = random_in(1, 2),
+                .pad_top = random_in(0, 4),
+                .pad_left = random_in(0, 4),
+                .has_residual = random_in(0, 3) == 0,
+            },
+        .in_signed = random_in(0, 1),
+        .out_signed = random_in(0, 1),
+        .residual_signed = random_in(0, 1),
+        .weight_zeros = random_in(0, 2) == 0,
+        .weight_bits = 8,
+    };
+    struct conv *s = &c.shape;
+    const int64_t bottom = random_in(0, 4), right = random_in(0, 4);
+    const int64_t oh =
+        out_size(s->h, s->pad_top + bottom, s->kh, s->stride_y, s->dilation_y);
+    const int64_t ow =
+        out_size(s->w, s->pad_left + right, s->kw, s->stride_x, s->dilation_x);
+
+    s->oh = oh > 0 ? oh : 1;
+    s->ow = ow > 0 ? ow : 1;
+    set_strides(s, false, random_in(0, 3));
+    return c;
 }
 
 #endif /* HADMC_TESTS_INT_CONV_WORK_H */

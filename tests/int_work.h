@@ -3,6 +3,9 @@
 #ifndef HADMC_TESTS_INT_WORK_H
 #define HADMC_TESTS_INT_WORK_H
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "tests/int_jit.h"
 #include "tests/oracle/oracle.h"
 #include "tests/test.h"
@@ -17,26 +20,66 @@ static inline int64_t random_in(int64_t lo, int64_t hi)
     return lo + (int64_t)((work_seed >> 33) % (uint64_t)(hi - lo + 1));
 }
 
-/* n bytes of `fill` that nothing may be written beyond. */
+/* n bytes of `fill` between pages that cannot be read, at the end or the start of what
+ * lies between these; nothing may be written to the rest of it. */
+struct guarded_memory {
+    uint8_t *pages, *at;
+    size_t between;
+    int64_t n;
+};
+
+enum { MAX_GUARDED = 64 };
+
+static struct guarded_memory guarded_memories[MAX_GUARDED];
+
 static inline uint8_t *guarded(int64_t n, int fill)
 {
-    uint8_t *all = malloc((size_t)n + 2 * GUARD);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct guarded_memory *m = guarded_memories;
 
-    memset(all, GUARD_BYTE, (size_t)n + 2 * GUARD);
-    memset(all + GUARD, fill, (size_t)n);
-    return all + GUARD;
+    while (m->pages)
+        m++;
+    CHECK(m < guarded_memories + MAX_GUARDED);
+    m->between = ((size_t)n + GUARD + page - 1) / page * page;
+    m->n = n;
+    m->pages = mmap(NULL, m->between + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+                    -1, 0);
+    CHECK(m->pages != MAP_FAILED);
+    CHECK(mprotect(m->pages + page, m->between, PROT_READ | PROT_WRITE) == 0);
+    m->at = m->pages + page + (random_in(0, 1) ? 0 : m->between - (size_t)n);
+    memset(m->pages + page, GUARD_BYTE, m->between);
+    memset(m->at, fill, (size_t)n);
+    return m->at;
+}
+
+static inline struct guarded_memory *guarded_memory_of(const uint8_t *p)
+{
+    struct guarded_memory *m = guarded_memories;
+
+    while (m->at != p)
+        m++;
+    return m;
 }
 
 static inline void release(uint8_t *p)
 {
-    if (p)
-        free(p - GUARD);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    if (!p)
+        return;
+    struct guarded_memory *m = guarded_memory_of(p);
+
+    munmap(m->pages, m->between + 2 * page);
+    *m = (struct guarded_memory){0};
 }
 
-static inline void check_guards(const uint8_t *p, int64_t n)
+static inline void check_guards(const uint8_t *p)
 {
-    for (int i = 1; i <= GUARD; i++)
-        CHECK(p[-i] == GUARD_BYTE && p[n + i - 1] == GUARD_BYTE);
+    const struct guarded_memory *m = guarded_memory_of(p);
+    const uint8_t *first = m->pages + sysconf(_SC_PAGESIZE), *end = first + m->between;
+
+    for (const uint8_t *q = first; q < end; q++)
+        CHECK((q >= p && q < p + m->n) || *q == GUARD_BYTE);
 }
 
 /* Codes of one type, half of them anything, the others at the limits now and then. */
@@ -89,7 +132,8 @@ static inline bool int_run_on(const struct int_run *r, int_core_fn *core)
     core(r->in, r->weights, r->epilogue, r->residual, out, NULL, 0, r->units);
     core(r->in, r->weights, r->epilogue, r->residual, parts, NULL, cut, r->units);
     core(r->in, r->weights, r->epilogue, r->residual, parts, NULL, 0, cut);
-    check_guards(out, r->n_out);
+    check_guards(out);
+    check_guards(parts);
     CHECK_BYTES(out, parts, (size_t)r->n_out);
     same = memcmp(out, r->want, (size_t)r->n_out) == 0;
     for (int64_t i = 0; i < r->n_out && !same; i++)

@@ -20,8 +20,8 @@ static void check_on(const struct int_conv_work *w, const struct isa *isa)
     struct jit j = jit_open(isa);
 
     int_depthwise_pack(&w->c, isa, &learned, weights, epilogue);
-    check_guards(weights, n_weights);
-    check_guards(epilogue, n_epilogue);
+    check_guards(weights);
+    check_guards(epilogue);
     emit_int_depthwise(&j.emitter, &w->c, "core");
     jit_finish(&j);
     if (!int_run_on(&run, int_jit_find(&j, "core"))) {
@@ -90,44 +90,21 @@ TEST(int_depthwise_of_signed_codes_and_weights_with_zero_points)
     check_depthwise(c);
 }
 
+/* Four columns in a group with VNNI, two without. */
+TEST(int_depthwise_fields_tell_packings_apart)
+{
+    const struct int_conv c = square(64, 8, 3, 1, 1);
+    int64_t vnni[INT_DEPTHWISE_FIELDS], pairs[INT_DEPTHWISE_FIELDS];
+
+    int_depthwise_fields(&c, &int_isas[0], vnni);
+    int_depthwise_fields(&c, &int_isas[INT_ISA_AVX512], pairs);
+    CHECK(memcmp(vnni, pairs, sizeof vnni) != 0);
+    CHECK_EQ(vnni[0], 4);
+    CHECK_EQ(pairs[0], 2);
+}
+
 TEST(int_depthwise_of_random_shapes_matches_plain_loops)
 {
-    for (int i = 0; i < 30; i++) {
-        struct int_conv c = {
-            .shape =
-                {
-                    .n = random_in(1, 2),
-                    .h = random_in(1, 16),
-                    .w = random_in(1, 20),
-                    .groups = random_in(1, 150),
-                    .c_in = 1,
-                    .c_out = 1,
-                    .kh = random_in(1, 5),
-                    .kw = random_in(1, 6),
-                    .stride_y = random_in(1, 3),
-                    .stride_x = random_in(1, 3),
-                    .dilation_y = random_in(1, 2),
-                    .dilation_x = random_in(1, 2),
-                    .pad_top = random_in(0, 4),
-                    .pad_left = random_in(0, 4),
-                    .has_residual = random_in(0, 3) == 0,
-                },
-            .in_signed = random_in(0, 1),
-            .out_signed = random_in(0, 1),
-            .residual_signed = random_in(0, 1),
-            .weight_zeros = random_in(0, 2) == 0,
-            .weight_bits = 8,
-        };
-        struct conv *s = &c.shape;
-        const int64_t bottom = random_in(0, 4), right = random_in(0, 4);
-        const int64_t oh =
-            out_size(s->h, s->pad_top + bottom, s->kh, s->stride_y, s->dilation_y);
-        const int64_t ow =
-            out_size(s->w, s->pad_left + right, s->kw, s->stride_x, s->dilation_x);
-
-        s->oh = oh > 0 ? oh : 1;
-        s->ow = ow > 0 ? ow : 1;
-        set_strides(s, false, random_in(0, 3));
-        check_depthwise(c);
-    }
+    for (int i = 0; i < 16; i++)
+        check_depthwise(random_int_depthwise());
 }

@@ -108,7 +108,7 @@ static void check_elements(struct int_elements c)
                     (uint8_t)want_code(&w, &y, a_as, b_as, n * c.a_n + r * c.a_row + x,
                                        n * c.b_n + r * c.b_row + (c.b_one ? 0 : x));
     int_elements_pack(&c, &from, w.epilogue);
-    check_guards(w.epilogue, int_elements_epilogue_bytes(&c));
+    check_guards(w.epilogue);
     run_everywhere(&w);
     free_work(&w);
 }
@@ -191,7 +191,7 @@ TEST(int_table_gives_every_entry)
             w.want[k] = (uint8_t)result;
         }
         int_table_pack(&w.c, table, w.epilogue);
-        check_guards(w.epilogue, 256);
+        check_guards(w.epilogue);
         run_everywhere(&w);
         free_work(&w);
     }

@@ -68,7 +68,7 @@ static void check_pool(struct int_pool c)
     compute_pool(&c, in, x_as, &y_as, want);
     int_pool_pack(&c, (double)x_as.scale, x_as.zero, (double)y_as.scale, &out,
                   epilogue);
-    check_guards(epilogue, int_pool_epilogue_bytes(&c));
+    check_guards(epilogue);
     for (int i = 0; i < INT_N_ISAS; i++) {
         const struct int_run run = {in,
                                     NULL,

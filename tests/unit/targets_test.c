@@ -78,6 +78,29 @@ TEST(levels_of_x86_differ_in_vectors_and_in_what_they_need)
     arena_destroy(a);
 }
 
+TEST(processors_have_products_of_bytes_and_tables_in_registers_or_not)
+{
+    static const struct {
+        const char *target, *cpu;
+        bool dot, table;
+    } rows[] = {
+        {"x86_64", "haswell", false, false},     {"x86_64", "alderlake", true, false},
+        {"x86_64", "skylake-avx512", false, false}, {"x86_64", "cascadelake", true, false},
+        {"x86_64", "znver4", true, true},        {"aarch64", "cortex-a53", false, true},
+        {"aarch64", "cortex-a76", true, true},
+    };
+    struct arena *a = arena_create();
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct isa isa;
+        uint64_t need;
+
+        CHECK_OK(target_find(rows[i].target)->resolve(a, rows[i].cpu, &isa, &need));
+        CHECK(isa.dot == rows[i].dot && isa.table == rows[i].table);
+    }
+    arena_destroy(a);
+}
+
 TEST(every_device_file_passes_the_door_and_gives_costs)
 {
     struct arena *a = arena_create();
