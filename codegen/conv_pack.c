@@ -2,11 +2,7 @@
 /* Weights in the order in which a convolution's tiles read them. */
 #include "codegen/conv_shape.h"
 #include "codegen/winograd.h"
-
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+#include "codegen/whole.h"
 
 /* Where weights of one block come from: a filter of the model's order, and the taps of
  * the view in it. */

@@ -3,16 +3,12 @@
 #include "codegen/conv_shape.h"
 
 #include "codegen/winograd.h"
+#include "codegen/whole.h"
 
 enum {
     MAX_SLIDE = 8, /* kernel columns whose weights stay in registers */
     SLIDE_PIXELS = 16,
 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 static bool is_pointwise(const struct conv *c)
 {

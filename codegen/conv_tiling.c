@@ -9,6 +9,7 @@
 #include <assert.h>
 
 #include "codegen/conv_shape.h"
+#include "codegen/whole.h"
 
 enum {
     MAX_VECTORS = 12,
@@ -28,21 +29,6 @@ static const double UNIT_CYCLES = 40000; /* work worth handing to a thread */
 
 /* Tiles along y read and write with larger strides: they must promise this much. */
 static const double SWAP_GAIN = 0.8;
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 static double max_double(double a, double b)
 {

@@ -13,6 +13,7 @@
  * the bounds of their loop.
  */
 #include "codegen/emit_conv_row.h"
+#include "codegen/emit_unit.h"
 #include "codegen/winograd.h"
 
 struct conv_emitter {
@@ -25,7 +26,6 @@ struct conv_emitter {
 /* One unit, or one row of it: where its operands start. */
 struct place {
     LLVMValueRef in, weights, bias, residual, out;
-    LLVMValueRef tile_begin, tile_end; /* of the row; constants when it is whole */
     LLVMValueRef y_begin, y_end;
     LLVMValueRef tap_begin, tap_end; /* kernel rows inside the input */
 };
@@ -99,11 +99,20 @@ static void prefetch_next_group(const struct conv_emitter *ce, const struct tile
                           emit_at(ce->e, in, row + group + i * t->pixel_bytes + at));
 }
 
-/* The tile at output pixel x (x0 when that is known and the tile at a border). */
-static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
-                         int pixels, const struct conv_piece *piece, LLVMValueRef x,
-                         int64_t x0)
+/* One row: what its tiles need. */
+struct row {
+    const struct conv_emitter *ce;
+    const struct conv_piece *piece;
+    struct place at;
+};
+
+/* An emit_tile_fn: the tile at output pixel x (x0 when that is known and the tile at a border). */
+static void emit_tile_at(const void *arg, int pixels, LLVMValueRef x, int64_t x0)
 {
+    const struct row *row = arg;
+    const struct conv_emitter *ce = row->ce;
+    const struct place *at = &row->at;
+    const struct conv_piece *piece = row->piece;
     struct emitter *e = ce->e;
     const struct conv *c = &ce->c;
     const int lanes = emit_lanes(e);
@@ -141,63 +150,6 @@ static void emit_tile_at(const struct conv_emitter *ce, const struct place *at,
     tile_finish(e, &t, &end, out);
 }
 
-static bool row_is_whole(const struct conv_emitter *ce)
-{
-    return ce->t->chunks == 1;
-}
-
-/* Tile number `i` of a row, when the unit has it. */
-static void emit_single_tile(const struct conv_emitter *ce, const struct place *at,
-                             const struct row_cut *cut, const struct conv_piece *piece,
-                             int64_t i)
-{
-    struct emitter *e = ce->e;
-    const int pixels = i == cut->n - 1 ? cut->last : cut->pixels;
-    const int64_t x0 = i * cut->pixels;
-    struct emit_if has;
-
-    if (!row_is_whole(ce)) {
-        LLVMValueRef i_value = emit_int(e, i);
-        LLVMValueRef from =
-            LLVMBuildICmp(e->builder, LLVMIntSLE, at->tile_begin, i_value, "");
-        LLVMValueRef to =
-            LLVMBuildICmp(e->builder, LLVMIntSGT, at->tile_end, i_value, "");
-
-        emit_if_begin(e, &has, LLVMBuildAnd(e->builder, from, to, ""), NULL, 0);
-    }
-    emit_tile_at(ce, at, pixels, piece, emit_int(e, x0), x0);
-    if (!row_is_whole(ce))
-        emit_if_end(e, &has, NULL);
-}
-
-static void emit_inner_tiles(const struct conv_emitter *ce, const struct place *at,
-                             const struct row_cut *cut, const struct conv_piece *piece)
-{
-    struct emitter *e = ce->e;
-    LLVMValueRef begin = emit_int(e, cut->left);
-    LLVMValueRef end = emit_int(e, cut->left + cut->inner);
-    struct emit_loop l = {0};
-
-    if (!row_is_whole(ce)) {
-        begin = emit_max(e, begin, at->tile_begin);
-        end = emit_min(e, end, at->tile_end);
-    }
-    emit_loop_begin(e, &l, begin, end, 1, NULL, 0);
-    emit_tile_at(ce, at, cut->pixels, piece, emit_mul(e, l.at, cut->pixels), -1);
-    emit_loop_end(e, &l, NULL);
-}
-
-static void emit_row(const struct conv_emitter *ce, const struct place *at,
-                     const struct row_cut *cut, const struct conv_piece *piece)
-{
-    for (int64_t i = 0; i < cut->left; i++)
-        emit_single_tile(ce, at, cut, piece, i);
-    if (cut->inner)
-        emit_inner_tiles(ce, at, cut, piece);
-    for (int64_t i = cut->left + cut->inner; i < cut->n; i++)
-        emit_single_tile(ce, at, cut, piece, i);
-}
-
 /* All rows of a unit. */
 static void emit_rows(const struct conv_emitter *ce, const struct place *unit,
                       LLVMValueRef chunk, const struct conv_piece *piece)
@@ -205,65 +157,40 @@ static void emit_rows(const struct conv_emitter *ce, const struct place *unit,
     struct emitter *e = ce->e;
     const struct conv *c = &ce->c;
     const struct row_cut cut = conv_cut_row(c, piece->pixels);
-    struct place row = *unit;
+    struct row row = {ce, piece, *unit};
+    struct row_share share = {NULL, NULL};
     struct emit_loop l = {.never_empty = true};
-    LLVMValueRef rest;
 
-    if (!row_is_whole(ce)) {
-        LLVMValueRef first = emit_mul(e, chunk, cut.n);
-
-        row.tile_begin = emit_divide(e, first, ce->t->chunks, &rest);
-        row.tile_end = emit_divide(e, emit_add(e, first, cut.n), ce->t->chunks, &rest);
-    }
+    if (ce->t->chunks > 1)
+        share = emit_row_share(e, &cut, chunk, ce->t->chunks);
     emit_loop_begin(e, &l, unit->y_begin, unit->y_end, 1, NULL, 0);
     LLVMValueRef iy = emit_add(e, emit_mul(e, l.at, c->stride_y), -c->pad_top);
 
-    emit_kernel_rows(e, c, iy, &row.tap_begin, &row.tap_end);
-    row.in = emit_at_value(e, unit->in, emit_mul(e, iy, c->in_y * 4));
-    row.out = emit_at_value(e, unit->out, emit_mul(e, l.at, c->out_y * 4));
+    emit_kernel_rows(e, c, iy, &row.at.tap_begin, &row.at.tap_end);
+    row.at.in = emit_at_value(e, unit->in, emit_mul(e, iy, c->in_y * 4));
+    row.at.out = emit_at_value(e, unit->out, emit_mul(e, l.at, c->out_y * 4));
     if (c->has_residual)
-        row.residual =
+        row.at.residual =
             emit_at_value(e, unit->residual, emit_mul(e, l.at, c->res_y * 4));
-    emit_row(ce, &row, &cut, piece);
+    emit_row(e, &cut, &share, emit_tile_at, &row);
     emit_loop_end(e, &l, NULL);
 }
 
 /* ---- units ------------------------------------------------------------------- */
 
-struct unit_index {
-    LLVMValueRef image, group, block, strip, chunk;
-};
-
-/* Takes the fastest digit off the unit number. */
-static LLVMValueRef next_digit(struct emitter *e, LLVMValueRef *number, int64_t base)
-{
-    LLVMValueRef digit;
-
-    *number = emit_divide(e, *number, base, &digit);
-    return digit;
-}
-
 static struct unit_index decode_unit(const struct conv_emitter *ce, LLVMValueRef u)
 {
-    struct emitter *e = ce->e;
     const struct conv *c = &ce->c;
-    const int64_t blocks = conv_blocks(c, ce->t), strips = conv_strips(c, ce->t);
-    struct unit_index x;
+    const struct unit_order o = {
+        .images = c->n,
+        .groups = c->groups,
+        .blocks = conv_blocks(c, ce->t),
+        .strips = conv_strips(c, ce->t),
+        .chunks = ce->t->chunks,
+        .rows_outer = ce->t->rows_outer,
+    };
 
-    if (ce->t->rows_outer) {
-        x.block = next_digit(e, &u, blocks);
-        x.group = next_digit(e, &u, c->groups);
-        x.chunk = next_digit(e, &u, ce->t->chunks);
-        x.strip = next_digit(e, &u, strips);
-        x.image = next_digit(e, &u, c->n);
-    } else {
-        x.chunk = next_digit(e, &u, ce->t->chunks);
-        x.strip = next_digit(e, &u, strips);
-        x.image = next_digit(e, &u, c->n);
-        x.block = next_digit(e, &u, blocks);
-        x.group = next_digit(e, &u, c->groups);
-    }
-    return x;
+    return emit_unit_index(ce->e, &o, u);
 }
 
 static struct place place_unit(const struct conv_emitter *ce,

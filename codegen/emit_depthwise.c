@@ -16,6 +16,7 @@
 
 #include "codegen/conv_shape.h"
 #include "codegen/emit_build.h"
+#include "codegen/whole.h"
 
 enum {
     MAX_TAPS = 64,     /* kernel taps that are written out; else rows are a loop */
@@ -39,11 +40,6 @@ struct depthwise {
     struct depthwise_cut cut;
     LLVMValueRef function;
 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 static int64_t chunks(const struct depthwise_cut *cut)
 {

@@ -9,6 +9,8 @@
  *                 scale, add the residual, pack, store
  */
 #include "codegen/emit_int_row.h"
+#include "codegen/emit_unit.h"
+#include "codegen/whole.h"
 
 struct int_emitter {
     struct emitter *e;
@@ -32,7 +34,6 @@ struct piece {
 struct place {
     LLVMValueRef in, weights, residual, out;
     LLVMValueRef m, weight_zero, bias; /* rows of the epilogue; bias: of the class */
-    LLVMValueRef tile_begin, tile_end; /* of the row; constants when it is whole */
     LLVMValueRef y_begin, y_end;
     LLVMValueRef tap_begin, tap_end; /* kernel rows inside of the input */
 };
@@ -124,11 +125,21 @@ static int64_t column_class(const struct int_emitter *ie, int64_t x0, int pixel)
                   : int_class_of(&ie->columns, ie->v.ow, x0 + pixel);
 }
 
-/* The tile at output pixel x (x0 when that is known and the tile at a border). */
-static void emit_tile_at(const struct int_emitter *ie, const struct place *at,
-                         int pixels, const struct piece *piece, LLVMValueRef x,
-                         int64_t x0)
+/* One row: what its tiles need. */
+struct row {
+    const struct int_emitter *ie;
+    const struct piece *piece;
+    struct place at;
+};
+
+/* An emit_tile_fn: the tile at output pixel x (x0 when that is known and the tile at a
+ * border). */
+static void emit_tile_at(const void *arg, int pixels, LLVMValueRef x, int64_t x0)
 {
+    const struct row *row = arg;
+    const struct int_emitter *ie = row->ie;
+    const struct place *at = &row->at;
+    const struct piece *piece = row->piece;
     struct emitter *e = ie->e;
     const struct conv *v = &ie->v;
     struct int_tile t = {
@@ -167,63 +178,6 @@ static void emit_tile_at(const struct int_emitter *ie, const struct place *at,
     int_tile_finish(e, &t, &end, out);
 }
 
-static bool row_is_whole(const struct int_emitter *ie)
-{
-    return ie->t->chunks == 1;
-}
-
-/* Tile number `i` of a row, when the unit has it. */
-static void emit_single_tile(const struct int_emitter *ie, const struct place *at,
-                             const struct row_cut *cut, const struct piece *piece,
-                             int64_t i)
-{
-    struct emitter *e = ie->e;
-    const int pixels = i == cut->n - 1 ? cut->last : cut->pixels;
-    const int64_t x0 = i * cut->pixels;
-    struct emit_if has;
-
-    if (!row_is_whole(ie)) {
-        LLVMValueRef number = emit_int(e, i);
-        LLVMValueRef from =
-            LLVMBuildICmp(e->builder, LLVMIntSLE, at->tile_begin, number, "");
-        LLVMValueRef to =
-            LLVMBuildICmp(e->builder, LLVMIntSGT, at->tile_end, number, "");
-
-        emit_if_begin(e, &has, LLVMBuildAnd(e->builder, from, to, ""), NULL, 0);
-    }
-    emit_tile_at(ie, at, pixels, piece, emit_int(e, x0), x0);
-    if (!row_is_whole(ie))
-        emit_if_end(e, &has, NULL);
-}
-
-static void emit_inner_tiles(const struct int_emitter *ie, const struct place *at,
-                             const struct row_cut *cut, const struct piece *piece)
-{
-    struct emitter *e = ie->e;
-    LLVMValueRef begin = emit_int(e, cut->left);
-    LLVMValueRef end = emit_int(e, cut->left + cut->inner);
-    struct emit_loop l = {0};
-
-    if (!row_is_whole(ie)) {
-        begin = emit_max(e, begin, at->tile_begin);
-        end = emit_min(e, end, at->tile_end);
-    }
-    emit_loop_begin(e, &l, begin, end, 1, NULL, 0);
-    emit_tile_at(ie, at, cut->pixels, piece, emit_mul(e, l.at, cut->pixels), -1);
-    emit_loop_end(e, &l, NULL);
-}
-
-static void emit_row(const struct int_emitter *ie, const struct place *at,
-                     const struct row_cut *cut, const struct piece *piece)
-{
-    for (int64_t i = 0; i < cut->left; i++)
-        emit_single_tile(ie, at, cut, piece, i);
-    if (cut->inner)
-        emit_inner_tiles(ie, at, cut, piece);
-    for (int64_t i = cut->left + cut->inner; i < cut->n; i++)
-        emit_single_tile(ie, at, cut, piece, i);
-}
-
 /* All rows of a unit. */
 static void emit_rows(const struct int_emitter *ie, const struct place *unit,
                       LLVMValueRef chunk, const struct piece *piece)
@@ -231,68 +185,43 @@ static void emit_rows(const struct int_emitter *ie, const struct place *unit,
     struct emitter *e = ie->e;
     const struct conv *v = &ie->v;
     const struct row_cut cut = int_cut_row(v, piece->pixels);
-    struct place row = *unit;
+    struct row row = {ie, piece, *unit};
+    struct row_share share = {NULL, NULL};
     struct emit_loop l = {.never_empty = true};
-    LLVMValueRef rest;
 
-    if (!row_is_whole(ie)) {
-        LLVMValueRef first = emit_mul(e, chunk, cut.n);
-
-        row.tile_begin = emit_divide(e, first, ie->t->chunks, &rest);
-        row.tile_end = emit_divide(e, emit_add(e, first, cut.n), ie->t->chunks, &rest);
-    }
+    if (ie->t->chunks > 1)
+        share = emit_row_share(e, &cut, chunk, ie->t->chunks);
     emit_loop_begin(e, &l, unit->y_begin, unit->y_end, 1, NULL, 0);
     LLVMValueRef iy = emit_add(e, emit_mul(e, l.at, v->stride_y), -v->pad_top);
     LLVMValueRef class = int_class_value(e, &ie->rows, v->oh, l.at);
 
-    emit_kernel_rows(e, v, iy, &row.tap_begin, &row.tap_end);
-    row.bias = emit_at_value(e, unit->bias,
-                             emit_mul(e, class, ie->columns.n * ie->padded * 4));
-    row.in = emit_at_value(e, unit->in, emit_mul(e, iy, v->in_y));
-    row.out = emit_at_value(e, unit->out, emit_mul(e, l.at, v->out_y * ie->out_bytes));
+    emit_kernel_rows(e, v, iy, &row.at.tap_begin, &row.at.tap_end);
+    row.at.bias = emit_at_value(e, unit->bias,
+                                emit_mul(e, class, ie->columns.n * ie->padded * 4));
+    row.at.in = emit_at_value(e, unit->in, emit_mul(e, iy, v->in_y));
+    row.at.out =
+        emit_at_value(e, unit->out, emit_mul(e, l.at, v->out_y * ie->out_bytes));
     if (v->has_residual)
-        row.residual = emit_at_value(e, unit->residual, emit_mul(e, l.at, v->res_y));
-    emit_row(ie, &row, &cut, piece);
+        row.at.residual = emit_at_value(e, unit->residual, emit_mul(e, l.at, v->res_y));
+    emit_row(e, &cut, &share, emit_tile_at, &row);
     emit_loop_end(e, &l, NULL);
 }
 
 /* ---- units ------------------------------------------------------------------- */
 
-struct unit_index {
-    LLVMValueRef image, group, block, strip, chunk;
-};
-
-/* Takes the fastest digit off the unit number. */
-static LLVMValueRef next_digit(struct emitter *e, LLVMValueRef *number, int64_t base)
-{
-    LLVMValueRef digit;
-
-    *number = emit_divide(e, *number, base, &digit);
-    return digit;
-}
-
 static struct unit_index decode_unit(const struct int_emitter *ie, LLVMValueRef u)
 {
-    struct emitter *e = ie->e;
     const struct int_tiling *t = ie->t;
-    const int64_t blocks = int_blocks(ie->c, t);
-    const int64_t strips = (ie->v.oh + t->rows - 1) / t->rows;
-    struct unit_index x;
+    const struct unit_order o = {
+        .images = ie->v.n,
+        .groups = ie->v.groups,
+        .blocks = int_blocks(ie->c, t),
+        .strips = ceil_div(ie->v.oh, t->rows),
+        .chunks = t->chunks,
+        .rows_outer = t->rows_outer,
+    };
 
-    if (t->rows_outer) {
-        x.block = next_digit(e, &u, blocks);
-        x.group = next_digit(e, &u, ie->v.groups);
-        x.chunk = next_digit(e, &u, t->chunks);
-        x.strip = next_digit(e, &u, strips);
-        x.image = next_digit(e, &u, ie->v.n);
-    } else {
-        x.chunk = next_digit(e, &u, t->chunks);
-        x.strip = next_digit(e, &u, strips);
-        x.image = next_digit(e, &u, ie->v.n);
-        x.block = next_digit(e, &u, blocks);
-        x.group = next_digit(e, &u, ie->v.groups);
-    }
-    return x;
+    return emit_unit_index(ie->e, &o, u);
 }
 
 static struct place place_unit(const struct int_emitter *ie, const struct unit_index *x)

@@ -11,6 +11,7 @@
 
 #include "codegen/conv_shape.h"
 #include "codegen/emit_tile.h"
+#include "codegen/whole.h"
 
 enum {
     FAR_ROWS = 1024, /* bytes between rows of B from which a copy pays ... */
@@ -32,11 +33,6 @@ struct matmul_emitter {
     struct matmul_cut cut;
     LLVMValueRef function;
 };
-
-static int64_t round_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b * b;
-}
 
 static struct matmul_cut cut_matmul(const struct matmul *m, const struct isa *isa)
 {

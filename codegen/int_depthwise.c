@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cutting and packing integer depthwise convolutions: see int_depthwise.h. */
 #include "codegen/int_depthwise.h"
+#include "codegen/whole.h"
 
 #include <string.h>
 
@@ -10,11 +11,6 @@ enum {
     UNIT_CYCLES = 40000, /* work worth handing to a thread */
     OUTPUT_CYCLES = 12,  /* of a vector of outputs, about */
 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 /* Zero points of weights are subtracted by the packer, which takes more than 8 bits. */
 static int group_of(const struct int_conv *c, const struct isa *isa)

@@ -5,13 +5,9 @@
 #include <string.h>
 
 #include "codegen/int_shape.h"
+#include "codegen/whole.h"
 
 enum { UNIT_BYTES = 1 << 14 }; /* worth handing to a thread; whole vectors */
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 static bool has_second(const struct int_elements *c)
 {

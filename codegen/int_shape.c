@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Geometry of integer convolutions: see int_shape.h. */
 #include "codegen/int_shape.h"
+#include "codegen/whole.h"
 
 #include <assert.h>
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 /* ---- runs and steps ---------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "codegen/int_shape.h"
+#include "codegen/whole.h"
 
 enum {
     MAX_VECTORS = 12,
@@ -19,21 +20,6 @@ static const double UNIT_CYCLES = 40000; /* work worth handing to a thread */
 static const double L2_RATE = 40;        /* bytes a cycle from the second level ... */
 static const double L3_RATE = 20;        /* ... and from beyond */
 static const double SWAP_GAIN = 0.8;     /* what tiles along y must promise */
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 static double max_double(double a, double b)
 {

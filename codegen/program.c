@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "codegen/hot.h"
+#include "codegen/whole.h"
 
 /* ---- steps -------------------------------------------------------------- */
 
@@ -45,11 +46,6 @@ void build_operand(struct step *s, int tensor, int64_t offset, bool written)
 {
     assert(s->n_operands < K_MAX_BUFS);
     s->operands[s->n_operands++] = (struct operand){tensor, offset, written};
-}
-
-static int64_t round_up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
 }
 
 static void add_scratch(struct step *s, int64_t bytes)

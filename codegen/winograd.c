@@ -3,6 +3,7 @@
 #include "codegen/winograd.h"
 
 #include "codegen/conv_shape.h"
+#include "codegen/whole.h"
 
 enum {
     STRIP_TILES = 28, /* tiles of a unit, about */
@@ -15,16 +16,6 @@ static const double IN_CYCLES = 120, OUT_CYCLES = 100, WEIGHT_CYCLES = 60;
 static const double L2_RATE =
     40;                         /* bytes a cycle, as transformed weights come and go */
 static const double GAIN = 0.8; /* of the direct convolution's cycles, at most */
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t round_up(int64_t a, int64_t b)
-{
-    return ceil_div(a, b) * b;
-}
 
 struct winograd_cut winograd_cut(const struct conv *c, const struct conv_tiling *t)
 {
