@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* See scratch_folder.h. */
 #define _GNU_SOURCE
 #include "cli/scratch_folder.h"
 

@@ -69,6 +69,9 @@ static struct status *check_args(const char *model, const struct args *o)
         return unknown_target(o->target);
     if (has_integers(o) && !o->data)
         return FAIL(BAD_USAGE, "--bits 8 needs --data to calibrate on");
+    if (!has_integers(o) && (o->data || o->data_spec))
+        return FAIL(BAD_USAGE, "%s is of use with --bits 8 only",
+                    o->data ? "--data" : "--data-spec");
     return OK;
 }
 

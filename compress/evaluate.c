@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* See evaluate.h: whole bundles on samples, a batch at a time. */
 #include "compress/evaluate.h"
 
 #include <string.h>

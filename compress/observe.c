@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* See observe.h. */
 #include "compress/observe.h"
 
 #include <float.h>

@@ -40,7 +40,8 @@ static bool moves_one_tensor(const struct ir_node *n)
 static int channel_axis(const struct ir_node *n)
 {
     if ((n->op != OP_Conv && n->op != OP_Gemm && n->op != OP_MatMul)
-        || !match_const_f32(ir_in(n, W)) || n->in[X]->data || n->in[X]->dynamic)
+        || !match_const_f32(ir_in(n, W)) || n->in[X]->data || n->in[X]->dynamic
+        || !ir_count(n->in[W]))
         return -1;
     if (ir_in(n, B) && !match_const_f32(n->in[B]))
         return -1;
@@ -152,34 +153,17 @@ static int group_of(const struct quantizer *q, int id)
     return id;
 }
 
-/* The sources of a Concat's operands, Concats among them followed, are one group. */
-static void join(struct quantizer *q, struct ir_value *v, int *first)
-{
-    v = source_of(v);
-    if (is_joined(v)) {
-        for (int i = 0; i < v->def->n_in; i++)
-            join(q, v->def->in[i], first);
-        return;
-    }
-    q->plan[v->id].wanted = true;
-    if (*first < 0)
-        *first = group_of(q, v->id);
-    else
-        q->plan[group_of(q, v->id)].group = *first;
-    *first = group_of(q, *first);
-}
-
-static void find_sources(struct quantizer *q)
+/* Operands of a Concat that stays in codes have one scale and zero point; so have those
+ * of a Concat that is an operand. */
+static void group_operands(struct quantizer *q)
 {
     for (int i = 0; i < q->n_values; i++)
         q->plan[i].group = i;
-    for (struct ir_node *n = q->g->first; n; n = n->next)
-        for (int i = 0; i < n->n_in; i++) {
-            int first = -1;
-
-            if (n->in[i] && n->in[i]->id < q->n_values && q->plan[n->in[i]->id].wanted)
-                join(q, n->in[i], &first);
-        }
+    for (const struct ir_node *n = q->g->first; n; n = n->next)
+        if (n->op == OP_Concat && is_joined(n->out[0]) && result_is_wanted(q, n))
+            for (int i = 0; i < n->n_in; i++)
+                q->plan[group_of(q, source_of(n->in[i])->id)].group =
+                    group_of(q, n->out[0]->id);
 }
 
 /* A tensor that gets QuantizeLinear of its own. */
@@ -395,7 +379,7 @@ struct status *quantize_graph(struct compile *c, struct ir_graph *g,
 
     q.plan = arena_new_array(c->perm, struct tensor_plan, q.n_values);
     choose_tensors(&q);
-    find_sources(&q);
+    group_operands(&q);
     RETURN_IF_FAIL(observe_samples(&q, observe_range));
     RETURN_IF_FAIL(observe_samples(&q, observe_values));
     join_observers(&q);

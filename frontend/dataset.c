@@ -254,7 +254,9 @@ struct status *dataset_inputs_of(const struct ir_graph *g, struct arena *a,
         const struct ir_value *v = g->in[i];
 
         in[i] =
-            (struct dataset_input){.name = arena_strdup(a, v->name), .dtype = v->dtype, .rank = v->rank};
+            (struct dataset_input){.name = arena_strdup(a, v->name), /* outlives g */
+                                   .dtype = v->dtype,
+                                   .rank = v->rank};
         memcpy(in[i].dim, v->dim, sizeof in[i].dim);
     }
     out->n_inputs = g->n_in;

@@ -3,10 +3,13 @@
  * spelled with element operators, which are exact on such numbers (docs/numerics.md)
  * and become one loop:
  *
- *     Q(a + b)            z + rne(clamp((q_a - z_a) m_a + (q_b - z_b) m_b))   m = s /
- * s_y Q(a b)              z + rne(clamp(((q_a - z_a)(q_b - z_b)) m))   m = s_a s_b /
- * s_y Q(ReduceMean(a))    z + rne(clamp(sum (q_a - z_a) m))    m = s_a / (s_y count)
- *     Q(a)                z + rne(clamp((q_a - z_a) m))
+ *     a + b          z + rne(clamp((q_a - z_a) m_a + (q_b - z_b) m_b))    m = s / s_y
+ *
+ *     a b            z + rne(clamp((q_a - z_a)(q_b - z_b) m))      m = s_a s_b / s_y
+ *
+ *     mean of a      z + rne(clamp(sum (q_a - z_a) m))         m = s_a / (s_y count)
+ *
+ *     a              z + rne(clamp((q_a - z_a) m))                     m = s_a / s_y
  *
  * with the limits of a Relu or Clip in between taken into the clamp.
  */

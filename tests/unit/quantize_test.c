@@ -31,6 +31,18 @@ static const char graph_text[] =
     "  return %y\n"
     "}\n";
 
+/* The operands of a Concat in a Concat: x itself, and twice another branch. */
+static const char concat_text[] =
+    "graph g(%x: f32[1,2,4,4]) {\n"
+    "  %w = const f32[1,2,1,1] {3,-2}\n"
+    "  %v = const f32[2,5,1,1] {1,0.5,-1,0.25,1,0.5,-0.5,1,-1,0.75}\n"
+    "  %c = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
+    "  %d = Concat(%x, %c) {axis=1} : f32[1,3,4,4]\n"
+    "  %e = Concat(%d, %x) {axis=1} : f32[1,5,4,4]\n"
+    "  %y = Conv(%e, %v) {kernel_shape=[1,1]} : f32[1,2,4,4]\n"
+    "  return %y\n"
+    "}\n";
+
 /* Between -1 and 1, without a pattern. */
 static void fill(float *x)
 {
@@ -76,48 +88,89 @@ static int count(const struct ir_graph *g, enum ir_op op)
     return n;
 }
 
-TEST(a_quantized_graph_has_its_products_in_integers_and_close_results)
+/* Both graphs from one text; `g` quantized on all samples and through the passes. */
+struct pair {
+    struct compile *c, *other;
+    struct arena *a;
+    struct ir_graph *g, *original;
+    struct quantize_result result;
+    float x[N_SAMPLES * N_PIXELS];
+};
+
+static void quantize(struct pair *p, const char *text)
 {
     static const int64_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
-    float x[N_SAMPLES * N_PIXELS];
     char path[] = "/tmp/hadmc-quantize-XXXXXX.npy";
-    struct compile *c = compile_create(), *other = compile_create();
-    struct arena *a = arena_create();
     struct dataset_options want = {0};
     struct quantize_options o = {.n_samples = N_SAMPLES, .sample = all};
     const struct pass_options passes = {0};
-    struct quantize_result result;
-    struct ir_graph *g, *original;
     struct dataset *d;
 
-    fill(x);
+    p->c = compile_create();
+    p->other = compile_create();
+    p->a = arena_create();
+    fill(p->x);
     CHECK(close(mkstemps(path, 4)) == 0);
-    write_npy(path, x);
-    CHECK_OK(ir_parse(c, graph_text, strlen(graph_text), &g));
-    CHECK_OK(ir_parse(other, graph_text, strlen(graph_text), &original));
-    CHECK_OK(dataset_inputs_of(g, a, &want));
-    CHECK_OK(dataset_open(path, &want, a, &d));
+    write_npy(path, p->x);
+    CHECK_OK(ir_parse(p->c, text, strlen(text), &p->g));
+    CHECK_OK(ir_parse(p->other, text, strlen(text), &p->original));
+    CHECK_OK(dataset_inputs_of(p->g, p->a, &want));
+    CHECK_OK(dataset_open(path, &want, p->a, &d));
     o.data = d;
-    CHECK_OK(quantize_graph(c, g, &o, &result));
-    CHECK_OK(passes_run(c, g, &passes));
-
-    CHECK_EQ(result.n_products, 2);
-    CHECK_EQ(result.n_quantized, 2);
-    CHECK_EQ(result.macs, 16 * 2 * 18 + 6);
-    CHECK_EQ(count(g, OP_QLinearConv), 1);
-    CHECK_EQ(count(g, OP_MatMulInteger), 1);
-    CHECK_EQ(count(g, OP_Conv) + count(g, OP_Gemm), 0);
-    CHECK(!c->left_in_floats.len);
-    for (int i = 0; i < N_SAMPLES; i++) {
-        const float *got = scores(a, g, x + i * N_PIXELS);
-        const float *exact = scores(a, original, x + i * N_PIXELS);
-
-        for (int k = 0; k < 3; k++)
-            CHECK(fabsf(got[k] - exact[k]) < 0.05f);
-    }
+    CHECK_OK(quantize_graph(p->c, p->g, &o, &p->result));
+    CHECK_OK(passes_run(p->c, p->g, &passes));
     dataset_close(d);
     unlink(path);
-    arena_destroy(a);
-    compile_destroy(other);
-    compile_destroy(c);
+}
+
+static void check_close(struct pair *p, float tolerance)
+{
+    const int64_t n = ir_count(p->g->out[0]);
+
+    for (int i = 0; i < N_SAMPLES; i++) {
+        const float *got = scores(p->a, p->g, p->x + i * N_PIXELS);
+        const float *exact = scores(p->a, p->original, p->x + i * N_PIXELS);
+
+        for (int64_t k = 0; k < n; k++)
+            CHECK(fabsf(got[k] - exact[k]) < tolerance);
+    }
+}
+
+static void end(struct pair *p)
+{
+    arena_destroy(p->a);
+    compile_destroy(p->other);
+    compile_destroy(p->c);
+}
+
+TEST(a_quantized_graph_has_its_products_in_integers_and_close_results)
+{
+    struct pair p;
+
+    quantize(&p, graph_text);
+    CHECK_EQ(p.result.n_products, 2);
+    CHECK_EQ(p.result.n_quantized, 2);
+    CHECK_EQ(p.result.macs, 16 * 2 * 18 + 6);
+    CHECK_EQ(count(p.g, OP_QLinearConv), 1);
+    CHECK_EQ(count(p.g, OP_MatMulInteger), 1);
+    CHECK_EQ(count(p.g, OP_Conv) + count(p.g, OP_Gemm), 0);
+    CHECK(!p.c->left_in_floats.len);
+    check_close(&p, 0.05f);
+    end(&p);
+}
+
+TEST(operands_of_a_concat_share_a_scale)
+{
+    struct pair p;
+    int on_codes = 0;
+
+    quantize(&p, concat_text);
+    for (const struct ir_node *n = p.g->first; n; n = n->next)
+        on_codes += n->op == OP_Concat && n->out[0]->dtype == DT_i8;
+    CHECK_EQ(on_codes, count(p.g, OP_Concat));
+    CHECK(on_codes > 0);
+    CHECK_EQ(count(p.g, OP_Conv), 0);
+    CHECK(!p.c->left_in_floats.len);
+    check_close(&p, 0.2f);
+    end(&p);
 }
