@@ -1,0 +1,2 @@
+#include "search/agents/controller_class.h"
+const struct controller_class controller_qmix = {0};
