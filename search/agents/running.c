@@ -37,8 +37,10 @@ void running_settle(struct running *r)
     for (int i = 0; i < r->n && r->count > 0; i++) {
         const double variance = r->m2[i] / r->count;
 
+        if (!(variance > 1e-12))
+            continue;
         r->shift[i] = (real)r->mean[i];
-        r->scale[i] = variance > 1e-12 ? (real)(1 / sqrt(variance)) : 0;
+        r->scale[i] = (real)(1 / sqrt(variance));
     }
 }
 

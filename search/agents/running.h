@@ -21,7 +21,7 @@ void running_add(struct running *r, const real *row);
 /* From now on running_apply uses what has been added. */
 void running_settle(struct running *r);
 /* to = (from - mean) / deviation, within -10 ... 10; before the first running_settle
- * to = from.  A feature that never varied becomes 0. */
+ * to = from, and so is a feature that has never varied. */
 void running_apply(const struct running *r, const real *from, real *to);
 
 /* Mean and square of values, debiased moving averages; values are learned in units of
