@@ -12,17 +12,16 @@ static int n_out(const struct environment *e, int agent)
 
 /* The actor of agents [first, end). */
 static struct actor *create_actor(struct arena *a, const struct environment *e,
-                                  const struct controller_options *o, int first, int end,
-                                  struct random *random)
+                                  const struct controller_options *o, int first,
+                                  int end, struct random *random)
 {
     struct actor *actor = arena_new(a, struct actor);
     struct net_shape shape = {
         .n_lstm = o->n_lstm, .n_hidden = o->n_hidden, .gain = 0.01};
 
     /* The last agent's choice is never heard at the same unit. */
-    actor->n_heard = o->coordination == COORDINATION_FACTORED
-                         ? 0
-                         : environment_n_heard(e, end - 1);
+    actor->n_heard =
+        o->coordination == COORDINATION_FACTORED ? 0 : environment_n_heard(e, end - 1);
     actor->n_in = e->n_observation + actor->n_heard;
     for (int i = first; i < end; i++) {
         actor->head_at[i] = shape.n_out;
@@ -47,12 +46,12 @@ struct team *team_create(struct arena *a, const struct environment *e,
     t->e = e;
     t->n_actors = shared ? 1 : e->n_agents;
     for (int k = 0; k < t->n_actors; k++) {
-        t->actors[k] = create_actor(a, e, o, shared ? 0 : k,
-                                    shared ? e->n_agents : k + 1, random);
+        t->actors[k] =
+            create_actor(a, e, o, shared ? 0 : k, shared ? e->n_agents : k + 1, random);
         t->n_state = o->n_policies * net_state(t->actors[k]->nets[0]);
 
-        const int needed = t->actors[k]->n_in + e->n_observation
-                           + actor_scratch(t->actors[k]);
+        const int needed =
+            t->actors[k]->n_in + e->n_observation + actor_scratch(t->actors[k]);
 
         scratch = needed > scratch ? needed : scratch;
     }

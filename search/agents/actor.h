@@ -5,8 +5,9 @@
  *
  *     [observation, normalised | choices of earlier agents at this unit]
  *
- * the second part only where agents are coordinated autoregressively.  It is an ensemble
- * of n_policies networks (mixture.h).  Critics are elsewhere: a team is what is exported.
+ * the second part only where agents are coordinated autoregressively.  It is an
+ * ensemble of n_policies networks (mixture.h).  Critics are elsewhere: a team is what
+ * is exported.
  */
 #ifndef HADMC_SEARCH_AGENTS_ACTOR_H
 #define HADMC_SEARCH_AGENTS_ACTOR_H

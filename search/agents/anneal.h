@@ -11,8 +11,8 @@
  * `first` and ends at `final`.  cubic: Zhu and Gupta 2017, arXiv:1710.01878.
  *
  * Every 5 iterations the p n smallest weights by magnitude are masked.  A masked weight
- * keeps its value aside, frozen, and takes it up again where p falls.  From `end` on the
- * mask stays.
+ * keeps its value aside, frozen, and takes it up again where p falls.  From `end` on
+ * the mask stays.
  */
 #ifndef HADMC_SEARCH_AGENTS_ANNEAL_H
 #define HADMC_SEARCH_AGENTS_ANNEAL_H
@@ -40,9 +40,9 @@ int anneal_n_regrowths(const struct anneal *s);
 /* What masking needs of one network: the values of masked weights. */
 struct annealed {
     struct net *net;
-    real *aside;     /* [net->n] */
+    real *aside;       /* [net->n] */
     int64_t n_weights; /* that may be masked: matrices, not biases */
-    int64_t *order;  /* [n_weights] */
+    int64_t *order;    /* [n_weights] */
     int64_t n_masked;
 };
 

@@ -142,3 +142,15 @@ double controller_play(struct controller *c, int index, uint64_t seed, enum play
     }
     return sum;
 }
+
+bool controller_export(const struct controller *c, struct text *out)
+{
+    if (c->class->export_actors)
+        c->class->export_actors(c->self, out);
+    return c->class->export_actors != NULL;
+}
+
+void *controller_self(struct controller *c)
+{
+    return c->self;
+}

@@ -71,7 +71,7 @@ struct controller_options {
 struct controller_options controller_defaults(enum controller_kind kind);
 
 struct controller_report {
-    int n_finished;    /* episodes that ended in this iteration */
+    int n_finished;     /* episodes that ended in this iteration */
     double mean_return; /* of them */
     double best_return;
     double mean_length; /* decisions */
@@ -101,5 +101,13 @@ typedef void controller_watch(void *arg, const struct decision *d,
 /* One whole episode without learning; returns the sum of its rewards. */
 double controller_play(struct controller *c, int index, uint64_t seed, enum play play,
                        controller_watch *watch, void *arg);
+
+struct text;
+
+/* The actors alone, see policy_file.h; false: this kind has none of that form. */
+bool controller_export(const struct controller *c, struct text *out);
+
+/* What the kind calls itself (ppo.h, qmix.h, maddpg.h), for tests. */
+void *controller_self(struct controller *c);
 
 #endif /* HADMC_SEARCH_AGENTS_CONTROLLER_H */

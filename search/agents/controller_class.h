@@ -21,6 +21,7 @@ struct controller_class {
     struct action (*decide)(void *self, const struct decision *d, struct memory *m,
                             enum play play, struct random *random, double *entropy);
     int (*n_lstm)(const void *self); /* elements of memory.lstm */
+    void (*export_actors)(const void *self, struct text *out); /* or NULL */
 };
 
 #define CONTROLLER(name, about) extern const struct controller_class controller_##name;

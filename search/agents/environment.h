@@ -67,8 +67,8 @@ struct environment {
     void (*unlock)(void *problem, double share);
 };
 
-/* Inputs that the choices of agents 0 to n - 1 take: one per action, two for (T, alpha).
- * Not made: zeros. */
+/* Inputs that the choices of agents 0 to n - 1 take: one per action, two for (T,
+ * alpha). Not made: zeros. */
 int environment_n_heard(const struct environment *e, int n);
 /* Writes agent i's choice there. */
 void environment_hear(const struct environment *e, int i, const struct action *a,

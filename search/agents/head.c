@@ -25,7 +25,8 @@ bool head_is_free(const struct head_query *q)
     return q->n == 0 || head_n_legal(q) > 1;
 }
 
-/* ---- choices ---------------------------------------------------------------------- */
+/* ---- choices ----------------------------------------------------------------------
+ */
 
 void head_probabilities(const struct head_query *q, const real *out, real *p,
                         real *log_p)
@@ -97,7 +98,8 @@ static void choice_gradient(const struct head_query *q, const real *out, int cho
     }
 }
 
-/* ---- temperature and alpha -------------------------------------------------------- */
+/* ---- temperature and alpha --------------------------------------------------------
+ */
 
 static double log_sigma(real raw)
 {
@@ -149,7 +151,8 @@ double head_log_jacobian(const struct action *a)
     return log(RANGE_T * t * (1 - t)) + log(alpha * (1 - alpha));
 }
 
-/* ---- both ------------------------------------------------------------------------- */
+/* ---- both -------------------------------------------------------------------------
+ */
 
 struct action head_sample(const struct head_query *q, const real *out,
                           struct random *random)

@@ -39,8 +39,8 @@ struct action {
 /* How a row is asked; the same when the action is drawn and whenever its probability
  * is computed again. */
 struct head_query {
-    int n;            /* actions; 0: (T, alpha) */
-    uint64_t legal;   /* bit a: action a; at least one of the n */
+    int n;             /* actions; 0: (T, alpha) */
+    uint64_t legal;    /* bit a: action a; at least one of the n */
     const real *prior; /* [n]; NULL: none */
     real prior_weight;
     real tau; /* above 0; 1: as the network says */

@@ -37,7 +37,8 @@ struct learner *learner_create(struct arena *a, struct team *t, struct player *p
     return l;
 }
 
-/* ---- judging ---------------------------------------------------------------------- */
+/* ---- judging ----------------------------------------------------------------------
+ */
 
 static int critic_of(const struct learner *l, int agent)
 {
@@ -222,7 +223,8 @@ void learner_judge(struct learner *l)
     normalise_advantages(&l->player->rollout);
 }
 
-/* ---- batches of an actor ---------------------------------------------------------- */
+/* ---- batches of an actor ----------------------------------------------------------
+ */
 
 /* Rows of one actor that go through its networks together: [n_steps][n_sequences],
  * -1 where a sequence has ended. */
@@ -241,9 +243,7 @@ struct parts {
 
 static int part_of(const struct learner *l, const struct rollout_row *r, int row)
 {
-    return l->team->n_state                  ? r->slot
-           : l->o->kind == CONTROLLER_ppo ? r->unit
-                                             : row;
+    return l->team->n_state ? r->slot : l->o->kind == CONTROLLER_ppo ? r->unit : row;
 }
 
 /* Ratios are of what has the same number. */
@@ -299,7 +299,7 @@ static struct batch gather_batch(struct arena *a, const struct learner *l,
     }
     b.n_sequences = l->team->n_state ? n : sum;
     b.n_steps = l->team->n_state ? longest : 1;
-    b.rows = arena_new_array(a, int, (int64_t)b.n_steps * b.n_sequences);
+    b.rows = arena_new_array(a, int, (int64_t)b.n_steps *b.n_sequences);
     sum = 0;
     for (int i = 0; i < n; i++)
         for (int t = 0; t < longest; t++) {
@@ -329,14 +329,14 @@ static struct actor_work actor_work(struct arena *a, const struct learner *l, in
     const struct actor *actor = l->team->actors[k];
     const int n_rows = l->player->rollout.n_rows;
     struct actor_work w = {
-        .x = arena_new_array(a, real, (int64_t)max_rows *actor->n_in),
+        .x = arena_new_array(a, real, (int64_t)max_rows * actor->n_in),
         .log_ratio = arena_new_array(a, double, n_rows),
         .by_log_p = arena_new_array(a, double, n_rows),
     };
 
     for (int m = 0; m < actor->n_policies; m++) {
         w.passes[m] = net_pass_create(a, actor->nets[m], max_rows);
-        w.d[m] = arena_new_array(a, real, (int64_t)max_rows *net_out(actor->nets[m]));
+        w.d[m] = arena_new_array(a, real, (int64_t)max_rows * net_out(actor->nets[m]));
     }
     return w;
 }
@@ -384,7 +384,8 @@ static struct head_value value_of(const struct learner *l, int k, int i, int row
     return mixture_evaluate(&mixture, &q, of_row, &r->action);
 }
 
-/* ---- the loss of an actor --------------------------------------------------------- */
+/* ---- the loss of an actor ---------------------------------------------------------
+ */
 
 /* Sums of the batch's log ratios; returns how many ratios there are. */
 static int sum_ratios(const struct learner *l, int k, const struct batch *b,
@@ -540,7 +541,8 @@ void learner_evaluate(struct learner *l)
     }
 }
 
-/* ---- learning --------------------------------------------------------------------- */
+/* ---- learning ---------------------------------------------------------------------
+ */
 
 /* Adam for the ensemble's weights. */
 static void weights_adam(struct actor *a, const double *g, double rate)
@@ -654,8 +656,8 @@ double learner_critic_loss(struct learner *l, int k)
     const int n = judged_rows(l, k, rows);
     int64_t *order = arena_new_array(scratch, int64_t, n);
     struct net_pass *pass = net_pass_create(scratch, c->net, n);
-    real *x = arena_new_array(scratch, real, (int64_t)n *c->n_in),
-         *d = arena_new_array(scratch, real, (int64_t)n *net_out(c->net));
+    real *x = arena_new_array(scratch, real, (int64_t)n * c->n_in),
+         *d = arena_new_array(scratch, real, (int64_t)n * net_out(c->net));
 
     for (int i = 0; i < n; i++)
         order[i] = rows[i];
@@ -675,12 +677,13 @@ static void learn_critic(struct learner *l, int k, double *loss)
         noise_stream(l->seed, (uint64_t)l->iteration * 64 + 33 + (uint64_t)k);
     struct arena *scratch = arena_create();
     int *rows = arena_new_array(scratch, int, n_rows);
-    const int n = judged_rows(l, k, rows), most = o->batch && o->batch < n ? o->batch : n;
+    const int n = judged_rows(l, k, rows),
+              most = o->batch && o->batch < n ? o->batch : n;
     int64_t *order = arena_new_array(scratch, int64_t, n);
     double *targets = arena_new_array(scratch, double, n);
     struct net_pass *pass = net_pass_create(scratch, c->net, most);
-    real *x = arena_new_array(scratch, real, (int64_t)most *c->n_in),
-         *d = arena_new_array(scratch, real, (int64_t)most *net_out(c->net));
+    real *x = arena_new_array(scratch, real, (int64_t)most * c->n_in),
+         *d = arena_new_array(scratch, real, (int64_t)most * net_out(c->net));
     const double rate = ramp_at(o->rate, l->iteration, o->n_iterations);
     int n_batches = 0;
 

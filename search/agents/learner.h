@@ -8,8 +8,8 @@
  *             count for the last one
  *     ppo     one critic; a unit is a step, judged where it opens
  *
- * The critic of mappo and ppo sees [state | choices at this unit so far | who is asked],
- * never the choice that is judged; ippo's sees what the actor sees.
+ * The critic of mappo and ppo sees [state | choices at this unit so far | who is
+ * asked], never the choice that is judged; ippo's sees what the actor sees.
  */
 #ifndef HADMC_SEARCH_AGENTS_LEARNER_H
 #define HADMC_SEARCH_AGENTS_LEARNER_H
@@ -44,7 +44,8 @@ void learner_evaluate(struct learner *l);
 /* One iteration of the judged and evaluated rollout: actors and critics learn. */
 void learner_learn(struct learner *l, struct controller_report *out);
 
-/* ---- for tests: the losses of a batch and their gradients --------------------------- */
+/* ---- for tests: the losses of a batch and their gradients ---------------------------
+ */
 
 struct learner_means {
     double policy_loss, entropy, kl, clipped;

@@ -61,9 +61,9 @@ void gae(struct gae_step *steps, int n, double gamma, double lambda)
     for (int t = n - 1; t >= 0; t--) {
         struct gae_step *s = &steps[t];
         const bool runs = s->end == EPISODE_RUNS;
-        const double after = runs                             ? steps[t + 1].value
+        const double after = runs                          ? steps[t + 1].value
                              : s->end == EPISODE_TRUNCATED ? s->value_after
-                                                              : 0;
+                                                           : 0;
 
         s->advantage = s->reward + gamma * after - s->value;
         if (runs)

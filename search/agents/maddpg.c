@@ -11,7 +11,8 @@ static int n_out(const struct environment *e, int agent)
     return e->agents[agent].n_actions ? e->agents[agent].n_actions : 2;
 }
 
-/* ---- creation --------------------------------------------------------------------- */
+/* ---- creation ---------------------------------------------------------------------
+ */
 
 static struct maddpg_nets create_nets(struct arena *a, const struct environment *e,
                                       const struct controller_options *o, int n_in,
@@ -75,7 +76,8 @@ static void *maddpg_create(struct arena *a, const struct environment *e,
     return m;
 }
 
-/* ---- inputs ----------------------------------------------------------------------- */
+/* ---- inputs -----------------------------------------------------------------------
+ */
 
 static bool is_asked(const struct joint_question *at, int agent)
 {
@@ -93,8 +95,7 @@ static void fill_states(struct maddpg *m, const struct joint_step *const *steps,
 {
     memset(m->x, 0, (size_t)n * (size_t)m->n_in * sizeof(real));
     for (int r = 0; r < n; r++)
-        replay_state(m->replay, question(steps[r], after),
-                     m->x + (int64_t)r * m->n_in);
+        replay_state(m->replay, question(steps[r], after), m->x + (int64_t)r * m->n_in);
 }
 
 static real *actions_of(const struct maddpg *m, int row)
@@ -111,8 +112,9 @@ static void fill_taken(struct maddpg *m, const struct joint_step *const *steps, 
 }
 
 /* Agent i's outputs for all rows. */
-static const real *forward_actor(struct maddpg *m, const struct maddpg_nets *nets, int i,
-                                 const struct joint_step *const *steps, int n, bool after)
+static const real *forward_actor(struct maddpg *m, const struct maddpg_nets *nets,
+                                 int i, const struct joint_step *const *steps, int n,
+                                 bool after)
 {
     for (int r = 0; r < n; r++)
         replay_observation(m->replay, question(steps[r], after),
@@ -138,7 +140,8 @@ static struct action best_action(const struct environment *e, int i, uint64_t le
     return (struct action){best_choice(e->agents[i].n_actions, legal, out), {0, 0}};
 }
 
-/* ---- losses ----------------------------------------------------------------------- */
+/* ---- losses -----------------------------------------------------------------------
+ */
 
 static void fill_targets(struct maddpg *m, const struct joint_step *const *steps, int n,
                          double *y)
@@ -151,9 +154,8 @@ static void fill_targets(struct maddpg *m, const struct joint_step *const *steps
 
         for (int r = 0; r < n; r++) {
             const struct joint_question *at = question(steps[r], true);
-            const struct action a =
-                best_action(m->e, i, at->legal[i],
-                            out + (int64_t)r * net_out(m->target.actors[i]));
+            const struct action a = best_action(
+                m->e, i, at->legal[i], out + (int64_t)r * net_out(m->target.actors[i]));
 
             if (is_asked(at, i) && !steps[r]->ends)
                 environment_hear(m->e, i, &a, actions_of(m, r));
@@ -169,7 +171,8 @@ static void fill_targets(struct maddpg *m, const struct joint_step *const *steps
                       : m->o.gamma * (double)q[(int64_t)r * net_out(m->target.critic)]);
 }
 
-double maddpg_critic_loss(struct maddpg *m, const struct joint_step *const *steps, int n)
+double maddpg_critic_loss(struct maddpg *m, const struct joint_step *const *steps,
+                          int n)
 {
     struct arena *scratch = arena_create();
     const int ld = net_out(m->online.critic);
@@ -208,8 +211,8 @@ static int draw_choice(const struct maddpg *m, int n, uint64_t legal, const real
 
 /* Puts agent i's own action in place of the one that it took; soft[] is what its
  * gradient goes through. */
-static void fill_own(struct maddpg *m, int i, const struct joint_step *const *steps, int n,
-                     const real *out, struct random *random)
+static void fill_own(struct maddpg *m, int i, const struct joint_step *const *steps,
+                     int n, const real *out, struct random *random)
 {
     const int n_actions = m->e->agents[i].n_actions, at = environment_n_heard(m->e, i);
 
@@ -287,7 +290,8 @@ double maddpg_actor_loss(struct maddpg *m, int i, const struct joint_step *const
     return loss;
 }
 
-/* ---- learning --------------------------------------------------------------------- */
+/* ---- learning ---------------------------------------------------------------------
+ */
 
 static double learn_once(struct maddpg *m, double rate)
 {
@@ -331,8 +335,8 @@ static void maddpg_iterate(void *self, struct controller_report *out)
             out->n_finished ? fmax(out->best_return, one.mean_return) : one.mean_return;
         out->mean_return += (one.mean_return - out->mean_return) / ++out->n_finished;
         out->n_decisions += one.n_decisions;
-        for (int k = 0;
-             k < m->o.steps_per_episode && m->replay->n >= m->o.learn_batch; k++)
+        for (int k = 0; k < m->o.steps_per_episode && m->replay->n >= m->o.learn_batch;
+             k++)
             out->value_loss += (learn_once(m, rate) - out->value_loss) / ++n_learned;
     }
     running_settle(m->replay->observations);
@@ -371,5 +375,5 @@ static int maddpg_n_lstm(const void *self)
     return 0;
 }
 
-const struct controller_class controller_maddpg = {maddpg_create, NULL, maddpg_iterate,
-                                                   maddpg_decide, maddpg_n_lstm};
+const struct controller_class controller_maddpg = {
+    maddpg_create, NULL, maddpg_iterate, maddpg_decide, maddpg_n_lstm, NULL};

@@ -37,7 +37,8 @@ void mixture_probabilities(const struct mixture *m, const struct head_query *q,
     }
 }
 
-/* One of the policies, drawn by its share, and then its action: a draw of the mixture. */
+/* One of the policies, drawn by its share, and then its action: a draw of the mixture.
+ */
 struct action mixture_sample(const struct mixture *m, const struct head_query *q,
                              const real *const *outs, struct random *random)
 {
@@ -132,8 +133,8 @@ static void add_entropy_gradient(const struct mixture *m, const struct head_quer
         for (int a = 0; a < q->n; a++)
             own += (double)one[a] * slope[a];
         for (int a = 0; a < q->n; a++)
-            ds[k][a] +=
-                (real)(m->share[k] * (double)one[a] * (slope[a] - own) / (double)q->tau);
+            ds[k][a] += (real)(m->share[k] * (double)one[a] * (slope[a] - own)
+                               / (double)q->tau);
         by_weight[k] += m->share[k] * (own - mean);
     }
 }
@@ -161,6 +162,6 @@ void mixture_gradient(const struct mixture *m, const struct head_query *q,
     for (int k = 0; k < m->n; k++)
         mean += m->share[k] * head_evaluate(q, outs[k], a).entropy;
     for (int k = 0; k < m->n; k++)
-        by_weight[k] += by_entropy * m->share[k]
-                        * (head_evaluate(q, outs[k], a).entropy - mean);
+        by_weight[k] +=
+            by_entropy * m->share[k] * (head_evaluate(q, outs[k], a).entropy - mean);
 }

@@ -8,7 +8,8 @@
 #include "search/agents/net_kernels.h"
 #include "search/agents/noise.h"
 
-/* ---- creation --------------------------------------------------------------------- */
+/* ---- creation ---------------------------------------------------------------------
+ */
 
 static double dot(int n, const double *a, const double *b)
 {
@@ -83,7 +84,8 @@ static void place_layers(struct net *n)
     }
     n->n_layers = s->n_hidden + 1;
     for (int l = 0; l < n->n_layers; l++) {
-        const int out = l < s->n_hidden ? s->hidden[l] : s->n_out, ld = real_padded(out);
+        const int out = l < s->n_hidden ? s->hidden[l] : s->n_out,
+                  ld = real_padded(out);
 
         n->layers[l] = (struct net_dense){.in = width, .out = out, .ld = ld};
         n->layers[l].w = place(n, (int64_t)width * ld);
@@ -167,7 +169,8 @@ int net_scratch(const struct net *n)
     return 2 * widest;
 }
 
-/* ---- forward ---------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------
+ */
 
 /* z[4 ld] holds the gates' sums and becomes the gates; c and h move on. */
 static void cell_step(const struct net_lstm *l, real *z, const real *c_before, real *c,
@@ -266,7 +269,8 @@ const real *net_forward_one(const struct net *n, const real *x, real *state,
     return from;
 }
 
-/* ---- backward --------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------------------
+ */
 
 /* Gradients of one step's gate sums into dz, from dh; dc comes from the step after and
  * goes on to the one before. */
@@ -297,8 +301,8 @@ static void backward_lstm(struct net *n, struct net_pass *p, real *dh, real *dx)
 
     memset(p->lstm_dc, 0, (size_t)cells * sizeof(real));
     for (int t = p->n_steps - 1; t >= 0; t--) {
-        const real *const z = p->lstm_gates + t * 4 * cells,
-                          *const c = p->lstm_c + t * cells;
+        const real *const z = p->lstm_gates + t * 4 * cells, *const c =
+                                                                 p->lstm_c + t * cells;
         real *const dz = p->lstm_d + t * 4 * cells, *const d = dh + t * cells;
 
         for (int s = 0; s < b; s++) {
@@ -312,10 +316,11 @@ static void backward_lstm(struct net *n, struct net_pass *p, real *dh, real *dx)
         real_gemm(BLAS_PLAIN, BLAS_TRANSPOSED, b, l->cells, width, 1, dz, width,
                   n->w + l->wh, width, 1, d - cells, l->ld);
         real_gemm(BLAS_TRANSPOSED, BLAS_PLAIN, l->cells, width, b, 1,
-                  p->lstm_h + (t - 1) * cells, l->ld, dz, width, 1, n->g + l->wh, width);
+                  p->lstm_h + (t - 1) * cells, l->ld, dz, width, 1, n->g + l->wh,
+                  width);
     }
-    real_gemm(BLAS_TRANSPOSED, BLAS_PLAIN, l->in, width, rows, 1, p->x, l->in, p->lstm_d,
-              width, 1, n->g + l->wx, width);
+    real_gemm(BLAS_TRANSPOSED, BLAS_PLAIN, l->in, width, rows, 1, p->x, l->in,
+              p->lstm_d, width, 1, n->g + l->wx, width);
     kernel_sum_rows(rows, width, p->lstm_d, n->g + l->b);
     if (dx)
         real_gemm(BLAS_PLAIN, BLAS_TRANSPOSED, rows, l->in, width, 1, p->lstm_d, width,
@@ -356,7 +361,8 @@ void net_backward(struct net *n, struct net_pass *p, real *d, real *dx)
     backward_lstm(n, p, p->lstm_dh, dx);
 }
 
-/* ---- learning --------------------------------------------------------------------- */
+/* ---- learning ---------------------------------------------------------------------
+ */
 
 void net_zero_gradient(struct net *n)
 {

@@ -64,11 +64,11 @@ struct net {
 
 /* What a forward pass leaves for the backward pass.  At most `rows` rows at once. */
 struct net_pass {
-    int rows, n_steps, n_sequences; /* of the last forward pass */
-    const real *x;                  /* its input, borrowed */
+    int rows, n_steps, n_sequences;     /* of the last forward pass */
+    const real *x;                      /* its input, borrowed */
     real *lstm_gates, *lstm_c, *lstm_h; /* [rows][4 ld], [rows][ld], [rows][ld] */
     real *lstm_d, *lstm_dc, *lstm_dh;   /* gradients of them */
-    real *y[NET_MAX_LAYERS]; /* outputs of the layers; [rows][ld] */
+    real *y[NET_MAX_LAYERS];            /* outputs of the layers; [rows][ld] */
     real *d[NET_MAX_LAYERS]; /* gradients of them; the last is for the caller */
 };
 

@@ -3,7 +3,7 @@
  * several generations of a processor and chosen when the program starts. */
 #include "search/agents/net_kernels.h"
 
-#if defined __x86_64__ && defined __gnu_linux__ && !defined __SANITIZE_ADDRESS__        \
+#if defined __x86_64__ && defined __gnu_linux__ && !defined __SANITIZE_ADDRESS__       \
     && !defined __clang__
 #define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #else

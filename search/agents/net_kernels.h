@@ -20,9 +20,9 @@ void kernel_sum_rows(int rows, int ld, const real *d, real *out);
 double kernel_sum_squares(int64_t n, const real *x);
 
 struct kernel_adam {
-    real scale;          /* of the gradient */
-    real rate;           /* rate / (1 - beta1^t) */
-    real second;         /* 1 / (1 - beta2^t) */
+    real scale;  /* of the gradient */
+    real rate;   /* rate / (1 - beta1^t) */
+    real second; /* 1 / (1 - beta2^t) */
 };
 
 void kernel_adam(int64_t n, struct kernel_adam k, const real *g, real *m, real *v,

@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "search/agents/noise.h"
+#include "search/agents/policy_file.h"
 
 static void *ppo_create(struct arena *a, const struct environment *e,
                         const struct controller_options *o, uint64_t seed)
@@ -72,9 +73,16 @@ static int ppo_n_lstm(const void *self)
     return team_n_state(p->team);
 }
 
+static void ppo_export(const void *self, struct text *out)
+{
+    const struct ppo *p = self;
+
+    policy_write(p->team, &p->o, out);
+}
+
 #define PPO_CLASS(name)                                                                \
     const struct controller_class controller_##name = {                                \
-        ppo_create, ppo_destroy, ppo_iterate, ppo_decide, ppo_n_lstm}
+        ppo_create, ppo_destroy, ppo_iterate, ppo_decide, ppo_n_lstm, ppo_export}
 
 PPO_CLASS(mappo);
 PPO_CLASS(ippo);

@@ -33,7 +33,8 @@ static uint64_t legal_of(const struct environment *e, int agent, uint64_t legal)
     return e->agents[agent].n_actions ? legal : (UINT64_C(1) << GRID * GRID) - 1;
 }
 
-/* ---- creation --------------------------------------------------------------------- */
+/* ---- creation ---------------------------------------------------------------------
+ */
 
 static struct qmix_nets create_nets(struct arena *a, const struct environment *e,
                                     const struct controller_options *o,
@@ -68,18 +69,19 @@ static struct qmix_work create_work(struct arena *a, const struct environment *e
                                     const struct qmix_nets *nets, int rows)
 {
     struct qmix_work w = {
-        .observations = arena_new_array(a, real, (int64_t)rows *e->n_observation),
-        .states = arena_new_array(a, real, (int64_t)rows *e->n_state),
+        .observations = arena_new_array(a, real, (int64_t)rows * e->n_observation),
+        .states = arena_new_array(a, real, (int64_t)rows * e->n_state),
     };
 
     for (int i = 0; i < e->n_agents; i++) {
         w.agents[i] = net_pass_create(a, nets->agents[i], rows);
         w.d_agents[i] =
-            arena_new_array(a, real, (int64_t)rows *net_out(nets->agents[i]));
+            arena_new_array(a, real, (int64_t)rows * net_out(nets->agents[i]));
     }
     for (int k = 0; k < QMIX_PARTS; k++) {
         w.mixer[k] = net_pass_create(a, nets->mixer[k], rows);
-        w.d_mixer[k] = arena_new_array(a, real, (int64_t)rows *net_out(nets->mixer[k]));
+        w.d_mixer[k] =
+            arena_new_array(a, real, (int64_t)rows * net_out(nets->mixer[k]));
     }
     return w;
 }
@@ -117,7 +119,8 @@ static void *qmix_create(struct arena *a, const struct environment *e,
     return m;
 }
 
-/* ---- the mixed value -------------------------------------------------------------- */
+/* ---- the mixed value --------------------------------------------------------------
+ */
 
 /* Outputs of all networks for n questions. */
 static void forward(const struct qmix *m, const struct qmix_nets *nets,
@@ -161,8 +164,10 @@ static double mix(const struct qmix *m, const struct qmix_nets *nets,
 {
     const int e = m->o.mixing;
     const real *const w1 = row_of(nets->mixer[QMIX_W1], w->mixer_out[QMIX_W1], row),
-                      *const b1 = row_of(nets->mixer[QMIX_B1], w->mixer_out[QMIX_B1], row),
-                      *const w2 = row_of(nets->mixer[QMIX_W2], w->mixer_out[QMIX_W2], row);
+                      *const b1 =
+                          row_of(nets->mixer[QMIX_B1], w->mixer_out[QMIX_B1], row),
+                      *const w2 =
+                          row_of(nets->mixer[QMIX_W2], w->mixer_out[QMIX_W2], row);
     double sum = (double)*row_of(nets->mixer[QMIX_V], w->mixer_out[QMIX_V], row);
 
     for (int k = 0; k < e; k++) {
@@ -180,15 +185,18 @@ static double sign(real x)
     return x > 0 ? 1 : x < 0 ? -1 : 0;
 }
 
-/* As mix, times `scale`: gradients into row `row` of w->d_mixer and into dq[n_agents]. */
+/* As mix, times `scale`: gradients into row `row` of w->d_mixer and into dq[n_agents].
+ */
 static void mix_gradient(const struct qmix *m, const struct qmix_nets *nets,
                          struct qmix_work *w, int row, const double *q, double scale,
                          double *dq)
 {
     const int e = m->o.mixing, n = m->e->n_agents;
     const real *const w1 = row_of(nets->mixer[QMIX_W1], w->mixer_out[QMIX_W1], row),
-                      *const b1 = row_of(nets->mixer[QMIX_B1], w->mixer_out[QMIX_B1], row),
-                      *const w2 = row_of(nets->mixer[QMIX_W2], w->mixer_out[QMIX_W2], row);
+                      *const b1 =
+                          row_of(nets->mixer[QMIX_B1], w->mixer_out[QMIX_B1], row),
+                      *const w2 =
+                          row_of(nets->mixer[QMIX_W2], w->mixer_out[QMIX_W2], row);
     real *d[QMIX_PARTS];
 
     for (int k = 0; k < QMIX_PARTS; k++)
@@ -217,13 +225,13 @@ static void chosen_values(const struct qmix *m, const struct qmix_work *w, int r
                           const struct joint_step *step, double *q)
 {
     for (int i = 0; i < m->e->n_agents; i++)
-        q[i] = is_asked(&step->at, i)
-                   ? (double)row_of(m->online.agents[i], w->q_out[i],
-                                    row)[step->actions[i].choice]
-                   : 0;
+        q[i] = is_asked(&step->at, i) ? (double)row_of(m->online.agents[i], w->q_out[i],
+                                                       row)[step->actions[i].choice]
+                                      : 0;
 }
 
-/* ---- learning --------------------------------------------------------------------- */
+/* ---- learning ---------------------------------------------------------------------
+ */
 
 static void list_questions(const struct joint_step *const *steps, int n, bool after,
                            const struct joint_question **out)
@@ -358,8 +366,8 @@ static void qmix_iterate(void *self, struct controller_report *out)
     m->explore = ramp_at(m->o.explore, m->iteration, m->o.n_iterations);
     for (int i = 0; i < m->o.n_episodes; i++) {
         replay_play(m->replay, &controller_qmix, m, 0, &m->random, out);
-        for (int k = 0;
-             k < m->o.steps_per_episode && m->replay->n >= m->o.learn_batch; k++)
+        for (int k = 0; k < m->o.steps_per_episode && m->replay->n >= m->o.learn_batch;
+             k++)
             out->value_loss += (learn_once(m, rate) - out->value_loss) / ++n_learned;
     }
     running_settle(m->replay->observations);
@@ -399,5 +407,5 @@ static int qmix_n_lstm(const void *self)
     return 0;
 }
 
-const struct controller_class controller_qmix = {qmix_create, NULL, qmix_iterate,
-                                                 qmix_decide, qmix_n_lstm};
+const struct controller_class controller_qmix = {qmix_create, NULL,        qmix_iterate,
+                                                 qmix_decide, qmix_n_lstm, NULL};

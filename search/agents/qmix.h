@@ -2,10 +2,10 @@
 /* QMIX: a value per agent, mixed into a common one that never falls when an agent's
  * value rises, so that each agent's best action is part of the best joint one.
  *
- *     q_i   = Q_i(observation)[action]                   0 for agents that are not asked
- *     Q_tot = |w2| . elu(|W1| q + b1) + V                W1, b1, w2, V by networks of s
- *     y     = r + gamma Q_tot'(s', argmax Q_i(o')), primes by target networks
- *     loss  = mean (Q_tot - y)^2
+ *     q_i   = Q_i(observation)[action]                   0 for agents that are not
+ * asked Q_tot = |w2| . elu(|W1| q + b1) + V                W1, b1, w2, V by networks of
+ * s y     = r + gamma Q_tot'(s', argmax Q_i(o')), primes by target networks loss  =
+ * mean (Q_tot - y)^2
  *
  * A game whose rewards do not rise with each agent's value is beyond it (climbing).
  * Temperature and alpha are a grid of 5 x 5.

@@ -12,8 +12,8 @@ struct replay *replay_create(struct arena *a, const struct environment *e, int c
         .e = e,
         .cap = cap,
         .steps = arena_new_array(a, struct joint_step, cap),
-        .numbers =
-            arena_new_array(a, real, 2 * (int64_t)cap * (e->n_observation + e->n_state)),
+        .numbers = arena_new_array(a, real,
+                                   2 * (int64_t)cap * (e->n_observation + e->n_state)),
         .observations = running_create(a, e->n_observation),
         .states = running_create(a, e->n_state),
         .observation = arena_new_array(a, real, e->n_observation),
@@ -22,7 +22,8 @@ struct replay *replay_create(struct arena *a, const struct environment *e, int c
     return r;
 }
 
-void replay_observation(const struct replay *r, const struct joint_question *q, real *out)
+void replay_observation(const struct replay *r, const struct joint_question *q,
+                        real *out)
 {
     running_apply(r->observations, q->observation, out);
 }
@@ -33,7 +34,8 @@ void replay_state(const struct replay *r, const struct joint_question *q, real *
 }
 
 /* Keeps a question's numbers in the step's place; `after`: in the second half of it. */
-static void keep_numbers(struct replay *r, int step, bool after, struct joint_question *q)
+static void keep_numbers(struct replay *r, int step, bool after,
+                         struct joint_question *q)
 {
     const int n = r->e->n_observation, m = r->e->n_state;
     real *const to = r->numbers + (2 * (int64_t)step + after) * (n + m);

@@ -58,7 +58,8 @@ void player_destroy(struct player *p)
     free(r->tail_states);
 }
 
-/* ---- the rows --------------------------------------------------------------------- */
+/* ---- the rows ---------------------------------------------------------------------
+ */
 
 static void *grown(void *array, size_t size, int64_t n)
 {
@@ -171,7 +172,8 @@ static void add_tail(struct player *p, struct slot *slot, struct rollout_row *ro
                   r->tail_states + (int64_t)row->tail * e->n_state);
 }
 
-/* ---- playing ---------------------------------------------------------------------- */
+/* ---- playing ----------------------------------------------------------------------
+ */
 
 static void ask(const struct environment *e, struct slot *slot)
 {
@@ -256,10 +258,9 @@ static void act_together(struct player *p, int k, const int *rows, int n,
     const real *outs[MIXTURE_MAX], *of_row[MIXTURE_MAX];
 
     for (int i = 0; i < n; i++)
-        actor_input(t, a,
-                    p->rollout.observations + (int64_t)rows[i] * t->e->n_observation,
-                    p->rollout.heard + (int64_t)rows[i] * heard,
-                    p->x + (int64_t)i * a->n_in);
+        actor_input(
+            t, a, p->rollout.observations + (int64_t)rows[i] * t->e->n_observation,
+            p->rollout.heard + (int64_t)rows[i] * heard, p->x + (int64_t)i * a->n_in);
     for (int m = 0; batched && m < a->n_policies; m++)
         outs[m] = net_forward(a->nets[m], p->passes[k][m], 1, n, p->x);
     for (int i = 0; i < n; i++) {

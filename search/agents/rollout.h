@@ -11,10 +11,10 @@ struct rollout_row {
     int agent, slot; /* slot: which of the episodes side by side */
     int unit;        /* numbered from 0 over all slots */
     bool opens_unit;
-    bool free;       /* there was a choice: it counts in losses */
-    int next;        /* row of the slot's next decision; -1: none */
-    int tail;        /* in `tails`, where end is EPISODE_TRUNCATED */
-    int step;        /* decisions of this actor in the episode before it */
+    bool free; /* there was a choice: it counts in losses */
+    int next;  /* row of the slot's next decision; -1: none */
+    int tail;  /* in `tails`, where end is EPISODE_TRUNCATED */
+    int step;  /* decisions of this actor in the episode before it */
     struct action action;
     uint64_t legal;
     real tau;
@@ -64,7 +64,7 @@ struct player {
     struct slot *slots;
     struct rollout rollout;
     struct net_pass *passes[ENVIRONMENT_MAX_AGENTS][MIXTURE_MAX]; /* n_slots rows */
-    real *x;                                                    /* [n_slots][n_in] */
+    real *x;                                                      /* [n_slots][n_in] */
 };
 
 struct player *player_create(struct arena *a, struct team *t, int n_slots, int horizon,

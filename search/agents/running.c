@@ -72,8 +72,9 @@ static double deviation(const struct value_scale *s)
 {
     const double mean = debiased_mean(s);
 
-    return s->weight > 0 ? sqrt(fmax(s->square / s->weight - mean * mean, LEAST_VARIANCE))
-                         : 1;
+    return s->weight > 0
+               ? sqrt(fmax(s->square / s->weight - mean * mean, LEAST_VARIANCE))
+               : 1;
 }
 
 double value_scale_to(const struct value_scale *s, double value)

@@ -12,7 +12,7 @@
 struct running {
     int n;
     double count;
-    double *mean, *m2; /* [n]; m2: sum of squared distances to the mean */
+    double *mean, *m2;   /* [n]; m2: sum of squared distances to the mean */
     real *shift, *scale; /* [n]: what running_apply uses */
 };
 
@@ -25,7 +25,8 @@ void running_settle(struct running *r);
 void running_apply(const struct running *r, const real *from, real *to);
 
 /* Mean and square of values, debiased moving averages; values are learned in units of
- * their deviation (van Hasselt et al. 2016, arXiv:1602.07714, without its rescaling). */
+ * their deviation (van Hasselt et al. 2016, arXiv:1602.07714, without its rescaling).
+ */
 struct value_scale {
     double mean, square, weight;
 };

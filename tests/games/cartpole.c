@@ -50,9 +50,8 @@ static struct outcome act(void *self, const struct action *a)
     struct cartpole_episode *e = self;
     const double push = a->choice ? FORCE : -FORCE, sine = sin(e->angle),
                  cosine = cos(e->angle),
-                 sideways =
-                     (push + POLE_MASS * HALF_LENGTH * e->turn * e->turn * sine)
-                     / TOTAL_MASS,
+                 sideways = (push + POLE_MASS * HALF_LENGTH * e->turn * e->turn * sine)
+                            / TOTAL_MASS,
                  faster = (GRAVITY * sine - cosine * sideways)
                           / (HALF_LENGTH
                              * (4.0 / 3 - POLE_MASS * cosine * cosine / TOTAL_MASS)),
@@ -66,7 +65,8 @@ static struct outcome act(void *self, const struct action *a)
     e->n++;
     if (fabs(e->x) > MAX_X || fabs(e->angle) > MAX_ANGLE)
         return (struct outcome){1, EPISODE_TERMINATED};
-    return (struct outcome){1, e->n < CARTPOLE_STEPS ? EPISODE_RUNS : EPISODE_TRUNCATED};
+    return (struct outcome){1,
+                            e->n < CARTPOLE_STEPS ? EPISODE_RUNS : EPISODE_TRUNCATED};
 }
 
 struct environment cartpole_environment(struct cartpole *c)

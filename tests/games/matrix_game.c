@@ -50,7 +50,8 @@ static void ask(void *self, struct decision *d)
 
     d->agent = e->turn;
     d->opens_unit = e->turn == 0;
-    d->observation[0] = d->state[0] = 1;
+    d->observation[0] = 0; /* there is nothing to see */
+    d->state[0] = 1;
     d->legal = 7;
 }
 
