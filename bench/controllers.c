@@ -37,7 +37,7 @@ static void play_games(int n_seeds)
                 const enum coordination coordination =
                     k <= CONTROLLER_ppo ? (enum coordination)c : COORDINATION_FACTORED;
                 const struct controller_options o = trial_game_options(
-                    k, coordination, k <= CONTROLLER_ppo ? 800 : 100);
+                    k, coordination, k <= CONTROLLER_ppo ? 800 : 200);
                 struct matrix_game game;
 
                 if (games[g].pays)

@@ -62,7 +62,7 @@ TEST(additive_rewards_are_solved_by_all)
     for (enum controller_kind k = CONTROLLER_mappo; k <= CONTROLLER_ppo; k++)
         CHECK_EQ(play(k, COORDINATION_FACTORED, 200, &g, 4).n_best, SEEDS);
 
-    const struct trial qmix = play(CONTROLLER_qmix, COORDINATION_FACTORED, 60, &g, 4);
+    const struct trial qmix = play(CONTROLLER_qmix, COORDINATION_FACTORED, 150, &g, 4);
 
     CHECK_EQ(qmix.n_best, SEEDS);
     CHECK(qmix.furthest < 0.01);
