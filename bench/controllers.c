@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Controllers on problems with known answers, in full: many seeds. */
+/* Controllers on problems with known answers, in full: many seeds; and their speed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/learning_speed.h"
 #include "tests/games/trials.h"
 
 static void print_trial(const char *game, enum controller_kind kind,
@@ -73,8 +74,11 @@ int main(int argc, char **argv)
         play_games(n ? n : 40);
     else if (argc > 1 && !strcmp(argv[1], "cartpole"))
         play_cartpole(n ? n : 10);
+    else if (argc > 1 && !strcmp(argv[1], "speed"))
+        learning_speed(n ? n : 30);
     else {
-        fprintf(stderr, "usage: bench-controllers games [SEEDS] | cartpole [SEEDS]\n");
+        fprintf(stderr, "usage: bench-controllers games [SEEDS] | cartpole [SEEDS] | "
+                        "speed [ROUNDS]\n");
         return 2;
     }
     return 0;

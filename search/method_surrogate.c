@@ -10,6 +10,7 @@
 enum {
     TRIES = 100,      /* changes of a plan on the model, for each evaluation */
     MOST_KNOWN = 200, /* proposals in a row that were known: the end */
+    MOST_IDLE = 20,   /* iterations in a row without anything new: likewise */
 };
 
 /* ---- local search on the model ----------------------------------------------------
@@ -140,7 +141,7 @@ static void run_episodes(struct method_run *r, const struct controller_options *
 
     struct controller *c = controller_create(&e, &o, seed);
 
-    for (int known = 0; !evaluator_is_over(r->e) && known < MOST_KNOWN;) {
+    for (int known = 0; !evaluator_is_over(r->e) && known < MOST_IDLE;) {
         const int before = r->e->n;
         struct controller_report report;
 
