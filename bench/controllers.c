@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/learning_speed.h"
+#include "bench/methods.h"
 #include "tests/games/trials.h"
 
 static void print_trial(const char *game, enum controller_kind kind,
@@ -74,11 +75,13 @@ int main(int argc, char **argv)
         play_games(n ? n : 40);
     else if (argc > 1 && !strcmp(argv[1], "cartpole"))
         play_cartpole(n ? n : 10);
+    else if (argc > 1 && !strcmp(argv[1], "methods"))
+        compare_methods(n ? n : 16, argc > 3 ? atoi(argv[3]) : 300);
     else if (argc > 1 && !strcmp(argv[1], "speed"))
         learning_speed(n ? n : 30);
     else {
         fprintf(stderr, "usage: bench-controllers games [SEEDS] | cartpole [SEEDS] | "
-                        "speed [ROUNDS]\n");
+                        "methods [INSTANCES [EVALUATIONS]] | speed [ROUNDS]\n");
         return 2;
     }
     return 0;
