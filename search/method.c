@@ -174,7 +174,7 @@ void method_greedy(struct method_run *r)
 
 void method_annealing(struct method_run *r)
 {
-    const double first = 1, last = 0.01; /* temperatures, in units of the reward */
+    const double first = 0.3, last = 0.003; /* temperatures, in units of the reward */
     struct choices *at = choices_create(r->arena, r->p->n_units),
                    *to = choices_create(r->arena, r->p->n_units);
     double score = -INFINITY;

@@ -10,29 +10,70 @@ static int n_out(const struct environment *e, int agent)
     return e->agents[agent].n_actions ? e->agents[agent].n_actions : HEAD_GAUSSIAN_OUT;
 }
 
-/* The actor of agents [first, end). */
+/* The agents of actor k: [first, end). */
+static void agents_of(const struct environment *e, bool shared, int k, int *first,
+                      int *end)
+{
+    *first = shared ? 0 : k;
+    *end = shared ? e->n_agents : k + 1;
+}
+
+/* Inputs of choices.  The last agent's is never heard at the same unit. */
+static int n_heard(const struct environment *e, const struct controller_options *o,
+                   int end)
+{
+    return o->coordination == COORDINATION_FACTORED ? 0
+                                                    : environment_n_heard(e, end - 1);
+}
+
+static struct net_shape shape_of(const struct environment *e,
+                                 const struct controller_options *o, int first, int end)
+{
+    struct net_shape shape = {.n_in = e->n_observation + n_heard(e, o, end),
+                              .n_lstm = o->n_lstm,
+                              .n_hidden = o->n_hidden,
+                              .gain = 0.01};
+
+    memcpy(shape.hidden, o->actor_hidden, sizeof shape.hidden);
+    for (int i = first; i < end; i++)
+        shape.n_out += n_out(e, i);
+    return shape;
+}
+
 static struct actor *create_actor(struct arena *a, const struct environment *e,
                                   const struct controller_options *o, int first,
                                   int end, struct random *random)
 {
     struct actor *actor = arena_new(a, struct actor);
-    struct net_shape shape = {
-        .n_lstm = o->n_lstm, .n_hidden = o->n_hidden, .gain = 0.01};
+    const struct net_shape shape = shape_of(e, o, first, end);
+    int at = 0;
 
-    /* The last agent's choice is never heard at the same unit. */
-    actor->n_heard =
-        o->coordination == COORDINATION_FACTORED ? 0 : environment_n_heard(e, end - 1);
-    actor->n_in = e->n_observation + actor->n_heard;
+    actor->n_heard = n_heard(e, o, end);
+    actor->n_in = shape.n_in;
     for (int i = first; i < end; i++) {
-        actor->head_at[i] = shape.n_out;
-        shape.n_out += n_out(e, i);
+        actor->head_at[i] = at;
+        at += n_out(e, i);
     }
-    shape.n_in = actor->n_in;
-    memcpy(shape.hidden, o->actor_hidden, sizeof shape.hidden);
     actor->n_policies = o->n_policies;
     for (int k = 0; k < o->n_policies; k++)
         actor->nets[k] = net_create(a, &shape, random);
     return actor;
+}
+
+int64_t team_size(const struct environment *e, const struct controller_options *o,
+                  bool shared)
+{
+    int64_t sum = 0;
+
+    for (int k = 0; k < (shared ? 1 : e->n_agents); k++) {
+        struct net_shape shape;
+        int first, end;
+
+        agents_of(e, shared, k, &first, &end);
+        shape = shape_of(e, o, first, end);
+        sum += o->n_policies * net_size(&shape);
+    }
+    return sum;
 }
 
 struct team *team_create(struct arena *a, const struct environment *e,

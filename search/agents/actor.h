@@ -36,7 +36,10 @@ struct team {
     real *scratch;
 };
 
-/* `shared`: one actor for all agents. */
+/* Learned numbers of all actors. */
+int64_t team_size(const struct environment *e, const struct controller_options *o,
+                  bool shared);
+/* `shared`: one actor for all agents.  Without `random` all numbers are 0. */
 struct team *team_create(struct arena *a, const struct environment *e,
                          const struct controller_options *o, bool shared,
                          struct random *random);

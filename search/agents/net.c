@@ -94,6 +94,14 @@ static void place_layers(struct net *n)
     }
 }
 
+int64_t net_size(const struct net_shape *shape)
+{
+    struct net n = {.shape = *shape};
+
+    place_layers(&n);
+    return n.n;
+}
+
 static void fill_lstm(struct net *n, struct random *random)
 {
     const struct net_lstm *l = &n->lstm;
@@ -120,9 +128,9 @@ struct net *net_create(struct arena *a, const struct net_shape *shape,
     n->g = arena_new_array(a, real, n->n);
     n->m = arena_new_array(a, real, n->n);
     n->v = arena_new_array(a, real, n->n);
-    if (shape->n_lstm)
+    if (shape->n_lstm && random)
         fill_lstm(n, random);
-    for (int l = 0; l < n->n_layers; l++)
+    for (int l = 0; random && l < n->n_layers; l++)
         fill_orthogonal(random, n->layers[l].in, n->layers[l].out, n->layers[l].ld,
                         l < shape->n_hidden ? sqrt(2) : shape->gain,
                         n->w + n->layers[l].w);

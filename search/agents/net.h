@@ -72,7 +72,9 @@ struct net_pass {
     real *d[NET_MAX_LAYERS]; /* gradients of them; the last is for the caller */
 };
 
-/* Lives in `a`. */
+/* Learned numbers of such a network, padding included. */
+int64_t net_size(const struct net_shape *shape);
+/* Lives in `a`.  Without `random` all numbers are 0. */
 struct net *net_create(struct arena *a, const struct net_shape *shape,
                        struct random *random);
 struct net_pass *net_pass_create(struct arena *a, const struct net *n, int max_rows);

@@ -92,7 +92,7 @@ static struct status *take(struct cursor *c, void *to, size_t n_bytes)
 static struct status *take_u32(struct cursor *c, const char *name, int low, int high,
                                int *out)
 {
-    uint32_t v;
+    uint32_t v = 0;
 
     RETURN_IF_FAIL(take(c, &v, sizeof v));
     if (v < (uint32_t)low || v > (uint32_t)high)
@@ -167,7 +167,6 @@ struct status *policy_read(struct arena *a, const char *what, const void *bytes,
 {
     struct cursor c = {what, bytes, (const uint8_t *)bytes + len};
     struct controller_options o = controller_defaults(CONTROLLER_mappo);
-    struct random random = random_seeded(0);
     int shared;
 
     RETURN_IF_FAIL(take_shape(&c, e, &o, &shared));
@@ -178,7 +177,12 @@ struct status *policy_read(struct arena *a, const char *what, const void *bytes,
         return FAIL(INVALID, "'%s' says temperature %g, rising by %g", what,
                     o.temperature, o.temperature_rise);
 
-    struct team *t = team_create(a, e, &o, shared && e->n_agents > 1, &random);
+    const bool one_for_all = shared && e->n_agents > 1;
+
+    if (team_size(e, &o, one_for_all) / 8 > c.end - c.at) /* a bit each, at least */
+        return FAIL(INVALID, "'%s' is cut short", what);
+
+    struct team *t = team_create(a, e, &o, one_for_all, NULL);
 
     RETURN_IF_FAIL(take_elements(&c, e->n_observation, t->observations->shift));
     RETURN_IF_FAIL(take_elements(&c, e->n_observation, t->observations->scale));
