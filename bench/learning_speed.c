@@ -76,7 +76,7 @@ static struct search_problem sixty_units(void)
             units[i].features[f] = (float)noise_normal(&r);
     }
     for (int k = 0; k < COST_COUNT; k++) {
-        p.base[k] = UNITS * 3200.;
+        p.base[k] = 3200. * (double)UNITS;
         p.budgets[k] = INFINITY;
     }
     p.budgets[COST_latency] = 0.2 * p.base[COST_latency];

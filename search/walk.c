@@ -408,9 +408,9 @@ void walk_take(struct walk *w, int action)
         w->c->update = action;
         w->done = true;
         break;
-    case AGENT_distillation:
+    case AGENT_distillation: /* takes a mix */
     case AGENT_COUNT:
-        assert(!"takes a mix");
+        assert(false);
     }
 }
 

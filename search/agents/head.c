@@ -8,7 +8,8 @@
 
 #define LOG_2_PI 1.8378770664093453
 
-enum { LEAST_T = 1, RANGE_T = 19 };
+#define LEAST_T 1.0
+#define RANGE_T 19.0
 
 static bool is_legal(const struct head_query *q, int a)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loops over vectors: see net_kernels.h.  Where the compiler can, each is built for
- * several generations of a processor and chosen when the program starts. */
+ * several generations of a processor and chosen when the program starts (clang 19 ends
+ * with an internal error on that). */
 #include "search/agents/net_kernels.h"
 
 #if defined __x86_64__ && defined __gnu_linux__ && !defined __SANITIZE_ADDRESS__       \

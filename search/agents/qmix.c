@@ -16,7 +16,7 @@ static int n_choices(const struct environment *e, int agent)
 /* sigmoid(u) in the middle of a fifth. */
 static real grid_u(int k)
 {
-    const double share = (k + 0.5) / GRID;
+    const double share = (k + 0.5) / (double)GRID;
 
     return (real)log(share / (1 - share));
 }

@@ -38,14 +38,14 @@ static int agent_after(const struct probe_episode *e)
 
 static bool is_locked(const struct probe_episode *e)
 {
-    return e->unit >= e->game->unlocked * PROBE_UNITS;
+    return e->unit >= e->game->unlocked * (double)PROBE_UNITS;
 }
 
 static void fill(const struct probe_episode *e, struct decision *d)
 {
     for (int i = 0; i < PROBE_INPUTS; i++)
         d->observation[i] = d->state[i] = e->inputs[i];
-    d->state[PROBE_INPUTS] = (real)e->unit / PROBE_UNITS;
+    d->state[PROBE_INPUTS] = (real)e->unit / (real)PROBE_UNITS;
 }
 
 static void ask(void *self, struct decision *d)

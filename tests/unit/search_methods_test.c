@@ -64,7 +64,7 @@ TEST(every_method_finds_a_good_plan_of_the_toy_net)
     const double best = toy_best(&t, &p);
 
     CHECK_OK(blas_open());
-    for (int m = 0; m < METHOD_COUNT + CONTROLLER_COUNT; m++) {
+    for (int m = 0; m < (int)METHOD_COUNT + (int)CONTROLLER_COUNT; m++) {
         const double regret = found(m, &p, best, 1);
 
         CHECK(regret >= 1 - 1e-9);
