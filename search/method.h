@@ -49,4 +49,10 @@ void method_run(enum method m, struct evaluator *e, const struct method_options 
 void method_run_controller(const struct controller_options *c, struct evaluator *e,
                            const struct method_options *o, uint64_t seed);
 
+/* What the tool runs: half of the evaluations go to the surrogate with local search,
+ * half to the controller, and what that leaves when nothing new comes to it goes back
+ * to the surrogate.  One archive; each plan names its proposer. */
+void method_run_both(const struct controller_options *c, struct evaluator *e,
+                     const struct method_options *o, uint64_t seed);
+
 #endif /* HADMC_SEARCH_METHOD_H */

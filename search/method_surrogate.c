@@ -187,3 +187,16 @@ void method_run_controller(const struct controller_options *c, struct evaluator 
     run_episodes(&r, c, s, prior, seed);
     arena_destroy(a);
 }
+
+void method_run_both(const struct controller_options *c, struct evaluator *e,
+                     const struct method_options *o, uint64_t seed)
+{
+    const int budget = e->budget;
+
+    e->budget = e->n + (budget - e->n) / 2;
+    method_run(METHOD_surrogate, e, o, seed);
+    e->budget = budget;
+    method_run_controller(c, e, o, seed);
+    if (!evaluator_is_over(e))
+        method_run(METHOD_surrogate, e, o, seed + 1);
+}

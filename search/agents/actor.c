@@ -159,7 +159,7 @@ void actor_forward_one(const struct actor *a, int agent, const real *x, real *st
 }
 
 struct action team_decide(struct team *t, const struct decision *d, struct memory *m,
-                          enum play play, struct random *random, double *entropy)
+                          enum play play, struct random *random, double *confidence)
 {
     const int k = t->actor_of[d->agent];
     const struct actor *a = t->actors[k];
@@ -176,7 +176,7 @@ struct action team_decide(struct team *t, const struct decision *d, struct memor
                                      ? mixture_mode(&mixture, &q, outs)
                                      : mixture_sample(&mixture, &q, outs, random);
 
-    if (entropy)
-        *entropy = mixture_evaluate(&mixture, &q, outs, &chosen).entropy;
+    if (confidence)
+        *confidence = mixture_confidence(&mixture, &q, outs);
     return chosen;
 }

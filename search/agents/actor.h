@@ -64,6 +64,6 @@ int actor_scratch(const struct actor *a);
 
 /* A decision on its own, as in controller_class. */
 struct action team_decide(struct team *t, const struct decision *d, struct memory *m,
-                          enum play play, struct random *random, double *entropy);
+                          enum play play, struct random *random, double *confidence);
 
 #endif /* HADMC_SEARCH_AGENTS_ACTOR_H */

@@ -124,7 +124,7 @@ double controller_play(struct controller *c, int index, uint64_t seed, enum play
     memset(c->memory.lstm, 0, (size_t)c->class->n_lstm(c->self) * sizeof(real));
     while (outcome.end == EPISODE_RUNS) {
         struct decision d = {.observation = c->observation, .state = c->state};
-        double entropy;
+        double confidence;
 
         e->ask(episode, &d);
         if (d.opens_unit)
@@ -132,11 +132,11 @@ double controller_play(struct controller *c, int index, uint64_t seed, enum play
                    (size_t)environment_n_heard(e, e->n_agents) * sizeof(real));
 
         const struct action a =
-            c->class->decide(c->self, &d, &c->memory, play, &random, &entropy);
+            c->class->decide(c->self, &d, &c->memory, play, &random, &confidence);
 
         environment_hear(e, d.agent, &a, c->memory.heard);
         if (watch)
-            watch(arg, &d, &a, entropy);
+            watch(arg, &d, &a, confidence);
         outcome = e->act(episode, &a);
         sum += outcome.reward;
     }

@@ -94,9 +94,11 @@ void controller_iterate(struct controller *c, struct controller_report *out);
 
 enum play { PLAY_DRAW, PLAY_BEST };
 
-/* Called before each action is carried out; `entropy` is that of the choice. */
+/* Called before each action is carried out.  `confidence` is from 0, all legal actions
+ * are as likely, to 1, there is no doubt; controllers without probabilities have none.
+ */
 typedef void controller_watch(void *arg, const struct decision *d,
-                              const struct action *a, double entropy);
+                              const struct action *a, double confidence);
 
 /* One whole episode without learning; returns the sum of its rewards. */
 double controller_play(struct controller *c, int index, uint64_t seed, enum play play,

@@ -17,9 +17,9 @@ struct controller_class {
                     const struct controller_options *o, uint64_t seed);
     void (*destroy)(void *self); /* what does not lie in the arena; NULL: nothing */
     void (*iterate)(void *self, struct controller_report *out);
-    /* The action for one decision; *entropy of the choice. */
+    /* The action for one decision, and how sure it is. */
     struct action (*decide)(void *self, const struct decision *d, struct memory *m,
-                            enum play play, struct random *random, double *entropy);
+                            enum play play, struct random *random, double *confidence);
     int (*n_lstm)(const void *self); /* elements of memory.lstm */
     void (*export_actors)(const void *self, struct text *out); /* or NULL */
 };

@@ -217,6 +217,11 @@ double head_temperature(const struct head_query *q, const real *out, double base
     return base * (1 + rise * entropy_of(q, p, log_p) / log(head_n_legal(q)));
 }
 
+double head_gaussian_confidence(const real *out)
+{
+    return 0.5 - (tanh((double)out[2]) + tanh((double)out[3])) / 4;
+}
+
 double head_confidence(const struct head_query *q, const real *p)
 {
     double entropy = 0;

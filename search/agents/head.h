@@ -71,8 +71,11 @@ void head_gradient(const struct head_query *q, const real *out, const struct act
 /* tau = base (1 + rise H / ln m), H the entropy at tau 1 and m the legal actions. */
 double head_temperature(const struct head_query *q, const real *out, double base,
                         double rise);
-/* 1 - H / ln m of p; 1 where m is 1. */
+/* How sure a choice is: 1 - H / ln m of p; 1 where m is 1. */
 double head_confidence(const struct head_query *q, const real *p);
+/* How sure (T, alpha) are: 1 with the least sigmas that there are, 0 with the largest.
+ */
+double head_gaussian_confidence(const real *out);
 
 double head_to_temperature(real u);
 double head_to_alpha(real u);

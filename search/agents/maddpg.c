@@ -347,15 +347,15 @@ static void maddpg_iterate(void *self, struct controller_report *out)
 /* Choices are drawn from the softmax of the outputs; (T, alpha) get normal noise. */
 static struct action maddpg_decide(void *self, const struct decision *d,
                                    struct memory *memory, enum play play,
-                                   struct random *random, double *entropy)
+                                   struct random *random, double *confidence)
 {
     struct maddpg *m = self;
     real p[HEAD_MAX_ACTIONS];
     const int n = m->e->agents[d->agent].n_actions;
 
     (void)memory;
-    if (entropy)
-        *entropy = 0;
+    if (confidence)
+        *confidence = 1;
     running_apply(m->replay->observations, d->observation, m->one);
 
     const real *const out =

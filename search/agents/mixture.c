@@ -73,6 +73,21 @@ struct action mixture_mode(const struct mixture *m, const struct head_query *q,
     return a;
 }
 
+double mixture_confidence(const struct mixture *m, const struct head_query *q,
+                          const real *const *outs)
+{
+    real p[HEAD_MAX_ACTIONS];
+    double sum = 0;
+
+    if (q->n) {
+        mixture_probabilities(m, q, outs, p);
+        return head_confidence(q, p);
+    }
+    for (int k = 0; k < m->n; k++)
+        sum += m->share[k] * head_gaussian_confidence(outs[k]);
+    return sum;
+}
+
 /* responsibility[n] of the policies for action a; returns log p(a). */
 static double blame(const struct mixture *m, const struct head_query *q,
                     const real *const *outs, const struct action *a,

@@ -34,6 +34,9 @@ struct action mixture_sample(const struct mixture *m, const struct head_query *q
                              const real *const *outs, struct random *random);
 struct action mixture_mode(const struct mixture *m, const struct head_query *q,
                            const real *const *outs);
+/* How sure the policies together are, 0 to 1 (head.h). */
+double mixture_confidence(const struct mixture *m, const struct head_query *q,
+                          const real *const *outs);
 struct head_value mixture_evaluate(const struct mixture *m, const struct head_query *q,
                                    const real *const *outs, const struct action *a);
 /* As head_gradient, into ds[n][outputs] and, added to, by_weight[n]. */

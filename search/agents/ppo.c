@@ -59,11 +59,12 @@ static void ppo_iterate(void *self, struct controller_report *out)
 }
 
 static struct action ppo_decide(void *self, const struct decision *d, struct memory *m,
-                                enum play play, struct random *random, double *entropy)
+                                enum play play, struct random *random,
+                                double *confidence)
 {
     struct ppo *p = self;
 
-    return team_decide(p->team, d, m, play, random, entropy);
+    return team_decide(p->team, d, m, play, random, confidence);
 }
 
 static int ppo_n_lstm(const void *self)

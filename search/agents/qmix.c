@@ -377,15 +377,15 @@ static void qmix_iterate(void *self, struct controller_report *out)
 
 static struct action qmix_decide(void *self, const struct decision *d,
                                  struct memory *memory, enum play play,
-                                 struct random *random, double *entropy)
+                                 struct random *random, double *confidence)
 {
     struct qmix *m = self;
     const uint64_t legal = legal_of(m->e, d->agent, d->legal);
     const int n = n_choices(m->e, d->agent);
 
     (void)memory;
-    if (entropy)
-        *entropy = 0;
+    if (confidence)
+        *confidence = 1;
     if (play == PLAY_DRAW && random_unit(random) < m->explore) {
         int left = (int)random_below(random, (uint64_t)__builtin_popcountll(legal));
 

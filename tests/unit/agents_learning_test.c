@@ -326,12 +326,12 @@ struct diary {
 };
 
 static void watch(void *arg, const struct decision *d, const struct action *a,
-                  double entropy)
+                  double confidence)
 {
     struct diary *diary = arg;
 
     (void)d;
-    (void)entropy;
+    CHECK(confidence >= 0 && confidence <= 1);
     diary->actions[diary->n++] = *a;
 }
 

@@ -28,6 +28,17 @@ static struct method_options loss_only(void)
     return o;
 }
 
+static struct controller_options small_controller(enum controller_kind kind)
+{
+    struct controller_options c = controller_defaults(kind);
+
+    c.actor_hidden[0] = c.actor_hidden[1] = c.actor_hidden[2] = 32;
+    c.critic_hidden[0] = c.critic_hidden[1] = c.critic_hidden[2] = 32;
+    c.n_episodes = 8;
+    c.rate = (struct ramp){1e-3, 1e-3};
+    return c;
+}
+
 /* Loss of what the method found, to the least there is. */
 static double found(int method, const struct search_problem *p, double best,
                     uint64_t seed)
@@ -39,13 +50,9 @@ static double found(int method, const struct search_problem *p, double best,
     if (method < METHOD_COUNT)
         method_run((enum method)method, e, &o, seed);
     else {
-        struct controller_options c =
-            controller_defaults((enum controller_kind)(method - METHOD_COUNT));
+        const struct controller_options c =
+            small_controller((enum controller_kind)(method - METHOD_COUNT));
 
-        c.actor_hidden[0] = c.actor_hidden[1] = c.actor_hidden[2] = 32;
-        c.critic_hidden[0] = c.critic_hidden[1] = c.critic_hidden[2] = 32;
-        c.n_episodes = 8;
-        c.rate = (struct ramp){1e-3, 1e-3};
         method_run_controller(&c, e, &o, seed);
     }
     CHECK(e->n <= BUDGET);
@@ -146,5 +153,34 @@ TEST(the_surrogate_learns_how_changes_act_together)
     }
     CHECK(before > 0.3);
     CHECK(after < 0.1);
+    arena_destroy(a);
+}
+
+TEST(half_of_the_evaluations_go_to_the_surrogate_and_half_to_the_controller)
+{
+    static struct toy_net t;
+    const struct search_problem p = toy_small(&t, 7, .3, .45);
+    struct arena *a = arena_create();
+    struct evaluator *e = evaluator_create(a, &p, 100);
+    struct method_options o = loss_only();
+    const struct controller_options c = small_controller(CONTROLLER_mappo);
+    int by_controller = 0;
+
+    CHECK_OK(blas_open());
+    o.imagined = 1;
+    method_run_both(&c, e, &o, 1);
+    CHECK_EQ(e->n, 100);
+    for (int i = 0; i < e->n; i++) {
+        const bool is_controllers = !strcmp(e->all[i].proposer, "mappo");
+
+        CHECK(is_controllers || !strcmp(e->all[i].proposer, "surrogate"));
+        CHECK(i >= 50 || !is_controllers);
+        by_controller += is_controllers;
+    }
+    CHECK(by_controller >= 10);
+    /* Nothing is without loss. */
+    CHECK(evaluator_hypervolume(e, 1e-9) == 0);
+    CHECK(evaluator_hypervolume(e, 10) > 0.3);
+    CHECK(evaluator_hypervolume(e, 10) < 1);
     arena_destroy(a);
 }
