@@ -77,11 +77,14 @@ int main(int argc, char **argv)
         play_cartpole(n ? n : 10);
     else if (argc > 1 && !strcmp(argv[1], "methods"))
         compare_methods(n ? n : 16, argc > 3 ? atoi(argv[3]) : 300);
+    else if (argc > 1 && !strcmp(argv[1], "toy"))
+        regret_of_methods(n ? n : 10, argc > 3 ? atoi(argv[3]) : 200);
     else if (argc > 1 && !strcmp(argv[1], "speed"))
         learning_speed(n ? n : 30);
     else {
         fprintf(stderr, "usage: bench-controllers games [SEEDS] | cartpole [SEEDS] | "
-                        "methods [INSTANCES [EVALUATIONS]] | speed [ROUNDS]\n");
+                        "methods [INSTANCES [EVALUATIONS]] | toy [NETS [EVALUATIONS]] "
+                        "| speed [ROUNDS]\n");
         return 2;
     }
     return 0;

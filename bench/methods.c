@@ -14,7 +14,7 @@
 #include "search/method.h"
 #include "tests/games/toy_net.h"
 
-enum { MOST = 64, LONG_SEARCH = 20000 };
+enum { MOST = 64, LONG_SEARCH = 5000 };
 
 #define SHARE 0.33
 #define NOISE 0.05
@@ -57,6 +57,12 @@ static const struct {
 
 enum { CONTROLLED = sizeof controlled / sizeof *controlled };
 
+static const char *name_of(int which)
+{
+    return which < METHOD_COUNT ? method_names[which]
+                                : controlled[which - METHOD_COUNT].name;
+}
+
 /* Loss without noise of the best plan of a run. */
 static double run(int which, const struct search_problem *p, const struct toy_net *t,
                   int budget, uint64_t seed)
@@ -96,6 +102,7 @@ static void compare_at(double together, int n_instances, int budget)
     }
     printf("together %.1f, %d instances, %d evaluations\n", together, n_instances,
            budget);
+    fflush(stdout);
     for (int m = 0; m < METHOD_COUNT + CONTROLLED; m++) {
         double ratios[MOST], mean = 0, square = 0;
 
@@ -108,9 +115,39 @@ static void compare_at(double together, int n_instances, int budget)
         }
         for (int i = 0; i < n_instances; i++)
             square += (ratios[i] - mean) * (ratios[i] - mean) / n_instances;
-        printf("  %-22s mean %6.2f +- %.2f, middle half %6.2f\n",
-               m < METHOD_COUNT ? method_names[m] : controlled[m - METHOD_COUNT].name,
-               mean, sqrt(square / n_instances), comparison_iqm(ratios, n_instances));
+        printf("  %-22s mean %6.2f +- %.2f, middle half %6.2f\n", name_of(m), mean,
+               sqrt(square / n_instances), comparison_iqm(ratios, n_instances));
+        fflush(stdout);
+    }
+}
+
+void regret_of_methods(int n_seeds, int budget)
+{
+    static struct toy_net t;
+    double best[MOST];
+    const int n = n_seeds < MOST ? n_seeds : MOST;
+
+    for (int i = 0; i < n; i++) {
+        const struct search_problem p = toy_small(&t, 100 + (uint64_t)i, 0.3, SHARE);
+
+        best[i] = toy_best(&t, &p);
+    }
+    printf("2985984 plans, %d nets, %d evaluations\n", n, budget);
+    for (int m = 0; m < METHOD_COUNT + CONTROLLED; m++) {
+        double worst = 0, sum = 0;
+        int found = 0;
+
+        for (int i = 0; i < n; i++) {
+            const struct search_problem p =
+                toy_small(&t, 100 + (uint64_t)i, 0.3, SHARE);
+            const double regret = run(m, &p, &t, budget, (uint64_t)i) / best[i] - 1;
+
+            sum += regret / n;
+            worst = fmax(worst, regret);
+            found += regret < 1e-9;
+        }
+        printf("  %-22s regret mean %7.4f, largest %7.4f, optimum %2d/%d\n", name_of(m),
+               sum, worst, found, n);
         fflush(stdout);
     }
 }
