@@ -163,15 +163,28 @@ struct status *form_scaled(struct ir_node *at, struct ir_value *codes, float sca
                    "axis=0 block_size=0", out);
 }
 
+static bool is_limited(const struct requantization *r)
+{
+    const int32_t least = r->grid.dtype == DT_u8 ? 0 : -128;
+
+    return r->lo != least || r->hi != least + 255;
+}
+
+struct ir_value *form_limits(struct compile *c, const struct requantization *r)
+{
+    const int32_t pair[] = {r->lo, r->hi};
+
+    return is_limited(r) ? ir_const(c, NULL, DT_i32, 1, &(int64_t){2}, pair) : NULL;
+}
+
 static struct status *limit(struct ir_node *at, const struct requantization *r,
                             struct ir_value **v)
 {
-    const int32_t least = r->grid.dtype == DT_u8 ? 0 : -128;
     struct compile *c = at->graph->compile;
     struct ir_value *in[] = {*v, ir_const_f32(c, (float)(r->lo - r->grid.zero)),
                              ir_const_f32(c, (float)(r->hi - r->grid.zero))};
 
-    if (r->lo == least && r->hi == least + 255)
+    if (!is_limited(r))
         return OK; /* QuantizeLinear's own limits */
     return ir_emit(at->graph, at, OP_Clip, NULL, 3, in, NULL, v);
 }
@@ -193,7 +206,7 @@ struct status *form_rounded(struct ir_node *at, struct ir_value *v,
 /* ---- the pass ------------------------------------------------------------- */
 
 static form_fn *const rules[] = {form_movement, form_rescale, form_product, form_sum,
-                                 form_mean};
+                                 form_pool,     form_mean};
 
 enum { N_RULES = sizeof rules / sizeof rules[0], MOST_FORMED = 1 << 18 };
 

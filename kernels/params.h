@@ -66,6 +66,7 @@ struct k_pool {
     int64_t count_pad;     /* average: padding counts in the divisor */
     int64_t column_major;  /* indices: position counted with the first spatial dim fastest */
     int64_t p;             /* Lp */
+    int64_t has_limits;    /* as in k_conv */
 };
 
 /* Pad (k_move.c): dim = output, src = input dims, begin = elements before it along

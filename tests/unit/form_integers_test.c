@@ -122,6 +122,34 @@ TEST(a_sum_of_codes_has_quotients_of_scales)
                "}\n");
 }
 
+/* Codes -1 and above are what Relu leaves. */
+TEST(averages_over_windows_and_images_are_pools)
+{
+    CHECK_PASS("form-integers",
+               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS
+               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2,4,6]\n"
+               "  %p = AveragePool(%r) {kernel_shape=[2,2], strides=[2,2], "
+               "count_include_pad=1} : f32[1,2,2,3]\n"
+               "  %a = Relu(%p) : f32[1,2,2,3]\n"
+               "  %q = QuantizeLinear(%a, %ys, %yz) " LINEAR " : i8[1,2,2,3]\n"
+               "  %s = DequantizeLinear(%q, %ys, %yz) " LINEAR " : f32[1,2,2,3]\n"
+               "  %m = ReduceMean(%s) {axes=[2,3], keepdims=0} : f32[1,2]\n"
+               "  %y = QuantizeLinear(%m, %xs, %xz) " LINEAR " : u8[1,2]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS
+               "  %l = const i32[2] {-1,127}\n"
+               "  %q = QLinearAveragePool(%x, %xs, %xz, %ys, %yz, %l) "
+               "{kernel_shape=[2,2], strides=[2,2], count_include_pad=1} "
+               ": i8[1,2,2,3]\n"
+               "  %m = QLinearAveragePool(%q, %ys, %yz, %xs, %xz) "
+               "{kernel_shape=[2,3], strides=[1,1], dilations=[1,1], pads=[0,0,0,0]} "
+               ": u8[1,2,1,1]\n"
+               "  %y = Reshape(%m) {shape=[1,2]} : u8[1,2]\n"
+               "  return %y\n"
+               "}\n");
+}
+
 TEST(codes_move_as_they_are_when_the_scale_stays)
 {
     CHECK_PASS("form-integers",

@@ -184,12 +184,46 @@ static void grow_convolution(struct network *w)
     keep(w, y);
 }
 
+/* Over windows, or all of the image. */
+static struct ir_value *averaged(struct network *w, struct ir_value *x)
+{
+    const int64_t two = 2;
+    const enum dtype result = bytes[below(2)];
+    int32_t *limits = arena_new_array(w->c->perm, int32_t, 2);
+    const char *window =
+        below(3) ? "kernel_shape=[3,2] strides=[2,1] pads=[1,0,1,1]"
+                 : arena_printf(w->c->perm, "kernel_shape=[%d,%d] strides=[1,1] "
+                                            "pads=[0,0,0,0]",
+                                (int)x->dim[2], (int)x->dim[3]);
+    struct ir_value *y;
+
+    limits[0] = result == DT_u8 ? 90 : -20;
+    limits[1] = result == DT_u8 ? 250 : 120;
+    struct ir_value *in[] = {x,
+                             scale(w, 1, 1.0),
+                             zero_point(w, x->dtype),
+                             scale(w, 1, 0.8),
+                             zero_point(w, result),
+                             ir_const_ref(w->c, NULL, DT_i32, 1, &two, limits)};
+
+    CHECK_OK(ir_emit(w->g, NULL, OP_QLinearAveragePool, NULL, 5 + below(2), in,
+                     arena_printf(w->c->perm,
+                                  "%s dilations=[1,1] count_include_pad=%d", window,
+                                  below(2)),
+                     &y));
+    return y;
+}
+
 static void grow_pool(struct network *w)
 {
     struct ir_value *x = w->v[below(w->n)], *y;
 
     if (x->dim[2] < 3 || x->dim[3] < 3)
         return;
+    if (below(2)) {
+        keep(w, averaged(w, x));
+        return;
+    }
     CHECK_OK(ir_emit(w->g, NULL, OP_MaxPool, NULL, 1, &x,
                      "kernel_shape=[3,3] strides=[2,2] dilations=[1,1] pads=[1,1,1,1]",
                      &y));

@@ -11,9 +11,17 @@
 #include "frontend/pass.h"
 #include "tests/oracle/oracle.h"
 
-enum { ROUNDS = 300, MOST = 4096 };
+enum { MOST = 4096 };
+
 
 static uint32_t seed = 7;
+
+static int rounds(void)
+{
+    const char *more = getenv("HADMC_TEST_ROUNDS");
+
+    return more ? atoi(more) : 300;
+}
 
 static int64_t random_in(int64_t lo, int64_t hi)
 {
@@ -143,15 +151,25 @@ static int count_different(const int32_t *a, const int32_t *b, int64_t n)
     return different;
 }
 
-static void end(struct island *s, const int32_t *want)
+/* Compares bytes; is there an `op` in the graph now? */
+static bool end_formed(struct island *s, const int32_t *want, enum ir_op op)
 {
     static int32_t got[MOST];
     const int64_t n = run(s, got);
+    bool formed = false;
 
     CHECK_EQ(count_different(got, want, n), 0);
     got[n / 2] ^= 1; /* the comparison can fail */
     CHECK_EQ(count_different(got, want, n), 1);
+    for (const struct ir_node *at = s->g->first; at; at = at->next)
+        formed |= at->op == op;
     compile_destroy(s->c);
+    return formed;
+}
+
+static void end(struct island *s, const int32_t *want)
+{
+    end_formed(s, want, OP_NONE);
 }
 
 /* ---- products
@@ -213,7 +231,7 @@ static void make_weights(struct island *s, int rank, const int64_t *dim,
 
 TEST(convolutions_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         static struct weights w;
         struct island s;
@@ -265,7 +283,7 @@ TEST(convolutions_have_the_oracles_bytes)
 
 TEST(products_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         static struct weights w;
         struct island s;
@@ -300,7 +318,7 @@ TEST(sums_and_products_of_elements_have_the_oracles_bytes)
     static const enum oracle_binary_op oracle_op[] = {ORACLE_ADD, ORACLE_SUB,
                                                       ORACLE_MUL};
 
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         struct island s;
         const int k = (int)random_in(0, 2);
@@ -323,7 +341,7 @@ TEST(sums_and_products_of_elements_have_the_oracles_bytes)
 
 TEST(changes_of_scale_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         struct island s;
         const int64_t dim[] = {random_in(1, 300)};
@@ -338,7 +356,7 @@ TEST(changes_of_scale_have_the_oracles_bytes)
 
 TEST(means_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         struct island s;
         const int64_t dim[] = {random_in(1, 2), random_in(1, 6), random_in(1, 8),
@@ -356,9 +374,55 @@ TEST(means_have_the_oracles_bytes)
     }
 }
 
+/* Windows that hang over both ends, and padding that counts or not. */
+TEST(averages_have_the_oracles_bytes)
+{
+    for (int round = 0, n = rounds(); round < n; round++) {
+        static int32_t want[MOST];
+        struct island s;
+        struct oracle_window at = {
+            .n = random_in(1, 2),
+            .c = random_in(1, 5),
+            .h = random_in(4, 8),
+            .w = random_in(7, 9),
+            .kh = random_in(1, 4),
+            .kw = random_in(2, 4),
+            .stride_y = random_in(1, 3),
+            .stride_x = random_in(1, 3),
+            .dilation_y = 1,
+            .dilation_x = random_in(1, 2),
+            .pad_top = random_in(0, 2),
+            .pad_left = random_in(0, 2),
+            .pad_bottom = random_in(0, 2),
+            .pad_right = random_in(0, 2),
+        };
+        const int64_t dim[] = {at.n, at.c, at.h, at.w};
+        const bool count_padding = random_in(0, 1);
+        struct oracle_output y;
+        char attr[200];
+
+        begin(&s);
+        struct ir_value *x = input(&s, 4, dim), *v;
+
+        snprintf(attr, sizeof attr,
+                 "kernel_shape=[%d,%d] strides=[%d,%d] dilations=[1,%d] "
+                 "pads=[%d,%d,%d,%d] count_include_pad=%d ceil_mode=%d",
+                 (int)at.kh, (int)at.kw, (int)at.stride_y, (int)at.stride_x,
+                 (int)at.dilation_x, (int)at.pad_top, (int)at.pad_left,
+                 (int)at.pad_bottom, (int)at.pad_right, count_padding,
+                 (int)random_in(0, 1));
+        v = emit(&s, OP_AveragePool, attr, 1, &x);
+        at.oh = v->dim[2];
+        at.ow = v->dim[3];
+        finish(&s, v, random_scale(), &y);
+        oracle_average_pool(s.code[0], &at, count_padding, s.grid[0], &y, want);
+        CHECK(end_formed(&s, want, OP_QLinearAveragePool));
+    }
+}
+
 TEST(maxima_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         struct island s;
         const struct oracle_window at = {.n = 1,
