@@ -230,6 +230,76 @@ static void grow_pool(struct network *w)
     keep(w, y);
 }
 
+/* Q(f(DQ(x))) for some function of a code. */
+static void grow_function(struct network *w)
+{
+    static const enum ir_op ops[] = {OP_Sigmoid, OP_HardSwish, OP_Tanh, OP_Relu,
+                                     OP_Exp,     OP_LeakyRelu, OP_Clip, OP_Identity};
+    const enum ir_op op = ops[below(8)];
+    struct ir_value *y = scaled(w, w->v[below(w->n)]);
+    struct ir_value *in[] = {y, ir_const_f32(w->c, -20.0f), ir_const_f32(w->c, 70.0f)};
+
+    if (op != OP_Identity)
+        CHECK_OK(ir_emit(w->g, NULL, op, NULL, op == OP_Clip ? 3 : 1, in,
+                         op == OP_LeakyRelu ? "alpha=0.1" : NULL, &y));
+    struct ir_value *q[] = {y, ir_const_f32(w->c, below(3) ? 1.0f : 0.3f),
+                            zero_point(w, bytes[below(2)])};
+
+    CHECK_OK(
+        ir_emit(w->g, NULL, OP_QuantizeLinear, NULL, 3, q, "axis=0 block_size=0", &y));
+    keep(w, y);
+}
+
+/* One code a channel, or one of all. */
+static struct ir_value *repeated(struct network *w, const struct ir_value *like)
+{
+    const int64_t dim[] = {1, below(2) ? like->dim[1] : 1, 1, 1};
+
+    return codes(w, bytes[below(2)], 4, dim, false);
+}
+
+/* Q(DQ(a) op DQ(b)), as form_integers writes it; b may be repeated. */
+static void grow_binary(struct network *w)
+{
+    static const enum ir_op ops[] = {OP_Add, OP_Sub, OP_Mul};
+    const enum ir_op op = ops[below(3)];
+    struct ir_value *a = w->v[below(w->n)], *b = below(2) ? repeated(w, a) : a, *y;
+
+    for (int i = 0; i < w->n && b == a; i++)
+        if (ir_same_shape(w->v[i], a) && below(2))
+            b = w->v[i];
+    struct ir_value *of[] = {a, b}, *in[2];
+
+    for (int i = 0; i < 2; i++) {
+        struct ir_value *dq[] = {
+            of[i], op == OP_Mul ? ir_const_f32(w->c, 1.0f) : scale(w, 1, 0.7),
+            zero_point(w, of[i]->dtype)};
+
+        CHECK_OK(ir_emit(w->g, NULL, OP_DequantizeLinear, NULL, 3, dq,
+                         "axis=0 block_size=0", &in[i]));
+    }
+    if (below(2)) {
+        struct ir_value *first = in[0];
+
+        in[0] = in[1];
+        in[1] = first;
+    }
+    CHECK_OK(ir_emit(w->g, NULL, op, NULL, 2, in, NULL, &y));
+    struct ir_value *m[] = {y, scale(w, 1, 0.02)};
+
+    if (op == OP_Mul)
+        CHECK_OK(ir_emit(w->g, NULL, OP_Mul, NULL, 2, m, NULL, &y));
+    struct ir_value *clip[] = {y, ir_const_f32(w->c, -30.0f), ir_const_f32(w->c, 60.0f)};
+
+    if (below(3) == 0)
+        CHECK_OK(ir_emit(w->g, NULL, OP_Clip, NULL, 3, clip, NULL, &y));
+    struct ir_value *q[] = {y, ir_const_f32(w->c, 1.0f), zero_point(w, bytes[below(2)])};
+
+    CHECK_OK(
+        ir_emit(w->g, NULL, OP_QuantizeLinear, NULL, 3, q, "axis=0 block_size=0", &y));
+    keep(w, y);
+}
+
 /* Two convolutions of one input side by side. */
 static void grow_concat(struct network *w)
 {
@@ -308,6 +378,16 @@ static void shift_codes(struct network *w)
     arena_destroy(a);
 }
 
+/* This processor and older ones, in turn. */
+static const char *cpu_of(int round)
+{
+    static const char *const cpus[] = {NULL, "icelake-server", NULL, "x86-64-v4",
+                                       "x86-64-v3", "x86-64"};
+    const char *cpu = cpus[round % 6];
+
+    return cpu && runs_cpu(cpu) ? cpu : NULL;
+}
+
 static void run_random(int round, int *n_emitted)
 {
     static const int64_t dims[][4] = {
@@ -317,13 +397,17 @@ static void run_random(int round, int *n_emitted)
     seed = (uint32_t)round * 977u + 5u;
     w.g = ir_graph_create(w.c, "t");
     keep(&w, ir_input(w.g, NULL, bytes[below(2)], 4, dims[below(4)]));
-    for (int i = 2 + below(6); i; i--) {
-        const int kind = below(8);
+    for (int i = 2 + below(7); i; i--) {
+        const int kind = below(11);
 
         if (kind == 0)
             grow_pool(&w);
         else if (kind == 1)
             grow_concat(&w);
+        else if (kind <= 3)
+            grow_function(&w);
+        else if (kind <= 5)
+            grow_binary(&w);
         else
             grow_convolution(&w);
     }
@@ -334,10 +418,12 @@ static void run_random(int round, int *n_emitted)
             ir_output(w.g, w.v[i]);
     ir_output(w.g, last);
     ir_output(w.g, below(2) ? floats_of(&w, last) : classified(&w, last));
+    test_cpu = cpu_of(round);
     CHECK_OK(pass_channels_last(w.c, w.g));
     shift_codes(&w);
     run_graph(w.c, w.g, true, 0.0f);
     *n_emitted += run_graph(w.c, w.g, false, 0.0f).n_emitted;
+    test_cpu = NULL;
     compile_destroy(w.c);
 }
 
@@ -383,4 +469,53 @@ TEST(a_sum_of_codes_is_part_of_the_convolution)
 
     CHECK(out.n_emitted == 2);
     CHECK(out.n_steps == 2);
+}
+
+#define LINEAR "{axis=0, block_size=0}"
+
+/* 7 operators, 256 results: the weights are the table and the multipliers that the
+ * second step, a sum, has in its header. */
+TEST(a_function_of_codes_is_a_table_and_sums_have_a_kernel)
+{
+    const struct outcome out = run_text(
+        "graph g(%x: i8[40,50]) {\n"
+        "  %s = const f32[] {0.05}\n"
+        "  %t = const f32[] {0.01}\n"
+        "  %one = const f32[] {1}\n"
+        "  %z = const i8[] {3}\n"
+        "  %a = DequantizeLinear(%x, %s, %z) " LINEAR " : f32[40,50]\n"
+        "  %b = Sigmoid(%a) : f32[40,50]\n"
+        "  %c = Mul(%a, %b) : f32[40,50]\n"
+        "  %d = Tanh(%c) : f32[40,50]\n"
+        "  %e = QuantizeLinear(%d, %t, %z) " LINEAR " : i8[40,50]\n"
+        "  %f = DequantizeLinear(%e, %s, %z) " LINEAR " : f32[40,50]\n"
+        "  %g = DequantizeLinear(%x, %t, %z) " LINEAR " : f32[40,50]\n"
+        "  %h = Sub(%f, %g) : f32[40,50]\n"
+        "  %i = Relu(%h) : f32[40,50]\n"
+        "  %y = QuantizeLinear(%i, %one, %z) " LINEAR " : i8[40,50]\n"
+        "  return %e, %y\n"
+        "}\n",
+        0.0f);
+
+    CHECK_EQ(out.n_steps, 2);
+    CHECK_EQ(out.n_emitted, 2);
+    CHECK_EQ(out.payload, 256 + 64);
+}
+
+/* Fewer codes than a table has. */
+TEST(few_codes_have_no_table)
+{
+    const struct outcome out =
+        run_text("graph g(%x: i8[50]) {\n"
+                 "  %s = const f32[] {0.05}\n"
+                 "  %z = const i8[] {3}\n"
+                 "  %a = DequantizeLinear(%x, %s, %z) " LINEAR " : f32[50]\n"
+                 "  %b = Exp(%a) : f32[50]\n"
+                 "  %y = QuantizeLinear(%b, %s, %z) " LINEAR " : i8[50]\n"
+                 "  return %y\n"
+                 "}\n",
+                 0.0f);
+
+    CHECK_EQ(out.n_steps, 1);
+    CHECK_EQ(out.n_chains, 1);
 }
