@@ -207,7 +207,7 @@ struct status *form_rounded(struct ir_node *at, struct ir_value *v,
 /* ---- the pass ------------------------------------------------------------- */
 
 static form_fn *const rules[] = {form_movement, form_rescale, form_product, form_sum,
-                                 form_pool,     form_mean};
+                                 form_pool,     form_mean,    form_rows};
 
 enum { N_RULES = sizeof rules / sizeof rules[0], MOST_FORMED = 1 << 18 };
 

@@ -62,6 +62,7 @@ form_fn form_product;  /* Conv, Gemm, MatMul */
 form_fn form_sum;      /* Add, Sub, Mul */
 form_fn form_pool;     /* AveragePool, means over all of an image */
 form_fn form_mean;     /* ReduceMean */
+form_fn form_rows;     /* Softmax, LayerNormalization, RMSNormalization */
 form_fn form_rescale;  /* DequantizeLinear, [Relu, Clip], QuantizeLinear */
 form_fn form_movement; /* Reshape, Transpose, Concat, MaxPool ... on codes */
 

@@ -36,7 +36,11 @@ static struct role reads(const struct ir_node *n, int i)
     case OP_QLinearConv:
     case OP_ConvInteger:
     case OP_QLinearAveragePool:
+    case OP_QLinearLayerNormalization:
+    case OP_QLinearRMSNormalization:
         return (struct role){is_left, 2, NO_LIMITS};
+    case OP_QLinearSoftmax: /* sees distances only */
+        return (struct role){is_left, NO_ZERO, NO_LIMITS};
     case OP_QLinearMatMul:
         return (struct role){is_left || i == 3, is_left ? 2 : 5, NO_LIMITS};
     case OP_MatMulInteger:
@@ -57,6 +61,11 @@ static struct role makes(const struct ir_node *n)
         return (struct role){true, 7, 9};
     case OP_QLinearAveragePool:
         return (struct role){true, 4, 5};
+    case OP_QLinearSoftmax:
+        return (struct role){true, 3, 4};
+    case OP_QLinearLayerNormalization:
+    case OP_QLinearRMSNormalization:
+        return (struct role){true, 5, 6};
     default:
         return (struct role){match_moves_elements(n), NO_ZERO, NO_LIMITS};
     }

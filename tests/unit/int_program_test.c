@@ -300,6 +300,37 @@ static void grow_binary(struct network *w)
     keep(w, y);
 }
 
+/* Softmax along channels or columns; rows of a whole image normalized. */
+static void grow_rows(struct network *w)
+{
+    struct ir_value *x = w->v[below(w->n)], *y;
+    const enum dtype type = bytes[below(2)];
+    const int64_t n = ir_count(x) / x->dim[0], entries = 256;
+
+    if (below(2)) {
+        uint32_t *table = arena_new_array(w->c->perm, uint32_t, entries);
+
+        for (int d = 0; d < entries; d++)
+            table[d] = (uint32_t)(0x1000000 / (1 + d * d));
+        struct ir_value *in[] = {
+            x, ir_const_ref(w->c, NULL, DT_u32, 1, &entries, table),
+            scale(w, 1, 0.002), zero_point(w, type)};
+
+        CHECK_OK(ir_emit(w->g, NULL, OP_QLinearSoftmax, NULL, 4, in,
+                         below(2) ? "axis=1" : "axis=3", &y));
+    } else {
+        struct ir_value *in[] = {
+            x, scale(w, 1, 0.1), zero_point(w, x->dtype), scale(w, n, 30.0),
+            below(2) ? scale(w, n, 5.0) : NULL, zero_point(w, type)};
+
+        CHECK_OK(ir_emit(w->g, NULL,
+                         below(2) ? OP_QLinearLayerNormalization
+                                  : OP_QLinearRMSNormalization,
+                         NULL, 6, in, "axis=1 epsilon=0.001", &y));
+    }
+    keep(w, y);
+}
+
 /* Two convolutions of one input side by side. */
 static void grow_concat(struct network *w)
 {
@@ -398,7 +429,7 @@ static void run_random(int round, int *n_emitted)
     w.g = ir_graph_create(w.c, "t");
     keep(&w, ir_input(w.g, NULL, bytes[below(2)], 4, dims[below(4)]));
     for (int i = 2 + below(7); i; i--) {
-        const int kind = below(11);
+        const int kind = below(12);
 
         if (kind == 0)
             grow_pool(&w);
@@ -408,6 +439,8 @@ static void run_random(int round, int *n_emitted)
             grow_function(&w);
         else if (kind <= 5)
             grow_binary(&w);
+        else if (kind == 6)
+            grow_rows(&w);
         else
             grow_convolution(&w);
     }

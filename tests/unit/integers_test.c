@@ -454,3 +454,99 @@ TEST(maxima_have_the_oracles_bytes)
         end(&s, want);
     }
 }
+
+/* ---- rows --------------------------------------------------------------------------- */
+
+/* Along the last axis, or along the first of two. */
+TEST(softmax_has_the_oracles_bytes)
+{
+    for (int round = 0, n = rounds(); round < n; round++) {
+        static int32_t want[MOST], turned[MOST], result[MOST];
+        uint32_t table[256];
+        struct island s;
+        const bool first = random_in(0, 3) == 0;
+        const int64_t rows = random_in(1, 5), len = random_in(1, 300);
+        const int64_t dim[] = {first ? len : rows, first ? rows : len};
+        struct oracle_output y;
+
+        begin(&s);
+        struct ir_value *x = input(&s, 2, dim);
+
+        finish(&s, emit(&s, OP_Softmax, first ? "axis=0" : "axis=1", 1, &x),
+               ldexpf((float)random_in(500, 1000), (int)random_in(-18, -12)), &y);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < len; i++)
+                turned[r * len + i] = s.code[0][first ? i * rows + r : r * len + i];
+        oracle_softmax_table(s.grid[0].scale, table);
+        oracle_softmax(turned, rows, len, table, &y, result);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < len; i++)
+                want[first ? i * rows + r : r * len + i] = result[r * len + i];
+        CHECK(end_formed(&s, want, OP_QLinearSoftmax));
+    }
+}
+
+/* A constant, or 8-bit codes behind DequantizeLinear. */
+static struct ir_value *vector(struct island *s, int64_t n, float *reals)
+{
+    const float scale = random_scale() / 64.0f;
+    const int32_t zero = (int32_t)random_in(-128, 127);
+    int8_t *codes = arena_new_array(s->c->perm, int8_t, n);
+
+    for (int64_t i = 0; i < n; i++) {
+        codes[i] = (int8_t)random_in(-128, 127);
+        reals[i] = scale * (float)(codes[i] - zero);
+    }
+    if (random_in(0, 1))
+        return ir_const(s->c, NULL, DT_f32, 1, &n, reals);
+    struct ir_value *in[] = {ir_const(s->c, NULL, DT_i8, 1, &n, codes),
+                             ir_const_f32(s->c, scale), byte_const(s, DT_i8, zero)};
+
+    return emit(s, OP_DequantizeLinear, "axis=0 block_size=0", 3, in);
+}
+
+/* Without epsilon a constant row has no inverse deviation. */
+static void make_constant_row(struct island *s, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        s->code[0][i] = s->grid[0].zero;
+        ((int8_t *)s->in[0].data)[i] = (int8_t)s->grid[0].zero;
+    }
+}
+
+TEST(normalizations_have_the_oracles_bytes)
+{
+    for (int round = 0, n = rounds(); round < n; round++) {
+        static int32_t want[MOST];
+        static float gamma[MOST], beta[MOST];
+        struct island s;
+        const bool layer = random_in(0, 1);
+        const int64_t dim[] = {random_in(1, 4), random_in(1, 300)};
+        struct oracle_norm norm = {.rows = dim[0],
+                                   .n = dim[1],
+                                   .gamma = gamma,
+                                   .epsilon = random_in(0, 3) ? 0.00390625f : 0.0f};
+        struct oracle_output y;
+
+        begin(&s);
+        struct ir_value *in[] = {input(&s, 2, dim), vector(&s, dim[1], gamma), NULL};
+
+        if (layer && random_in(0, 1)) {
+            in[2] = vector(&s, dim[1], beta);
+            norm.beta = beta;
+        }
+        if (random_in(0, 3) == 0)
+            make_constant_row(&s, dim[1]);
+        finish(&s,
+               emit(&s, layer ? OP_LayerNormalization : OP_RMSNormalization,
+                    norm.epsilon > 0.0f ? "axis=1 epsilon=0.00390625"
+                                        : "axis=1 epsilon=0.0",
+                    in[2] ? 3 : 2, in),
+               random_scale() / 16.0f, &y);
+        (layer ? oracle_layer_norm : oracle_rms_norm)(s.code[0], &norm, s.grid[0], &y,
+                                                      want);
+        CHECK(end_formed(&s, want,
+                         layer ? OP_QLinearLayerNormalization
+                               : OP_QLinearRMSNormalization));
+    }
+}
