@@ -4,79 +4,94 @@
 #include "cli/quantized.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/progress.h"
 #include "cli/scratch_folder.h"
 #include "compress/evaluate.h"
 #include "compress/quantize.h"
-#include "frontend/match.h"
 #include "frontend/splits.h"
 #include "plan/plan.h"
 
-enum { MOST_CALIBRATION = 256 };
+enum { MOST_CALIBRATION = 512 };
 
 struct quantized {
     struct arena *a;
     const char *model;
     const struct compile_options *co;
+    const struct quantized_options *o;
     struct dataset *data;
     struct splits splits;
-    struct plan *plan; /* memory of the compile in progress */
+    struct compile *c;     /* what decisions are made on: */
+    struct ir_graph *g;    /* the graph as quantize_apply will find it */
+    struct plan *plan;     /* what is asked for */
+    struct quantization *quantization;
+    struct plan *done;     /* what was done; memory of the compile in progress */
 };
 
-/* The data set must fit to the model's inputs, which the import knows. */
-static struct status *open_data(struct quantized *q, const struct quantized_options *o)
+/* The model's graph, and the data set that must fit to its inputs. */
+static struct status *open_all(struct quantized *q)
 {
-    struct compile *c = compile_create();
-    struct dataset_options want = {.spec = o->spec};
-    struct ir_graph *g;
-    struct status *s = onnx_import(c, q->model, &q->co->onnx, NULL, &g);
+    struct dataset_options want = {.spec = q->o->spec};
 
-    if (!s)
-        s = dataset_inputs_of(g, q->a, &want);
-    compile_destroy(c);
-    return s ? s : dataset_open(o->data, &want, q->a, &q->data);
+    q->c = compile_create();
+    RETURN_IF_FAIL(compile_graph(q->c, q->model, q->co, NULL, &q->g));
+    RETURN_IF_FAIL(dataset_inputs_of(q->g, q->a, &want));
+    return dataset_open(q->o->data, &want, q->a, &q->data);
 }
 
-/* What quantize_graph has done, unit by unit. */
-static void note_decisions(struct plan *p, const struct unit *units,
-                           const struct splits *s)
+static struct status *make_plan(struct quantized *q)
 {
+    q->plan = plan_float(q->g, q->co->target);
+    for (int i = 0; i < q->plan->n_units; i++) {
+        q->plan->units[i].weight_bits = q->o->bits;
+        q->plan->units[i].activation_bits = 8;
+    }
+    return OK;
+}
+
+static struct status *decide(struct quantized *q)
+{
+    const struct quantize_options o = {
+        .plan = q->plan,
+        .data = q->data,
+        .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
+        .sample = q->splits.use[SPLITS_CALIBRATION].at,
+    };
+
+    progress("calibrating");
+    return quantize_decide(q->c, q->g, &o, q->a, &q->quantization);
+}
+
+/* What quantize_apply has done, unit by unit. */
+static struct plan *plan_done(const struct quantized *q, const struct ir_graph *g)
+{
+    const struct quantization *by = q->quantization;
+    struct plan *p = plan_float(g, q->co->target);
+
     p->bits_policy = BITS_POLICY_uniform;
     p->split = (struct plan_split){
-        .seed = (int64_t)s->seed,
-        .calibration = s->use[SPLITS_CALIBRATION].n,
-        .test = s->use[SPLITS_TEST].n,
+        .seed = (int64_t)q->splits.seed,
+        .calibration = by->n_samples,
+        .test = q->splits.use[SPLITS_TEST].n,
     };
     for (int i = 0; i < p->n_units; i++) {
-        if (!match_def(units[i].node->in[units[i].weight_operand],
-                       OP_DequantizeLinear)) {
+        p->units[i].weight_bits = by->units[i].weight_bits;
+        p->units[i].activation_bits = by->units[i].activation_bits;
+        p->units[i].calibrator = by->units[i].calibrator;
+        if (by->units[i].weight_bits != by->units[0].weight_bits)
             p->bits_policy = BITS_POLICY_mixed;
-            continue;
-        }
-        p->units[i].weight_bits = p->units[i].activation_bits = 8;
-        p->units[i].calibrator = CALIBRATOR_mse;
     }
+    return p;
 }
 
 static struct status *quantize(struct compile *c, struct ir_graph *g, void *arg)
 {
     struct quantized *q = arg;
-    int n_units;
-    const struct unit *units = units_find(g, &n_units);
-    const struct quantize_options o = {
-        .data = q->data,
-        .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
-        .sample = q->splits.use[SPLITS_CALIBRATION].at,
-    };
-    struct quantize_result result;
 
-    q->plan = plan_float(g, q->co->target);
-    RETURN_IF_FAIL(quantize_graph(c, g, &o, &result));
-    note_decisions(q->plan, units, &q->splits);
-    return OK;
+    q->done = plan_done(q, g);
+    return quantize_apply(c, g, q->quantization);
 }
-
 /* Outputs of the test samples from the model compiled for this machine. */
 static struct status *run_here(struct quantized *q, bool integers, struct outputs *out)
 {
@@ -160,26 +175,33 @@ static struct status *measure(struct quantized *q)
     return OK;
 }
 
+static struct status *run(struct quantized *q)
+{
+    const struct splits_options how = {.seed = q->o->seed,
+                                       .most[SPLITS_CALIBRATION] = MOST_CALIBRATION};
+    struct compile_options mine = *q->co;
+
+    RETURN_IF_FAIL(open_all(q));
+    q->splits = splits_make(q->data, &how, q->a);
+    RETURN_IF_FAIL(make_plan(q));
+    RETURN_IF_FAIL(decide(q));
+    mine.compress = quantize;
+    mine.compress_arg = q;
+    mine.plan = &q->done;
+    progress("compiling");
+    RETURN_IF_FAIL(compile_model(q->model, &mine));
+    return measure(q);
+}
+
 struct status *quantized_compile(struct arena *a, const char *model,
                                  const struct compile_options *co,
                                  const struct quantized_options *o)
 {
-    const struct splits_options how = {.seed = o->seed,
-                                       .most[SPLITS_CALIBRATION] = MOST_CALIBRATION};
-    struct quantized q = {.a = a, .model = model, .co = co};
-    struct compile_options mine = *co;
-    struct status *s = open_data(&q, o);
+    struct quantized q = {.a = a, .model = model, .co = co, .o = o};
+    struct status *s = run(&q);
 
-    if (!s) {
-        q.splits = splits_make(q.data, &how, a);
-        mine.compress = quantize;
-        mine.compress_arg = &q;
-        mine.plan = &q.plan;
-        progress("calibrating and compiling");
-        s = compile_model(model, &mine);
-    }
-    if (!s)
-        s = measure(&q);
     dataset_close(q.data);
+    if (q.c)
+        compile_destroy(q.c);
     return s;
 }

@@ -9,6 +9,7 @@
 struct quantized_options {
     const char *data; /* path of a data set */
     const char *spec; /* file of its specification; NULL: what is in it */
+    int bits;      /* of weights: 8 or 4; activations have 8 */
     uint64_t seed;    /* of the split into calibration and test samples */
 };
 

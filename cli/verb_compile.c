@@ -56,7 +56,7 @@ static struct status *unknown_target(const char *name)
 
 static bool has_integers(const struct args *o)
 {
-    return o->bits && strcmp(o->bits, "8") == 0;
+    return o->bits && strcmp(o->bits, "32") != 0;
 }
 
 static struct status *check_args(const char *model, const struct args *o)
@@ -194,6 +194,7 @@ static struct status *compile(struct arena *a, const char *model, const struct a
 
     const struct quantized_options qo = {.data = o->data,
                                          .spec = o->data_spec,
+                                         .bits = o->bits && o->bits[0] == '4' ? 4 : 8,
                                          .seed = o->seed ? (uint64_t)o->seed : 1};
     struct status *s = has_integers(o) ? quantized_compile(a, model, &co, &qo)
                                        : compile_model(model, &co);
