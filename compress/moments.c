@@ -5,11 +5,14 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "support/blas.h"
 
 enum { FLUSH = 16384 };
+
+static double SHRINK = 4;
 
 /* Sums over the rows of some of the samples. */
 struct sums {
@@ -178,6 +181,8 @@ static void central(struct moments *m, int64_t group)
     for (int64_t i = 0; i < k; i++)
         for (int64_t j = 0; j < k; j++)
             h[i * k + j] -= mean[i] * mean[j];
+    for (int64_t i = 0; i < k; i++)
+        h[i * k + i] = fmax(0.0, h[i * k + i]); /* of an input that is constant */
     for (int64_t c = group * rows; c < (group + 1) * rows; c++)
         for (int64_t j = 0; j < k; j++)
             m->c[c * k + j] -= m->mean_y[c] * mean[j];
@@ -223,6 +228,21 @@ static void make_moments(struct moments_sums *s, const struct sums *a,
         m->var_y[c] = fmax(0.0, m->var_y[c] - m->mean_y[c] * m->mean_y[c]);
 }
 
+/* Few rows see correlations that are not there: those of H shrink, by a half when there
+ * are as many rows for rounding to fit as SHRINK inputs. */
+static void shrink(struct moments *m)
+{
+    const int64_t k = m->k;
+    const double keep = (double)m->n / ((double)m->n + SHRINK * (double)k);
+
+    for (int64_t g = 0; g < m->groups; g++)
+        for (int64_t i = 0; i < k * k; i++)
+            if (i / k != i % k)
+                m->shrunk[g * k * k + i] = keep * m->h[g * k * k + i];
+            else
+                m->shrunk[g * k * k + i] = m->h[g * k * k + i];
+}
+
 void moments_finish(struct moments_sums *s, bool has_bias)
 {
     flush(s->p, &s->fit);
@@ -230,6 +250,9 @@ void moments_finish(struct moments_sums *s, bool has_bias)
     make_moments(s, &s->fit, NULL, has_bias, &s->of_fit);
     make_moments(s, &s->held, NULL, has_bias, &s->of_held);
     make_moments(s, &s->fit, &s->held, has_bias, &s->of_all);
+    if (getenv("SHRINK")) SHRINK = atof(getenv("SHRINK"));
+    s->of_all.shrunk = arena_new_array(s->arena, double, s->p->groups * s->p->k * s->p->k);
+    shrink(&s->of_all);
 }
 
 const struct moments *moments_all(const struct moments_sums *s)
@@ -317,7 +340,7 @@ double moments_fit(const struct moments_sums *s, const float *w, float *v)
     const int64_t n = s->p->channels * s->p->k;
     double best = INFINITY, least;
 
-    if (!s->held.n)
+    if (!s->held.n || getenv("NOFIT"))
         goto keep;
     least = total_error(&s->of_held, w);
     for (size_t i = 0; i < sizeof ridges / sizeof *ridges; i++) {

@@ -28,6 +28,7 @@ struct moments {
     bool has_bias;               /* a constant can be added: moments are central */
     int64_t n;                   /* rows */
     double *h;                   /* [groups][k][k] */
+    double *shrunk;              /* the same, as far as n rows can be trusted */
     double *c;                   /* [channels][k] */
     double *mean_x;              /* [groups][k]; 0 without bias */
     double *mean_y, *var_y;      /* [channels] */

@@ -24,6 +24,7 @@
 #ifndef HADMC_COMPRESS_QUANTIZE_H
 #define HADMC_COMPRESS_QUANTIZE_H
 
+#include "compress/flow.h"
 #include "compress/observe.h"
 #include "frontend/dataset.h"
 #include "frontend/ir.h"
@@ -32,6 +33,8 @@
 struct quantize_options {
     const struct plan *plan; /* bits of every unit: 32 and 32, 8 and 8, or 4 and 8 */
     bool keep_calibrators;   /* those of the plan, where it names one */
+    bool each_alone;         /* units read what the float graph gives them: for
+                                unit_losses.h */
     const struct dataset *data;
     int64_t n_samples;     /* for calibration; at least one */
     const int64_t *sample; /* their numbers */
@@ -72,5 +75,11 @@ struct status *quantize_decide(struct compile *c, struct ir_graph *g,
 /* Changes g, which is the graph that was decided on, or made in the same way. */
 struct status *quantize_apply(struct compile *c, struct ir_graph *g,
                               const struct quantization *q);
+
+/* Runs all of g on the samples of `f`, quantized and in float32: outputs differ from
+ * those of the integer graph where a value is halfway between two codes up to rounding.
+ */
+struct status *quantize_run(const struct quantization *q, const struct ir_graph *g,
+                            struct flow *f);
 
 #endif /* HADMC_COMPRESS_QUANTIZE_H */

@@ -55,6 +55,15 @@ struct status *quantize_find_ranges(struct quantizer *q);
 /* Fills codes, scales, biases and errors. */
 struct status *quantize_fit_units(struct quantizer *q);
 
+/* The grid of a unit's input, whose codes come from sources through what moves. */
+const struct activation_grid *quantize_input_grid(const struct quantization *q,
+                                                  const struct ir_node *n);
+/* Unit number `unit`, n, on f: its input, for it alone, and its outputs. */
+void quantize_run_alone(const struct quantization *q, const struct ir_node *n, int unit,
+                        struct flow *f);
+/* Weights [channels][k] and biases of the codes. */
+void quantize_weights(const struct product *p, const struct quantized_unit *u,
+                      float *weights, float *bias);
 /* x becomes what its codes say. */
 void quantize_values(const struct activation_grid *g, float *x, int64_t n);
 

@@ -63,7 +63,7 @@ static struct status *round_groups(struct arena *a, const struct product *p,
             .rows = rows,
             .k = p->k,
             .weights = weights + g * per_group,
-            .hessian = m->h + g * p->k * p->k,
+            .hessian = m->shrunk + g * p->k * p->k,
             .least_scale = least_scale + g * rows,
             .bits = bits,
         };
@@ -107,16 +107,6 @@ static void store(struct fitting *f, const struct product *p, const struct momen
     u->error = variance > 0.0 ? error / variance : 0.0;
 }
 
-/* The grid of the unit's input, which is the output of sources and what moves. */
-static float input_scale(const struct quantizer *q, const struct product *p)
-{
-    struct ir_value *v = tensor_source(p->node->in[0]);
-
-    while (v->def && v->def->op == OP_Concat)
-        v = tensor_source(v->def->in[0]);
-    return q->q->tensors[v->id].grid.scale;
-}
-
 static struct status *fit(struct fitting *f, const struct product *p,
                           struct quantized_unit *u, struct arena *a)
 {
@@ -135,9 +125,10 @@ static struct status *fit(struct fitting *f, const struct product *p,
         moments_add(sums, flow_at(f->codes, x, i), flow_at(f->reals, y, i));
     moments_finish(sums, p->node->op != OP_MatMul);
     moments_fit(sums, weights, fitted);
-    RETURN_IF_FAIL(round_groups(a, p, moments_all(sums), fitted,
-                                least_scales(a, p, bias, input_scale(f->q, p)),
-                                u->weight_bits, &rounded));
+    RETURN_IF_FAIL(round_groups(
+        a, p, moments_all(sums), fitted,
+        least_scales(a, p, bias, quantize_input_grid(f->q->q, p->node)->scale),
+        u->weight_bits, &rounded));
     store(f, p, moments_all(sums), &rounded, u, fitted, bias);
     flow_make(f->codes, p->node);
     for (int64_t i = 0; i < flow_n(f->codes); i++)
@@ -154,6 +145,37 @@ static struct status *run_unit(struct fitting *f, const struct product *p,
 
     arena_destroy(a);
     return status_note(s, "while rounding the weights of %s", ir_node_label(p->node));
+}
+
+/* On what the float graph reads, as codes: `codes` is a fork that ends with the unit.
+ */
+static struct status *run_unit_alone(struct fitting *f, const struct product *p,
+                                     struct quantized_unit *u)
+{
+    const struct ir_value *x = p->node->in[0];
+    struct fitting alone = {.q = f->q, .reals = f->reals, .codes = flow_fork(f->reals)};
+
+    flow_own(alone.codes, x);
+    for (int64_t i = 0; i < flow_n(alone.codes); i++)
+        quantize_values(quantize_input_grid(f->q->q, p->node),
+                        flow_at(alone.codes, x, i), ir_count(x));
+
+    struct status *s = run_unit(&alone, p, u);
+
+    flow_destroy(alone.codes);
+    return s;
+}
+
+static struct status *run_node_alone(struct fitting *f, const struct ir_node *n,
+                                     int unit)
+{
+    struct product p;
+
+    RETURN_IF_FAIL(flow_run(f->reals, n));
+    if (unit >= 0 && product_of(n, &p))
+        RETURN_IF_FAIL(run_unit_alone(f, &p, &f->q->q->units[unit]));
+    flow_release(f->reals, n);
+    return OK;
 }
 
 static struct status *run_node(struct fitting *f, const struct ir_node *n, int unit)
@@ -179,13 +201,14 @@ struct status *quantize_fit_units(struct quantizer *q)
         flow_create(q->g, q->o->data, q->q->n_samples, q->o->sample, &f.reals);
     int i = 0;
 
-    if (!s) {
+    if (!s && !q->o->each_alone) {
         f.codes = flow_fork(f.reals);
         for (int k = 0; k < q->g->n_in; k++)
             quantize_tensor(&f, q->g->in[k]);
     }
-    for (const struct ir_node *n = q->g->first; n && !s; n = n->next)
-        s = run_node(&f, n, q->unit_of[i++]);
+    for (const struct ir_node *n = q->g->first; n && !s; n = n->next, i++)
+        s = q->o->each_alone ? run_node_alone(&f, n, q->unit_of[i])
+                             : run_node(&f, n, q->unit_of[i]);
     flow_destroy(f.codes);
     flow_destroy(f.reals);
     return s;
