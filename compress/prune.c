@@ -10,6 +10,7 @@
 #include "compress/moments.h"
 #include "compress/prune_parts.h"
 #include "compress/shrink.h"
+#include "compress/unit_losses.h"
 
 enum { MOST_ROWS = 1 << 17 };
 /* Of all values of both graphs for all samples. */
@@ -133,6 +134,15 @@ static struct pruned_unit *unit_at(struct pruner *q, const struct ir_node *n)
     return NULL;
 }
 
+/* Something that the unit multiplies has been removed. */
+static bool reads_removed(const struct pruner *q, const struct product *p)
+{
+    for (int64_t i = 0; i < p->k && p->groups == 1; i++)
+        if (prune_is_removed(q, prune_input_class(q, p, i)))
+            return true;
+    return false;
+}
+
 static struct status *run_node(struct pruner *q, const struct ir_node *n,
                                struct flow *reals, struct flow *masked)
 {
@@ -140,7 +150,7 @@ static struct status *run_node(struct pruner *q, const struct ir_node *n,
     struct product p;
 
     RETURN_IF_FAIL(flow_run(reals, n));
-    if (u && product_of(n, &p)) {
+    if (u && product_of(n, &p) && (!q->is_trial || reads_removed(q, &p))) {
         struct arena *a = arena_create();
 
         fit(q, &p, u, reals, masked, a);
@@ -155,17 +165,20 @@ static struct status *run_node(struct pruner *q, const struct ir_node *n,
     return OK;
 }
 
-static struct status *fit_all(struct pruner *q)
+struct status *prune_fit(struct pruner *q, int64_t most_samples, double *loss)
 {
     struct flow *reals, *masked;
     struct status *s = OK;
 
-    RETURN_IF_FAIL(flow_create(q->g, q->o->data, prune_samples(q, INT64_MAX),
+    RETURN_IF_FAIL(flow_create(q->g, q->o->data, prune_samples(q, most_samples),
                                q->o->sample, &reals));
     masked = flow_fork(reals);
+    q->touched = false;
     for (const struct ir_node *n = q->g->first; n && !s; n = n->next)
         s = status_note(run_node(q, n, reals, masked), "while pruning before %s",
                         ir_node_label(n));
+    if (!s && loss)
+        *loss = output_loss(q->o->data, q->g, reals, masked);
     flow_destroy(masked);
     flow_destroy(reals);
     return s;
@@ -190,7 +203,7 @@ struct status *prune_decide(const struct ir_graph *g, const struct prune_options
         .removed = arena_new_array(a, bool, q.ch->n_classes + 1),
     };
     RETURN_IF_FAIL(prune_choose(&q));
-    return fit_all(&q);
+    return prune_fit(&q, INT64_MAX, NULL);
 }
 
 static void set_constant(struct ir_node *n, int i, const float *data)

@@ -26,7 +26,7 @@
 #include "compress/shrink.h"
 #include "support/blas.h"
 
-enum { W = 1, MOST_SAMPLES = 256, MOST_ROWS = 1 << 15, MOST_K = 2304 };
+enum { W = 1, MOST_SAMPLES = 256, MOST_TRIED = 384, MOST_ROWS = 1 << 15, MOST_K = 2304 };
 static const double RIDGE = 0.01; /* of the mean of H's diagonal */
 
 /* One unit that reads channels. */
@@ -47,7 +47,8 @@ struct chooser {
     struct pruner *q;
     struct reader *readers;
     int n_readers;
-    double *price; /* by class: loss */
+    double *price;  /* by class: loss */
+    double *weight; /* by group: what the model loses for each loss of its readers */
     double *macs;  /* by class */
 };
 
@@ -325,6 +326,53 @@ static void find_macs(struct chooser *h)
     }
 }
 
+/* ---- groups ------------------------------------------------------------------------ */
+
+/* The cheapest quarter of the group, or one, is removed for a trial; the sum of their
+ * losses. */
+static double remove_quarter(struct chooser *h, const struct channel_group *g)
+{
+    const struct pruner *q = h->q;
+    double sum = 0.0;
+
+    for (int n = (g->n + 3) / 4; n; n--) {
+        int best = CHANNEL_FIXED;
+
+        for (int i = 0; i < g->n; i++)
+            if (!q->p->removed[g->classes[i]]
+                && (best == CHANNEL_FIXED
+                    || h->price[g->classes[i]] < h->price[best]))
+                best = g->classes[i];
+        q->p->removed[best] = true;
+        if (!shrink_keeps_all_dims(q->g, q->ch, q->p->removed)) {
+            q->p->removed[best] = false;
+            break;
+        }
+        sum += h->price[best];
+    }
+    return sum;
+}
+
+static struct status *weigh_groups(struct chooser *h)
+{
+    struct pruner *q = h->q;
+
+    q->is_trial = true;
+    for (int i = 0; i < q->ch->n_groups; i++) {
+        const double sum = remove_quarter(h, &q->ch->groups[i]);
+        double loss = 0.0;
+
+        h->weight[i] = 1.0;
+        if (sum > 0.0) {
+            RETURN_IF_FAIL(prune_fit(q, MOST_TRIED, &loss));
+            h->weight[i] = loss / sum;
+        }
+        memset(q->p->removed, 0, (size_t)q->ch->n_classes * sizeof *q->p->removed);
+    }
+    q->is_trial = false;
+    return OK;
+}
+
 /* ---- choosing
  * ------------------------------------------------------------------------ */
 
@@ -336,7 +384,7 @@ static int cheapest(const struct chooser *h, const bool *must_stay)
     double least = INFINITY;
 
     for (int c = 0; c < q->ch->n_classes; c++) {
-        const double price = h->price[c] / h->macs[c];
+        const double price = h->price[c] * h->weight[q->ch->group_of[c]] / h->macs[c];
 
         if (!q->p->removed[c] && !must_stay[c] && price < least) {
             least = price;
@@ -354,11 +402,13 @@ struct status *prune_choose(struct pruner *q)
 
     h.price = arena_new_array(q->arena, double, n + 1);
     h.macs = arena_new_array(q->arena, double, n + 1);
+    h.weight = arena_new_array(q->arena, double, q->ch->n_groups + 1);
     RETURN_IF_FAIL(find_readers(&h));
     for (int i = 0; i < h.n_readers; i++) {
         weigh_reader(&h.readers[i]);
         price_reader(&h, &h.readers[i], 1.0);
     }
+    RETURN_IF_FAIL(weigh_groups(&h));
     q->p->macs_before = q->p->macs_after = all_macs(q);
     while ((double)q->p->macs_after > (1.0 - q->o->ratio) * (double)q->p->macs_before) {
         find_macs(&h);

@@ -17,7 +17,8 @@ struct pruner {
     const struct unit *units;
     const struct channels *ch;
     struct pruning *p;
-    bool touched; /* something before the node that runs has been removed */
+    bool touched;  /* something before the node that runs has been removed */
+    bool is_trial; /* only readers of what is removed are fitted */
 };
 
 /* Samples of which both graphs' values fit into memory, at most `most`. */
@@ -28,5 +29,11 @@ bool prune_is_removed(const struct pruner *q, int class);
 
 /* Fills q->p->removed and the units' kept channels. */
 struct status *prune_choose(struct pruner *q);
+
+/* ---- prune.c --------------------------------------------------------------------- */
+
+/* New weights for the units, with q->p->removed gone, from so many samples; and what
+ * the model's outputs lose on these (output_loss), unless `loss` is NULL. */
+struct status *prune_fit(struct pruner *q, int64_t most_samples, double *loss);
 
 #endif /* HADMC_COMPRESS_PRUNE_PARTS_H */
