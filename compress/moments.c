@@ -5,14 +5,13 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "support/blas.h"
 
 enum { FLUSH = 16384 };
 
-static double SHRINK = 4;
+static const double SHRINK = 4.0; /* rows for each input, at which a half is kept */
 
 /* Sums over the rows of some of the samples. */
 struct sums {
@@ -228,8 +227,8 @@ static void make_moments(struct moments_sums *s, const struct sums *a,
         m->var_y[c] = fmax(0.0, m->var_y[c] - m->mean_y[c] * m->mean_y[c]);
 }
 
-/* Few rows see correlations that are not there: those of H shrink, by a half when there
- * are as many rows for rounding to fit as SHRINK inputs. */
+/* Few rows see correlations that are not there: those of H shrink (Ledoit and Wolf
+ * 2004). */
 static void shrink(struct moments *m)
 {
     const int64_t k = m->k;
@@ -250,8 +249,8 @@ void moments_finish(struct moments_sums *s, bool has_bias)
     make_moments(s, &s->fit, NULL, has_bias, &s->of_fit);
     make_moments(s, &s->held, NULL, has_bias, &s->of_held);
     make_moments(s, &s->fit, &s->held, has_bias, &s->of_all);
-    if (getenv("SHRINK")) SHRINK = atof(getenv("SHRINK"));
-    s->of_all.shrunk = arena_new_array(s->arena, double, s->p->groups * s->p->k * s->p->k);
+    s->of_all.shrunk =
+        arena_new_array(s->arena, double, s->p->groups * s->p->k * s->p->k);
     shrink(&s->of_all);
 }
 
@@ -340,7 +339,7 @@ double moments_fit(const struct moments_sums *s, const float *w, float *v)
     const int64_t n = s->p->channels * s->p->k;
     double best = INFINITY, least;
 
-    if (!s->held.n || getenv("NOFIT"))
+    if (!s->held.n)
         goto keep;
     least = total_error(&s->of_held, w);
     for (size_t i = 0; i < sizeof ridges / sizeof *ridges; i++) {

@@ -5,7 +5,6 @@
  * grid is tried on some samples: E |W (Q(x) - x)|^2, summed over the readers, decides.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "compress/quantize_parts.h"
@@ -132,8 +131,6 @@ static enum plan_calibrator best_of(const struct seen *s)
 {
     enum plan_calibrator best = CALIBRATOR_mse;
 
-    if (getenv("CAL"))
-        return (enum plan_calibrator)atoi(getenv("CAL"));
     if (s->wanted != CALIBRATOR_none)
         return s->wanted;
     for (int k = 0; k < OBSERVE_CALIBRATORS; k++)
