@@ -134,6 +134,10 @@ void quantized_print(const struct quantized *q, const struct compression *k)
     printf("calibrated on %s of %s\n", k->calibrated_on, q->data->path);
     if (k->search)
         printf("  %s\n", k->search);
+    if (q->pruning)
+        printf("  %.1f %% of the multiply-adds are left of %lld\n",
+               100.0 * (double)q->pruning->macs_after / (double)q->pruning->macs_before,
+               (long long)q->pruning->macs_before);
     print_units(k);
     if (q->n_raised)
         printf("  %d of them have more bits than asked for: they alone would lose too "

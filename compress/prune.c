@@ -202,7 +202,7 @@ struct status *prune_decide(const struct ir_graph *g, const struct prune_options
         .units = arena_new_array(a, struct pruned_unit, n),
         .removed = arena_new_array(a, bool, q.ch->n_classes + 1),
     };
-    RETURN_IF_FAIL(prune_choose(&q));
+    RETURN_IF_FAIL(o->plan ? prune_take_plan(&q) : prune_choose(&q));
     return prune_fit(&q, INT64_MAX, NULL);
 }
 

@@ -4,13 +4,12 @@
  *     RETURN_IF_FAIL(prune_decide(g, &o, a, &p));   from samples, seconds
  *     RETURN_IF_FAIL(prune_apply(c, g, p));         at once, on any equal graph
  *
- *   which channels   those of a group (plan/channels.h) that give the layers which read
- *                    them least: sum over readers of |W_c|^2 E x_c^2, as a share of all
- *                    that the reader gets (consumer output energy)
- *   how many         a share of every group, what is kept rounded to the target's tile
- *   readers          new weights and biases from the inputs that are left, least
- * squares against what the original layer gives (moments.h), layer after layer, on
- * inputs that carry the errors of the layers before
+ *   which channels   those whose loss the layers that read them can make up for best
+ *                    (prune_choose.c), for each multiply-add saved, until the wanted
+ *                    share of these is gone
+ *   their readers    get new weights and biases: least squares on the inputs that are
+ *                    left against what the original layer gives (moments.h), layer after
+ *                    layer, on inputs that carry the errors of the layers before
  *
  * sources: He, Zhang, Sun 2017, arXiv:1707.06168, section 3.1 (least squares); on a
  * ResNet-20 with a quarter of the inner channels removed the mean divergence is 2.0
@@ -21,10 +20,11 @@
 
 #include "frontend/dataset.h"
 #include "plan/channels.h"
+#include "plan/plan.h"
 
 struct prune_options {
-    double ratio; /* of the channels of every group; 0 to 0.99 */
-    int tile; /* kept counts are multiples of it where a group has so many; 1: any */
+    double ratio;            /* of all multiply-adds; 0 to 0.99 */
+    const struct plan *plan; /* NULL, or which channels of the graph's units remain */
     const struct dataset *data;
     int64_t n_samples; /* at least one */
     const int64_t *sample;
@@ -33,9 +33,10 @@ struct prune_options {
 /* A unit of plan/units.h, in their order. */
 struct pruned_unit {
     int64_t channels, n_kept;
-    const int64_t *kept;  /* [n_kept] rising */
-    const float *weights; /* as before removal; NULL: they stay */
-    const float *bias;    /* [channels]; NULL: none, or it stays */
+    const int64_t *kept; /* [n_kept] rising */
+    const float
+        *weights;      /* of what is left, as they lie in the model; NULL: they stay */
+    const float *bias; /* [n_kept]; NULL: none, or it stays */
 };
 
 struct pruning {
@@ -45,7 +46,8 @@ struct pruning {
     int64_t macs_before, macs_after; /* of all units */
 };
 
-/* What becomes of g, in `a`.  UNSUPPORTED without OpenBLAS. */
+/* What becomes of g, in `a`.  UNSUPPORTED without OpenBLAS; INVALID when channels of a
+ * plan belong to others that it keeps. */
 struct status *prune_decide(const struct ir_graph *g, const struct prune_options *o,
                             struct arena *a, struct pruning **out);
 

@@ -29,6 +29,8 @@ bool prune_is_removed(const struct pruner *q, int class);
 
 /* Fills q->p->removed and the units' kept channels. */
 struct status *prune_choose(struct pruner *q);
+/* The same, as q->o->plan says. */
+struct status *prune_take_plan(struct pruner *q);
 
 /* ---- prune.c --------------------------------------------------------------------- */
 
