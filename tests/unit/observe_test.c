@@ -36,7 +36,7 @@ TEST(even_values_keep_their_range)
     for (int i = 0; i < 256; i++)
         x[i] = (float)i;
     const struct observer o = observed(x, 256);
-    const struct activation_grid g = observe_choose(&o);
+    const struct activation_grid g = observe_choose(&o, CALIBRATOR_mse);
 
     CHECK(g.scale == 1.0f);
     CHECK_EQ(g.zero, -128);
@@ -50,7 +50,7 @@ TEST(zero_has_a_code_of_its_own)
     for (int i = 0; i < 256; i++)
         x[i] = (float)(i - 51);
     const struct observer o = observed(x, 256);
-    const struct activation_grid g = observe_choose(&o);
+    const struct activation_grid g = observe_choose(&o, CALIBRATOR_mse);
 
     CHECK(g.scale == 1.0f);
     CHECK_EQ(g.zero, -77);
@@ -66,7 +66,7 @@ TEST(a_lonely_value_is_cut_off)
         x[i] = (float)i / 10000.0f;
     x[10000] = 2.0f;
     const struct observer o = observed(x, 10001);
-    const struct activation_grid g = observe_choose(&o);
+    const struct activation_grid g = observe_choose(&o, CALIBRATOR_mse);
 
     CHECK(g.scale < 2.0f / 255.0f);
     CHECK(g.scale >= 1.0f / 255.0f);
@@ -90,7 +90,7 @@ TEST(a_tensor_of_zeros_has_some_scale)
 {
     static const float x[] = {0, 0};
     const struct observer o = observed(x, 2);
-    const struct activation_grid g = observe_choose(&o);
+    const struct activation_grid g = observe_choose(&o, CALIBRATOR_mse);
 
     CHECK(g.scale == 1.0f);
 }

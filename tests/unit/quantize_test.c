@@ -93,11 +93,23 @@ struct pair {
     struct compile *c, *other;
     struct arena *a;
     struct ir_graph *g, *original;
-    struct quantize_result result;
+    struct quantization *result;
     float x[N_SAMPLES * N_PIXELS];
 };
 
-static void quantize(struct pair *p, const char *text)
+/* Every unit in these widths. */
+static const struct plan *plan_of(const struct ir_graph *g, int weight_bits)
+{
+    struct plan *p = plan_float(g, "host");
+
+    for (int i = 0; i < p->n_units; i++) {
+        p->units[i].weight_bits = weight_bits;
+        p->units[i].activation_bits = weight_bits == 32 ? 32 : 8;
+    }
+    return p;
+}
+
+static void quantize(struct pair *p, const char *text, int weight_bits)
 {
     static const int64_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
     char path[] = "/tmp/hadmc-quantize-XXXXXX.npy";
@@ -117,7 +129,9 @@ static void quantize(struct pair *p, const char *text)
     CHECK_OK(dataset_inputs_of(p->g, p->a, &want));
     CHECK_OK(dataset_open(path, &want, p->a, &d));
     o.data = d;
-    CHECK_OK(quantize_graph(p->c, p->g, &o, &p->result));
+    o.plan = plan_of(p->g, weight_bits);
+    CHECK_OK(quantize_decide(p->c, p->g, &o, p->a, &p->result));
+    CHECK_OK(quantize_apply(p->c, p->g, p->result));
     CHECK_OK(passes_run(p->c, p->g, &passes));
     dataset_close(d);
     unlink(path);
@@ -147,10 +161,10 @@ TEST(a_quantized_graph_has_its_products_in_integers_and_close_results)
 {
     struct pair p;
 
-    quantize(&p, graph_text);
-    CHECK_EQ(p.result.n_products, 2);
-    CHECK_EQ(p.result.n_quantized, 2);
-    CHECK_EQ(p.result.macs, 16 * 2 * 18 + 6);
+    quantize(&p, graph_text, 8);
+    CHECK_EQ(p.result->n_units, 2);
+    CHECK_EQ(p.result->units[0].weight_bits, 8);
+    CHECK_EQ(p.result->units[0].macs, 16 * 2 * 18);
     CHECK_EQ(count(p.g, OP_QLinearConv), 1);
     CHECK_EQ(count(p.g, OP_MatMulInteger), 1);
     CHECK_EQ(count(p.g, OP_Conv) + count(p.g, OP_Gemm), 0);
@@ -164,7 +178,7 @@ TEST(operands_of_a_concat_share_a_scale)
     struct pair p;
     int on_codes = 0;
 
-    quantize(&p, concat_text);
+    quantize(&p, concat_text, 8);
     for (const struct ir_node *n = p.g->first; n; n = n->next)
         on_codes += n->op == OP_Concat && n->out[0]->dtype == DT_i8;
     CHECK_EQ(on_codes, count(p.g, OP_Concat));
