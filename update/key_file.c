@@ -77,7 +77,7 @@ static struct status *read_line(const char *path, const char *word, const char *
                        path, what, word);
 }
 
-static void public_of(struct signing_key *key)
+void key_derive_public(struct signing_key *key)
 {
     uint8_t expanded[crypto_sign_SECRETKEYBYTES];
 
@@ -96,7 +96,7 @@ struct status *key_file_generate(const char *path)
     if (sodium_init() < 0)
         return FAIL(IO_ERROR, "the system has no random numbers for a key");
     randombytes_buf(key.seed, sizeof key.seed);
-    public_of(&key);
+    key_derive_public(&key);
 
     struct status *s = write_line(path, secret_word, key.seed, 0600);
 
@@ -112,7 +112,7 @@ struct status *key_file_generate(const char *path)
 struct status *key_file_read_secret(const char *path, struct signing_key *out)
 {
     RETURN_IF_FAIL(read_line(path, secret_word, "secret", out->seed));
-    public_of(out);
+    key_derive_public(out);
     return OK;
 }
 

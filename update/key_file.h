@@ -24,6 +24,8 @@ struct status *key_file_generate(const char *path);
 struct status *key_file_read_secret(const char *path, struct signing_key *out);
 struct status *key_file_read_public(const char *path, uint8_t out[32]);
 
+/* Fills in the public key of the seed. */
+void key_derive_public(struct signing_key *key);
 void key_sign(const struct signing_key *key, const void *message, size_t n_bytes,
               uint8_t signature[64]);
 void key_forget(struct signing_key *key);
