@@ -123,6 +123,7 @@ static void encode(struct arena *a, struct bytes base, struct bytes fresh,
 
     encode_records(p, base, fresh, n_blocks, bytes + len);
     encode_header(p, key, bytes);
+    memcpy(p->signature, bytes + HADM_PATCH_SIGNED_BYTES, sizeof p->signature);
     out->bytes = (struct bytes){bytes, len};
 }
 

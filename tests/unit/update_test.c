@@ -505,7 +505,7 @@ TEST(power_may_fail_at_every_step_of_a_roll_back)
     open_bench(&b);
     for (int strategy = 0; strategy < 3; strategy++)
         check_every_cut(&b, &(struct change){(enum plan_strategy)strategy, false, true},
-                        1);
+                        strategy == STRATEGY_hash ? 1 : 16);
     close_bench(&b);
 }
 
