@@ -37,13 +37,14 @@ _Static_assert((int)AT_SIGNATURE == (int)HADM_PATCH_SIGNED_BYTES
 
 #define MAX_BYTES (((uint64_t)1 << 44) - HADM_PATCH_BLOCK)
 
+static uint32_t get_u32(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
 static uint64_t get_u64(const uint8_t *p)
 {
-    uint64_t value = 0;
-
-    for (int i = 7; i >= 0; i--)
-        value = value << 8 | p[i];
-    return value;
+    return get_u32(p) | (uint64_t)get_u32(p + 4) << 32;
 }
 
 static int all_zero(const uint8_t *p, size_t n)
@@ -94,6 +95,11 @@ static int fields_agree(const struct hadm_patch *p)
            && (p->is_signed || all_zero(p->signature, 64));
 }
 
+static int begins_like_a_patch(const uint8_t *bytes)
+{
+    return bytes[0] == 'H' && bytes[1] == 'A' && bytes[2] == 'D' && bytes[3] == 'U';
+}
+
 static int hash_is(const uint8_t *bytes, size_t n_bytes, const uint8_t expected[32])
 {
     uint8_t digest[32];
@@ -108,7 +114,7 @@ static int hash_is(const uint8_t *bytes, size_t n_bytes, const uint8_t expected[
 enum hadm_update_status hadm_patch_parse(const uint8_t bytes[HADM_PATCH_HEADER_BYTES],
                                          struct hadm_patch *out)
 {
-    if (bytes[0] != 'H' || bytes[1] != 'A' || bytes[2] != 'D' || bytes[3] != 'U')
+    if (!begins_like_a_patch(bytes))
         return HADM_UPDATE_NOT_A_PATCH;
     if ((bytes[AT_MAJOR] | bytes[AT_MAJOR + 1] << 8) != HADM_PATCH_MAJOR)
         return HADM_UPDATE_OTHER_FORMAT;
@@ -174,7 +180,7 @@ static int take(struct hadm_patch_reader *r, const uint8_t **bytes, size_t *n_by
 static int begin_block(struct hadm_patch_reader *r)
 {
     const struct hadm_patch *p = &r->header;
-    const uint64_t block = get_u64(r->buffer), to_come = p->n_blocks - r->n_seen;
+    const uint64_t block = get_u32(r->buffer), to_come = p->n_blocks - r->n_seen;
 
     if (block < r->next || block > count_blocks(p->new_bytes) - to_come)
         return 0;
@@ -198,7 +204,7 @@ static int end_block(struct hadm_patch_reader *r)
     if (!hash_is(r->buffer, r->held, r->expected)
         || !gap_is_in_base(p, r->next, r->block))
         return 0;
-    memcpy(r->expected, r->buffer + 8, 32);
+    memcpy(r->expected, r->buffer + 4, 32);
     r->n_seen++;
     r->next = r->block + 1;
     r->held = 0;
@@ -213,7 +219,11 @@ static enum hadm_patch_event next_header(struct hadm_patch_reader *r,
 {
     struct hadm_patch *p = &r->header;
 
-    if (!take(r, bytes, n_bytes, HADM_PATCH_HEADER_BYTES))
+    const int is_whole = take(r, bytes, n_bytes, HADM_PATCH_HEADER_BYTES);
+
+    if (r->held >= 4 && !begins_like_a_patch(r->buffer))
+        return fail(r, HADM_UPDATE_NOT_A_PATCH);
+    if (!is_whole)
         return HADM_PATCH_MORE;
 
     const enum hadm_update_status status = hadm_patch_parse(r->buffer, p);

@@ -27,7 +27,7 @@ enum {
     HADM_PATCH_BLOCK = 4096,
     HADM_PATCH_SIGNED_BYTES = 256, /* what a signature covers     */
     HADM_PATCH_HEADER_BYTES = 352, /* with signature and checksum */
-    HADM_PATCH_RECORD_BYTES = 40,  /* before a block's data       */
+    HADM_PATCH_RECORD_BYTES = 36,  /* before a block's data       */
 };
 
 /* In the order of the plan's words (plan/plan_words.def). */

@@ -72,9 +72,9 @@ static struct status *read_line(const char *path, const char *word, const char *
     sodium_memzero(line, sizeof line);
     return good ? OK
                 : FAIL(INVALID,
-                       "'%s' is not a %s key: it should be one line of '%s' and 64"
+                       "'%s' is not a %s key: it should be one line of '%.*s' and 64"
                        " hexadecimal digits",
-                       path, what, word);
+                       path, what, WORD_LEN - 1, word);
 }
 
 void key_derive_public(struct signing_key *key)

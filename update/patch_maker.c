@@ -13,10 +13,16 @@ _Static_assert((int)HADM_PATCH_FULL == (int)STRATEGY_full
                    && (int)HADM_PATCH_HASH == (int)STRATEGY_hash,
                "a plan's words are the format's numbers");
 
+static void put_u32(uint8_t *p, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(value >> 8 * i);
+}
+
 static void put_u64(uint8_t *p, uint64_t value)
 {
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(value >> 8 * i);
+    put_u32(p, (uint32_t)value);
+    put_u32(p + 4, (uint32_t)(value >> 32));
 }
 
 static void hash(const void *bytes, size_t n_bytes, uint8_t out[32])
@@ -98,8 +104,8 @@ static void encode_records(struct hadm_patch *p, struct bytes base, struct bytes
         const uint32_t n = hadm_patch_block_bytes(p->new_bytes, block);
 
         at -= HADM_PATCH_RECORD_BYTES + n;
-        put_u64(at, block);
-        memcpy(at + 8, p->first, 32);
+        put_u32(at, (uint32_t)block);
+        memcpy(at + 4, p->first, 32);
         memcpy(at + HADM_PATCH_RECORD_BYTES, block_at(fresh, block), n);
         hash(at, HADM_PATCH_RECORD_BYTES + n, p->first);
     }

@@ -49,7 +49,7 @@ static size_t record_bytes(const uint8_t *patch, size_t size, size_t at)
     if (size - at < HADM_PATCH_RECORD_BYTES)
         return 0;
 
-    const uint64_t block = get_u64(patch + at);
+    const uint64_t block = get_u64(patch + at) & UINT32_MAX;
     const size_t n = HADM_PATCH_RECORD_BYTES
                      + (block < new_bytes / HADM_PATCH_BLOCK
                             ? HADM_PATCH_BLOCK
@@ -66,7 +66,7 @@ static void seal_records(uint8_t *patch, size_t size, size_t at, uint8_t out[32]
     memset(out, 0, 32);
     if (!n)
         return;
-    seal_records(patch, size, at + n, patch + at + 8);
+    seal_records(patch, size, at + n, patch + at + 4);
     hash(patch + at, n, out);
 }
 

@@ -59,7 +59,7 @@ TEST(a_hash_patch_carries_the_blocks_that_differ)
     const struct patch_made made = make(a, &base, &fresh, STRATEGY_hash, 1);
 
     CHECK_EQ(made.header.n_blocks, 2);
-    CHECK_EQ(made.bytes.len, 352 + 2 * (40 + 4096));
+    CHECK_EQ(made.bytes.len, 352 + 2 * (36 + 4096));
     arena_destroy(a);
 }
 
@@ -82,7 +82,7 @@ TEST(a_full_patch_carries_everything_and_needs_no_base)
 
     CHECK_EQ(made.header.n_blocks, (fresh.bytes.len + 4095) / 4096);
     CHECK_EQ(made.header.base_bytes, 0);
-    CHECK_EQ(made.bytes.len, 352 + 40 * made.header.n_blocks + fresh.bytes.len);
+    CHECK_EQ(made.bytes.len, 352 + 36 * made.header.n_blocks + fresh.bytes.len);
     arena_destroy(a);
 }
 
@@ -286,7 +286,7 @@ TEST(a_damaged_patch_file_is_refused_with_its_name)
     CHECK_EQ(truncate(path, (off_t)n - 1), 0);
     CHECK_FAILS(patch_file_load(a, path, &read), INVALID, "p' is refused: damaged");
     put_file(path, "hello", 5);
-    CHECK_FAILS(patch_file_load(a, path, &read), INVALID, "p' is refused: damaged");
+    CHECK_FAILS(patch_file_load(a, path, &read), INVALID, "p' is refused: not a patch");
     unlink(path);
     CHECK_FAILS(patch_file_load(a, path, &read), IO_ERROR, "cannot read");
     rmdir(f.path);
