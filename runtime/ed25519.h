@@ -10,7 +10,7 @@
 /* 1 when `signature` is one of `message` by the owner of `public_key`, else 0.  Strict:
  * S is below the order of the group, R and the key are in canonical form, the key is
  * not of small order, and the equation is checked without the cofactor; libsodium says
- * the same (tests/unit/ed25519_test.c).  About 1.5 KiB of stack. */
+ * the same (tests/unit/ed25519_test.c).  About 2.5 KiB of stack. */
 int ed25519_verify(const uint8_t signature[64], const void *message, size_t n_bytes,
                    const uint8_t public_key[32]);
 

@@ -10,6 +10,8 @@
 #include "runtime/mem.h"
 #include "runtime/sha256.h"
 
+_Static_assert(sizeof(struct hadm_update) <= 5 * 1024 + 256, "what update.h promises");
+
 const char *hadm_update_strerror(enum hadm_update_status status)
 {
     switch (status) {

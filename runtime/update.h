@@ -17,8 +17,7 @@
  * have the root that the header promised.  Until then the old weights stay active, and
  * may be in use; what was previous to them is given up with the first byte written.
  *
- * Memory: sizeof (struct hadm_update), below 5.5 KiB, and 2.5 KiB of stack; with a
- * signature 4 KiB of stack.
+ * Memory: sizeof (struct hadm_update), 5 072 bytes on a Cortex-M4, and 3 KiB of stack.
  */
 #ifndef HADMC_RUNTIME_UPDATE_H
 #define HADMC_RUNTIME_UPDATE_H
