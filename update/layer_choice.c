@@ -31,22 +31,57 @@ static bool looks_like_f32(const uint8_t *bytes, uint64_t n_bytes)
     return n_bytes % 4 == 0;
 }
 
-static double i32_at(const uint8_t *bytes, uint64_t i)
-{
-    int32_t x;
+/* Sums of squares: of the differences, and of the old numbers. */
+struct movement {
+    double moved, size;
+};
 
-    memcpy(&x, bytes + 4 * i, 4);
-    return x;
+static struct movement movement_f32(const uint8_t *old, const uint8_t *fresh,
+                                    uint64_t n)
+{
+    struct movement m = {0, 0};
+
+    for (uint64_t i = 0; i < n; i++) {
+        const double x = (double)f32_at(old, i), d = (double)f32_at(fresh, i) - x;
+
+        m.moved += d * d;
+        m.size += x * x;
+    }
+    return m;
 }
 
-static double i8_at(const uint8_t *bytes, uint64_t i)
+static struct movement movement_i32(const uint8_t *old, const uint8_t *fresh,
+                                    uint64_t n)
 {
-    return (int8_t)bytes[i];
+    struct movement m = {0, 0};
+
+    for (uint64_t i = 0; i < n; i++) {
+        int32_t x, y;
+
+        memcpy(&x, old + 4 * i, 4);
+        memcpy(&y, fresh + 4 * i, 4);
+        m.moved += ((double)y - x) * ((double)y - x);
+        m.size += (double)x * x;
+    }
+    return m;
 }
 
-static double number_f32_at(const uint8_t *bytes, uint64_t i)
+/* Codes are stored as they are or with 128 added, by processor.  Differences modulo 256
+ * are the same; as sizes, those are right that are smaller, since weights lie around 0.
+ */
+static struct movement movement_i8(const uint8_t *old, const uint8_t *fresh, uint64_t n)
 {
-    return (double)f32_at(bytes, i);
+    double moved = 0, plain = 0, lifted = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        const int d = (int8_t)(uint8_t)(fresh[i] - old[i]);
+        const int x = (int8_t)old[i], y = old[i] - 128;
+
+        moved += (double)(d * d);
+        plain += (double)(x * x);
+        lifted += (double)(y * y);
+    }
+    return (struct movement){moved, plain < lifted ? plain : lifted};
 }
 
 /* |new - old| / |old|; against nothing, any change counts as 1. */
@@ -55,23 +90,17 @@ static double relative_change(const struct weights_tensor *t, const uint8_t *old
 {
     const bool packed_f32 = t->dtype == 0 && looks_like_f32(old, t->bytes)
                             && looks_like_f32(fresh, t->bytes);
-    const bool f32 = t->dtype == dtype_info[DT_f32].onnx || packed_f32;
-    const bool i32 = t->dtype == dtype_info[DT_i32].onnx;
-    double (*at)(const uint8_t *, uint64_t) = f32   ? number_f32_at
-                                              : i32 ? i32_at
-                                                    : i8_at;
-    const uint64_t n = t->bytes / (f32 || i32 ? 4 : 1);
-    double moved = 0, size = 0;
+    struct movement m;
 
     if (memcmp(old, fresh, t->bytes) == 0)
         return 0;
-    for (uint64_t i = 0; i < n; i++) {
-        const double x = at(old, i), d = at(fresh, i) - x;
-
-        moved += d * d;
-        size += x * x;
-    }
-    return size > 0 && isfinite(moved / size) ? sqrt(moved / size) : 1;
+    if (t->dtype == dtype_info[DT_f32].onnx || packed_f32)
+        m = movement_f32(old, fresh, t->bytes / 4);
+    else if (t->dtype == dtype_info[DT_i32].onnx)
+        m = movement_i32(old, fresh, t->bytes / 4);
+    else
+        m = movement_i8(old, fresh, t->bytes);
+    return m.size > 0 && isfinite(m.moved / m.size) ? sqrt(m.moved / m.size) : 1;
 }
 
 /* ---- tensors to layers
@@ -114,10 +143,13 @@ static void measure_layers(struct arena *a, const struct weights_file *base,
 {
     const struct weights_header *h = &fresh->header;
     uint64_t *largest = arena_new_array(a, uint64_t, h->n_tensors + 1);
+    uint64_t *largest_changed = arena_new_array(a, uint64_t, h->n_tensors + 1);
 
     out->layers = arena_new_array(a, struct layer_change, h->n_tensors + 1);
     for (int i = 0; i < h->n_tensors; i++) {
         const struct weights_tensor *t = &h->tensors[i];
+        const double change = relative_change(t, base->weights.payload + t->offset,
+                                              fresh->weights.payload + t->offset);
 
         layer[i] = layer_of(h, i, layer);
         if (layer[i] < 0)
@@ -125,19 +157,17 @@ static void measure_layers(struct arena *a, const struct weights_file *base,
 
         struct layer_change *l = &out->layers[layer[i]];
 
-        if (t->bytes >= largest[layer[i]]) {
+        if (!l->name || t->bytes > largest[layer[i]]) {
             largest[layer[i]] = t->bytes;
             l->name = t->name;
         }
-        l->change += (double)t->bytes
-                     * relative_change(t, base->weights.payload + t->offset,
-                                       fresh->weights.payload + t->offset);
+        if (change > 0 && t->bytes > largest_changed[layer[i]]) {
+            largest_changed[layer[i]] = t->bytes;
+            l->change = change;
+        }
         l->bytes += t->bytes;
         out->total_bytes += t->bytes;
     }
-    for (int i = 0; i < out->n_layers; i++)
-        if (out->layers[i].bytes)
-            out->layers[i].change /= (double)out->layers[i].bytes;
 }
 
 /* ---- the choice

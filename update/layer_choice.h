@@ -2,10 +2,10 @@
 /* Incremental updates: only the layers that changed most become new, as many as fit
  * into a share of the weights; the others stay as they are on the device.
  *
- * A tensor's change is |new - old| / |old| (Euclidean norms), a layer's the mean over
- * its tensors, weighted by their bytes.  Layers are taken by falling change, each if it
- * still fits.  Packed tensors are float32 when all their numbers look like it, else
- * bytes.
+ * A tensor's change is |new - old| / |old| (Euclidean norms), a layer's that of the
+ * largest of its tensors that changed: of its weights, from which its packed biases and
+ * scales follow.  Layers are taken by falling change, each if it still fits.  Packed
+ * tensors are float32 when all their numbers look like it, else 8-bit codes.
  */
 #ifndef HADMC_UPDATE_LAYER_CHOICE_H
 #define HADMC_UPDATE_LAYER_CHOICE_H
