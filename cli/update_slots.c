@@ -14,7 +14,7 @@
 
 enum { DEFAULT_ERASE_BYTES = 4096 };
 
-/* ---- the file ---------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------ */
 
 struct store {
     const char *path;
@@ -98,7 +98,7 @@ static void describe_store(const struct store *st, json_t *out)
         describe_slot(st, !s->active, "previous", out);
 }
 
-/* ---- applying ---------------------------------------------------------------- */
+/* ---- applying ------------------------------------------------------------ */
 
 static const char *hash_text(struct arena *a, const uint8_t hash[32])
 {
@@ -182,7 +182,7 @@ struct status *update_slots_apply(struct arena *a, const struct slots_options *o
     return s;
 }
 
-/* ---- going back, looking ------------------------------------------------------ */
+/* ---- going back, looking ------------------------------------------------- */
 
 struct status *update_slots_roll_back(struct arena *a, const struct slots_options *o,
                                       json_t *out)

@@ -20,7 +20,7 @@ static const char *const strategies[] = {
     NULL,
 };
 
-/* ---- make -------------------------------------------------------------------- */
+/* ---- make ---------------------------------------------------------------- */
 
 static int index_of(const char *const *words, const char *word)
 {
@@ -155,7 +155,7 @@ static struct status *make(struct arena *a, const struct args *o, json_t *out)
     return OK;
 }
 
-/* ---- the others ---------------------------------------------------------------- */
+/* ---- the others ---------------------------------------------------------- */
 
 /* `room` for the key; *out stays NULL without --key. */
 static struct status *public_key(const struct args *o, uint8_t room[32],
@@ -245,7 +245,7 @@ static struct status *keygen(struct arena *a, const struct args *o, json_t *out)
     return OK;
 }
 
-/* ---- for people ---------------------------------------------------------------- */
+/* ---- for people ---------------------------------------------------------- */
 
 static json_int_t count_of(const json_t *object, const char *key)
 {
@@ -307,7 +307,7 @@ static void print_said(const json_t *said)
                json_string_value(json_object_get(said, "public")));
 }
 
-/* ---------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------- */
 
 static const struct action {
     const char *name, *usage;

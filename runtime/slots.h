@@ -72,7 +72,7 @@ enum hadm_update_status hadm_slots_check(const struct hadm_slots *s, int slot);
  * up.  NO_WEIGHTS, NO_PREVIOUS, BAD_SLOT (nothing has changed), IO. */
 enum hadm_update_status hadm_slots_roll_back(struct hadm_slots *s);
 
-/* ---- for update.c ---------------------------------------------------------------- */
+/* ---- for update.c -------------------------------------------------------- */
 
 /* Makes `next` the state: a new record, on storage when this returns OK.  On failure
  * `s` stays as it was, and so does the state unless the record came through whole. */

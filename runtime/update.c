@@ -201,8 +201,7 @@ static enum hadm_update_status take_block(struct hadm_update *u)
     return status ? status : write_next(u, u->reader.data, u->reader.data_bytes);
 }
 
-/* ---- the three calls
- * ----------------------------------------------------------------- */
+/* ---- the three calls ----------------------------------------------------- */
 
 void hadm_update_begin(struct hadm_update *u, struct hadm_slots *slots,
                        const struct hadm_update_options *options)

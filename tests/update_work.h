@@ -11,7 +11,7 @@
 #include "tests/test.h"
 #include "update/patch_maker.h"
 
-/* ---- weights -------------------------------------------------------------------- */
+/* ---- weights ------------------------------------------------------------- */
 
 /* What a weights file is made of: layers of two tensors each, float32. */
 struct weights_recipe {

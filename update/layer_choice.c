@@ -103,8 +103,7 @@ static double relative_change(const struct weights_tensor *t, const uint8_t *old
     return m.size > 0 && isfinite(m.moved / m.size) ? sqrt(m.moved / m.size) : 1;
 }
 
-/* ---- tensors to layers
- * --------------------------------------------------------------- */
+/* ---- tensors to layers --------------------------------------------------- */
 
 static struct status *check_places(const struct weights_file *base,
                                    const struct weights_file *fresh)
@@ -170,8 +169,7 @@ static void measure_layers(struct arena *a, const struct weights_file *base,
     }
 }
 
-/* ---- the choice
- * ----------------------------------------------------------------------- */
+/* ---- the choice ---------------------------------------------------------- */
 
 static int compare_changes(const void *a, const void *b)
 {
@@ -199,8 +197,7 @@ static void choose_layers(struct arena *a, double ratio, struct layer_choice *ou
     }
 }
 
-/* ---- the file that results
- * ------------------------------------------------------------ */
+/* ---- the file that results ----------------------------------------------- */
 
 static void digest_payload(const uint8_t *payload, uint64_t n_bytes, uint8_t *digests)
 {

@@ -21,7 +21,7 @@
 #include "runtime/ed25519.h"
 #include "runtime/update.h"
 
-/* ---- the flash driver ------------------------------------------------------------ */
+/* ---- the flash driver ---------------------------------------------------- */
 
 enum { SECTOR = 4096, N_SECTORS = 12 };
 
@@ -90,8 +90,7 @@ static void run_model(const struct hadm_slots *slots)
            (double)y[0], (double)y[1], (double)y[2], (double)y[3]);
 }
 
-/* ---- an update
- * ----------------------------------------------------------------------- */
+/* ---- an update ----------------------------------------------------------- */
 
 #ifdef UPDATE_KEY
 static const uint8_t key[32] = {UPDATE_KEY};

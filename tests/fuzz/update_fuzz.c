@@ -84,8 +84,7 @@ static void seal(uint8_t *patch, size_t size, const struct hadm_slot *base)
     hash(patch, HADM_PATCH_HEADER_BYTES - 32, patch + HADM_PATCH_HEADER_BYTES - 32);
 }
 
-/* ---- a device
- * ------------------------------------------------------------------------ */
+/* ---- a device ------------------------------------------------------------ */
 
 static uint8_t area[AREA];
 
@@ -167,8 +166,7 @@ static void try_on_device(const uint8_t *patch, size_t size, size_t piece)
         abort();
 }
 
-/* ---- the reader
- * ---------------------------------------------------------------------- */
+/* ---- the reader ---------------------------------------------------------- */
 
 static void read_patch(const uint8_t *patch, size_t size)
 {

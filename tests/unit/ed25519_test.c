@@ -19,7 +19,7 @@ static size_t from_hex(const char *hex, uint8_t *out, size_t room)
     return n;
 }
 
-/* ---- SHA-512 ------------------------------------------------------------------ */
+/* ---- SHA-512 ------------------------------------------------------------- */
 
 /* FIPS 180-4's example: "abc". */
 TEST(sha512_of_abc)
@@ -56,7 +56,7 @@ TEST(sha512_is_that_of_libsodium_at_every_length_and_split)
     }
 }
 
-/* ---- RFC 8032 ------------------------------------------------------------------ */
+/* ---- RFC 8032 ------------------------------------------------------------ */
 
 static const struct {
     const char *public_key, *message, *signature;
@@ -93,7 +93,7 @@ TEST(the_vectors_of_the_rfc_are_accepted)
     }
 }
 
-/* ---- against libsodium ----------------------------------------------------------- */
+/* ---- against libsodium --------------------------------------------------- */
 
 struct signed_message {
     uint8_t key[32], signature[64], message[100];

@@ -154,8 +154,7 @@ TEST(equal_inputs_give_equal_patches)
     arena_destroy(a);
 }
 
-/* ---- layers
- * -------------------------------------------------------------------------- */
+/* ---- layers -------------------------------------------------------------- */
 
 /* Changes 0, 0.5, 0.25, 0.75 over equal layers: half of the weights are layers 3 and 1.
  */
@@ -221,8 +220,35 @@ TEST(with_too_small_a_share_nothing_becomes_new)
     arena_destroy(a);
 }
 
-/* ---- files
- * ----------------------------------------------------------------------------- */
+/* Codes -3 ... 3 of which every second one grows by 1, as they are and with 128 added:
+ * in 14 codes 7 squares of 1 over 56, and sqrt(7 / 56) = 0.3536. */
+TEST(codes_move_as_far_however_a_processor_wants_them_stored)
+{
+    struct arena *a = arena_create();
+
+    for (int lift = 0; lift <= 128; lift += 128) {
+        uint8_t *codes = (uint8_t *)ones(a);
+        const size_t n = (size_t)recipe.layer_floats * 4;
+
+        for (size_t i = 0; i < n; i++)
+            codes[i] = (uint8_t)((int)(i % 7) - 3 + lift);
+
+        const struct weights_file base = make_weights(a, &recipe, (const float *)codes);
+
+        for (size_t i = 0; i < n; i += 2)
+            codes[i]++;
+
+        const struct weights_file fresh =
+            make_weights(a, &recipe, (const float *)codes);
+        const struct patch_made made = make(a, &base, &fresh, STRATEGY_incremental, 1);
+
+        CHECK(fabs(made.choice.layers[0].change - 0.35355339) < 1e-8);
+        CHECK(made.choice.layers[1].change == 0);
+    }
+    arena_destroy(a);
+}
+
+/* ---- files --------------------------------------------------------------- */
 
 struct folder {
     char path[32];

@@ -6,8 +6,7 @@
 #include "runtime/update.h"
 #include "tests/update_work.h"
 
-/* ---- three generations of weights: 3 layers, 6 336 bytes of payload
- * ----------------- */
+/* ---- three generations of weights: 3 layers, 6 336 bytes of payload ------ */
 
 enum { N_FILES = 3, SECTOR = 1024 };
 
@@ -107,8 +106,7 @@ static void install(struct bench *b)
     CHECK_EQ(booted(b), 0);
 }
 
-/* ---- what should happen
- * --------------------------------------------------------------- */
+/* ---- what should happen -------------------------------------------------- */
 
 TEST(a_patch_brings_the_new_weights_whatever_the_size_of_its_pieces)
 {
@@ -170,8 +168,7 @@ TEST(the_result_can_be_opened_as_weights)
     close_bench(&b);
 }
 
-/* ---- what must be refused
- * ---------------------------------------------------------------- */
+/* ---- what must be refused ------------------------------------------------ */
 
 /* `o` and `patch` are refused for this reason, and nothing has been written. */
 static void check_refused(struct bench *b, struct bytes patch,
@@ -245,6 +242,38 @@ TEST(new_code_may_bring_weights_of_its_structure)
 
     CHECK_OK(patch_make(b.arena, NULL, &other, &po, &made));
     CHECK_EQ(apply_bytes(&b, made.bytes, &o, 512), HADM_UPDATE_OK);
+    close_bench(&b);
+}
+
+/* A header that claims the structure of the active weights, over a file of another one.
+ */
+TEST(a_file_of_another_structure_than_its_header_says_does_not_become_active)
+{
+    struct bench b;
+    const struct hadm_update_options o = {0};
+    const struct patch_options po = {.strategy = STRATEGY_full, .number = 2};
+    struct weights_recipe other_code = recipe;
+    struct patch_made made;
+    struct sha256 sha;
+
+    open_bench(&b);
+    install(&b);
+    other_code.structure = 7;
+
+    const struct weights_file other =
+        make_weights(b.arena, &other_code, (const float *)b.file[0].weights.payload);
+
+    CHECK_OK(patch_make(b.arena, NULL, &other, &po, &made));
+
+    uint8_t *lie = arena_copy(b.arena, made.bytes.at, made.bytes.len);
+
+    memcpy(lie + 64, b.file[0].weights.structure_hash, 32);
+    sha256_begin(&sha);
+    sha256_add(&sha, lie, 320);
+    sha256_end(&sha, lie + 320);
+    CHECK_EQ(apply_bytes(&b, (struct bytes){lie, made.bytes.len}, &o, 4096),
+             HADM_UPDATE_OTHER_MODEL);
+    CHECK_EQ(booted(&b), 0);
     close_bench(&b);
 }
 
@@ -399,8 +428,7 @@ TEST(storage_of_a_wrong_shape_is_refused)
     flash_destroy(f);
 }
 
-/* ---- power
- * ------------------------------------------------------------------------------- */
+/* ---- power --------------------------------------------------------------- */
 
 /* One change of a device: what it starts from, what it does, what must come of it. */
 struct change {
