@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* links: updating */
-/* Patches: whatever arrives, the reader gives on blocks that lie within the new file,
- * in rising order, and a device on which it is tried can start afterwards, with its old
- * weights unless the patch was right to the last byte.  Each input runs as it is and
- * with its hashes made right, so that the code behind them is reached. */
+/* Patches and journals: whatever arrives, the reader gives on blocks that lie within
+ * the new file, in rising order, and a device on which it is tried can start
+ * afterwards, with its old weights unless the patch was right to the last byte.  Each
+ * input runs as it is and with its hashes made right, so that the code behind them is
+ * reached. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,31 @@ static void read_patch(const uint8_t *patch, size_t size)
         abort();
 }
 
+/* Any two records, with checksums made right: no slot reaches beyond the area, and
+ * going back leads to a slot that is what its record says or nowhere. */
+static void try_journal(const uint8_t *data, size_t size)
+{
+    struct hadm_slots s;
+
+    if (size < 448)
+        return;
+    memset(area, 0xff, sizeof area);
+    for (int sector = 0; sector < 2; sector++) {
+        uint8_t *record = area + sector * SECTOR;
+
+        memcpy(record, "HADJ\1\0\0\0", 8);
+        memcpy(record + 8, data + 224 * sector, 216);
+        memcpy(record + 16, (const uint8_t[8]){SLOT & 255, SLOT >> 8}, 8);
+        hash(record, 224, record + 224);
+    }
+    if (hadm_slots_open(&s, &storage))
+        return;
+    hadm_slots_check(&s, 0);
+    hadm_slots_check(&s, 1);
+    if (hadm_slots_roll_back(&s) == HADM_UPDATE_OK && hadm_slots_check(&s, s.active))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct hadm_slots s;
@@ -197,6 +223,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t piece = size ? 1 + data[size - 1] * 17u : 1;
 
     memcpy(copy, data, size);
+    try_journal(data, size);
     read_patch(data, size);
     try_on_device(data, size, piece);
     install(&s);
