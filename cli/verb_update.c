@@ -6,6 +6,7 @@
 
 #include "cli/json_out.h"
 #include "cli/update_slots.h"
+#include "codegen/runner.h"
 #include "runtime/ed25519.h"
 #include "support/json_lines.h"
 #include "support/nearest.h"
@@ -147,6 +148,12 @@ static struct status *make(struct arena *a, const struct args *o, json_t *out)
     key_forget(&key);
     RETURN_IF_FAIL(s);
     RETURN_IF_FAIL(patch_file_write(a, o->patch, made.bytes, o->compress, &file_bytes));
+    if (o->result) {
+        const struct bytes result =
+            made.choice.layers ? made.choice.result.bytes : fresh.bytes;
+
+        RETURN_IF_FAIL(runner_write_file(o->result, result.at, result.len));
+    }
     describe_patch(&made.header, made.bytes.len, out);
     if (o->compress)
         put_count(out, "compressed_bytes", file_bytes);
