@@ -103,9 +103,8 @@ static struct status *check_decisions(const struct args *o)
     if (o->max_bytes && !size_of(o->max_bytes))
         return FAIL(BAD_USAGE, "--max-bytes '%s' is no size, such as 500000 or 512K",
                     o->max_bytes);
-    if (needs_data(o) && !o->data)
-        return FAIL(BAD_USAGE, "%s needs --data to calibrate on",
-                    o->plan ? "--plan" : has_bits(o) ? "--bits" : "a search");
+    if (wants_search(o) && !o->data)
+        return FAIL(BAD_USAGE, "a search needs --data to measure accuracy on");
     if (!needs_data(o) && (o->data || o->data_spec))
         return FAIL(BAD_USAGE, "%s is of use with --bits, --plan or a search only",
                     o->data ? "--data" : "--data-spec");
