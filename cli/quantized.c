@@ -7,8 +7,30 @@
 #include "cli/quantized_job.h"
 #include "cli/scratch_folder.h"
 #include "compress/relax.h"
+#include "compress/synthetic.h"
 
-enum { MOST_CALIBRATION = 512, MOST_VALIDATION = 512 };
+enum { MOST_CALIBRATION = 512, MOST_VALIDATION = 512, MADE_UP = 64 };
+
+/* The folder goes at once: the arrays are mapped. */
+static struct status *open_made_up(struct quantized *q, struct dataset_options *want)
+{
+    const struct synthetic_options o = {
+        .n_train = MADE_UP, .n_test = MADE_UP, .seed = q->o->seed};
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    char *folder = NULL;
+    struct status *s = onnx_import(c, q->model, &q->co->onnx, NULL, &g);
+
+    if (!s)
+        s = scratch_folder_make(q->a, &folder);
+    if (!s)
+        s = synthetic_write(g, folder, &o);
+    if (!s)
+        s = dataset_open(folder, want, q->a, &q->data);
+    scratch_folder_remove(folder);
+    compile_destroy(c);
+    return s;
+}
 
 /* The model's graph, and the data set that must fit to its inputs. */
 static struct status *open_all(struct quantized *q)
@@ -19,6 +41,8 @@ static struct status *open_all(struct quantized *q)
     RETURN_IF_FAIL(compile_graph(q->c, q->model, q->co, NULL, &q->g));
     q->units = units_find(q->g, &q->n_units);
     RETURN_IF_FAIL(dataset_inputs_of(q->g, q->a, &want));
+    if (!q->o->data)
+        return open_made_up(q, &want);
     return dataset_open(q->o->data, &want, q->a, &q->data);
 }
 
@@ -122,15 +146,6 @@ static struct status *decide(struct quantized *q)
 
 /* ---- compiling ------------------------------------------------------------------- */
 
-static enum plan_bits_policy policy_of(const struct quantization *q)
-{
-    for (int i = 1; i < q->n_units; i++)
-        if (q->units[i].weight_bits != q->units[0].weight_bits)
-            return BITS_POLICY_mixed;
-    return q->n_units && q->units[0].weight_bits < 32 ? BITS_POLICY_uniform
-                                                      : BITS_POLICY_float;
-}
-
 static void note_pruning(struct plan_unit *to, const struct pruned_unit *u)
 {
     if (u->n_kept == u->channels)
@@ -146,7 +161,6 @@ static struct plan *written_plan(const struct quantized *q, const struct ir_grap
     const struct quantization *by = q->quantization;
     struct plan *p = plan_float(g, q->co->target);
 
-    p->bits_policy = policy_of(by);
     p->seed = (int64_t)q->o->seed;
     p->split = (struct plan_split){
         .seed = (int64_t)q->splits.seed,
@@ -161,6 +175,7 @@ static struct plan *written_plan(const struct quantized *q, const struct ir_grap
         if (q->pruning)
             note_pruning(&p->units[i], &q->pruning->units[i]);
     }
+    p->bits_policy = plan_policy(p);
     return p;
 }
 
@@ -234,7 +249,12 @@ static struct status *measure(struct quantized *q, const struct compression **ou
         return OK;
     }
     if (!s)
-        *out = quantized_report(q, &score, NULL);
+        *out =
+            quantized_report(q, &score,
+                             q->o->data ? NULL
+                                        : "without --data there are no real samples; "
+                                          "outputs for made-up ones were compared with "
+                                          "the original's");
     return s;
 }
 

@@ -8,6 +8,8 @@ static const double Z = 1.96; /* 95 % */
 
 static const char *samples_of(const struct quantized *q, enum splits_use use, int64_t n)
 {
+    if (!q->o->data)
+        return arena_printf(q->a, "%lld made-up samples", (long long)n);
     return arena_printf(q->a, "%lld samples (%s)", (long long)n,
                         dataset_split_name(q->splits.use[use].from));
 }
@@ -131,7 +133,8 @@ static void print_units(const struct compression *k)
 
 void quantized_print(const struct quantized *q, const struct compression *k)
 {
-    printf("calibrated on %s of %s\n", k->calibrated_on, q->data->path);
+    printf("calibrated on %s%s%s\n", k->calibrated_on, q->o->data ? " of " : "",
+           q->o->data ? q->o->data : "");
     if (k->search)
         printf("  %s\n", k->search);
     if (q->pruning)
@@ -143,10 +146,10 @@ void quantized_print(const struct quantized *q, const struct compression *k)
         printf("  %d of them have more bits than asked for: they alone would lose too "
                "much\n",
                q->n_raised);
-    if (k->why_unmeasured) {
+    if (k->why_unmeasured)
         printf("accuracy is not measured: %s\n", k->why_unmeasured);
+    if (!k->tested_on)
         return;
-    }
     printf("tested on %s, on this machine\n", k->tested_on);
     print_score(k);
 }

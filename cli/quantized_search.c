@@ -59,8 +59,24 @@ static void store_bytes(struct sensitivity *s)
     }
 }
 
-static struct status *make_table(struct quantized *q, const struct device *device,
-                                 struct sensitivity **out)
+/* With costs, without losses. */
+static struct sensitivity *make_table(const struct quantized *q,
+                                      const struct device *device)
+{
+    struct sensitivity *s = sensitivity_create(q->a, q->n_units, N_LEVELS);
+
+    memcpy(s->model_sha256, q->c->model_sha256, sizeof s->model_sha256);
+    s->target = q->co->target;
+    s->seed = (int64_t)q->splits.seed;
+    for (int l = 0; l < N_LEVELS; l++)
+        s->levels[l] =
+            (struct sensitivity_level){level_bits[l], level_bits[l] < 32 ? 8 : 32};
+    sensitivity_model_costs(s, device, q->units);
+    store_bytes(s);
+    return s;
+}
+
+static struct status *measure_losses(struct quantized *q, struct sensitivity *s)
 {
     struct clock clock = {q->a, seconds()};
     const int64_t n = q->splits.use[SPLITS_VALIDATION].n;
@@ -75,17 +91,8 @@ static struct status *make_table(struct quantized *q, const struct device *devic
         .progress = show_unit,
         .arg = &clock,
     };
-    struct sensitivity *s = *out = sensitivity_create(q->a, q->n_units, N_LEVELS);
 
-    memcpy(s->model_sha256, q->c->model_sha256, sizeof s->model_sha256);
-    s->target = q->co->target;
     s->samples = o.n_scored;
-    s->seed = (int64_t)q->splits.seed;
-    for (int l = 0; l < N_LEVELS; l++)
-        s->levels[l] =
-            (struct sensitivity_level){level_bits[l], level_bits[l] < 32 ? 8 : 32};
-    sensitivity_model_costs(s, device, q->units);
-    store_bytes(s);
     return unit_losses_measure(q->c, q->g, &o, q->a, &s->kl);
 }
 
@@ -96,6 +103,7 @@ struct trial {
     struct quantized *q;
     struct outputs original; /* of the validation samples */
     int n;
+    const int *levels; /* of the plan that was measured last */
 };
 
 static struct status *measure_plan(struct bits_point *p, void *arg)
@@ -123,6 +131,7 @@ static struct status *measure_plan(struct bits_point *p, void *arg)
     RETURN_IF_FAIL(evaluate_score(q->data, q->splits.use[SPLITS_VALIDATION].at,
                                   &t->original, &compressed, &score));
     p->drop = score_drop(&score);
+    t->levels = p->levels;
     return OK;
 }
 
@@ -157,14 +166,14 @@ struct status *quantized_search(struct quantized *q)
     if (!q->n_units)
         return FAIL(UNSUPPORTED, "the model has no layers with weights to choose for");
     RETURN_IF_FAIL(open_device(q, &device));
-    RETURN_IF_FAIL(make_table(q, &device, &table));
-    s.table = table;
+    s.table = table = make_table(q, &device);
     s.conversion_ns = sensitivity_conversions(q->a, table, &device, q->units);
+    RETURN_IF_FAIL(bits_search_check(q->a, &s));
+    RETURN_IF_FAIL(measure_losses(q, table));
     q->plan = plan_float(q->g, q->co->target);
     RETURN_IF_FAIL(
         quantized_run_here(q, false, SPLITS_VALIDATION, &trial.original, NULL));
     RETURN_IF_FAIL(bits_search(q->a, &s, &best));
     q->searched = sentence(q, &best, trial.n);
-    /* The last plan that was measured need not be the best one. */
-    return measure_plan(&best, &trial);
+    return trial.levels == best.levels ? OK : measure_plan(&best, &trial);
 }

@@ -112,12 +112,10 @@ static struct status *check_decisions(const struct args *o)
     if (o->max_bytes && !size_of(o->max_bytes))
         return FAIL(BAD_USAGE, "--max-bytes '%s' is no size, such as 500000 or 512K",
                     o->max_bytes);
-    if (needs_data(o) && !o->data)
-        return FAIL(BAD_USAGE, "%s needs --data to calibrate on",
-                    o->plan          ? "--plan"
-                    : has_bits(o)    ? "--bits"
-                    : o->prune > 0.0 ? "--prune"
-                                     : "a search");
+    if (o->prune > 0.0 && !o->data)
+        return FAIL(BAD_USAGE, "--prune needs --data to choose channels on");
+    if (wants_search(o) && !o->data)
+        return FAIL(BAD_USAGE, "a search needs --data to measure accuracy on");
     if (!needs_data(o) && (o->data || o->data_spec))
         return FAIL(BAD_USAGE,
                     "%s is of use with --bits, --prune, --plan or a search only",

@@ -19,8 +19,8 @@ struct compression_unit {
 struct compression {
     const char *calibrated_on;   /* "512 samples of the train split" */
     const char *search;          /* what was searched for; NULL: nothing */
-    const char *why_unmeasured;  /* NULL: the numbers below count */
-    const char *tested_on;       /* as calibrated_on */
+    const char *why_unmeasured;  /* accuracy; NULL: it is */
+    const char *tested_on;       /* NULL: no number below counts */
     int64_t n;                   /* test samples */
     const char *score;           /* "top1", "perplexity", "ap50"; NULL: no labels */
     double original, compressed; /* scores */

@@ -8,10 +8,14 @@ static json_t *accuracy_json(const struct compression *k)
 {
     json_t *o;
 
+    o = json_pack("{s:b}", "measured", k->why_unmeasured == NULL);
     if (k->why_unmeasured)
-        return json_pack("{s:b, s:s}", "measured", false, "why", k->why_unmeasured);
-    o = json_pack("{s:b, s:s, s:I, s:f}", "measured", true, "tested_on", k->tested_on,
-                  "samples", (json_int_t)k->n, "cosine", k->cosine);
+        json_object_set_new(o, "why", json_string(k->why_unmeasured));
+    if (!k->tested_on)
+        return o;
+    json_object_set_new(o, "tested_on", json_string(k->tested_on));
+    json_object_set_new(o, "samples", json_integer(k->n));
+    json_object_set_new(o, "cosine", json_real(k->cosine));
     if (k->kl >= 0.0)
         json_object_set_new(o, "kl_nats", json_real(k->kl));
     if (!k->score)
@@ -98,10 +102,10 @@ void report_compression_html(const struct bundle_job *job, const struct compress
     put_row(t, "calibrated on", k->calibrated_on);
     if (k->why_unmeasured)
         put_row(t, "accuracy", arena_printf(a, "not measured: %s", k->why_unmeasured));
-    else
+    if (k->tested_on) {
         put_row(t, "tested on", k->tested_on);
-    if (!k->why_unmeasured)
         put_scores(t, a, k);
+    }
     text_puts(t, "</table>\n<table><thead><tr><th>unit</th><th class=n>weights</th>"
                  "<th class=n>activations</th><th class=n>bytes of weights</th>"
                  "<th class=n>multiply-adds</th><th class=n>error</th></tr></thead>\n");

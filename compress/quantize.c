@@ -38,9 +38,16 @@ static struct status *take_plan(struct quantizer *q, const struct unit *units, i
                         "unit '%s' has %d bits for weights and %d for activations; "
                         "there are 32 and 32, 8 and 8, 4 and 8",
                         u->name, u->weight_bits, u->activation_bits);
-        *to = (struct quantized_unit){32, 32, CALIBRATOR_none, .macs = units[i].macs};
+        *to = (struct quantized_unit){
+            .weight_bits = units[i].weight_bits,
+            .activation_bits = units[i].activation_bits,
+            .calibrator =
+                units[i].activation_bits < 16 ? CALIBRATOR_minmax : CALIBRATOR_none,
+            .macs = units[i].macs,
+        };
         if (u->weight_bits == 32 || !can_have_codes(q->g, units[i].node))
             continue;
+        to->has_codes = true;
         to->weight_bits = u->weight_bits;
         to->activation_bits = u->activation_bits;
         to->calibrator = q->o->keep_calibrators ? u->calibrator : CALIBRATOR_none;
@@ -62,7 +69,7 @@ static void find_nodes(struct quantizer *q, const struct unit *units)
     for (const struct ir_node *node = q->g->first; node; node = node->next, i++) {
         q->unit_of[i] = -1;
         for (int u = 0; u < q->q->n_units; u++)
-            if (units[u].node == node && q->q->units[u].weight_bits < 32)
+            if (units[u].node == node && q->q->units[u].has_codes)
                 q->unit_of[i] = u;
         is_unit[i] = q->unit_of[i] >= 0;
     }

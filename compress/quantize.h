@@ -42,7 +42,8 @@ struct quantize_options {
 
 /* A unit of plan/units.h, in their order. */
 struct quantized_unit {
-    int weight_bits, activation_bits; /* 32: it stays as it is */
+    bool has_codes; /* the rest is set; otherwise it stays as it is */
+    int weight_bits, activation_bits;
     enum plan_calibrator calibrator;  /* of its input */
     int64_t macs;
     int64_t n_codes, n_channels;

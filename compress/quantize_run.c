@@ -77,7 +77,7 @@ static const struct quantized_unit *unit_at(const struct running *r,
                                             const struct ir_node *n)
 {
     for (int i = 0; i < r->q->n_units; i++)
-        if (r->units[i].node == n && r->q->units[i].weight_bits < 32)
+        if (r->units[i].node == n && r->q->units[i].has_codes)
             return &r->q->units[i];
     return NULL;
 }

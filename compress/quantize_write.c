@@ -89,7 +89,7 @@ struct status *quantize_apply(struct compile *c, struct ir_graph *g,
             RETURN_IF_FAIL(write_tensor(c, g, node->out[i], q));
     }
     for (int i = 0; i < n; i++)
-        if (q->units[i].weight_bits < 32)
+        if (q->units[i].has_codes)
             RETURN_IF_FAIL(
                 write_unit(c, (struct ir_node *)units[i].node, &q->units[i]));
     return OK;

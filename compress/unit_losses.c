@@ -129,7 +129,7 @@ static struct status *score_unit(struct losses *l, const struct ir_node *n, int 
     for (int k = 0; k < l->o->n_levels; k++) {
         const struct quantization *q = l->at[k];
 
-        if (q && q->units[unit].weight_bits < 32)
+        if (q && q->units[unit].has_codes)
             RETURN_IF_FAIL(
                 score(l, q, n, unit, f, &l->loss[unit * l->o->n_levels + k]));
     }

@@ -31,13 +31,23 @@ static double milliseconds(double ns)
 
 static struct status *blocked(const struct bits_answer *answer)
 {
-    return FAIL(
-        NO_FIT,
-        "no choice of bits meets the budget of %s: the closest takes %.3f ms "
-        "and %lld bytes of weights (at least %.3f ms and %lld bytes are needed)",
-        bits_blocked_text(answer->blocked), milliseconds((double)answer->ns),
-        (long long)answer->bytes, milliseconds((double)answer->least_ns),
-        (long long)answer->least_bytes);
+    return FAIL(NO_FIT,
+                "%s: the closest plan takes %.3f ms and has %lld bytes of weights; "
+                "%.3f ms and %lld bytes are the least there are",
+                bits_blocked_text(answer->blocked), milliseconds((double)answer->ns),
+                (long long)answer->bytes, milliseconds((double)answer->least_ns),
+                (long long)answer->least_bytes);
+}
+
+struct status *bits_search_check(struct arena *a, const struct bits_search *s)
+{
+    struct bits_problem p = problem_of(s);
+
+    p.max_ns = s->max_ns;
+    p.max_bytes = s->max_bytes;
+    const struct bits_answer answer = bits_programme(a, &p);
+
+    return answer.blocked == BITS_FITS ? OK : blocked(&answer);
 }
 
 /* The measured cost is above the budget: by how much the programme's must shrink. */

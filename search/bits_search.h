@@ -37,6 +37,10 @@ struct bits_search {
     void *arg;
 };
 
+/* NO_FIT as below where the modelled costs alone say so already: nothing is measured,
+ * so the table needs no losses yet. */
+struct status *bits_search_check(struct arena *a, const struct bits_search *s);
+
 /* The best plan that meets everything, in `a`.  NO_FIT names what blocks, and the
  * closest plan; the measure's own errors. */
 struct status *bits_search(struct arena *a, const struct bits_search *s,

@@ -94,3 +94,36 @@ TEST(a_tensor_of_zeros_has_some_scale)
 
     CHECK(g.scale == 1.0f);
 }
+
+/* Ten thousand values below 1, two of 8: only those are outside of 99.99 %. */
+TEST(calibrators_cut_as_their_names_say)
+{
+    float x[10002];
+
+    for (int i = 0; i < 10000; i++)
+        x[i] = (float)i / 10000.0f;
+    x[10000] = x[10001] = 8.0f;
+    const struct observer o = observed(x, 10002);
+    const struct activation_grid all = observe_choose(&o, CALIBRATOR_minmax);
+    const struct activation_grid most = observe_choose(&o, CALIBRATOR_percentile);
+    const struct activation_grid least = observe_choose(&o, CALIBRATOR_mse);
+    const struct activation_grid shape = observe_choose(&o, CALIBRATOR_entropy);
+
+    CHECK(fabsf(all.scale - 8.0f / 255.0f) < 1e-6f);
+    CHECK(fabsf(most.scale - 8.0f / 255.0f) < 1e-6f); /* two of 10 002 are more */
+    CHECK(least.error <= all.error && least.error <= shape.error);
+    CHECK(shape.scale <= all.scale);
+}
+
+TEST(a_single_outlier_among_many_is_outside_of_the_percentile)
+{
+    float x[40001];
+
+    for (int i = 0; i < 40000; i++)
+        x[i] = (float)i / 40000.0f;
+    x[40000] = 8.0f;
+    const struct observer o = observed(x, 40001);
+
+    CHECK(observe_choose(&o, CALIBRATOR_percentile).scale < 1.01f / 255.0f);
+    CHECK(observe_choose(&o, CALIBRATOR_minmax).scale > 7.9f / 255.0f);
+}
