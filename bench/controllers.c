@@ -39,8 +39,11 @@ static void play_games(int n_seeds, const char *only)
             for (int c = 0; c < (k <= CONTROLLER_ppo ? 2 : 1); c++) {
                 const enum coordination coordination =
                     k <= CONTROLLER_ppo ? (enum coordination)c : COORDINATION_FACTORED;
-                const struct controller_options o = trial_game_options(
-                    k, coordination, k <= CONTROLLER_ppo ? 800 : 200);
+                const struct controller_options o =
+                    trial_game_options(k, coordination,
+                                       k <= CONTROLLER_ppo    ? 800
+                                       : k == CONTROLLER_qmix ? 200
+                                                              : 100);
                 struct matrix_game game;
 
                 if (only && strcmp(only, controller_names[k]) != 0)
