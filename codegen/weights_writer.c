@@ -22,7 +22,8 @@ static int compare_offsets(const void *a, const void *b)
 
 static bool is_stored(const struct ptensor *t)
 {
-    return t->place == IN_WEIGHTS && t->alias_of < 0 && t->data && t->bytes > 0;
+    return t->place == IN_WEIGHTS && t->alias_of < 0 && t->data && t->bytes > 0
+           && t->first >= 0; /* some step reads it */
 }
 
 /* The stored tensors by offset; they do not overlap. */
