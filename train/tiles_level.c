@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See tiles.h.  Compiled once for each level of the processor family, which chooses the
+ * width of a vector: TILES names the result. */
+#include <string.h>
+
+#include "train/tiles.h"
+#include "train/tiles_levels.h"
+
+#if defined __AVX512F__
+enum { VECTOR_BYTES = 64, WIDE = 3, SUM_ROWS = 4, SUM_COLUMNS = 6 };
+#elif defined __AVX__
+enum { VECTOR_BYTES = 32, WIDE = 1, SUM_ROWS = 2, SUM_COLUMNS = 4 };
+#else
+enum { VECTOR_BYTES = 16, WIDE = 1, SUM_ROWS = 2, SUM_COLUMNS = 4 };
+#endif
+
+typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef real unaligned
+    __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+enum { MOST_WIDE = 3, LANES = VECTOR_BYTES / sizeof(real) };
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vector load(const real *at)
+{
+    return *(const unaligned *)at;
+}
+
+INLINE void store(real *at, vector v)
+{
+    *(unaligned *)at = v;
+}
+
+/* ---- products ------------------------------------------------------------------- */
+
+/* `rows` rows of y times `wide` vectors: all sums stay in registers. */
+INLINE void product_tile(int rows, int wide, int64_t k, const real *a,
+                         const int64_t *offset, const real *x, real *y, int64_t pitch)
+{
+    vector sum[TILES_ROWS][MOST_WIDE];
+
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < wide; v++)
+            sum[r][v] = (vector){0};
+    for (int64_t i = 0; i < k; i++) {
+        const real *at = x + offset[i];
+        vector column[MOST_WIDE];
+
+#pragma GCC unroll 8
+        for (int v = 0; v < wide; v++)
+            column[v] = load(at + v * LANES);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+            for (int v = 0; v < wide; v++)
+                sum[r][v] += a[i * rows + r] * column[v];
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < wide; v++)
+            store(y + r * pitch + v * LANES, sum[r][v]);
+}
+
+/* All vectors of a block of rows; what `wide` leaves over one by one. */
+INLINE void product_rows(int rows, int wide, int64_t n, int64_t k, const real *a,
+                         const int64_t *offset, const real *x, real *y, int64_t pitch)
+{
+    int64_t p = 0;
+
+    for (; p + wide * LANES <= n; p += wide * LANES)
+        product_tile(rows, wide, k, a, offset, x + p, y + p, pitch);
+    for (; p + 2 * LANES <= n && wide > 2; p += 2 * LANES)
+        product_tile(rows, 2, k, a, offset, x + p, y + p, pitch);
+    for (; p < n; p += LANES)
+        product_tile(rows, 1, k, a, offset, x + p, y + p, pitch);
+}
+
+static void products(int64_t m, int64_t n, int64_t k, const real *a,
+                     const int64_t *offset, const real *x, real *y, int64_t pitch_y)
+{
+    for (int64_t m0 = 0; m0 < m; m0 += TILES_ROWS) {
+        real *row = y + m0 * pitch_y;
+        const real *block = a + m0 * k;
+
+        switch (m - m0 < TILES_ROWS ? m - m0 : TILES_ROWS) {
+#define ROWS(rows)                                                                     \
+    case rows:                                                                         \
+        product_rows(rows, WIDE, n, k, block, offset, x, row, pitch_y);                \
+        break
+            ROWS(1);
+            ROWS(2);
+            ROWS(3);
+            ROWS(4);
+            ROWS(5);
+            ROWS(6);
+            ROWS(7);
+            ROWS(8);
+#undef ROWS
+        }
+    }
+}
+
+/* ---- sums ----------------------------------------------------------------------- */
+
+struct sums_job {
+    const struct tiles_sums *s;
+    const real *d; /* first row of this tile */
+    const int64_t *offset;
+    real *w;
+};
+
+INLINE real total(vector v)
+{
+    real sum = 0;
+
+    for (int i = 0; i < LANES; i++)
+        sum += v[i];
+    return sum;
+}
+
+/* Dot products of `rows` rows of d and `columns` rows of x, along all parts. */
+INLINE void sum_tile(int rows, int columns, struct sums_job j)
+{
+    const struct tiles_sums *s = j.s;
+    vector sum[SUM_ROWS][SUM_COLUMNS];
+
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int c = 0; c < columns; c++)
+            sum[r][c] = (vector){0};
+    for (int64_t part = 0; part < s->parts; part++) {
+        const real *d = j.d + part * s->part_d, *x = s->x + part * s->part_x;
+
+        for (int64_t p = 0; p < s->n; p += LANES) {
+            vector left[SUM_ROWS];
+
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++)
+                left[r] = load(d + r * s->pitch_d + p);
+#pragma GCC unroll 8
+            for (int c = 0; c < columns; c++) {
+                const vector right = load(x + j.offset[c] + p);
+
+#pragma GCC unroll 8
+                for (int r = 0; r < rows; r++)
+                    sum[r][c] += left[r] * right;
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int c = 0; c < columns; c++)
+            j.w[r * s->k + c] += total(sum[r][c]);
+}
+
+INLINE void sum_rows(int rows, const struct tiles_sums *s, int64_t row)
+{
+    int64_t c = 0;
+
+#define COLUMNS(columns)                                                               \
+    for (; c + columns <= s->k; c += columns)                                          \
+    sum_tile(rows, columns,                                                            \
+             (struct sums_job){s, s->d + row * s->pitch_d, s->offset + c,              \
+                               s->w + row * s->k + c})
+    COLUMNS(SUM_COLUMNS);
+    COLUMNS(3);
+    COLUMNS(1);
+#undef COLUMNS
+}
+
+static void sums(const struct tiles_sums *s)
+{
+    int64_t row = 0;
+
+    for (; row + SUM_ROWS <= s->m; row += SUM_ROWS)
+        sum_rows(SUM_ROWS, s, row);
+    for (; row < s->m; row++)
+        sum_rows(1, s, row);
+}
+
+/* ---- along one array ---------------------------------------------------------------
+ */
+
+/* Four vectors of sums, so that additions do not wait for each other; what is left over
+ * comes one by one. */
+#define ALONG(value_of_vector, value)                                                  \
+    vector part[4] = {{0}};                                                            \
+    int64_t i = 0;                                                                     \
+    real rest = 0;                                                                     \
+                                                                                       \
+    for (; i + 4 * LANES <= n; i += 4 * LANES)                                         \
+        for (int v = 0; v < 4; v++) {                                                  \
+            const int64_t at = i + v * LANES;                                          \
+                                                                                       \
+            part[v] += value_of_vector;                                                \
+        }                                                                              \
+    for (; i < n; i++)                                                                 \
+        rest += value;                                                                 \
+    return total((part[0] + part[1]) + (part[2] + part[3])) + rest
+
+static real sum(int64_t n, const real *x)
+{
+    ALONG(load(x + at), x[i]);
+}
+
+static real spread(int64_t n, const real *x, real mean)
+{
+    ALONG((load(x + at) - mean) * (load(x + at) - mean), (x[i] - mean) * (x[i] - mean));
+}
+
+static real dot(int64_t n, const real *d, const real *x, real mean)
+{
+    ALONG(load(d + at) * (load(x + at) - mean), d[i] * (x[i] - mean));
+}
+
+static void line(int64_t n, real a, const real *x, real b, real *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = a * x[i] + b;
+}
+
+static void plane(int64_t n, real a, const real *d, real b, const real *x, real c,
+                  bool adds, real *y)
+{
+    if (adds)
+        for (int64_t i = 0; i < n; i++)
+            y[i] += a * d[i] + (b * x[i] + c);
+    else
+        for (int64_t i = 0; i < n; i++)
+            y[i] = a * d[i] + (b * x[i] + c);
+}
+
+const struct tiles TILES = {products, sums, sum, spread, dot, line, plane};
