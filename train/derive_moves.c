@@ -63,6 +63,15 @@ static int n_operands(const struct ir_node *n)
     return n->op == OP_Concat ? n->n_in : 1;
 }
 
+/* A value that is an operand before has been found at all its places. */
+static bool is_repeated(const struct ir_node *n, int k)
+{
+    for (int i = 0; i < k; i++)
+        if (n->in[i] == n->in[k])
+            return true;
+    return false;
+}
+
 static struct status *plan_moves(struct arena *a, struct arena *scratch,
                                  const struct ir_node *n, struct moves *m)
 {
@@ -74,6 +83,8 @@ static struct status *plan_moves(struct arena *a, struct arena *scratch,
     for (int k = 0; k < n_operands(n); k++) {
         if (n->in[k]->data)
             return FAIL_AT(n, UNSUPPORTED, "training wants computed operands");
+        if (is_repeated(n, k))
+            continue;
         RETURN_IF_FAIL(probe_moves(scratch, n, k, from, fill));
         for (int i = 0; i < n->n_out; i++) {
             if (!n->out[i])

@@ -186,6 +186,15 @@ static void add_view(struct tape *t, const struct ir_node *n)
     y->gradient_home = x->gradient_home;
 }
 
+/* Numbers of other types have no slope: comparisons, indices. */
+static bool makes_reals(const struct ir_node *n)
+{
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && n->out[i]->dtype == DT_f32)
+            return true;
+    return false;
+}
+
 static struct status *add_step(struct tape *t, const struct ir_node *n)
 {
     struct step *s = &t->step[t->n_steps];
@@ -203,6 +212,7 @@ static struct status *add_step(struct tape *t, const struct ir_node *n)
             add_weight(t, x);
         wants |= x->wants;
     }
+    wants = wants && makes_reals(n);
     if (wants && !s->d)
         return refuse(n, "has no derivative, and weights before it are to be trained");
 

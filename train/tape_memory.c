@@ -65,8 +65,11 @@ static void live_values(const struct plan *p, struct life *life)
     const struct tape *t = p->t;
 
     for (int i = 0; i < t->graph->n_in; i++)
-        if (t->slot[t->graph->in[i]->id].value)
+        if (t->slot[t->graph->in[i]->id].value) {
             widen(&life[t->graph->in[i]->id], -1);
+            if (t->options.differentiate_inputs) /* they stay for another run */
+                widen(&life[t->graph->in[i]->id], 2 * p->end + 1);
+        }
     for (int i = 0; i < t->n_steps; i++) {
         const struct step *s = &t->step[i];
         const unsigned traits = s->d ? s->d->traits : 0;

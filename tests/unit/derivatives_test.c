@@ -192,16 +192,16 @@ static const struct check checks[] = {
 
     {"graph g(%x: f32[3,1,16], %h: f32[2,1,2], %c: f32[2,1,2]) { "
      "%r = const f32[2,2,8] {*0} %y, %a, %b = LSTM(%x, %r, _, %h, %c) "
-     "{direction=\"bidirectional\"} return %y, %a, %b }",
+     "{direction=\"bidirectional\", activations=strings[\"Sigmoid\", \"Tanh\", \"Tanh\", \"Sigmoid\", \"Tanh\", \"Tanh\"]} return %y, %a, %b }",
      -1, 1, false},
     {"graph g(%x: f32[3,1,8]) { %r = const f32[1,2,8] {*0} "
-     "%y = LSTM(%x, %r) {direction=\"reverse\"} return %y }",
+     "%y = LSTM(%x, %r) {direction=\"reverse\", activations=strings[\"Sigmoid\", \"Tanh\", \"Tanh\"]} return %y }",
      -1, 1, false},
     {"graph g(%x: f32[3,1,12], %h: f32[2,1,2]) { %r = const f32[2,2,6] {*0} "
-     "%y, %a = GRU(%x, %r, _, %h) {direction=\"bidirectional\"} return %y, %a }",
+     "%y, %a = GRU(%x, %r, _, %h) {direction=\"bidirectional\", activations=strings[\"Sigmoid\", \"Tanh\", \"Sigmoid\", \"Tanh\"]} return %y, %a }",
      -1, 1, false},
     {"graph g(%x: f32[3,1,6]) { %r = const f32[1,2,6] {*0} %b = const f32[1,2] {*0} "
-     "%y = GRU(%x, %r, _, _, _, _, %b) {linear_before_reset=1} return %y }",
+     "%y = GRU(%x, %r, _, _, _, _, %b) {linear_before_reset=1, activations=strings[\"Sigmoid\", \"Tanh\"]} return %y }",
      -1, 1, false},
 };
 
