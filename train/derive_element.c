@@ -5,6 +5,7 @@
 
 #include "frontend/op_help.h"
 #include "train/derivatives.h"
+#include "train/tiles.h"
 
 static inline real absolute(real x)
 {
@@ -152,26 +153,13 @@ void backward_Unary(const struct call *c)
 
 void forward_Relu(const struct call *c)
 {
-    const int64_t n = elements(c);
-    const real *x = c->in[0];
-    real *y = c->out[0];
-
-    for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] > 0 ? x[i] : 0;
+    tiles_here()->relu(elements(c), c->in[0], c->out[0]);
 }
 
 void backward_Relu(const struct call *c)
 {
-    const int64_t n = elements(c);
-    const real *y = c->out[0], *dy = c->d_out[0];
-    real *dx = c->d_in[0];
-
-    if (c->fresh[0])
-        for (int64_t i = 0; i < n; i++)
-            dx[i] = y[i] > 0 ? dy[i] : 0;
-    else
-        for (int64_t i = 0; i < n; i++)
-            dx[i] += y[i] > 0 ? dy[i] : 0;
+    tiles_here()->relu_back(elements(c), c->out[0], c->d_out[0], !c->fresh[0],
+                            c->d_in[0]);
 }
 
 struct clip {

@@ -236,4 +236,45 @@ static void plane(int64_t n, real a, const real *d, real b, const real *x, real 
             y[i] = a * d[i] + (b * x[i] + c);
 }
 
-const struct tiles TILES = {products, sums, sum, spread, dot, line, plane};
+/* v where x is above 0, 0 elsewhere. */
+INLINE vector where_above(vector x, vector v)
+{
+    typedef __typeof__(x > 0) mask;
+
+    return (vector)((x > 0) & (mask)v);
+}
+
+static void relu(int64_t n, const real *x, real *y)
+{
+    int64_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        const vector v = load(x + i);
+
+        store(y + i, where_above(v, v));
+    }
+    for (; i < n; i++)
+        y[i] = x[i] > 0 ? x[i] : 0;
+}
+
+static void relu_back(int64_t n, const real *y, const real *d, bool adds, real *dx)
+{
+    int64_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        const vector v = where_above(load(y + i), load(d + i));
+
+        if (adds)
+            store(dx + i, load(dx + i) + v);
+        else
+            store(dx + i, v);
+    }
+    for (; i < n; i++) {
+        const real v = y[i] > 0 ? d[i] : 0;
+
+        dx[i] = adds ? dx[i] + v : v;
+    }
+}
+
+const struct tiles TILES = {products, sums, sum,  spread,   dot,
+                            line,     plane, relu, relu_back};
