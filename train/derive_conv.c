@@ -185,8 +185,6 @@ static struct status *read_conv(const struct ir_node *n, struct conv *v)
     const struct ir_value *y = n->out[0];
     struct window win;
 
-    if (!n->in[W]->data || (ir_in(n, B) && !n->in[B]->data))
-        return FAIL_AT(n, UNSUPPORTED, "training wants constant weights");
     RETURN_IF_FAIL(window_read(n, n->in[X], n->in[W]->dim + 2, &win));
     if (win.n_spatial > 2)
         return FAIL_AT(n, UNSUPPORTED, "training knows one and two spatial dims");
@@ -255,6 +253,9 @@ struct status *prepare_Conv(struct tape *t, struct step *s)
     struct conv *v = arena_new(t->a, struct conv);
     int64_t results = 0, planes;
 
+    if (!tape_is_fixed(t, s->node->in[W])
+        || (ir_in(s->node, B) && !tape_is_fixed(t, s->node->in[B])))
+        return FAIL_AT(s->node, UNSUPPORTED, "training wants constant weights");
     RETURN_IF_FAIL(read_conv(s->node, v));
     plan_forward(t->a, v);
     plan_backward(t->a, v);

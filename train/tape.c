@@ -84,6 +84,7 @@ static void refresh(void *arg, int64_t i, int worker)
 void tape_forward(struct tape *t, int64_t n)
 {
     t->n = n;
+    tape_round_weights(t);
     workers_run(t->workers, refresh, t, t->n_steps);
     for (int i = 0, measured = -1; i < t->n_steps;) {
         struct stretch s = {.t = t, .first = i, .last = i};
@@ -144,6 +145,7 @@ void tape_backward(struct tape *t, int64_t n)
         i = measured = s.last;
     }
     workers_run(t->workers, add_gradients, t, (t->n_elements + PIECE - 1) / PIECE);
+    tape_codes_gradient(t);
 }
 
 /* ---- access ---------------------------------------------------------------------- */

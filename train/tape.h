@@ -19,7 +19,8 @@
  * mostly stays in its cache.  Sums over the batch are made per shard and then in the
  * shards' order: the same bytes for any number of threads.
  *
- * Weights are the float constants at the operands that derivatives.def lists.  Values
+ * Weights are the float constants at the operands that derivatives.def lists, and codes
+ * with their scales behind QuantizeLinear and DequantizeLinear (tape_codes.c).  Values
  * from which no weight can be reached need no derivative and may be of any type; what
  * derivatives.def lacks is then run by the interpreter.
  */
@@ -148,6 +149,13 @@ static inline real *call_d_in(const struct call *c, int i, int64_t sample)
 struct weight {
     const struct ir_value *value;
     int64_t at, count; /* elements of t->weight */
+    bool is_scale;     /* of codes: stays above zero */
+    real rate;         /* the optimizer's steps are so many times as long */
+    /* Weights that are stored as codes, the operand of a DequantizeLinear: trained as
+     * numbers, used rounded (tape_codes.c).  NULL: plain ones. */
+    const struct ir_node *dequantize;
+    int scale; /* number of the weight that is their scale */
+    real *rounded;
 };
 
 struct shard {
@@ -189,6 +197,8 @@ struct tape {
 
 /* The constant v is a mean or variance: where in t->stat it will be. */
 int64_t tape_add_stat(struct tape *t, const struct ir_value *v);
+/* v is the same for every sample. */
+bool tape_is_fixed(const struct tape *t, const struct ir_value *v);
 
 /* ---- use ------------------------------------------------------------------------- */
 

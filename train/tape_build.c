@@ -81,17 +81,25 @@ static bool is_weight(const struct derivative *d, const struct ir_node *n, int i
     return i < 16 && (d->trained >> i & 1);
 }
 
-static void add_weight(struct tape *t, struct slot *s)
+int tape_add_weight(struct tape *t, const struct ir_value *v)
 {
+    struct slot *s = slot_of(t, v);
+
     if (s->weight >= 0)
-        return;
+        return s->weight;
     t->weights =
         arena_grow(t->a, t->weights, sizeof *t->weights, t->n_weights, &t->cap_weights);
     t->weights[t->n_weights] =
-        (struct weight){.value = s->value, .at = t->n_elements, .count = s->count};
+        (struct weight){.value = v, .at = t->n_elements, .count = s->count, .rate = 1};
     t->n_elements += s->count;
     s->weight = t->n_weights++;
     s->wants = true;
+    return s->weight;
+}
+
+bool tape_is_fixed(const struct tape *t, const struct ir_value *v)
+{
+    return v->data || slot_of(t, v)->weight >= 0;
 }
 
 int64_t tape_add_stat(struct tape *t, const struct ir_value *v)
@@ -110,7 +118,7 @@ static real *contents(struct tape *t, int n, const struct weight *w, int64_t n_e
     real *all = arena_new_array(t->a, real, n_elements);
 
     for (int i = 0; i < n; i++)
-        for (int64_t k = 0; k < w[i].count; k++)
+        for (int64_t k = 0; k < w[i].count && !w[i].dequantize; k++)
             all[w[i].at + k] = ((const float *)w[i].value->data)[k];
     return all;
 }
@@ -118,7 +126,7 @@ static real *contents(struct tape *t, int n, const struct weight *w, int64_t n_e
 /* ---- slots and steps
  * ------------------------------------------------------------------ */
 
-static void open_slot(struct tape *t, const struct ir_value *v)
+void tape_open_slot(struct tape *t, const struct ir_value *v)
 {
     struct slot *s = &t->slot[v->id];
 
@@ -165,7 +173,8 @@ static struct status *check_node(const struct ir_node *n)
 
 static bool has_derivative(const struct ir_node *n)
 {
-    return derivatives[n->op].forward && n->out[0] && n->out[0]->dtype == DT_f32;
+    return derivatives[n->op].forward && n->out[0] && n->out[0]->dtype == DT_f32
+           && (n->op != OP_DequantizeLinear || n->in[0]->dtype == DT_f32);
 }
 
 /* The result takes the operand's place, in memory and gradient. */
@@ -209,7 +218,7 @@ static struct status *add_step(struct tape *t, const struct ir_node *n)
         if (!x)
             continue;
         if (s->d && is_weight(s->d, n, i))
-            add_weight(t, x);
+            tape_add_weight(t, x->value);
         wants |= x->wants;
     }
     wants = wants && makes_reals(n);
@@ -233,13 +242,30 @@ static struct status *add_step(struct tape *t, const struct ir_node *n)
     return OK;
 }
 
+static struct status *add_node(struct tape *t, const struct ir_node *n)
+{
+    if (is_view(t, n)) {
+        add_view(t, n);
+        return OK;
+    }
+    if (tape_codes_are_weights(n)) {
+        tape_add_codes(t, n);
+        return OK;
+    }
+    if (n->op == OP_QuantizeLinear && tape_only_dequantized(n))
+        return OK; /* one step with what reads the codes */
+    if (n->op == OP_QuantizeLinear && slot_of(t, n->in[0])->wants)
+        return refuse(n, "only DequantizeLinear may read codes in training");
+    return add_step(t, tape_rounding_node(t, n));
+}
+
 static struct status *add_steps(struct builder *b)
 {
     struct tape *t = b->t;
     int n_nodes = 0;
 
     for (int i = 0; i < t->graph->n_in; i++) {
-        open_slot(t, t->graph->in[i]);
+        tape_open_slot(t, t->graph->in[i]);
         slot_of(t, t->graph->in[i])->on_tape = true;
         slot_of(t, t->graph->in[i])->wants =
             t->options.differentiate_inputs && t->graph->in[i]->dtype == DT_f32;
@@ -253,17 +279,15 @@ static struct status *add_steps(struct builder *b)
         RETURN_IF_FAIL(check_node(n));
         for (int i = 0; i < n->n_in; i++)
             if (n->in[i])
-                open_slot(t, n->in[i]);
+                tape_open_slot(t, n->in[i]);
         for (int i = 0; i < n->n_out; i++)
             if (n->out[i])
-                open_slot(t, n->out[i]);
-        if (is_view(t, n))
-            add_view(t, n);
-        else
-            RETURN_IF_FAIL(add_step(t, n));
+                tape_open_slot(t, n->out[i]);
+        RETURN_IF_FAIL(add_node(t, n));
     }
     t->weight = contents(t, t->n_weights, t->weights, t->n_elements);
     t->gradient = arena_new_array(t->a, real, t->n_elements);
+    tape_fill_codes(t);
     t->stat = contents(t, t->n_stats, t->stats, t->n_stat_elements);
     for (int i = 0; i < t->n_slots; i++)
         if (t->slot[i].value && t->slot[i].constant)
@@ -409,7 +433,9 @@ static void link_operand(struct tape *t, struct shard *shard, struct call *c, in
     if (!x)
         return;
     if (x->weight >= 0) {
-        c->in[i] = t->weight + t->weights[x->weight].at;
+        const struct weight *w = &t->weights[x->weight];
+
+        c->in[i] = w->rounded ? w->rounded : t->weight + w->at;
         if (c->step->back)
             c->d_in[i] = shard->gradient + t->weights[x->weight].at;
     } else if (x->constant) {
@@ -492,7 +518,7 @@ static struct status *choose_outputs(struct tape *t)
         if (from[k]->data || from[k]->dynamic)
             return FAIL(UNSUPPORTED, "output '%s' is constant or of no fixed size",
                         from[k]->name);
-        open_slot(t, from[k]);
+        tape_open_slot(t, from[k]);
         t->output[t->n_outputs++] = slot_of(t, from[k]);
     }
     return t->n_outputs ? OK : FAIL(UNSUPPORTED, "there is no float32 output to train");
@@ -569,6 +595,8 @@ static void store(struct ir_graph *g, int n, const struct weight *w, const real 
     for (int i = 0; i < n; i++) {
         float *data = arena_new_array(g->compile->perm, float, w[i].count);
 
+        if (w[i].dequantize)
+            continue;
         for (int64_t k = 0; k < w[i].count; k++)
             data[k] = (float)from[w[i].at + k];
         ((struct ir_value *)w[i].value)->data = data;
@@ -577,6 +605,7 @@ static void store(struct ir_graph *g, int n, const struct weight *w, const real 
 
 void tape_store(const struct tape *t, struct ir_graph *g)
 {
+    tape_store_codes(t, g);
     store(g, t->n_weights, t->weights, t->weight);
     store(g, t->n_stats, t->stats, t->stat);
 }

@@ -51,7 +51,7 @@ typedef real tiles_dot_fn(int64_t n, const real *d, const real *x, real mean);
 typedef void tiles_line_fn(int64_t n, real a, const real *x, real b, real *y);
 typedef void tiles_plane_fn(int64_t n, real a, const real *d, real b, const real *x,
                             real c, bool adds, real *y);
-/* y = x where x is above 0, else 0; dx = d where y is above 0, else 0, or dx += it.  The
+/* y = x where x is above 0, else 0; dx = d where y is above 0, else 0, or dx += it. The
  * arrays may be the same. */
 typedef void tiles_relu_fn(int64_t n, const real *x, real *y);
 typedef void tiles_relu_back_fn(int64_t n, const real *y, const real *d, bool adds,

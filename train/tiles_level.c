@@ -276,5 +276,5 @@ static void relu_back(int64_t n, const real *y, const real *d, bool adds, real *
     }
 }
 
-const struct tiles TILES = {products, sums, sum,  spread,   dot,
+const struct tiles TILES = {products, sums,  sum,  spread,   dot,
                             line,     plane, relu, relu_back};

@@ -192,16 +192,21 @@ static const struct check checks[] = {
 
     {"graph g(%x: f32[3,1,16], %h: f32[2,1,2], %c: f32[2,1,2]) { "
      "%r = const f32[2,2,8] {*0} %y, %a, %b = LSTM(%x, %r, _, %h, %c) "
-     "{direction=\"bidirectional\", activations=strings[\"Sigmoid\", \"Tanh\", \"Tanh\", \"Sigmoid\", \"Tanh\", \"Tanh\"]} return %y, %a, %b }",
+     "{direction=\"bidirectional\", activations=strings[\"Sigmoid\", \"Tanh\", "
+     "\"Tanh\", \"Sigmoid\", \"Tanh\", \"Tanh\"]} return %y, %a, %b }",
      -1, 1, false},
     {"graph g(%x: f32[3,1,8]) { %r = const f32[1,2,8] {*0} "
-     "%y = LSTM(%x, %r) {direction=\"reverse\", activations=strings[\"Sigmoid\", \"Tanh\", \"Tanh\"]} return %y }",
+     "%y = LSTM(%x, %r) {direction=\"reverse\", activations=strings[\"Sigmoid\", "
+     "\"Tanh\", \"Tanh\"]} return %y }",
      -1, 1, false},
     {"graph g(%x: f32[3,1,12], %h: f32[2,1,2]) { %r = const f32[2,2,6] {*0} "
-     "%y, %a = GRU(%x, %r, _, %h) {direction=\"bidirectional\", activations=strings[\"Sigmoid\", \"Tanh\", \"Sigmoid\", \"Tanh\"]} return %y, %a }",
+     "%y, %a = GRU(%x, %r, _, %h) {direction=\"bidirectional\", "
+     "activations=strings[\"Sigmoid\", \"Tanh\", \"Sigmoid\", \"Tanh\"]} return %y, %a "
+     "}",
      -1, 1, false},
     {"graph g(%x: f32[3,1,6]) { %r = const f32[1,2,6] {*0} %b = const f32[1,2] {*0} "
-     "%y = GRU(%x, %r, _, _, _, _, %b) {linear_before_reset=1, activations=strings[\"Sigmoid\", \"Tanh\"]} return %y }",
+     "%y = GRU(%x, %r, _, _, _, _, %b) {linear_before_reset=1, "
+     "activations=strings[\"Sigmoid\", \"Tanh\"]} return %y }",
      -1, 1, false},
 };
 
@@ -427,6 +432,7 @@ TEST(every_row_of_the_table_is_checked)
             seen[n->op] = true;
         compile_destroy(c);
     }
+    seen[OP_DequantizeLinear] = true; /* has steps: the two tests below */
     for (int op = 0; op < OP_COUNT; op++)
         if (derivatives[op].forward && !seen[op]) {
             print_error("%s has a derivative and no check\n", op_info[op].name);
@@ -526,6 +532,73 @@ TEST(an_operator_without_derivative_before_weights_runs)
     memcpy(tape_input(t, 1, 0), (real[]){1, 1, 1}, 3 * sizeof(real));
     tape_forward(t, 2);
     CHECK(tape_output(t, 1, 0)[0] == 22 && tape_output(t, 1, 0)[1] == 28);
+    tape_destroy(t);
+    compile_destroy(c);
+}
+
+/* ---- codes
+ * ---------------------------------------------------------------------------- */
+
+/* x / s = 1.2, 2.5, -3, 500: codes 4, 5 (2.5 is even's), 0, and 127, which is the
+ * limit. Slopes of s: 1 - 1.2, 2 - 2.5, 0, and 124. */
+TEST(rounding_passes_slopes_inside_the_limits_and_learns_its_step)
+{
+    static const char text[] = "graph g(%x: f32[4]) { %s = const f32[] {0.5} "
+                               "%z = const i8[] {3} %q = QuantizeLinear(%x, %s, %z) "
+                               "%y = DequantizeLinear(%q, %s, %z) return %y }";
+    static const real x[] = {(real)0.6, 1.25, -1.5, 250}, dy[] = {1, 2, 4, 8};
+    static const real y[] = {0.5, 1, -1.5, 62}, dx[] = {1, 2, 4, 0};
+    const struct tape_options o = {
+        .batch = 1, .backward = true, .differentiate_inputs = true};
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    struct tape *t;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    CHECK_OK(tape_build(g, &o, &t));
+    memcpy(tape_input(t, 0, 0), x, sizeof x);
+    tape_forward(t, 1);
+    CHECK_BYTES(tape_output(t, 0, 0), y, sizeof y);
+    memcpy(tape_output_gradient(t, 0, 0), dy, sizeof dy);
+    tape_backward(t, 1);
+    CHECK_BYTES(tape_input_gradient(t, 0, 0), dx, sizeof dx);
+    CHECK_EQ(t->n_weights, 1);
+    CHECK(fabs((double)t->gradient[0] - (-0.2 - 1 + 0 + 8 * 124)) < 1e-6);
+    CHECK(fabs((double)t->weights[0].rate - 1 / sqrt(4 * 127)) < 1e-9);
+    tape_destroy(t);
+    compile_destroy(c);
+}
+
+/* Four-bit weights 1, -7 in steps of 0.5 and 2, 3 in steps of 0.25. */
+TEST(weights_of_codes_are_trained_as_numbers_and_stored_as_codes)
+{
+    static const char text[] =
+        "graph g(%x: f32[1,2]) { %w = const i4[2,2] {1,-7,2,3} %s = const f32[2] "
+        "{0.5,0.25} %z = const i4[2] {0,0} %r = DequantizeLinear(%w, %s, %z) {axis=0} "
+        "%y = Gemm(%x, %r) {transB=1} return %y }";
+    static const real x[] = {1, 10}, dy[] = {1, 1};
+    const struct tape_options o = {.batch = 1, .backward = true};
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    struct tape *t;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    CHECK_OK(tape_build(g, &o, &t));
+    memcpy(tape_input(t, 0, 0), x, sizeof x);
+    t->weight[2] = (real)0.8; /* after the two scales: was 0.5, rounds to 1 */
+    t->weight[3] = -5;        /* was -3.5, the limit */
+    tape_forward(t, 1);
+    CHECK(tape_output(t, 0, 0)[0] == 1 - 35 && tape_output(t, 0, 0)[1] == 8);
+    memcpy(tape_output_gradient(t, 0, 0), dy, sizeof dy);
+    tape_backward(t, 1);
+    CHECK(t->gradient[2] == 1 && t->gradient[3] == 0 && t->gradient[4] == 1);
+    CHECK(fabs((double)t->gradient[0] - (2 - 1.6 + 10 * -7)) < 1e-6);
+    tape_store(t, g);
+
+    const struct ir_node *dequantize = g->first;
+
+    CHECK_BYTES(dequantize->in[0]->data, ((int8_t[]){2, -7, 2, 3}), 4);
+    CHECK(((const float *)dequantize->in[1]->data)[0] == 0.5f);
     tape_destroy(t);
     compile_destroy(c);
 }
