@@ -162,12 +162,10 @@ static bool write_strided(struct builder *b, const struct ir_value *v, int to,
     if (v->n_uses != 1 || v->rank < 3 || !build_owns_memory(b, v, &root))
         return false;
     struct step *w = only_writer(p, root);
+    struct conv *c = w ? step_window(w) : NULL;
 
-    if (!w
-        || (w->kind != STEP_CONV && w->kind != STEP_DEPTHWISE && w->kind != STEP_POOL))
+    if (!c)
         return false;
-    struct conv *c = &w->u.conv.conv;
-
     c->out_x = row;
     c->out_y = c->ow * row;
     c->out_n = c->oh * c->out_y;
@@ -195,7 +193,7 @@ struct status *build_concat(struct builder *b, const struct ir_node *n)
         if (is_outermost(y, axis) && build_owns_memory(b, x, &root) && root != to) {
             set_alias(p, root, to, at);
             in_place[i] = true;
-        } else if (axis == y->rank - 1 && x->dtype == DT_f32) {
+        } else if (axis == y->rank - 1) {
             in_place[i] = write_strided(b, x, to, at, y->dim[axis]);
         }
         at += bytes_inside(x, axis) * x->dim[axis];

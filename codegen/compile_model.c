@@ -35,7 +35,10 @@ struct status *compile_graph(struct compile *c, const char *path,
         RETURN_IF_FAIL(o->compress(c, *out, o->compress_arg));
         RETURN_IF_FAIL(passes_run(c, *out, &o->passes));
     }
-    return isa ? pass_channels_last(c, *out) : OK;
+    if (!isa)
+        return OK;
+    RETURN_IF_FAIL(pass_channels_last(c, *out));
+    return int_prefers_unsigned(isa) ? pass_unsigned_codes(c, *out) : OK;
 }
 
 struct job {

@@ -101,6 +101,9 @@ struct int_learned {
     int32_t residual_zero;
 };
 
+/* Unsigned inputs cost less than signed ones: there are INT_DOT_US and INT_DOT_SU. */
+bool int_prefers_unsigned(const struct isa *isa);
+
 struct int_tiling int_tile(const struct int_conv *c, const struct isa *isa);
 /* All that code and packed bytes depend on, as numbers: for keys and hashes. */
 void int_tiling_fields(const struct int_tiling *t, int64_t out[INT_TILING_FIELDS]);

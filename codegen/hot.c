@@ -62,13 +62,18 @@ void hot_fill_strides(struct conv *c, int64_t in_channels, int64_t out_channels)
     c->res_n = c->out_n;
 }
 
-static bool is_channels_last(const struct ir_node *n)
+bool hot_is_channels_last(const struct ir_node *n)
 {
     const struct ir_value *x = n->in[0];
 
-    return ir_attr_int(n, "channels_last", 0) && x->dtype == DT_f32 && !x->dynamic
+    return ir_attr_int(n, "channels_last", 0) && !x->dynamic
            && (x->rank == 3 || x->rank == 4) && ir_count(n->out[0]) > 0
            && ir_count(x) > 0;
+}
+
+static bool is_window_of_floats(const struct ir_node *n)
+{
+    return hot_is_channels_last(n) && n->in[0]->dtype == DT_f32;
 }
 
 struct hot *hot_new(struct builder *b, enum step_kind kind, const struct ir_node *n)
@@ -84,14 +89,13 @@ struct hot *hot_new(struct builder *b, enum step_kind kind, const struct ir_node
     return h;
 }
 
-/* Slices are read where they lie; so is an image of few channels that is still in the
- * model's order.  Vectors of channels must be contiguous. */
-static void read_in_place(struct builder *b, struct hot *h)
+void hot_read_in_place(struct builder *b, struct hot *h)
 {
     const int rank = h->in->rank;
     struct conv *c = &h->conv;
     struct strided s = hot_look_behind(b, h->in, HOT_MAX_HOPS);
-    const bool few = h->kind == STEP_CONV && c->c_in * c->groups <= FEW_CHANNELS;
+    const bool few = (h->kind == STEP_CONV || h->kind == STEP_INT_CONV)
+                     && c->c_in * c->groups <= FEW_CHANNELS;
 
     while (s.n_hops > 0 && !few && (s.transposed || s.stride[rank - 1] != 1))
         s = hot_look_behind(b, h->in, s.n_hops - 1);
@@ -99,21 +103,16 @@ static void read_in_place(struct builder *b, struct hot *h)
         return;
     hot_cover(b, &s);
     h->in = s.base;
-    h->in_offset = s.offset * (int64_t)sizeof(float);
+    h->in_offset = s.offset * dtype_info[h->in->dtype].bytes;
     c->in_n = s.stride[0];
     c->in_y = rank == 4 ? s.stride[1] : 0;
     c->in_x = s.stride[rank - 2];
     c->in_c = s.stride[rank - 1];
 }
 
-static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
+void hot_fill_convolution(const struct ir_node *n, const struct ir_value *w,
+                          struct conv *c)
 {
-    const struct ir_value *w = n->in[1];
-
-    if (!is_channels_last(n) || !w->data || w->dtype != DT_f32)
-        return NULL;
-    struct hot *h = hot_new(b, STEP_CONV, n);
-    struct conv *c = &h->conv;
     const int64_t groups = ir_attr_int(n, "group", 1);
 
     fill_window(n, w->dim + 2, c);
@@ -121,12 +120,24 @@ static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
     c->c_in = w->dim[1];
     c->c_out = w->dim[0] / groups;
     hot_fill_strides(c, c->c_in * groups, c->c_out * groups);
+}
+
+static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
+{
+    const struct ir_value *w = n->in[1];
+
+    if (!is_window_of_floats(n) || !w->data || w->dtype != DT_f32)
+        return NULL;
+    struct hot *h = hot_new(b, STEP_CONV, n);
+    struct conv *c = &h->conv;
+
+    hot_fill_convolution(n, w, c);
     h->weights = n->in[1];
     h->bias = ir_in(n, 2);
     c->has_bias = h->bias != NULL;
-    if (groups > 1 && c->c_in == 1 && c->c_out == 1)
+    if (c->groups > 1 && c->c_in == 1 && c->c_out == 1)
         h->kind = STEP_DEPTHWISE;
-    read_in_place(b, h);
+    hot_read_in_place(b, h);
     return h;
 }
 
@@ -134,7 +145,7 @@ static struct hot *recognise_transpose(struct builder *b, const struct ir_node *
 {
     const struct ir_value *w = n->in[1];
 
-    if (!is_channels_last(n) || !w->data || w->dtype != DT_f32)
+    if (!is_window_of_floats(n) || !w->data || w->dtype != DT_f32)
         return NULL;
     struct hot *h = hot_new(b, STEP_CONV, n);
     struct conv *c = &h->conv;
@@ -158,13 +169,16 @@ static struct hot *recognise_transpose(struct builder *b, const struct ir_node *
 static struct hot *recognise_pool(struct builder *b, const struct ir_node *n)
 {
     const struct ir_value *x = n->in[0];
+    const bool of_floats = x->dtype == DT_f32;
     int64_t kernel[2];
 
-    if (!is_channels_last(n) || (n->n_out > 1 && n->out[1]))
+    if (!hot_is_channels_last(n) || (n->n_out > 1 && n->out[1])
+        || (!of_floats
+            && (n->op != OP_MaxPool || (x->dtype != DT_u8 && x->dtype != DT_i8))))
         return NULL;
     for (int i = 0; i < x->rank - 2; i++)
         kernel[i] = attr_at(n, "kernel_shape", i, 1);
-    struct hot *h = hot_new(b, STEP_POOL, n);
+    struct hot *h = hot_new(b, of_floats ? STEP_POOL : STEP_INT_POOL, n);
 
     fill_window(n, kernel, &h->conv);
     h->conv.groups = x->dim[x->rank - 1];
@@ -172,7 +186,7 @@ static struct hot *recognise_pool(struct builder *b, const struct ir_node *n)
     hot_fill_strides(&h->conv, h->conv.groups, h->conv.groups);
     h->pool_max = n->op == OP_MaxPool;
     h->count_pad = ir_attr_int(n, "count_include_pad", 0) != 0;
-    read_in_place(b, h);
+    hot_read_in_place(b, h);
     return h;
 }
 
@@ -196,6 +210,14 @@ struct hot *hot_recognise(struct builder *b, const struct ir_node *n)
     case OP_MaxPool:
     case OP_AveragePool:
         h = recognise_pool(b, n);
+        break;
+    case OP_QLinearConv:
+    case OP_ConvInteger:
+        h = hot_recognise_int_conv(b, n);
+        break;
+    case OP_QLinearMatMul:
+    case OP_MatMulInteger:
+        h = hot_recognise_int_matmul(b, n);
         break;
     default:
         break;
@@ -250,6 +272,29 @@ static int bias_tensor(struct builder *b, const struct hot *h)
     return build_const(b, h->bias->name, to, ir_bytes(h->bias), 0);
 }
 
+int64_t hot_flops(const struct conv *c)
+{
+    return 2 * c->n * c->oh * c->ow * c->groups * c->c_out * c->c_in * c->kh * c->kw;
+}
+
+static void describe_pool(struct builder *b, struct step *s, const struct hot *h)
+{
+    if (h->kind == STEP_POOL) {
+        s->u.conv.conv = h->conv;
+        s->u.conv.pool_max = h->pool_max;
+        s->u.conv.count_pad = h->count_pad;
+        s->n_units = pool_units(&h->conv);
+        return;
+    }
+    const bool is_signed = h->in->dtype == DT_i8;
+
+    s->u.int_pool = (struct int_pool){.shape = h->conv,
+                                      .max = true,
+                                      .in_signed = is_signed,
+                                      .out_signed = is_signed};
+    s->n_units = int_pool_units(&s->u.int_pool, b->isa);
+}
+
 static void describe(struct builder *b, struct step *s, const struct hot *h)
 {
     const struct conv *c = &h->conv;
@@ -262,18 +307,17 @@ static void describe(struct builder *b, struct step *s, const struct hot *h)
         s->flops = 2 * h->matmul.batch * h->matmul.m * h->matmul.n * h->matmul.k;
         return;
     }
+    if (h->kind == STEP_POOL || h->kind == STEP_INT_POOL) {
+        describe_pool(b, s, h);
+        return;
+    }
     s->u.conv.conv = *c;
     s->u.conv.tiling = h->tiling;
-    s->u.conv.pool_max = h->pool_max;
-    s->u.conv.count_pad = h->count_pad;
-    s->n_units = h->kind == STEP_CONV        ? conv_units(c, &h->tiling)
-                 : h->kind == STEP_DEPTHWISE ? depthwise_units(c, b->isa)
-                                             : pool_units(c);
+    s->n_units = h->kind == STEP_CONV ? conv_units(c, &h->tiling)
+                                      : depthwise_units(c, b->isa);
     if (h->kind == STEP_CONV)
         s->scratch_bytes = (conv_scratch_bytes(c, &h->tiling) + 63) / 64 * 64;
-    if (h->kind != STEP_POOL)
-        s->flops =
-            2 * c->n * c->oh * c->ow * c->groups * c->c_out * c->c_in * c->kh * c->kw;
+    s->flops = hot_flops(c);
 }
 
 void hot_add_step(struct builder *b, const struct hot *h, const struct hot_places *at)
@@ -300,9 +344,13 @@ void hot_step(struct builder *b, const struct hot *h)
         hot_transpose_steps(b, h);
         return;
     }
+    if (h->kind == STEP_INT_CONV || h->kind == STEP_INT_DEPTHWISE) {
+        hot_int_step(b, h);
+        return;
+    }
     if (h->kind == STEP_MATMUL)
         at.weights = build_tensor(b, h->weights);
-    else if (h->kind != STEP_POOL)
+    else if (h->kind != STEP_POOL && h->kind != STEP_INT_POOL)
         at.weights = pack_weights(b, h);
     hot_add_step(b, h, &at);
 }

@@ -17,6 +17,8 @@ struct hot {
     struct conv_tiling tiling;
     bool pool_max, count_pad;
     struct matmul matmul;
+    struct int_conv codes; /* of STEP_INT_...; its shape is `conv`: hot_int_conv() */
+    struct int_learned learned;
     float alpha, beta;       /* Gemm: multiplied into weights and bias */
     bool weights_transposed; /* [c_in][c_out] in the model: a Gemm without transB */
     bool transposed;         /* ConvTranspose: `conv` has its attributes as they are */
@@ -25,6 +27,18 @@ struct hot {
 
 /* Of kind, reading and writing what `n` reads first and writes. */
 struct hot *hot_new(struct builder *b, enum step_kind kind, const struct ir_node *n);
+/* Input and output of 3 or 4 dims with channels last. */
+bool hot_is_channels_last(const struct ir_node *n);
+/* Sizes and dense strides of a convolution with weights w, in the model's order. */
+void hot_fill_convolution(const struct ir_node *n, const struct ir_value *w,
+                          struct conv *c);
+/* rows x [k] times constant [k] x [n], as a 1 x 1 convolution over one row of pixels.
+ */
+void hot_fill_rows(struct conv *c, int64_t rows, int64_t k, int64_t n);
+/* Slices are read where they lie; so is an image of few channels that is still in the
+ * model's order.  Vectors of channels must be contiguous. */
+void hot_read_in_place(struct builder *b, struct hot *h);
+int64_t hot_flops(const struct conv *c);
 /* Dense channels-last strides for the sizes in `c`. */
 void hot_fill_strides(struct conv *c, int64_t in_channels, int64_t out_channels);
 /* n floats in a row, whatever dims of 1 come before. */
@@ -36,6 +50,15 @@ struct hot_places {
     int64_t in, out; /* the residual lies as the output does */
 };
 void hot_add_step(struct builder *b, const struct hot *h, const struct hot_places *at);
+
+/* ---- hot_int.c --------------------------------------------------------- */
+
+/* QLinearConv, ConvInteger; QLinearMatMul, MatMulInteger. */
+struct hot *hot_recognise_int_conv(struct builder *b, const struct ir_node *n);
+struct hot *hot_recognise_int_matmul(struct builder *b, const struct ir_node *n);
+const struct ir_node *hot_extend_int(struct builder *b, struct hot *h);
+struct int_conv hot_int_conv(const struct hot *h);
+void hot_int_step(struct builder *b, const struct hot *h);
 
 /* ---- hot_strided.c ------------------------------------------------------- */
 

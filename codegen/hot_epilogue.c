@@ -121,7 +121,11 @@ const struct ir_node *hot_extend(struct builder *b, struct hot *h)
     const struct ir_node *last = h->main;
     struct epilogue e = {0};
 
-    for (const struct ir_node *n = match_only_reader(h->out); n && h->kind != STEP_POOL;
+    if (h->kind == STEP_INT_CONV || h->kind == STEP_INT_DEPTHWISE)
+        return hot_extend_int(b, h);
+    if (h->kind == STEP_POOL || h->kind == STEP_INT_POOL)
+        return last;
+    for (const struct ir_node *n = match_only_reader(h->out); n;
          n = match_only_reader(h->out)) {
         struct node_plan *plan = build_plan_of(b, n);
 

@@ -3,9 +3,7 @@
  * convolutions over one row of pixels; otherwise products of activations. */
 #include "codegen/hot.h"
 
-/* rows x [k] times constant [k] x [n], as a 1 x 1 convolution over one row of pixels.
- */
-static void fill_rows(struct conv *c, int64_t rows, int64_t k, int64_t n)
+void hot_fill_rows(struct conv *c, int64_t rows, int64_t k, int64_t n)
 {
     *c = (struct conv){
         .n = 1,
@@ -77,7 +75,7 @@ struct hot *hot_recognise_gemm(struct builder *b, const struct ir_node *n)
         return recognise_gemm_of_activations(b, n, trans_a, trans_b);
     struct hot *h = hot_new(b, STEP_CONV, n);
 
-    fill_rows(&h->conv, y->dim[0], x->dim[trans_a ? 0 : 1], y->dim[1]);
+    hot_fill_rows(&h->conv, y->dim[0], x->dim[trans_a ? 0 : 1], y->dim[1]);
     if (trans_a) {
         h->conv.in_x = 1;
         h->conv.in_c = y->dim[0];
@@ -162,7 +160,7 @@ struct hot *hot_recognise_matmul(struct builder *b, const struct ir_node *n)
         struct hot *h = hot_new(b, STEP_CONV, n);
         const int64_t k = w->dim[0];
 
-        fill_rows(&h->conv, ir_count(x) / k, k, w->dim[1]);
+        hot_fill_rows(&h->conv, ir_count(x) / k, k, w->dim[1]);
         h->weights = n->in[1];
         h->weights_transposed = true;
         return h;

@@ -38,6 +38,11 @@ struct rule {
     struct int_runs runs;
 };
 
+bool int_prefers_unsigned(const struct isa *isa)
+{
+    return isa->dot && !isa->lane_fma;
+}
+
 static enum int_form form_of(const struct int_conv *c, const struct isa *isa)
 {
     if (isa->dot && isa->lane_fma)

@@ -16,19 +16,13 @@
     "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg),globaldce"
 #define FULL_PIPELINE "default<O2>"
 
-static bool is_emitted(const struct step *s)
-{
-    return s->kind == STEP_CONV || s->kind == STEP_DEPTHWISE || s->kind == STEP_MATMUL
-           || s->kind == STEP_POOL;
-}
-
 static struct status *add_steps(struct part *p, bool emitted,
                                 const struct model_names *names)
 {
     for (int i = 0; i < p->program->n_steps; i++) {
         const struct step *s = &p->program->steps[i];
 
-        if (is_emitted(s) == emitted)
+        if (step_is_emitted(s) == emitted)
             RETURN_IF_FAIL(part_add_step(
                 p, s, arena_printf(p->arena, "%s_%s", names->prefix, s->name)));
     }

@@ -153,11 +153,11 @@ static void write_over_input(struct program *p, int step, const struct operand *
 static void write_over_residual(struct program *p, int step)
 {
     enum { IN, RESIDUAL = 3, OUT };
-    const struct step *s = &p->steps[step];
-    const struct conv *c = &s->u.conv.conv;
+    struct step *s = &p->steps[step];
+    const struct conv *c = step_window(s);
 
-    if (s->kind != STEP_CONV || !c->has_residual || c->res_x != c->out_x
-        || c->res_y != c->out_y || c->res_n != c->out_n)
+    if (!c || !c->has_residual || c->res_x != c->out_x || c->res_y != c->out_y
+        || c->res_n != c->out_n)
         return;
     const int from = whole_root(p, &s->operands[RESIDUAL]);
     const int to = whole_root(p, &s->operands[OUT]);

@@ -42,6 +42,28 @@ struct step *build_step(struct builder *b, enum step_kind kind, const struct ir_
     return s;
 }
 
+bool step_is_emitted(const struct step *s)
+{
+    return s->kind >= STEP_CONV && s->kind <= STEP_INT_POOL;
+}
+
+struct conv *step_window(struct step *s)
+{
+    switch (s->kind) {
+    case STEP_CONV:
+    case STEP_DEPTHWISE:
+    case STEP_POOL:
+        return &s->u.conv.conv;
+    case STEP_INT_CONV:
+    case STEP_INT_DEPTHWISE:
+        return &s->u.int_conv.conv.shape;
+    case STEP_INT_POOL:
+        return &s->u.int_pool.shape;
+    default:
+        return NULL;
+    }
+}
+
 void build_operand(struct step *s, int tensor, int64_t offset, bool written)
 {
     assert(s->n_operands < K_MAX_BUFS);

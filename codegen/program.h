@@ -10,7 +10,7 @@
 #ifndef HADMC_CODEGEN_PROGRAM_H
 #define HADMC_CODEGEN_PROGRAM_H
 
-#include "codegen/emit.h"
+#include "codegen/emit_int.h"
 #include "frontend/ir.h"
 #include "frontend/lower.h"
 
@@ -77,6 +77,9 @@ enum step_kind {
     STEP_DEPTHWISE, /* same */
     STEP_MATMUL,    /* a, b, bias, -, out */
     STEP_POOL,      /* in, -, -, -, out */
+    STEP_INT_CONV,  /* operands as emit_int.h: in, weights, epilogue, residual, out */
+    STEP_INT_DEPTHWISE, /* same */
+    STEP_INT_POOL,  /* in, -, epilogue, -, out */
     STEP_BRANCH,    /* operands[0]: a bool; 0 continues at `target` */
     STEP_JUMP,
 };
@@ -98,6 +101,8 @@ struct step {
         const struct chain *chain;
         struct { struct conv conv; struct conv_tiling tiling; bool pool_max, count_pad; } conv;
         struct matmul matmul;
+        struct { struct int_conv conv; struct int_tiling tiling; } int_conv;
+        struct int_pool int_pool;
     } u;
 };
 
@@ -128,6 +133,17 @@ struct program_options {
 struct status *program_build(struct compile *c, const struct ir_graph *g,
                              const struct isa *isa, const struct program_options *o,
                              struct program **out);
+
+/* Kinds with code of emit_X(); the others are library code, or none. */
+bool step_is_emitted(const struct step *s);
+/* The window of a convolution or pool, of floats or codes; NULL for other kinds. */
+struct conv *step_window(struct step *s);
+
+/* step_fields.c: all that the code of an emitted kernel depends on, as numbers; returns
+ * how many.  0 for other kinds. */
+enum { STEP_MAX_FIELDS = 64 };
+int step_fields(const struct step *s, const struct isa *isa,
+                int64_t out[STEP_MAX_FIELDS]);
 
 /* Where a tensor's bytes are after following alias_of: the tensor that owns the
  * memory, and how far into it. */

@@ -129,8 +129,9 @@ static const char *step_kernel(const struct step *s)
 {
     static const char *const names[] = {
         [STEP_CHAIN] = "chain", [STEP_CONV] = "conv", [STEP_DEPTHWISE] = "depthwise",
-        [STEP_MATMUL] = "matmul", [STEP_POOL] = "pool", [STEP_BRANCH] = "branch",
-        [STEP_JUMP] = "jump",
+        [STEP_MATMUL] = "matmul", [STEP_POOL] = "pool", [STEP_INT_CONV] = "int conv",
+        [STEP_INT_DEPTHWISE] = "int depthwise", [STEP_INT_POOL] = "int pool",
+        [STEP_BRANCH] = "branch", [STEP_JUMP] = "jump",
     };
 
     return s->kind == STEP_LIBRARY ? s->u.call->kernel->name : names[s->kind];

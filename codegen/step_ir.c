@@ -387,77 +387,26 @@ static LLVMValueRef new_emitted_core(struct part *p, const struct step *s)
     case STEP_POOL:
         return emit_pool(e, c, s->u.conv.pool_max, s->u.conv.count_pad,
                          core_name(p, "pool"));
+    case STEP_INT_CONV:
+        return emit_int_conv(e, &s->u.int_conv.conv, &s->u.int_conv.tiling,
+                             core_name(p, "int_conv"));
+    case STEP_INT_DEPTHWISE:
+        return emit_int_depthwise(e, &s->u.int_conv.conv, core_name(p, "int_depthwise"));
+    case STEP_INT_POOL:
+        return emit_int_pool(e, &s->u.int_pool, core_name(p, "int_pool"));
     default:
         return emit_matmul(e, &s->u.matmul, core_name(p, "matmul"));
     }
 }
 
-/* Fields only: what lies between them is undefined. */
-static void conv_key(struct text *key, const struct step *s)
-{
-    const struct conv *c = &s->u.conv.conv;
-    const struct conv_tiling *t = &s->u.conv.tiling;
-    const int64_t numbers[] = {c->n,
-                               c->h,
-                               c->w,
-                               c->oh,
-                               c->ow,
-                               c->groups,
-                               c->c_in,
-                               c->c_out,
-                               c->kh,
-                               c->kw,
-                               c->stride_y,
-                               c->stride_x,
-                               c->dilation_y,
-                               c->dilation_x,
-                               c->pad_top,
-                               c->pad_left,
-                               c->in_n,
-                               c->in_c,
-                               c->in_y,
-                               c->in_x,
-                               c->out_n,
-                               c->out_y,
-                               c->out_x,
-                               c->has_residual ? c->res_n : 0,
-                               c->has_residual ? c->res_y : 0,
-                               c->has_residual ? c->res_x : 0,
-                               c->has_bias,
-                               c->has_residual,
-                               c->act_before,
-                               c->act,
-                               s->u.conv.pool_max,
-                               s->u.conv.count_pad};
-    const float limits[] = {c->act_a, c->act_b};
-    int64_t tiling[CONV_TILING_FIELDS];
-
-    conv_tiling_fields(t, tiling);
-    text_append(key, numbers, sizeof numbers);
-    text_append(key, tiling, sizeof tiling);
-    text_append(key, limits, sizeof limits);
-}
-
-static void matmul_key(struct text *key, const struct matmul *m)
-{
-    const int64_t numbers[] = {m->batch,   m->m,     m->n,        m->k,     m->a_batch,
-                               m->a_row,   m->a_col, m->b_batch,  m->b_row, m->b_col,
-                               m->c_batch, m->c_row, m->has_bias, m->act};
-    const float limits[] = {m->alpha, m->act_a, m->act_b};
-
-    text_append(key, numbers, sizeof numbers);
-    text_append(key, limits, sizeof limits);
-}
-
 static LLVMValueRef emitted_core(struct part *p, const struct step *s)
 {
     struct text key = {0};
+    int64_t fields[STEP_MAX_FIELDS];
+    const int n = step_fields(s, p->program->isa, fields);
 
     text_printf(&key, "emitted %d ", (int)s->kind);
-    if (s->kind == STEP_MATMUL)
-        matmul_key(&key, &s->u.matmul);
-    else
-        conv_key(&key, s);
+    text_append(&key, fields, (size_t)n * sizeof *fields);
     LLVMValueRef core = part_find_core(p, key.bytes, key.len);
 
     if (!core) {
@@ -498,6 +447,9 @@ struct status *part_add_step(struct part *p, const struct step *s, const char *n
     case STEP_DEPTHWISE:
     case STEP_MATMUL:
     case STEP_POOL:
+    case STEP_INT_CONV:
+    case STEP_INT_DEPTHWISE:
+    case STEP_INT_POOL:
         add_emitted_step(p, s, name);
         return OK;
     case STEP_BRANCH:

@@ -47,41 +47,6 @@ static void add_tensor(struct sha256 *h, const struct ptensor *t)
     add_i64(h, t->alias_offset);
 }
 
-static void add_conv(struct sha256 *h, const struct conv *c)
-{
-    const int64_t numbers[] = {
-        c->n, c->h, c->w, c->oh, c->ow, c->groups, c->c_in, c->c_out, c->kh, c->kw,
-        c->stride_y, c->stride_x, c->dilation_y, c->dilation_x, c->pad_top, c->pad_left,
-        c->in_n, c->in_c, c->in_y, c->in_x, c->out_n, c->out_y, c->out_x,
-        c->res_n, c->res_y, c->res_x, c->has_bias, c->has_residual, c->act_before, c->act,
-    };
-
-    add_i64s(h, numbers, (int)(sizeof numbers / sizeof numbers[0]));
-    add_f32s(h, &c->act_a, 1);
-    add_f32s(h, &c->act_b, 1);
-}
-
-static void add_tiling(struct sha256 *h, const struct conv_tiling *t)
-{
-    int64_t numbers[CONV_TILING_FIELDS];
-
-    conv_tiling_fields(t, numbers);
-    add_i64s(h, numbers, CONV_TILING_FIELDS);
-}
-
-static void add_matmul(struct sha256 *h, const struct matmul *m)
-{
-    const int64_t numbers[] = {
-        m->batch, m->m, m->n, m->k, m->a_batch, m->a_row, m->a_col, m->b_batch, m->b_row,
-        m->b_col, m->c_batch, m->c_row, m->has_bias, m->act,
-    };
-
-    add_i64s(h, numbers, (int)(sizeof numbers / sizeof numbers[0]));
-    add_f32s(h, &m->alpha, 1);
-    add_f32s(h, &m->act_a, 1);
-    add_f32s(h, &m->act_b, 1);
-}
-
 static void add_call(struct sha256 *h, const struct kcall *c)
 {
     add_text(h, c->kernel->name);
@@ -112,8 +77,9 @@ static void add_chain(struct sha256 *h, const struct chain *c)
         add_i64(h, c->out[i]);
 }
 
-static void add_step(struct sha256 *h, const struct step *s)
+static void add_step(struct sha256 *h, const struct step *s, const struct isa *isa)
 {
+    int64_t fields[STEP_MAX_FIELDS];
     const int64_t numbers[] = {s->kind, s->n_units, s->grain, s->scratch_bytes,
                                s->scratch_offset, s->target, s->n_operands};
 
@@ -129,18 +95,8 @@ static void add_step(struct sha256 *h, const struct step *s)
     case STEP_CHAIN:
         add_chain(h, s->u.chain);
         break;
-    case STEP_MATMUL:
-        add_matmul(h, &s->u.matmul);
-        break;
-    case STEP_CONV:
-    case STEP_DEPTHWISE:
-    case STEP_POOL:
-        add_conv(h, &s->u.conv.conv);
-        add_tiling(h, &s->u.conv.tiling);
-        add_i64(h, s->u.conv.pool_max);
-        add_i64(h, s->u.conv.count_pad);
-        break;
     default:
+        add_i64s(h, fields, step_fields(s, isa, fields));
         break;
     }
 }
@@ -159,6 +115,6 @@ void structure_hash(const struct program *p, uint8_t out[32])
         add_tensor(&h, &p->tensors[i]);
     add_i64(&h, p->n_steps);
     for (int i = 0; i < p->n_steps; i++)
-        add_step(&h, &p->steps[i]);
+        add_step(&h, &p->steps[i], p->isa);
     sha256_end(&h, out);
 }

@@ -108,9 +108,13 @@ static bool has_last_form(const struct ir_node *n)
            && !ir_attr_int(n, "channels_last", 0) && (n->n_out < 2 || !n->out[1]);
 }
 
-static bool has_fast_form(const struct ir_node *n)
+/* The emitted kernels take floats, and some of them codes of 8 bits. */
+static bool has_fast_form(const struct ir_node *n, bool of_codes)
 {
-    return has_last_form(n) && n->in[0]->dtype == DT_f32;
+    const enum dtype dtype = n->in[0]->dtype;
+
+    return has_last_form(n)
+           && (dtype == DT_f32 || (of_codes && (dtype == DT_u8 || dtype == DT_i8)));
 }
 
 static bool operands_fit(const struct ir_node *n)
@@ -130,10 +134,14 @@ static enum kind kind_of(const struct ir_node *n)
     switch (n->op) {
     case OP_Conv:
     case OP_ConvTranspose:
-        return has_fast_form(n) ? CONVOLVES : FIXED;
+        return has_fast_form(n, false) ? CONVOLVES : FIXED;
+    case OP_QLinearConv:
+        return has_fast_form(n, true) && n->in[3]->data ? CONVOLVES : FIXED;
+    case OP_ConvInteger:
+        return has_fast_form(n, true) && n->in[1]->data ? CONVOLVES : FIXED;
     case OP_MaxPool:
     case OP_AveragePool:
-        return has_fast_form(n) ? POOLS : FIXED;
+        return has_fast_form(n, n->op == OP_MaxPool) ? POOLS : FIXED;
     case OP_Resize:
     case OP_DepthToSpace:
     case OP_SpaceToDepth:
@@ -341,8 +349,8 @@ static bool reads_any_strides(const struct ir_node *n)
 {
     enum { FEW_CHANNELS = 8 };
 
-    return n->op == OP_Conv && n->in[0]->dim[1] <= FEW_CHANNELS
-           && ir_attr_int(n, "group", 1) == 1;
+    return (n->op == OP_Conv || n->op == OP_QLinearConv || n->op == OP_ConvInteger)
+           && n->in[0]->dim[1] <= FEW_CHANNELS && ir_attr_int(n, "group", 1) == 1;
 }
 
 /* The variables that must agree with that of each value, or a copy is made. */

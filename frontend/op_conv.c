@@ -335,8 +335,6 @@ static struct status *check_bytes(const struct ir_node *n, int x, int w)
             return FAIL_AT(n, INVALID, "input '%s' is %s but must be 8-bit integers",
                            v->name, dtype_info[v->dtype].name);
     }
-    if (ir_attr_int(n, "channels_last", 0))
-        return FAIL_AT(n, UNSUPPORTED, "has no channels-last form");
     return OK;
 }
 
@@ -396,6 +394,7 @@ struct status *lower_ConvInteger(struct lowering *lw, const struct ir_node *n)
     if (wz)
         lower_in(call, wz);
     lower_out(call, n->out[0]);
+    lower_scratch(call, p.out[2] * (int64_t)sizeof(int32_t));
     return OK;
 }
 

@@ -22,6 +22,8 @@ struct pass_info {
  * pushed out of the network.  Not in the table: only targets with emitted kernels
  * want it, after everything else. */
 pass_fn pass_channels_last;
+/* Activations of int8 become uint8; neither in the table, as not every target gains. */
+pass_fn pass_unsigned_codes;
 
 extern const struct pass_info pass_info[];
 int pass_count(void);

@@ -23,7 +23,7 @@ K_IN float multiplier(float x, float w, float y)
 
 enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
 
-/* Row (n, c, oz, oy) of a channels-first convolution, added to acc[0..ow). */
+/* Row (n, c, oz, oy) of a convolution, added to acc[0..ow). */
 #define CONV_INT_ROW(xt, X, wt, W)                                                     \
     K_IN void conv_row_##xt##wt(const struct k_conv *p, const X *restrict in,          \
                                 int32_t x_zero, const W *restrict w, int32_t w_zero,   \
@@ -59,7 +59,7 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
             }                                                                          \
     }                                                                                  \
                                                                                        \
-    /* conv_int_<x><w>(in, w, [x_zero,] [w_zero,] out): int32 sums, channels first.    \
+    /* conv_int_<x><w>(in, w, [x_zero,] [w_zero,] out, scratch int32[ow]): int32 sums.  \
      * Unit: one output row of one channel. */                                         \
     KERNEL_FN(conv_int_##xt##wt)                                                       \
     {                                                                                  \
@@ -69,6 +69,8 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
         const X *const x_zero = p->has_x_zero ? buf[2] : 0;                            \
         const W *const w_zero = p->has_w_zero ? buf[p->has_x_zero ? 3 : 2] : 0;        \
         int32_t *const out = buf[2 + p->has_x_zero + p->has_w_zero];                   \
+        int32_t *const acc = buf[3 + p->has_x_zero + p->has_w_zero];                   \
+        const ix out_x = (ix)p->out_s[2];                                              \
         const ix taps = (ix)(p->kernel[0] * p->kernel[1] * p->kernel[2]);              \
                                                                                        \
         for (ix unit = (ix)begin; unit < (ix)end; unit++) {                            \
@@ -80,11 +82,13 @@ enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
             int32_t *const to = out + n * (ix)p->out_n + c * (ix)p->out_c              \
                                 + oz * (ix)p->out_s[0] + oy * (ix)p->out_s[1];         \
             for (ix x = 0; x < (ix)p->out[2]; x++)                                     \
-                to[x] = 0;                                                             \
+                acc[x] = 0;                                                            \
             conv_row_##xt##wt(p, in + n * (ix)p->in_n + g * (ix)p->c_in * (ix)p->in_c, \
                               x_zero ? *x_zero : 0, w + c * (ix)p->c_in * taps,        \
-                              w_zero ? w_zero[p->per_channel ? c : 0] : 0, to, oz,     \
+                              w_zero ? w_zero[p->per_channel ? c : 0] : 0, acc, oz,    \
                               oy);                                                     \
+            for (ix x = 0; x < (ix)p->out[2]; x++)                                     \
+                to[x * out_x] = acc[x];                                                \
         }                                                                              \
     }
 

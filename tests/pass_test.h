@@ -17,6 +17,8 @@ static inline struct status *run_named_pass(struct compile *c, struct ir_graph *
 {
     if (!strcmp(name, "channels-last"))
         return pass_channels_last(c, g);
+    if (!strcmp(name, "unsigned-codes"))
+        return pass_unsigned_codes(c, g);
     for (int i = 0; i < pass_count(); i++)
         if (!strcmp(pass_info[i].name, name))
             return pass_info[i].run(c, g);

@@ -235,7 +235,7 @@ static inline struct outcome run_graph(struct compile *c, struct ir_graph *g,
                           .payload = p->payload_bytes};
     for (int i = 0; i < p->n_steps; i++) {
         out.n_chains += p->steps[i].kind == STEP_CHAIN;
-        out.n_emitted += p->steps[i].kind >= STEP_CONV && p->steps[i].kind <= STEP_POOL;
+        out.n_emitted += step_is_emitted(&p->steps[i]);
     }
     check_llvm(LLVMOrcDisposeLLJIT(jit));
     free(w);

@@ -33,6 +33,45 @@ TEST(channels_last_leaves_no_transpose_inside_a_network)
         "}\n");
 }
 
+/* Codes of 8 bits, with pools and sums between. */
+TEST(channels_last_takes_convolutions_and_pools_of_codes)
+{
+#define CONSTANTS                                                                      \
+    "  %s = const f32[] {0.5}\n"                                                       \
+    "  %z = const u8[] {3}\n"                                                          \
+    "  %k = const i8[2,2,1,1] {1,2,3,4}\n"                                             \
+    "  %kz = const i8[] {0}\n"
+#define POOL                                                                           \
+    "kernel_shape=[1,1], strides=[1,1], dilations=[1,1], pads=[0,0,0,0], "             \
+    "storage_order=0"
+    CHECK_PASS("channels-last",
+               "graph g(%x: u8[1,2,3,4]) {\n" CONSTANTS
+               "  %a = QLinearConv(%x, %s, %z, %k, %s, %kz, %s, %z) {" WINDOW
+               "} : u8[1,2,3,4]\n"
+               "  %b = MaxPool(%a) {" POOL "} : u8[1,2,3,4]\n"
+               "  %c = DequantizeLinear(%b, %s, %z) {axis=0, block_size=0} : "
+               "f32[1,2,3,4]\n"
+               "  %d = QuantizeLinear(%c, %s, %z) {axis=0, block_size=0} : "
+               "u8[1,2,3,4]\n"
+               "  %y = ConvInteger(%d, %k, %z) {" WINDOW "} : i32[1,2,3,4]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: u8[1,2,3,4]) {\n" CONSTANTS
+               "  %t = Transpose(%x) {perm=[0,2,3,1]} : u8[1,3,4,2]\n"
+               "  %a = QLinearConv(%t, %s, %z, %k, %s, %kz, %s, %z) {" WINDOW
+               ", channels_last=1} : u8[1,3,4,2]\n"
+               "  %b = MaxPool(%a) {" POOL ", channels_last=1} : u8[1,3,4,2]\n"
+               "  %c = DequantizeLinear(%b, %s, %z) {axis=0, block_size=0} : "
+               "f32[1,3,4,2]\n"
+               "  %d = QuantizeLinear(%c, %s, %z) {axis=0, block_size=0} : "
+               "u8[1,3,4,2]\n"
+               "  %v = ConvInteger(%d, %k, %z) {" WINDOW
+               ", channels_last=1} : i32[1,3,4,2]\n"
+               "  %y = Transpose(%v) {perm=[0,3,1,2]} : i32[1,2,3,4]\n"
+               "  return %y\n"
+               "}\n");
+}
+
 /* The copy stands after the last operator that can go along. */
 TEST(channels_last_copies_back_as_late_as_possible)
 {

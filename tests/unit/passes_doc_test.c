@@ -32,7 +32,9 @@ static const char again[] =
 static const char tail[] =
     "\n"
     "After all of them, for targets with emitted kernels, `channels-last` "
-    "(`frontend/channels_last.c`) chooses the\norder of dims of every activation.\n";
+    "(`frontend/channels_last.c`) chooses the\norder of dims of every activation, and "
+    "`unsigned-codes` (`frontend/unsigned_codes.c`) makes\nint8 activations uint8 where "
+    "the processor wants them so.\n";
 
 static void put_file_name(struct text *out, const char *pass)
 {
