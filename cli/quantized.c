@@ -7,6 +7,7 @@
 
 #include "cli/progress.h"
 #include "cli/scratch_folder.h"
+#include "cli/training.h"
 #include "compress/evaluate.h"
 #include "compress/quantize.h"
 #include "frontend/match.h"
@@ -21,6 +22,8 @@ struct quantized {
     const struct compile_options *co;
     struct dataset *data;
     struct splits splits;
+    bool integers;
+    const struct training *training; /* NULL: none */
     struct plan *plan; /* memory of the compile in progress */
 };
 
@@ -59,9 +62,9 @@ static void note_decisions(struct plan *p, const struct unit *units,
     }
 }
 
-static struct status *quantize(struct compile *c, struct ir_graph *g, void *arg)
+static struct status *quantize(struct compile *c, struct ir_graph *g,
+                               struct quantized *q)
 {
-    struct quantized *q = arg;
     int n_units;
     const struct unit *units = units_find(g, &n_units);
     const struct quantize_options o = {
@@ -71,21 +74,30 @@ static struct status *quantize(struct compile *c, struct ir_graph *g, void *arg)
     };
     struct quantize_result result;
 
-    q->plan = plan_float(g, q->co->target);
     RETURN_IF_FAIL(quantize_graph(c, g, &o, &result));
     note_decisions(q->plan, units, &q->splits);
     return OK;
 }
 
+static struct status *compress(struct compile *c, struct ir_graph *g, void *arg)
+{
+    struct quantized *q = arg;
+
+    q->plan = plan_float(g, q->co->target);
+    if (q->integers)
+        RETURN_IF_FAIL(quantize(c, g, q));
+    return q->training ? training_run(q->training, c, g, q->plan) : OK;
+}
+
 /* Outputs of the test samples from the model compiled for this machine. */
-static struct status *run_here(struct quantized *q, bool integers, struct outputs *out)
+static struct status *run_here(struct quantized *q, bool compressed, struct outputs *out)
 {
     const int64_t n = q->splits.use[SPLITS_TEST].n;
     struct compile_options co = {
         .target = "host",
         .prefix = "m",
         .onnx = q->co->onnx,
-        .compress = integers ? quantize : NULL,
+        .compress = compressed ? compress : NULL,
         .compress_arg = q,
     };
     char *folder = NULL;
@@ -121,7 +133,7 @@ static void print_score(const struct quantized *q, const struct score *s)
            dataset_split_name(q->splits.use[SPLITS_TEST].from));
     if (s->has_labels) {
         print_share("float32", p->both + p->lost, s->n);
-        print_share("int8", p->both + p->gained, s->n);
+        print_share(q->integers ? "int8" : "trained", p->both + p->gained, s->n);
         printf("  %lld lost, %lld gained; mean divergence %.5f nats\n",
                (long long)p->lost, (long long)p->gained, s->kl);
     }
@@ -136,7 +148,7 @@ static struct status *compare(struct quantized *q)
         return OK;
     progress("running the float model on the test samples");
     RETURN_IF_FAIL(run_here(q, false, &original));
-    progress("running the integer model on the test samples");
+    progress("running the compressed model on the test samples");
     RETURN_IF_FAIL(run_here(q, true, &compressed));
     progress(NULL);
 
@@ -160,26 +172,40 @@ static struct status *measure(struct quantized *q)
     return OK;
 }
 
+static struct status *compile_and_measure(struct quantized *q, const char *model)
+{
+    struct compile_options mine = *q->co;
+
+    mine.compress = compress;
+    mine.compress_arg = q;
+    mine.plan = &q->plan;
+    progress("calibrating and compiling");
+    RETURN_IF_FAIL(compile_model(model, &mine));
+    return measure(q);
+}
+
 struct status *quantized_compile(struct arena *a, const char *model,
                                  const struct compile_options *co,
                                  const struct quantized_options *o)
 {
     const struct splits_options how = {.seed = o->seed,
                                        .most[SPLITS_CALIBRATION] = MOST_CALIBRATION};
-    struct quantized q = {.a = a, .model = model, .co = co};
-    struct compile_options mine = *co;
+    struct quantized q = {.a = a, .model = model, .co = co, .integers = o->integers};
+    struct training training;
     struct status *s = open_data(&q, o);
 
-    if (!s) {
+    if (!s)
         q.splits = splits_make(q.data, &how, a);
-        mine.compress = quantize;
-        mine.compress_arg = &q;
-        mine.plan = &q.plan;
-        progress("calibrating and compiling");
-        s = compile_model(model, &mine);
+    if (!s && o->distill) {
+        const struct training_args args = {o->distill, o->train, q.data, o->spec, o->seed};
+
+        s = training_begin(a, model, co, &args, &training);
+        q.training = &training;
     }
     if (!s)
-        s = measure(&q);
+        s = compile_and_measure(&q, model);
+    if (q.training)
+        training_end(&training, !s);
     dataset_close(q.data);
     return s;
 }

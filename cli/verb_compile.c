@@ -6,6 +6,7 @@
 #include "cli/problems.h"
 #include "cli/progress.h"
 #include "cli/quantized.h"
+#include "cli/training.h"
 #include "codegen/compile_model.h"
 #include "support/nearest.h"
 
@@ -69,9 +70,13 @@ static struct status *check_args(const char *model, const struct args *o)
         return unknown_target(o->target);
     if (has_integers(o) && !o->data)
         return FAIL(BAD_USAGE, "--bits 8 needs --data to calibrate on");
-    if (!has_integers(o) && (o->data || o->data_spec))
-        return FAIL(BAD_USAGE, "%s is of use with --bits 8 only",
+    if (!has_integers(o) && !o->distill && (o->data || o->data_spec))
+        return FAIL(BAD_USAGE, "%s is of use with --bits 8 or --distill only",
                     o->data ? "--data" : "--data-spec");
+    if (o->distill && !o->data)
+        return FAIL(BAD_USAGE, "--distill needs --data to train and to test on");
+    if (o->train && !o->distill)
+        return FAIL(BAD_USAGE, "--train is of use with --distill only");
     return OK;
 }
 
@@ -120,6 +125,8 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_printf(&t, " --io %s", o->io.at[i]);
     if (o->bits)
         text_printf(&t, " --bits %s", o->bits);
+    if (o->distill)
+        text_printf(&t, " --distill %s", o->distill);
     if (o->seed)
         text_printf(&t, " --seed %d", o->seed);
     if (o->emit)
@@ -194,8 +201,11 @@ static struct status *compile(struct arena *a, const char *model, const struct a
 
     const struct quantized_options qo = {.data = o->data,
                                          .spec = o->data_spec,
-                                         .seed = o->seed ? (uint64_t)o->seed : 1};
-    struct status *s = has_integers(o) ? quantized_compile(a, model, &co, &qo)
+                                         .seed = o->seed ? (uint64_t)o->seed : 1,
+                                         .integers = has_integers(o),
+                                         .distill = o->distill,
+                                         .train = o->train};
+    struct status *s = o->data ? quantized_compile(a, model, &co, &qo)
                                        : compile_model(model, &co);
 
     if (s && (status_code(s) == UNSUPPORTED || status_code(s) == INVALID))
@@ -210,6 +220,8 @@ static struct status *run(const char *model, const void *args)
     if (o->version || o->man || o->completion)
         return about_hadmcc(o);
     RETURN_IF_FAIL(check_args(model, o));
+    if (o->distill)
+        RETURN_IF_FAIL(training_parse(o->distill, &(struct train_options){0}));
 
     struct arena *a = arena_create();
 
