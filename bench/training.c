@@ -36,8 +36,8 @@ static struct tape *open_tape(struct compile *c, const char *model, int64_t batc
 {
     const struct onnx_options onnx = {0};
     const struct pass_options passes = {.skip = {"fold-batchnorm"}, .n_skip = 1};
-    const struct tape_options o = {.batch = batch, .n_threads = n_threads,
-                                   .backward = true, .train_norms = true};
+    const struct tape_options o = {
+        .batch = batch, .n_threads = n_threads, .backward = true, .train_norms = true};
     struct ir_graph *g;
     struct tape *t;
 

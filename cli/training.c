@@ -34,7 +34,9 @@ static struct status *set(const char *name, const char *word, struct train_optio
     if (strcmp(name, #key) == 0) {                                                     \
         RETURN_IF_FAIL(set_number(name, word, least, most, &number));                  \
         out->member = (__typeof__(out->member))number;                                 \
-        return OK;                                                                     \
+        return (double)out->member == number                                           \
+                   ? OK                                                                \
+                   : FAIL(BAD_USAGE, "--distill: %s takes whole numbers", name);       \
     }
 #define CHOICE(key, member, spelled, value)                                            \
     known |= strcmp(name, #key) == 0;                                                  \

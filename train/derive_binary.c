@@ -11,7 +11,7 @@ struct binary {
     struct broadcast operand[3];
 };
 
-static struct status *prepare_operands(struct tape *t, struct step *s, int n)
+static struct status *prepare_operands(struct tape *t, struct tape_step *s, int n)
 {
     struct binary *p = arena_new(t->a, struct binary);
 
@@ -23,7 +23,7 @@ static struct status *prepare_operands(struct tape *t, struct step *s, int n)
     return OK;
 }
 
-struct status *prepare_Binary(struct tape *t, struct step *s)
+struct status *prepare_Binary(struct tape *t, struct tape_step *s)
 {
     return prepare_operands(t, s, 2);
 }
@@ -31,7 +31,7 @@ struct status *prepare_Binary(struct tape *t, struct step *s)
 /* The value is a function of a and b; the slopes of a, b and dy are what each operand's
  * gradient gets.  y is the value. */
 #define BINARY(op, value, for_a, for_b)                                                \
-    void forward_##op(const struct call *c)                                            \
+    void forward_##op(const struct tape_call *c)                                       \
     {                                                                                  \
         const struct binary *p = c->step->plan;                                        \
         const int64_t n = ir_count(c->step->node->out[0]);                             \
@@ -49,7 +49,7 @@ struct status *prepare_Binary(struct tape *t, struct step *s)
         }                                                                              \
     }                                                                                  \
                                                                                        \
-    void backward_##op(const struct call *c)                                           \
+    void backward_##op(const struct tape_call *c)                                      \
     {                                                                                  \
         const struct binary *p = c->step->plan;                                        \
         const int64_t n = ir_count(c->step->node->out[0]);                             \
@@ -86,7 +86,7 @@ BINARY(Pow, pow(a, b), dy *b *pow(a, b - 1), a > 0 ? dy * y * log(a) : 0)
 /* ---- Add and Sub: nothing is kept, and Add may lie where its operand does
  * ------------ */
 
-static void add(const struct call *c, real sign)
+static void add(const struct tape_call *c, real sign)
 {
     const struct binary *p = c->step->plan;
     const int64_t n = ir_count(c->step->node->out[0]);
@@ -105,7 +105,7 @@ static void add(const struct call *c, real sign)
     }
 }
 
-static void add_back(const struct call *c, int k, real sign)
+static void add_back(const struct tape_call *c, int k, real sign)
 {
     const struct broadcast *b = &((const struct binary *)c->step->plan)->operand[k];
     const int64_t n = ir_count(c->step->node->out[0]);
@@ -128,23 +128,23 @@ static void add_back(const struct call *c, int k, real sign)
     }
 }
 
-void forward_Add(const struct call *c)
+void forward_Add(const struct tape_call *c)
 {
     add(c, 1);
 }
 
-void backward_Add(const struct call *c)
+void backward_Add(const struct tape_call *c)
 {
     add_back(c, 0, 1);
     add_back(c, 1, 1);
 }
 
-void forward_Sub(const struct call *c)
+void forward_Sub(const struct tape_call *c)
 {
     add(c, -1);
 }
 
-void backward_Sub(const struct call *c)
+void backward_Sub(const struct tape_call *c)
 {
     add_back(c, 0, 1);
     add_back(c, 1, -1);
@@ -155,13 +155,13 @@ void backward_Sub(const struct call *c)
 
 enum { CONDITION, YES, NO };
 
-struct status *prepare_Where(struct tape *t, struct step *s)
+struct status *prepare_Where(struct tape *t, struct tape_step *s)
 {
     return prepare_operands(t, s, 3);
 }
 
 /* Which of YES and NO element i of sample s comes from. */
-static int chosen(const struct call *c, int64_t s, int64_t i)
+static int chosen(const struct tape_call *c, int64_t s, int64_t i)
 {
     const struct binary *p = c->step->plan;
     const uint8_t *condition = c->in[CONDITION];
@@ -170,7 +170,7 @@ static int chosen(const struct call *c, int64_t s, int64_t i)
     return condition[broadcast_at(&p->operand[CONDITION], i)] ? YES : NO;
 }
 
-void forward_Where(const struct call *c)
+void forward_Where(const struct tape_call *c)
 {
     const struct binary *p = c->step->plan;
     const int64_t n = ir_count(c->step->node->out[0]);
@@ -183,7 +183,7 @@ void forward_Where(const struct call *c)
         }
 }
 
-void backward_Where(const struct call *c)
+void backward_Where(const struct tape_call *c)
 {
     const struct binary *p = c->step->plan;
     const int64_t n = ir_count(c->step->node->out[0]);

@@ -21,11 +21,11 @@ static bool limits_of(const struct ir_value *zero, struct code_limits *out)
     }
 }
 
-struct status *prepare_Rounding(struct tape *t, struct step *s)
+struct status *prepare_Rounding(struct tape *t, struct tape_step *s)
 {
     const struct ir_node *n = s->node;
     struct code_limits *l = arena_new(t->a, struct code_limits);
-    struct weight *scale;
+    struct tape_weight *scale;
 
     if (n->in[X]->dtype != DT_f32 || !limits_of(n->in[ZERO], l))
         return FAIL_AT(n, UNSUPPORTED,
@@ -37,7 +37,7 @@ struct status *prepare_Rounding(struct tape *t, struct step *s)
     return OK;
 }
 
-void forward_Rounding(const struct call *c)
+void forward_Rounding(const struct tape_call *c)
 {
     const struct code_limits *l = c->step->plan;
     const real scale = *(const real *)c->in[SCALE], *x = c->in[X];
@@ -47,7 +47,7 @@ void forward_Rounding(const struct call *c)
         y[i] = codes_round(x[i], scale, l).y;
 }
 
-void backward_Rounding(const struct call *c)
+void backward_Rounding(const struct tape_call *c)
 {
     const struct code_limits *l = c->step->plan;
     const real scale = *(const real *)c->in[SCALE], *x = c->in[X];

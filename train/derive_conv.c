@@ -227,7 +227,7 @@ static void gather_phase(const struct conv *v, const struct job *j, const real *
                         *to++ = w[((o * v->c + c) * v->kh + u) * v->kw + t];
 }
 
-static void pack_weights(struct tape *t, struct step *s)
+static void pack_weights(struct tape *t, struct tape_step *s)
 {
     struct conv *v = s->plan;
     const real *w = t->shard[0].call[s->index].in[W];
@@ -248,7 +248,7 @@ static void pack_weights(struct tape *t, struct step *s)
     }
 }
 
-struct status *prepare_Conv(struct tape *t, struct step *s)
+struct status *prepare_Conv(struct tape *t, struct tape_step *s)
 {
     struct conv *v = arena_new(t->a, struct conv);
     int64_t results = 0, planes;
@@ -324,7 +324,7 @@ static void fill_planes(const struct planes *p, int64_t channels, int64_t h, int
 /* ---- the three products
  * ---------------------------------------------------------------- */
 
-void forward_Conv(const struct call *c)
+void forward_Conv(const struct tape_call *c)
 {
     const struct conv *v = c->step->plan;
     const struct tiles *tiles = tiles_here();
@@ -368,7 +368,7 @@ static void scatter(const struct conv *v, const struct job *j, int64_t width,
         }
 }
 
-static void input_gradient(const struct call *c, int64_t s)
+static void input_gradient(const struct tape_call *c, int64_t s)
 {
     const struct conv *v = c->step->plan;
     const int64_t plane = v->oh * v->ow;
@@ -405,7 +405,8 @@ static void spread(const struct conv *v, int64_t width, const real *dy, real *to
     }
 }
 
-static void weight_gradient(const struct call *c, int64_t first, int64_t n, int64_t g)
+static void weight_gradient(const struct tape_call *c, int64_t first, int64_t n,
+                            int64_t g)
 {
     const struct conv *v = c->step->plan;
     const int64_t width = job_width(&v->forward, &v->in), plane = v->oh * v->ow;
@@ -431,7 +432,7 @@ static void weight_gradient(const struct call *c, int64_t first, int64_t n, int6
                                             .w = c->d_in[W] + g * v->n_weights});
 }
 
-static void bias_gradient(const struct call *c, int64_t s)
+static void bias_gradient(const struct tape_call *c, int64_t s)
 {
     const struct conv *v = c->step->plan;
     const int64_t plane = v->oh * v->ow;
@@ -446,7 +447,7 @@ static void bias_gradient(const struct call *c, int64_t s)
     }
 }
 
-void backward_Conv(const struct call *c)
+void backward_Conv(const struct tape_call *c)
 {
     const struct conv *v = c->step->plan;
 

@@ -64,7 +64,7 @@ struct unary {
     real a, b;
 };
 
-struct status *prepare_Unary(struct tape *t, struct step *s)
+struct status *prepare_Unary(struct tape *t, struct tape_step *s)
 {
     static const struct {
         enum ir_op op;
@@ -92,12 +92,12 @@ struct status *prepare_Unary(struct tape *t, struct step *s)
     return OK;
 }
 
-static int64_t elements(const struct call *c)
+static int64_t elements(const struct tape_call *c)
 {
     return c->n * ir_count(c->step->node->out[0]);
 }
 
-void forward_Unary(const struct call *c)
+void forward_Unary(const struct tape_call *c)
 {
     const struct unary *u = c->step->plan;
     const real a = u ? u->a : 0, b = u ? u->b : 0, *in = c->in[0];
@@ -121,7 +121,7 @@ void forward_Unary(const struct call *c)
     }
 }
 
-void backward_Unary(const struct call *c)
+void backward_Unary(const struct tape_call *c)
 {
     const struct unary *u = c->step->plan;
     const real a = u ? u->a : 0, b = u ? u->b : 0, *in = c->in[0], *dy = c->d_out[0];
@@ -151,12 +151,12 @@ void backward_Unary(const struct call *c)
 /* ---- Relu, Clip: in place -----------------------------------------------------------
  */
 
-void forward_Relu(const struct call *c)
+void forward_Relu(const struct tape_call *c)
 {
     tiles_here()->relu(elements(c), c->in[0], c->out[0]);
 }
 
-void backward_Relu(const struct call *c)
+void backward_Relu(const struct tape_call *c)
 {
     tiles_here()->relu_back(elements(c), c->out[0], c->d_out[0], !c->fresh[0],
                             c->d_in[0]);
@@ -166,7 +166,7 @@ struct clip {
     real least, most;
 };
 
-struct status *prepare_Clip(struct tape *t, struct step *s)
+struct status *prepare_Clip(struct tape *t, struct tape_step *s)
 {
     struct clip *p = arena_new(t->a, struct clip);
     float least, most;
@@ -178,7 +178,7 @@ struct status *prepare_Clip(struct tape *t, struct step *s)
     return OK;
 }
 
-void forward_Clip(const struct call *c)
+void forward_Clip(const struct tape_call *c)
 {
     const struct clip *p = c->step->plan;
     const int64_t n = elements(c);
@@ -189,7 +189,7 @@ void forward_Clip(const struct call *c)
         y[i] = limit(x[i], p->least, p->most);
 }
 
-void backward_Clip(const struct call *c)
+void backward_Clip(const struct tape_call *c)
 {
     const struct clip *p = c->step->plan;
     const int64_t n = elements(c);
@@ -206,14 +206,14 @@ void backward_Clip(const struct call *c)
 /* ---- views of constants
  * ---------------------------------------------------------------- */
 
-void forward_Identity(const struct call *c)
+void forward_Identity(const struct tape_call *c)
 {
     for (int64_t s = 0; s < c->n; s++)
         memcpy(call_out(c, 0, s), call_in(c, 0, s),
                (size_t)ir_count(c->step->node->out[0]) * sizeof(real));
 }
 
-void backward_Identity(const struct call *c)
+void backward_Identity(const struct tape_call *c)
 {
     const int64_t n = elements(c);
 

@@ -97,7 +97,7 @@ static struct status *plan_moves(struct arena *a, struct arena *scratch,
     return OK;
 }
 
-struct status *prepare_Moves(struct tape *t, struct step *s)
+struct status *prepare_Moves(struct tape *t, struct tape_step *s)
 {
     struct arena *scratch = arena_create();
     struct moves *m = arena_new(t->a, struct moves);
@@ -108,7 +108,7 @@ struct status *prepare_Moves(struct tape *t, struct step *s)
     return why;
 }
 
-static void move(const struct call *c, int64_t s, int k, int i)
+static void move(const struct tape_call *c, int64_t s, int k, int i)
 {
     const struct moves *m = c->step->plan;
     const struct runs *r = &m->runs[k * c->step->node->n_out + i];
@@ -123,7 +123,7 @@ static void move(const struct call *c, int64_t s, int k, int i)
     }
 }
 
-void forward_Moves(const struct call *c)
+void forward_Moves(const struct tape_call *c)
 {
     const struct moves *m = c->step->plan;
     const struct ir_node *n = c->step->node;
@@ -140,7 +140,7 @@ void forward_Moves(const struct call *c)
         }
 }
 
-static void move_back(const struct call *c, int64_t s, int k, int i)
+static void move_back(const struct tape_call *c, int64_t s, int k, int i)
 {
     const struct moves *m = c->step->plan;
     const struct runs *r = &m->runs[k * c->step->node->n_out + i];
@@ -155,7 +155,7 @@ static void move_back(const struct call *c, int64_t s, int k, int i)
     }
 }
 
-void backward_Moves(const struct call *c)
+void backward_Moves(const struct tape_call *c)
 {
     const struct ir_node *n = c->step->node;
 
@@ -175,7 +175,7 @@ struct gather {
     int64_t outer, n, inner, n_indices;
 };
 
-struct status *prepare_Gather(struct tape *t, struct step *s)
+struct status *prepare_Gather(struct tape *t, struct tape_step *s)
 {
     const struct ir_value *x = s->node->in[DATA], *index = s->node->in[INDICES];
     struct gather *g = arena_new(t->a, struct gather);
@@ -194,7 +194,7 @@ struct status *prepare_Gather(struct tape *t, struct step *s)
 }
 
 /* As the kernel does it: negative ones count from the end, then they are clamped. */
-static int64_t index_at(const struct call *c, int64_t s, int64_t i)
+static int64_t index_at(const struct tape_call *c, int64_t s, int64_t i)
 {
     const struct gather *g = c->step->plan;
     const int64_t at = s * c->in_count[INDICES] + i;
@@ -206,7 +206,7 @@ static int64_t index_at(const struct call *c, int64_t s, int64_t i)
     return k < 0 ? 0 : k < g->n ? k : g->n - 1;
 }
 
-void forward_Gather(const struct call *c)
+void forward_Gather(const struct tape_call *c)
 {
     const struct gather *g = c->step->plan;
 
@@ -218,7 +218,7 @@ void forward_Gather(const struct call *c)
                        (size_t)g->inner * sizeof(real));
 }
 
-void backward_Gather(const struct call *c)
+void backward_Gather(const struct tape_call *c)
 {
     const struct gather *g = c->step->plan;
 

@@ -39,7 +39,7 @@ static int64_t inner_of(const struct ir_value *v, int axis)
     return n;
 }
 
-struct status *prepare_LayerNorm(struct tape *t, struct step *s)
+struct status *prepare_LayerNorm(struct tape *t, struct tape_step *s)
 {
     const struct ir_node *n = s->node;
     struct row_norm *p = arena_new(t->a, struct row_norm);
@@ -59,7 +59,7 @@ struct status *prepare_LayerNorm(struct tape *t, struct step *s)
     return OK;
 }
 
-struct status *prepare_GroupNorm(struct tape *t, struct step *s)
+struct status *prepare_GroupNorm(struct tape *t, struct tape_step *s)
 {
     const struct ir_value *x = s->node->in[X];
     struct row_norm *p = arena_new(t->a, struct row_norm);
@@ -98,7 +98,7 @@ static struct moments moments_of(const struct row_norm *p, const real *x)
     return m;
 }
 
-void forward_RowNorm(const struct call *c)
+void forward_RowNorm(const struct tape_call *c)
 {
     const struct row_norm *p = c->step->plan;
     const real *scale = c->in[SCALE], *bias = c->in[BIAS];
@@ -117,7 +117,7 @@ void forward_RowNorm(const struct call *c)
     }
 }
 
-static void row_back(const struct call *c, int64_t k)
+static void row_back(const struct tape_call *c, int64_t k)
 {
     const struct row_norm *p = c->step->plan;
     const real *x = (const real *)c->in[X] + k * p->row, *dy = c->d_out[0] + k * p->row;
@@ -147,7 +147,7 @@ static void row_back(const struct call *c, int64_t k)
     }
 }
 
-void backward_RowNorm(const struct call *c)
+void backward_RowNorm(const struct tape_call *c)
 {
     const struct row_norm *p = c->step->plan;
 
@@ -170,11 +170,11 @@ struct batch_norm {
 };
 
 static derivative_run_fn measure_batch, measure_gradients;
-static void meet_batch(struct tape *t, struct step *s);
+static void meet_batch(struct tape *t, struct tape_step *s);
 
-static void meet_gradients(struct tape *t, struct step *s);
+static void meet_gradients(struct tape *t, struct tape_step *s);
 
-struct status *prepare_BatchNorm(struct tape *t, struct step *s)
+struct status *prepare_BatchNorm(struct tape *t, struct tape_step *s)
 {
     const struct ir_node *n = s->node;
     const struct ir_value *x = n->in[X];
@@ -219,7 +219,7 @@ static void join(double n_a, double *mean_a, double *spread_a, double n_b,
     *mean_a += apart * n_b / n;
 }
 
-static void measure_batch(const struct call *c)
+static void measure_batch(const struct tape_call *c)
 {
     const struct batch_norm *p = c->step->plan;
     const struct tiles *t = tiles_here();
@@ -257,7 +257,7 @@ static void follow(struct tape *t, const struct batch_norm *p, int64_t k, double
     *v += share * ((real)variance - *v);
 }
 
-static void meet_batch(struct tape *t, struct step *s)
+static void meet_batch(struct tape *t, struct tape_step *s)
 {
     struct batch_norm *p = s->plan;
     const double n = (double)(t->n * p->inner);
@@ -287,7 +287,7 @@ static struct moments channel_moments(const struct tape *t, const struct batch_n
                             1 / sqrt(t->stat[p->variance_at + k] + p->epsilon)};
 }
 
-void forward_BatchNorm(const struct call *c)
+void forward_BatchNorm(const struct tape_call *c)
 {
     const struct batch_norm *p = c->step->plan;
     const real *scale = c->in[SCALE], *bias = c->in[BIAS];
@@ -302,7 +302,8 @@ void forward_BatchNorm(const struct call *c)
     }
 }
 
-static void channel_sums(const struct call *c, int64_t k, double *sum, double *sum_z)
+static void channel_sums(const struct tape_call *c, int64_t k, double *sum,
+                         double *sum_z)
 {
     const struct batch_norm *p = c->step->plan;
     const struct moments m = channel_moments(c->tape, p, k);
@@ -319,7 +320,7 @@ static void channel_sums(const struct call *c, int64_t k, double *sum, double *s
     }
 }
 
-static void measure_gradients(const struct call *c)
+static void measure_gradients(const struct tape_call *c)
 {
     const struct batch_norm *p = c->step->plan;
 
@@ -328,7 +329,7 @@ static void measure_gradients(const struct call *c)
                      &p->shard_sum_z[c->shard * p->channels + k]);
 }
 
-static void meet_gradients(struct tape *t, struct step *s)
+static void meet_gradients(struct tape *t, struct tape_step *s)
 {
     struct batch_norm *p = s->plan;
 
@@ -342,7 +343,7 @@ static void meet_gradients(struct tape *t, struct step *s)
 }
 
 /* dx = a dy + b x + e, with what the batch's statistics depend on in b and e. */
-static void channel_back(const struct call *c, int64_t k)
+static void channel_back(const struct tape_call *c, int64_t k)
 {
     const struct batch_norm *p = c->step->plan;
     const struct moments m = channel_moments(c->tape, p, k);
@@ -360,7 +361,7 @@ static void channel_back(const struct call *c, int64_t k)
                             call_d_in(c, X, s) + k * p->inner);
 }
 
-void backward_BatchNorm(const struct call *c)
+void backward_BatchNorm(const struct tape_call *c)
 {
     const struct batch_norm *p = c->step->plan;
 

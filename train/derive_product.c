@@ -42,7 +42,7 @@ static const int64_t *places(struct arena *a, const struct ir_value *v, int64_t 
     return at;
 }
 
-struct status *prepare_MatMul(struct tape *t, struct step *s)
+struct status *prepare_MatMul(struct tape *t, struct tape_step *s)
 {
     const struct ir_value *a = s->node->in[A], *b = s->node->in[B],
                           *y = s->node->out[0];
@@ -69,7 +69,7 @@ struct status *prepare_MatMul(struct tape *t, struct step *s)
     return OK;
 }
 
-struct status *prepare_Gemm(struct tape *t, struct step *s)
+struct status *prepare_Gemm(struct tape *t, struct tape_step *s)
 {
     static const int64_t none;
     const struct ir_node *n = s->node;
@@ -101,14 +101,14 @@ static void multiply(int64_t rows, int64_t columns, int64_t k, real alpha, bool 
 }
 
 /* Rows of all samples of a shard are one matrix. */
-static bool is_tall(const struct call *c)
+static bool is_tall(const struct tape_call *c)
 {
     const struct product *p = c->step->plan;
 
     return p->pairs == 1 && !p->trans_a && c->in_count[A] && !c->in_count[B];
 }
 
-static void forward_product(const struct call *c, real beta)
+static void forward_product(const struct tape_call *c, real beta)
 {
     const struct product *p = c->step->plan;
     const int64_t samples = is_tall(c) ? 1 : c->n, m = p->m * (is_tall(c) ? c->n : 1);
@@ -120,7 +120,7 @@ static void forward_product(const struct call *c, real beta)
                      call_out(c, 0, s) + i * p->m * p->n);
 }
 
-static void backward_product(const struct call *c)
+static void backward_product(const struct tape_call *c)
 {
     const struct product *p = c->step->plan;
     const int64_t samples = is_tall(c) ? 1 : c->n, m = p->m * (is_tall(c) ? c->n : 1);
@@ -146,17 +146,17 @@ static void backward_product(const struct call *c)
         }
 }
 
-void forward_MatMul(const struct call *c)
+void forward_MatMul(const struct tape_call *c)
 {
     forward_product(c, 0);
 }
 
-void backward_MatMul(const struct call *c)
+void backward_MatMul(const struct tape_call *c)
 {
     backward_product(c);
 }
 
-void forward_Gemm(const struct call *c)
+void forward_Gemm(const struct tape_call *c)
 {
     const struct product *p = c->step->plan;
     const int64_t n = p->m * p->n;
@@ -167,7 +167,7 @@ void forward_Gemm(const struct call *c)
     forward_product(c, c->in[C] ? 1 : 0);
 }
 
-void backward_Gemm(const struct call *c)
+void backward_Gemm(const struct tape_call *c)
 {
     const struct product *p = c->step->plan;
     const int64_t n = p->m * p->n;

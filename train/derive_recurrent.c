@@ -55,7 +55,7 @@ static struct status *check_layer(const struct ir_node *n)
     return OK;
 }
 
-struct status *prepare_Recurrent(struct tape *t, struct step *s)
+struct status *prepare_Recurrent(struct tape *t, struct tape_step *s)
 {
     const struct ir_node *n = s->node;
     struct layer *l = arena_new(t->a, struct layer);
@@ -80,13 +80,13 @@ struct status *prepare_Recurrent(struct tape *t, struct step *s)
 /* ---- places
  * ----------------------------------------------------------------------------- */
 
-static const struct layer *layer_of(const struct call *c)
+static const struct layer *layer_of(const struct tape_call *c)
 {
     return c->step->plan;
 }
 
 /* What is kept of sample s after `step` steps. */
-static real *record(const struct call *c, int64_t d, int64_t step, int64_t s)
+static real *record(const struct tape_call *c, int64_t d, int64_t step, int64_t s)
 {
     const struct layer *l = layer_of(c);
 
@@ -110,21 +110,21 @@ static int64_t y_at(const struct layer *l, int64_t d, int64_t step)
     return (time_of(l, d, step) * l->directions + d) * l->h;
 }
 
-static const real *r_of(const struct call *c, int64_t d)
+static const real *r_of(const struct tape_call *c, int64_t d)
 {
     const struct layer *l = layer_of(c);
 
     return (const real *)c->in[RT] + d * l->h * l->n_gates * l->h;
 }
 
-static int64_t state_at(const struct call *c)
+static int64_t state_at(const struct tape_call *c)
 {
     return c->step->node->op == OP_LSTM ? LSTM_H : GRU_H;
 }
 
 /* sums[s][columns] (+)= from[s] R[:, column ...], rows of `from` being records. */
-static void times_r(const struct call *c, int64_t d, const real *from, int64_t pitch,
-                    int64_t column, int64_t columns, real *to)
+static void times_r(const struct tape_call *c, int64_t d, const real *from,
+                    int64_t pitch, int64_t column, int64_t columns, real *to)
 {
     const struct layer *l = layer_of(c);
     const int64_t wide = l->n_gates * l->h;
@@ -134,7 +134,7 @@ static void times_r(const struct call *c, int64_t d, const real *from, int64_t p
 }
 
 /* dh += da R^T and dR += h^T da for some columns of the gates. */
-static void times_r_back(const struct call *c, int64_t d, const real *da,
+static void times_r_back(const struct tape_call *c, int64_t d, const real *da,
                          int64_t column, int64_t columns, const real *h, int64_t pitch,
                          real *dh)
 {
@@ -148,7 +148,8 @@ static void times_r_back(const struct call *c, int64_t d, const real *da,
                   da + column, wide, 1, c->d_in[RT] + d * l->h * wide + column, wide);
 }
 
-static void first_state(const struct call *c, int64_t d, int operand, int64_t place)
+static void first_state(const struct tape_call *c, int64_t d, int operand,
+                        int64_t place)
 {
     const struct layer *l = layer_of(c);
 
@@ -158,7 +159,7 @@ static void first_state(const struct call *c, int64_t d, int operand, int64_t pl
                 c->in[operand] ? call_in(c, operand, s)[d * l->h + i] : 0;
 }
 
-static void write_state(const struct call *c, int64_t d, int output, int64_t place)
+static void write_state(const struct tape_call *c, int64_t d, int output, int64_t place)
 {
     const struct layer *l = layer_of(c);
 
@@ -168,7 +169,7 @@ static void write_state(const struct call *c, int64_t d, int output, int64_t pla
                record(c, d, l->steps, s) + place * l->h, (size_t)l->h * sizeof(real));
 }
 
-static void write_y(const struct call *c, int64_t d, int64_t step)
+static void write_y(const struct tape_call *c, int64_t d, int64_t step)
 {
     const struct layer *l = layer_of(c);
 
@@ -178,7 +179,7 @@ static void write_y(const struct call *c, int64_t d, int64_t step)
 }
 
 /* Gradients of the outputs, added to that of a state. */
-static void from_outputs(const struct call *c, int64_t d, int64_t step, real *dh)
+static void from_outputs(const struct tape_call *c, int64_t d, int64_t step, real *dh)
 {
     const struct layer *l = layer_of(c);
 
@@ -191,7 +192,7 @@ static void from_outputs(const struct call *c, int64_t d, int64_t step, real *dh
         }
 }
 
-static void to_first(const struct call *c, int64_t d, int operand, const real *dh)
+static void to_first(const struct tape_call *c, int64_t d, int operand, const real *dh)
 {
     const struct layer *l = layer_of(c);
 
@@ -200,7 +201,7 @@ static void to_first(const struct call *c, int64_t d, int operand, const real *d
             call_d_in(c, operand, s)[d * l->h + i] += dh[s * l->h + i];
 }
 
-static void to_gates(const struct call *c, int64_t d, int64_t step, const real *da)
+static void to_gates(const struct tape_call *c, int64_t d, int64_t step, const real *da)
 {
     const struct layer *l = layer_of(c);
     const int64_t wide = l->n_gates * l->h;
@@ -213,7 +214,7 @@ static void to_gates(const struct call *c, int64_t d, int64_t step, const real *
 /* ---- LSTM
  * ------------------------------------------------------------------------------- */
 
-static void lstm_step(const struct call *c, int64_t d, int64_t step)
+static void lstm_step(const struct tape_call *c, int64_t d, int64_t step)
 {
     const struct layer *l = layer_of(c);
     const int64_t h = l->h;
@@ -241,7 +242,7 @@ static void lstm_step(const struct call *c, int64_t d, int64_t step)
     write_y(c, d, step);
 }
 
-void forward_LSTM(const struct call *c)
+void forward_LSTM(const struct tape_call *c)
 {
     const struct layer *l = layer_of(c);
 
@@ -255,7 +256,7 @@ void forward_LSTM(const struct call *c)
     }
 }
 
-static void lstm_step_back(const struct call *c, int64_t d, int64_t step, real *da,
+static void lstm_step_back(const struct tape_call *c, int64_t d, int64_t step, real *da,
                            real *dh, real *dc)
 {
     const struct layer *l = layer_of(c);
@@ -285,7 +286,7 @@ static void lstm_step_back(const struct call *c, int64_t d, int64_t step, real *
                  LSTM_RECORD * h, dh);
 }
 
-void backward_LSTM(const struct call *c)
+void backward_LSTM(const struct tape_call *c)
 {
     const struct layer *l = layer_of(c);
     real *da = c->scratch, *dh = da + c->n * 4 * l->h, *dc = dh + c->n * l->h;
@@ -305,7 +306,8 @@ void backward_LSTM(const struct call *c)
 /* ---- GRU
  * -------------------------------------------------------------------------------- */
 
-static void gru_gates(const struct call *c, int64_t d, int64_t step, const real *sums)
+static void gru_gates(const struct tape_call *c, int64_t d, int64_t step,
+                      const real *sums)
 {
     const struct layer *l = layer_of(c);
     const int64_t h = l->h;
@@ -325,7 +327,7 @@ static void gru_gates(const struct call *c, int64_t d, int64_t step, const real 
     }
 }
 
-static void gru_step(const struct call *c, int64_t d, int64_t step)
+static void gru_step(const struct tape_call *c, int64_t d, int64_t step)
 {
     const struct layer *l = layer_of(c);
     const int64_t h = l->h;
@@ -354,7 +356,7 @@ static void gru_step(const struct call *c, int64_t d, int64_t step)
     write_y(c, d, step);
 }
 
-void forward_GRU(const struct call *c)
+void forward_GRU(const struct tape_call *c)
 {
     const struct layer *l = layer_of(c);
 
@@ -367,7 +369,7 @@ void forward_GRU(const struct call *c)
 }
 
 /* da: slopes before the functions; di: of r (h R + bias), or of r h. */
-static void gru_step_back(const struct call *c, int64_t d, int64_t step, real *da,
+static void gru_step_back(const struct tape_call *c, int64_t d, int64_t step, real *da,
                           real *dh, real *di)
 {
     const struct layer *l = layer_of(c);
@@ -416,7 +418,7 @@ static void gru_step_back(const struct call *c, int64_t d, int64_t step, real *d
                  dh);
 }
 
-void backward_GRU(const struct call *c)
+void backward_GRU(const struct tape_call *c)
 {
     const struct layer *l = layer_of(c);
     real *da = c->scratch, *dh = da + c->n * 3 * l->h, *di = dh + c->n * l->h;

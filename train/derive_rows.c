@@ -16,7 +16,7 @@ struct lines {
     int64_t outer, n, inner; /* element i of a line: i * inner from its first */
 };
 
-struct status *prepare_Softmax(struct tape *t, struct step *s)
+struct status *prepare_Softmax(struct tape *t, struct tape_step *s)
 {
     const struct ir_value *x = s->node->in[0];
     struct lines *l = arena_new(t->a, struct lines);
@@ -38,7 +38,7 @@ static int64_t line_at(const struct lines *l, int64_t line)
     return line / l->inner * l->n * l->inner + line % l->inner;
 }
 
-static int64_t n_lines(const struct call *c)
+static int64_t n_lines(const struct tape_call *c)
 {
     const struct lines *l = c->step->plan;
 
@@ -59,7 +59,7 @@ static real shift(const struct lines *l, const real *x, real *y)
     return sum;
 }
 
-void forward_Softmax(const struct call *c)
+void forward_Softmax(const struct tape_call *c)
 {
     const struct lines *l = c->step->plan;
 
@@ -72,7 +72,7 @@ void forward_Softmax(const struct call *c)
     }
 }
 
-void backward_Softmax(const struct call *c)
+void backward_Softmax(const struct tape_call *c)
 {
     const struct lines *l = c->step->plan;
 
@@ -88,7 +88,7 @@ void backward_Softmax(const struct call *c)
     }
 }
 
-void forward_LogSoftmax(const struct call *c)
+void forward_LogSoftmax(const struct tape_call *c)
 {
     const struct lines *l = c->step->plan;
 
@@ -101,7 +101,7 @@ void forward_LogSoftmax(const struct call *c)
     }
 }
 
-void backward_LogSoftmax(const struct call *c)
+void backward_LogSoftmax(const struct tape_call *c)
 {
     const struct lines *l = c->step->plan;
 
@@ -126,7 +126,7 @@ struct reduction {
     real n_each; /* elements of a result */
 };
 
-struct status *prepare_Reduce(struct tape *t, struct step *s)
+struct status *prepare_Reduce(struct tape *t, struct tape_step *s)
 {
     const struct ir_value *x = s->node->in[0];
     struct reduction *r = arena_new(t->a, struct reduction);
@@ -173,7 +173,7 @@ static real combine(enum ir_op op, real sum, real x, bool first)
     }
 }
 
-void forward_Reduce(const struct call *c)
+void forward_Reduce(const struct tape_call *c)
 {
     const struct reduction *r = c->step->plan;
     const enum ir_op op = c->step->node->op;
@@ -197,7 +197,7 @@ void forward_Reduce(const struct call *c)
 }
 
 /* Of several equal ones the first is the largest. */
-static void to_first(const struct call *c, int64_t s)
+static void to_first(const struct tape_call *c, int64_t s)
 {
     const struct reduction *r = c->step->plan;
     const real *x = call_in(c, 0, s), *y = call_out(c, 0, s);
@@ -212,7 +212,7 @@ static void to_first(const struct call *c, int64_t s)
         }
 }
 
-static real slope(const struct call *c, int64_t s, int64_t i)
+static real slope(const struct tape_call *c, int64_t s, int64_t i)
 {
     const struct reduction *r = c->step->plan;
     const real x = call_in(c, 0, s)[i];
@@ -229,7 +229,7 @@ static real slope(const struct call *c, int64_t s, int64_t i)
     }
 }
 
-void backward_Reduce(const struct call *c)
+void backward_Reduce(const struct tape_call *c)
 {
     const struct reduction *r = c->step->plan;
     const enum ir_op op = c->step->node->op;

@@ -89,7 +89,7 @@ static struct status *divide(struct arena *scratch, struct tape *t,
     return OK;
 }
 
-struct status *prepare_AveragePool(struct tape *t, struct step *s)
+struct status *prepare_AveragePool(struct tape *t, struct tape_step *s)
 {
     struct linear *l = arena_new(t->a, struct linear);
     struct arena *scratch = arena_create();
@@ -218,7 +218,7 @@ static struct status *repeat_nearest(struct arena *scratch, struct tape *t,
     return OK;
 }
 
-struct status *prepare_Resize(struct tape *t, struct step *s)
+struct status *prepare_Resize(struct tape *t, struct tape_step *s)
 {
     const struct ir_node *n = s->node;
     const char *mode = ir_attr_str(n, "mode", "nearest");
@@ -241,7 +241,7 @@ struct status *prepare_Resize(struct tape *t, struct step *s)
     return why;
 }
 
-void forward_Linear(const struct call *c)
+void forward_Linear(const struct tape_call *c)
 {
     const struct linear *l = c->step->plan;
 
@@ -259,7 +259,7 @@ void forward_Linear(const struct call *c)
     }
 }
 
-void backward_Linear(const struct call *c)
+void backward_Linear(const struct tape_call *c)
 {
     const struct linear *l = c->step->plan;
 
@@ -276,7 +276,7 @@ void backward_Linear(const struct call *c)
 /* ---- MaxPool
  * --------------------------------------------------------------------------- */
 
-struct status *prepare_MaxPool(struct tape *t, struct step *s)
+struct status *prepare_MaxPool(struct tape *t, struct tape_step *s)
 {
     struct linear *l = arena_new(t->a, struct linear);
 
@@ -289,7 +289,7 @@ struct status *prepare_MaxPool(struct tape *t, struct step *s)
 }
 
 /* The chosen element of every result is kept. */
-void forward_MaxPool(const struct call *c)
+void forward_MaxPool(const struct tape_call *c)
 {
     const struct linear *l = c->step->plan;
     int32_t *chosen = c->kept;
@@ -310,7 +310,7 @@ void forward_MaxPool(const struct call *c)
     }
 }
 
-void backward_MaxPool(const struct call *c)
+void backward_MaxPool(const struct tape_call *c)
 {
     const struct linear *l = c->step->plan;
     const int32_t *chosen = c->kept;

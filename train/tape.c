@@ -14,16 +14,16 @@ struct stretch {
     bool measures;   /* then step `last` measures */
 };
 
-static void zero_gradients(const struct call *c)
+static void zero_gradients(const struct tape_call *c)
 {
     for (int i = 0; i < c->step->node->n_in; i++)
         if (c->zeroed[i] && c->d_in[i])
             memset(c->d_in[i], 0, (size_t)(c->n * c->in_count[i]) * sizeof(real));
 }
 
-static struct call *call_for(struct tape *t, int64_t shard, int i, int worker)
+static struct tape_call *call_for(struct tape *t, int64_t shard, int i, int worker)
 {
-    struct call *c = &t->shard[shard].call[i];
+    struct tape_call *c = &t->shard[shard].call[i];
     const int64_t left = t->n - shard * t->shard_size;
 
     c->n = left < t->shard_size ? left : t->shard_size;
@@ -33,7 +33,7 @@ static struct call *call_for(struct tape *t, int64_t shard, int i, int worker)
 
 static void run_forward(struct tape *t, int64_t shard, int i, int worker)
 {
-    struct call *c = call_for(t, shard, i, worker);
+    struct tape_call *c = call_for(t, shard, i, worker);
 
     if (c->step->d)
         c->step->d->forward(c);
@@ -56,7 +56,7 @@ static void backward_stretch(void *arg, int64_t shard, int worker)
     const struct stretch *s = arg;
 
     for (int i = s->first; i > s->last; i--) {
-        struct call *c = call_for(s->t, shard, i, worker);
+        struct tape_call *c = call_for(s->t, shard, i, worker);
 
         if (!c->step->back)
             continue;
@@ -156,7 +156,7 @@ static char *shard_of(const struct tape *t, int64_t i, int64_t *within)
     return t->shard[i / t->shard_size].memory;
 }
 
-static real *gradient_of(const struct tape *t, const struct slot *s, int64_t i)
+static real *gradient_of(const struct tape *t, const struct tape_slot *s, int64_t i)
 {
     int64_t within;
     char *memory = shard_of(t, i, &within);
@@ -166,7 +166,7 @@ static real *gradient_of(const struct tape *t, const struct slot *s, int64_t i)
 
 void *tape_input(struct tape *t, int64_t i, int k)
 {
-    const struct slot *s = &t->slot[t->graph->in[k]->id];
+    const struct tape_slot *s = &t->slot[t->graph->in[k]->id];
     int64_t within;
     char *memory = shard_of(t, i, &within);
     const int64_t bytes =
@@ -177,7 +177,7 @@ void *tape_input(struct tape *t, int64_t i, int k)
 
 const real *tape_output(const struct tape *t, int64_t i, int k)
 {
-    const struct slot *s = t->output[k];
+    const struct tape_slot *s = t->output[k];
     int64_t within;
     char *memory = shard_of(t, i, &within);
 

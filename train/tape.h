@@ -47,13 +47,13 @@ struct tape_options {
 
 /* ---- parts, for the files of this room ------------------------------------------ */
 
-struct call;
-struct step;
+struct tape_call;
+struct tape_step;
 struct tape;
 
 /* Reads the node: sizes, refusals, s->plan. */
-typedef struct status *derivative_prepare_fn(struct tape *t, struct step *s);
-typedef void derivative_run_fn(const struct call *c);
+typedef struct status *derivative_prepare_fn(struct tape *t, struct tape_step *s);
+typedef void derivative_run_fn(const struct tape_call *c);
 
 enum derivative_traits {
     KEEPS_IN = 1,  /* backward reads the operands */
@@ -78,7 +78,7 @@ enum { TRAIN_VECTORS = 1 << 16 };
 extern const struct derivative derivatives[OP_COUNT]; /* forward NULL: none */
 
 /* A value on the tape. */
-struct slot {
+struct tape_slot {
     const struct ir_value *value;
     int64_t count;     /* elements of one sample */
     bool on_tape;      /* an input, or made by a step */
@@ -91,7 +91,7 @@ struct slot {
     size_t at, gradient_at;  /* bytes into a shard's memory */
 };
 
-struct step {
+struct tape_step {
     const struct ir_node *node;
     const struct derivative *d; /* NULL: the interpreter */
     int index;
@@ -101,18 +101,18 @@ struct step {
     size_t scratch_bytes; /* while running */
     size_t kept_at;
     /* Once per batch, before everything else, when weights may have changed. */
-    void (*refresh)(struct tape *t, struct step *s);
+    void (*refresh)(struct tape *t, struct tape_step *s);
     /* BatchNormalization: measure runs on every shard, then meet once, then forward. */
     derivative_run_fn *measure, *measure_back;
-    void (*meet)(struct tape *t, struct step *s);
-    void (*meet_back)(struct tape *t, struct step *s);
+    void (*meet)(struct tape *t, struct tape_step *s);
+    void (*meet_back)(struct tape *t, struct tape_step *s);
 };
 
 /* A step on a shard.  Operand i of sample s begins at in[i] + s * in_count[i]; where
  * in_count is 0 it is the same for all samples. */
-struct call {
+struct tape_call {
     struct tape *tape;
-    const struct step *step;
+    const struct tape_step *step;
     int shard;
     int64_t n;       /* samples */
     const void **in; /* NULL where left out */
@@ -125,28 +125,28 @@ struct call {
     void *kept, *scratch;
 };
 
-static inline const real *call_in(const struct call *c, int i, int64_t sample)
+static inline const real *call_in(const struct tape_call *c, int i, int64_t sample)
 {
     return (const real *)c->in[i] + sample * c->in_count[i];
 }
 
-static inline real *call_out(const struct call *c, int i, int64_t sample)
+static inline real *call_out(const struct tape_call *c, int i, int64_t sample)
 {
     return (real *)c->out[i] + sample * ir_count(c->step->node->out[i]);
 }
 
-static inline const real *call_d_out(const struct call *c, int i, int64_t sample)
+static inline const real *call_d_out(const struct tape_call *c, int i, int64_t sample)
 {
     return c->d_out[i] + sample * ir_count(c->step->node->out[i]);
 }
 
 /* The gradient of operand i in this sample, to be added to. */
-static inline real *call_d_in(const struct call *c, int i, int64_t sample)
+static inline real *call_d_in(const struct tape_call *c, int i, int64_t sample)
 {
     return c->d_in[i] + sample * c->in_count[i];
 }
 
-struct weight {
+struct tape_weight {
     const struct ir_value *value;
     int64_t at, count; /* elements of t->weight */
     bool is_scale;     /* of codes: stays above zero */
@@ -158,10 +158,10 @@ struct weight {
     real *rounded;
 };
 
-struct shard {
+struct tape_shard {
     char *memory;
-    struct call *call; /* by step */
-    real *gradient;    /* like tape.gradient */
+    struct tape_call *call; /* by step */
+    real *gradient;         /* like tape.gradient */
 };
 
 struct tape {
@@ -169,24 +169,24 @@ struct tape {
     const struct ir_graph *graph;
     struct tape_options options;
     int n_slots;
-    struct slot *slot; /* by value id */
+    struct tape_slot *slot; /* by value id */
     int n_steps;
-    struct step *step;
+    struct tape_step *step;
     int n_outputs;
-    struct slot **output;
+    struct tape_slot **output;
     int n_weights, cap_weights;
-    struct weight *weights;
+    struct tape_weight *weights;
     int64_t n_elements;
     real *weight, *gradient; /* all weights one after the other */
     int n_stats, cap_stats;  /* of BatchNormalization: means and variances */
-    struct weight *stats;
+    struct tape_weight *stats;
     int64_t n_stat_elements;
     real *stat;
     real stat_share; /* of a batch in what follows it; 0: as the node's momentum says */
     int n_shards;
     int64_t shard_size; /* samples; the last shard may be smaller */
     int64_t n;          /* samples of the batch in progress */
-    struct shard *shard;
+    struct tape_shard *shard;
     size_t shard_bytes;
     struct workers *workers;
     void **scratch;                  /* by worker */

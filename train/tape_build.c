@@ -13,12 +13,12 @@ struct builder {
     bool *needed; /* by value id: an output depends on it */
 };
 
-static struct slot *slot_of(const struct tape *t, const struct ir_value *v)
+static struct tape_slot *slot_of(const struct tape *t, const struct ir_value *v)
 {
     return v ? &t->slot[v->id] : NULL;
 }
 
-static struct slot *home_of(const struct tape *t, const struct slot *s)
+static struct tape_slot *home_of(const struct tape *t, const struct tape_slot *s)
 {
     return &t->slot[s->home];
 }
@@ -83,14 +83,14 @@ static bool is_weight(const struct derivative *d, const struct ir_node *n, int i
 
 int tape_add_weight(struct tape *t, const struct ir_value *v)
 {
-    struct slot *s = slot_of(t, v);
+    struct tape_slot *s = slot_of(t, v);
 
     if (s->weight >= 0)
         return s->weight;
     t->weights =
         arena_grow(t->a, t->weights, sizeof *t->weights, t->n_weights, &t->cap_weights);
-    t->weights[t->n_weights] =
-        (struct weight){.value = v, .at = t->n_elements, .count = s->count, .rate = 1};
+    t->weights[t->n_weights] = (struct tape_weight){
+        .value = v, .at = t->n_elements, .count = s->count, .rate = 1};
     t->n_elements += s->count;
     s->weight = t->n_weights++;
     s->wants = true;
@@ -108,12 +108,13 @@ int64_t tape_add_stat(struct tape *t, const struct ir_value *v)
 
     t->stats = arena_grow(t->a, t->stats, sizeof *t->stats, t->n_stats, &t->cap_stats);
     t->stats[t->n_stats++] =
-        (struct weight){.value = v, .at = at, .count = ir_count(v)};
+        (struct tape_weight){.value = v, .at = at, .count = ir_count(v)};
     t->n_stat_elements += ir_count(v);
     return at;
 }
 
-static real *contents(struct tape *t, int n, const struct weight *w, int64_t n_elements)
+static real *contents(struct tape *t, int n, const struct tape_weight *w,
+                      int64_t n_elements)
 {
     real *all = arena_new_array(t->a, real, n_elements);
 
@@ -128,21 +129,21 @@ static real *contents(struct tape *t, int n, const struct weight *w, int64_t n_e
 
 void tape_open_slot(struct tape *t, const struct ir_value *v)
 {
-    struct slot *s = &t->slot[v->id];
+    struct tape_slot *s = &t->slot[v->id];
 
     if (s->value)
         return;
-    *s = (struct slot){.value = v,
-                       .count = ir_count(v),
-                       .is_real = v->dtype == DT_f32,
-                       .weight = -1,
-                       .home = v->id,
-                       .gradient_home = v->id,
-                       .constant = v->data};
+    *s = (struct tape_slot){.value = v,
+                            .count = ir_count(v),
+                            .is_real = v->dtype == DT_f32,
+                            .weight = -1,
+                            .home = v->id,
+                            .gradient_home = v->id,
+                            .constant = v->data};
 }
 
 /* Constants are read as reals. */
-static void convert_constant(struct tape *t, struct slot *s)
+static void convert_constant(struct tape *t, struct tape_slot *s)
 {
     if (!s->is_real || sizeof(real) == sizeof(float) || s->weight >= 0)
         return;
@@ -186,8 +187,8 @@ static bool is_view(const struct tape *t, const struct ir_node *n)
 
 static void add_view(struct tape *t, const struct ir_node *n)
 {
-    const struct slot *x = slot_of(t, n->in[0]);
-    struct slot *y = slot_of(t, n->out[0]);
+    const struct tape_slot *x = slot_of(t, n->in[0]);
+    struct tape_slot *y = slot_of(t, n->out[0]);
 
     y->on_tape = true;
     y->wants = x->wants;
@@ -206,14 +207,14 @@ static bool makes_reals(const struct ir_node *n)
 
 static struct status *add_step(struct tape *t, const struct ir_node *n)
 {
-    struct step *s = &t->step[t->n_steps];
+    struct tape_step *s = &t->step[t->n_steps];
     bool wants = false;
 
-    *s = (struct step){.node = n, .index = t->n_steps};
+    *s = (struct tape_step){.node = n, .index = t->n_steps};
     if (has_derivative(n))
         s->d = &derivatives[n->op];
     for (int i = 0; i < n->n_in; i++) {
-        struct slot *x = slot_of(t, n->in[i]);
+        struct tape_slot *x = slot_of(t, n->in[i]);
 
         if (!x)
             continue;
@@ -231,7 +232,7 @@ static struct status *add_step(struct tape *t, const struct ir_node *n)
         return why;
     if (why) {
         status_free(why);
-        *s = (struct step){.node = n, .index = t->n_steps};
+        *s = (struct tape_step){.node = n, .index = t->n_steps};
     }
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) {
@@ -272,7 +273,7 @@ static struct status *add_steps(struct builder *b)
     }
     for (const struct ir_node *n = t->graph->first; n; n = n->next)
         n_nodes++;
-    t->step = arena_new_array(t->a, struct step, n_nodes + 1);
+    t->step = arena_new_array(t->a, struct tape_step, n_nodes + 1);
     for (const struct ir_node *n = t->graph->first; n; n = n->next) {
         if (!runs(b, n))
             continue;
@@ -309,7 +310,7 @@ static void count_readers(const struct tape *t, int *readers)
         readers[t->output[k]->home] += 2; /* never written in place */
 }
 
-static bool is_as_large(const struct slot *x, const struct slot *y)
+static bool is_as_large(const struct tape_slot *x, const struct tape_slot *y)
 {
     return x->is_real && y->is_real && x->count == y->count;
 }
@@ -334,10 +335,10 @@ static void share_memory(struct tape *t, int *readers)
     bool *kept = arena_new_array(t->a, bool, t->n_slots);
 
     for (int i = 0; i < t->n_steps; i++) {
-        const struct step *s = &t->step[i];
+        const struct tape_step *s = &t->step[i];
         const unsigned traits = s->d ? s->d->traits : 0;
-        struct slot *x = slot_of(t, ir_in(s->node, 0)),
-                    *y = slot_of(t, s->node->out[0]);
+        struct tape_slot *x = slot_of(t, ir_in(s->node, 0)),
+                         *y = slot_of(t, s->node->out[0]);
 
         if ((traits & IN_PLACE) && x && x->on_tape && home_of(t, x)->value->def
             && is_as_large(x, y) && readers[x->home] == 1) {
@@ -365,22 +366,22 @@ static void plan_gradients(struct tape *t)
             written[t->output[k]->gradient_home] = true;
         }
     for (int i = t->n_steps - 1; i >= 0; i--) {
-        struct step *s = &t->step[i];
+        struct tape_step *s = &t->step[i];
 
         for (int k = 0; k < s->node->n_out; k++) {
-            struct slot *y = slot_of(t, s->node->out[k]);
+            struct tape_slot *y = slot_of(t, s->node->out[k]);
 
             if (y && y->wants && written[y->gradient_home])
                 y->has_gradient = s->back = true;
         }
         for (int k = 0; s->back && k < s->node->n_in; k++) {
-            struct slot *x = slot_of(t, s->node->in[k]);
+            struct tape_slot *x = slot_of(t, s->node->in[k]);
 
             if (!x || !x->wants || x->weight >= 0)
                 continue;
             x->has_gradient = true;
             for (int c = 0; c < t->n_shards; c++) {
-                struct call *call = &t->shard[c].call[i];
+                struct tape_call *call = &t->shard[c].call[i];
                 const bool shared =
                     x->gradient_home == slot_of(t, s->node->out[0])->gradient_home;
                 const bool first = shared || !written[x->gradient_home];
@@ -392,7 +393,7 @@ static void plan_gradients(struct tape *t)
         }
     }
     for (int i = 0; i < t->graph->n_in; i++) {
-        struct slot *x = slot_of(t, t->graph->in[i]);
+        struct tape_slot *x = slot_of(t, t->graph->in[i]);
 
         x->has_gradient = x->wants && written[x->gradient_home];
     }
@@ -403,13 +404,13 @@ static void plan_gradients(struct tape *t)
 
 static void make_calls(struct tape *t)
 {
-    t->shard = arena_new_array(t->a, struct shard, t->n_shards);
+    t->shard = arena_new_array(t->a, struct tape_shard, t->n_shards);
     for (int c = 0; c < t->n_shards; c++) {
-        t->shard[c].call = arena_new_array(t->a, struct call, t->n_steps);
+        t->shard[c].call = arena_new_array(t->a, struct tape_call, t->n_steps);
         for (int i = 0; i < t->n_steps; i++) {
             const struct ir_node *n = t->step[i].node;
 
-            t->shard[c].call[i] = (struct call){
+            t->shard[c].call[i] = (struct tape_call){
                 .tape = t,
                 .step = &t->step[i],
                 .shard = c,
@@ -426,14 +427,15 @@ static void make_calls(struct tape *t)
     }
 }
 
-static void link_operand(struct tape *t, struct shard *shard, struct call *c, int i)
+static void link_operand(struct tape *t, struct tape_shard *shard, struct tape_call *c,
+                         int i)
 {
-    struct slot *x = slot_of(t, c->step->node->in[i]);
+    struct tape_slot *x = slot_of(t, c->step->node->in[i]);
 
     if (!x)
         return;
     if (x->weight >= 0) {
-        const struct weight *w = &t->weights[x->weight];
+        const struct tape_weight *w = &t->weights[x->weight];
 
         c->in[i] = w->rounded ? w->rounded : t->weight + w->at;
         if (c->step->back)
@@ -449,15 +451,15 @@ static void link_operand(struct tape *t, struct shard *shard, struct call *c, in
     }
 }
 
-static void link_calls(struct tape *t, struct shard *shard)
+static void link_calls(struct tape *t, struct tape_shard *shard)
 {
     for (int i = 0; i < t->n_steps; i++) {
-        struct call *c = &shard->call[i];
+        struct tape_call *c = &shard->call[i];
 
         for (int k = 0; k < c->step->node->n_in; k++)
             link_operand(t, shard, c, k);
         for (int k = 0; k < c->step->node->n_out; k++) {
-            const struct slot *y = slot_of(t, c->step->node->out[k]);
+            const struct tape_slot *y = slot_of(t, c->step->node->out[k]);
 
             if (!y)
                 continue;
@@ -511,7 +513,7 @@ static struct status *choose_outputs(struct tape *t)
     struct ir_value *const *from =
         t->options.n_outputs ? t->options.output : t->graph->out;
 
-    t->output = arena_new_array(t->a, struct slot *, most);
+    t->output = arena_new_array(t->a, struct tape_slot *, most);
     for (int k = 0; k < most; k++) {
         if (from[k]->dtype != DT_f32)
             continue;
@@ -537,7 +539,7 @@ static struct status *build(struct tape *t)
     struct builder b = {.t = t};
 
     t->n_slots = t->graph->compile->n_values;
-    t->slot = arena_new_array(t->a, struct slot, t->n_slots);
+    t->slot = arena_new_array(t->a, struct tape_slot, t->n_slots);
     b.needed = arena_new_array(t->a, bool, t->n_slots);
     RETURN_IF_FAIL(choose_outputs(t));
     cut_batch(t);
@@ -590,7 +592,8 @@ void tape_destroy(struct tape *t)
     arena_destroy(t->a);
 }
 
-static void store(struct ir_graph *g, int n, const struct weight *w, const real *from)
+static void store(struct ir_graph *g, int n, const struct tape_weight *w,
+                  const real *from)
 {
     for (int i = 0; i < n; i++) {
         float *data = arena_new_array(g->compile->perm, float, w[i].count);

@@ -61,7 +61,7 @@ struct channels {
     int64_t n, inner;
 };
 
-static struct channels channels_of(const struct weight *w)
+static struct channels channels_of(const struct tape_weight *w)
 {
     const struct ir_value *x = w->dequantize->in[X];
     struct channels c = {ir_count(w->dequantize->in[SCALE]), 1};
@@ -71,7 +71,7 @@ static struct channels channels_of(const struct weight *w)
     return c;
 }
 
-static const real *scales_of(const struct tape *t, const struct weight *w)
+static const real *scales_of(const struct tape *t, const struct tape_weight *w)
 {
     return t->weight + t->weights[w->scale].at;
 }
@@ -80,7 +80,7 @@ void tape_add_codes(struct tape *t, const struct ir_node *n)
 {
     const int scale = tape_add_weight(t, n->in[SCALE]);
     const int number = tape_add_weight(t, n->out[0]);
-    struct weight *w = &t->weights[number];
+    struct tape_weight *w = &t->weights[number];
     const double most = (double)weight_limits(n->in[X]->dtype).most;
     const double each = (double)w->count / (double)t->weights[scale].count;
 
@@ -130,7 +130,7 @@ const struct ir_node *tape_rounding_node(struct tape *t, const struct ir_node *n
 void tape_fill_codes(struct tape *t)
 {
     for (int i = 0; i < t->n_weights; i++) {
-        const struct weight *w = &t->weights[i];
+        const struct tape_weight *w = &t->weights[i];
         struct channels c;
 
         if (!w->dequantize)
@@ -145,7 +145,7 @@ void tape_fill_codes(struct tape *t)
 void tape_round_weights(struct tape *t)
 {
     for (int i = 0; i < t->n_weights; i++) {
-        const struct weight *w = &t->weights[i];
+        const struct tape_weight *w = &t->weights[i];
         struct code_limits l;
         struct channels c;
 
@@ -163,7 +163,7 @@ void tape_round_weights(struct tape *t)
 void tape_codes_gradient(struct tape *t)
 {
     for (int i = 0; i < t->n_weights; i++) {
-        const struct weight *w = &t->weights[i];
+        const struct tape_weight *w = &t->weights[i];
         real *dw = t->gradient + w->at, *ds;
         struct code_limits l;
         struct channels c;
@@ -186,7 +186,7 @@ void tape_codes_gradient(struct tape *t)
 void tape_store_codes(const struct tape *t, struct ir_graph *g)
 {
     for (int i = 0; i < t->n_weights; i++) {
-        const struct weight *w = &t->weights[i];
+        const struct tape_weight *w = &t->weights[i];
         struct code_limits l;
         struct channels c;
         int8_t *codes;

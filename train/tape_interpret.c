@@ -35,7 +35,8 @@ static struct tensor tensor_of(const struct ir_value *v)
     return x;
 }
 
-static void give(struct interpreter *p, const struct call *c, int i, int64_t sample)
+static void give(struct interpreter *p, const struct tape_call *c, int i,
+                 int64_t sample)
 {
     const struct ir_value *v = c->step->node->in[i];
     struct tensor *x = &p->io.by_id[v->id];
@@ -55,7 +56,8 @@ static void give(struct interpreter *p, const struct call *c, int i, int64_t sam
     }
 }
 
-static void take(struct interpreter *p, const struct call *c, int i, int64_t sample)
+static void take(struct interpreter *p, const struct tape_call *c, int i,
+                 int64_t sample)
 {
     const struct ir_value *v = c->step->node->out[i];
     struct tensor *x = &p->io.by_id[v->id];
@@ -68,7 +70,7 @@ static void take(struct interpreter *p, const struct call *c, int i, int64_t sam
     x->data = NULL; /* made anew for the next sample */
 }
 
-void tape_interpret(const struct call *c, int worker)
+void tape_interpret(const struct tape_call *c, int worker)
 {
     struct interpreter *p = &c->tape->interpreter[worker];
     const struct ir_node *n = c->step->node;

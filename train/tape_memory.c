@@ -35,7 +35,7 @@ static void widen(struct life *l, int time)
         l->last = time;
 }
 
-static int64_t element_bytes(const struct slot *s)
+static int64_t element_bytes(const struct tape_slot *s)
 {
     return s->is_real ? (int64_t)sizeof(real)
                       : (int64_t)dtype_info[s->value->dtype].bytes;
@@ -55,7 +55,7 @@ static void add_block(struct plan *p, size_t bytes, struct life l, size_t *place
     p->n_blocks++;
 }
 
-static struct slot *tape_slot(const struct tape *t, const struct ir_value *v)
+static struct tape_slot *on_tape(const struct tape *t, const struct ir_value *v)
 {
     return v && t->slot[v->id].on_tape ? &t->slot[v->id] : NULL;
 }
@@ -71,11 +71,11 @@ static void live_values(const struct plan *p, struct life *life)
                 widen(&life[t->graph->in[i]->id], 2 * p->end + 1);
         }
     for (int i = 0; i < t->n_steps; i++) {
-        const struct step *s = &t->step[i];
+        const struct tape_step *s = &t->step[i];
         const unsigned traits = s->d ? s->d->traits : 0;
 
         for (int k = 0; k < s->node->n_in; k++) {
-            const struct slot *x = tape_slot(t, s->node->in[k]);
+            const struct tape_slot *x = on_tape(t, s->node->in[k]);
 
             if (x)
                 widen(&life[x->home], i);
@@ -83,7 +83,7 @@ static void live_values(const struct plan *p, struct life *life)
                 widen(&life[x->home], 2 * p->end - i);
         }
         for (int k = 0; k < s->node->n_out; k++) {
-            const struct slot *y = tape_slot(t, s->node->out[k]);
+            const struct tape_slot *y = on_tape(t, s->node->out[k]);
 
             if (y)
                 widen(&life[y->home], i);
@@ -103,23 +103,23 @@ static void live_gradients(const struct plan *p, struct life *life)
         if (t->output[k]->has_gradient)
             widen(&life[t->output[k]->gradient_home], p->end);
     for (int i = 0; i < t->n_steps; i++) {
-        const struct step *s = &t->step[i];
+        const struct tape_step *s = &t->step[i];
 
         for (int k = 0; s->back && k < s->node->n_in; k++) {
-            const struct slot *x = tape_slot(t, s->node->in[k]);
+            const struct tape_slot *x = on_tape(t, s->node->in[k]);
 
             if (x && x->has_gradient)
                 widen(&life[x->gradient_home], 2 * p->end - i);
         }
         for (int k = 0; s->back && k < s->node->n_out; k++) {
-            const struct slot *y = tape_slot(t, s->node->out[k]);
+            const struct tape_slot *y = on_tape(t, s->node->out[k]);
 
             if (y && y->has_gradient)
                 widen(&life[y->gradient_home], 2 * p->end - i);
         }
     }
     for (int i = 0; i < t->graph->n_in; i++) { /* asked for at the very end */
-        const struct slot *x = tape_slot(t, t->graph->in[i]);
+        const struct tape_slot *x = on_tape(t, t->graph->in[i]);
 
         if (x && x->has_gradient)
             widen(&life[x->gradient_home], 2 * p->end + 1);
@@ -181,14 +181,14 @@ void tape_plan_memory(struct tape *t)
     if (t->options.backward)
         live_gradients(&p, gradients);
     for (int i = 0; i < t->n_slots; i++) {
-        struct slot *s = &t->slot[i];
+        struct tape_slot *s = &t->slot[i];
         const size_t n = (size_t)(t->shard_size * (s->value ? s->count : 0));
 
         add_block(&p, s->value ? n * (size_t)element_bytes(s) : 0, values[i], &s->at);
         add_block(&p, n * sizeof(real), gradients[i], &s->gradient_at);
     }
     for (int i = 0; i < t->n_steps; i++) {
-        struct step *s = &t->step[i];
+        struct tape_step *s = &t->step[i];
 
         if (s->kept_bytes)
             add_block(&p, s->kept_bytes, (struct life){i, s->back ? 2 * p.end - i : i},

@@ -26,6 +26,6 @@ void tape_store_codes(const struct tape *t, struct ir_graph *g);
 /* tape_interpret.c: steps without derivative, sample by sample. */
 void tape_interpreters_create(struct tape *t);
 void tape_interpreters_destroy(struct tape *t);
-void tape_interpret(const struct call *c, int worker);
+void tape_interpret(const struct tape_call *c, int worker);
 
 #endif /* HADMC_TRAIN_TAPE_PARTS_H */

@@ -254,7 +254,7 @@ static void clip_gradient(struct trainer *t)
 }
 
 /* Biases, scales and what else is one number a channel does not decay. */
-static double decay_of(const struct trainer *t, const struct weight *w)
+static double decay_of(const struct trainer *t, const struct tape_weight *w)
 {
     int wide = 0;
 
@@ -273,14 +273,14 @@ static void update(struct trainer *t)
 
     clip_gradient(t);
     for (int i = 0; i < s->n_weights; i++) {
-        const struct weight *w = &s->weights[i];
+        const struct tape_weight *w = &s->weights[i];
 
         optimizer_step(&t->optimizer, t->step, rate * (double)w->rate, decay_of(t, w),
                        w->count, s->gradient + w->at, s->weight + w->at, t->m + w->at,
                        t->v + w->at);
     }
     for (int i = 0; i < s->n_weights; i++) {
-        const struct weight *w = &s->weights[i];
+        const struct tape_weight *w = &s->weights[i];
 
         for (int64_t k = 0; w->is_scale && k < w->count; k++)
             if (s->weight[w->at + k] < LEAST_SCALE)

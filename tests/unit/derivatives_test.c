@@ -358,7 +358,7 @@ static double slope_at(struct trial *t, real *x)
 static void check_weights(struct trial *t, const double *gradient)
 {
     for (int w = 0; w < t->t->n_weights; w++) {
-        const struct weight *weight = &t->t->weights[w];
+        const struct tape_weight *weight = &t->t->weights[w];
         double *want = arena_new_array(t->c->perm, double, weight->count);
 
         for (int64_t i = 0; i < weight->count; i++)
