@@ -299,11 +299,35 @@ static void copy_row(const struct planes *p, int64_t w, int64_t phase, const rea
             to[c] = from[c * p->step_w];
 }
 
+/* A plane without strides: zeros above, rows, zeros below. */
+static void fill_plane(const struct planes *p, int64_t h, int64_t w, const real *from,
+                       real *to)
+{
+    const int64_t first = most(p->top, 0), skipped = most(-p->top, 0);
+    const int64_t end = first + h - skipped < p->rows ? first + h - skipped : p->rows;
+    const int64_t rows = most(end - first, 0);
+
+    memset(to, 0, (size_t)(first * p->pitch) * sizeof *to);
+    tiles_here()->pad(rows, w, from + skipped * w, p->left, p->pitch,
+                      to + first * p->pitch);
+    to += (first + rows) * p->pitch;
+    memset(to, 0, (size_t)(p->phase - (first + rows) * p->pitch) * sizeof *to);
+}
+
+/* No row is cut off. */
+static bool is_plain(const struct planes *p, int64_t w)
+{
+    return p->step_h == 1 && p->step_w == 1 && p->left >= 0 && p->left + w <= p->pitch
+           && p->top <= p->rows;
+}
+
 /* Channels of h x w into planes. */
 static void fill_planes(const struct planes *p, int64_t channels, int64_t h, int64_t w,
                         const real *from, real *to)
 {
-    for (int64_t i = 0; i < channels; i++)
+    for (int64_t i = 0; i < channels && is_plain(p, w); i++)
+        fill_plane(p, h, w, from + i * h * w, to + i * p->channel);
+    for (int64_t i = 0; i < channels && !is_plain(p, w); i++)
         for (int64_t phase = 0; phase < p->step_h * p->step_w; phase++) {
             real *plane = to + i * p->channel + phase * p->phase;
 
@@ -339,33 +363,28 @@ void forward_Conv(const struct tape_call *c)
                         call_in(c, X, s) + g * v->c * v->h * v->w, planes);
             tiles->products(v->o, width, j->k, v->packed + g * v->n_weights, j->offset,
                             planes, result, width);
-            for (int64_t o = 0; o < v->o; o++) {
-                const real b = bias ? bias[g * v->o + o] : 0;
-                real *y = call_out(c, 0, s) + (g * v->o + o) * plane;
-
-                for (int64_t r = 0; r < v->oh; r++)
-                    for (int64_t i = 0; i < v->ow; i++)
-                        y[r * v->ow + i] = result[o * width + r * v->in.pitch + i] + b;
-            }
+            for (int64_t o = 0; o < v->o; o++)
+                tiles->unpad(v->oh, v->ow, result + o * width, v->in.pitch,
+                             bias ? bias[g * v->o + o] : 0, false,
+                             call_out(c, 0, s) + (g * v->o + o) * plane);
         }
 }
 
-/* Results of a phase to where they belong in dx. */
-static void scatter(const struct conv *v, const struct job *j, int64_t width,
-                    bool fresh, const real *from, real *dx)
+/* Results of a phase to where they belong in a channel of dx. */
+static void scatter(const struct conv *v, const struct job *j, bool fresh,
+                    const real *from, real *dx)
 {
-    for (int64_t i = 0; i < v->c; i++)
-        for (int64_t r = 0; r < j->rows; r++) {
-            const real *row = from + i * width + r * v->grad.pitch;
-            real *to = dx + (i * v->h + r * v->sh + j->row0) * v->w + j->column0;
+    if (v->n_back == 1) {
+        tiles_here()->unpad(v->h, v->w, from, v->grad.pitch, 0, !fresh, dx);
+        return;
+    }
+    for (int64_t r = 0; r < j->rows; r++) {
+        const real *row = from + r * v->grad.pitch;
+        real *to = dx + (r * v->sh + j->row0) * v->w + j->column0;
 
-            if (fresh)
-                for (int64_t k = 0; k < j->columns; k++)
-                    to[k * v->sw] = row[k];
-            else
-                for (int64_t k = 0; k < j->columns; k++)
-                    to[k * v->sw] += row[k];
-        }
+        for (int64_t k = 0; k < j->columns; k++)
+            to[k * v->sw] = fresh ? row[k] : to[k * v->sw] + row[k];
+    }
 }
 
 static void input_gradient(const struct tape_call *c, int64_t s)
@@ -386,8 +405,9 @@ static void input_gradient(const struct tape_call *c, int64_t s)
             tiles_here()->products(v->c, width, j->k,
                                    v->packed_back + g * v->n_weights + j->at, j->offset,
                                    planes, result, width);
-            scatter(v, j, width, c->fresh[X], result,
-                    call_d_in(c, X, s) + g * v->c * v->h * v->w);
+            for (int64_t k = 0; k < v->c; k++)
+                scatter(v, j, c->fresh[X], result + k * width,
+                        call_d_in(c, X, s) + (g * v->c + k) * v->h * v->w);
         }
     }
 }
@@ -396,12 +416,12 @@ static void input_gradient(const struct tape_call *c, int64_t s)
 static void spread(const struct conv *v, int64_t width, const real *dy, real *to)
 {
     for (int64_t o = 0; o < v->o; o++) {
+        const int64_t end = v->oh * v->in.pitch;
         real *row = to + o * width;
 
-        memset(row, 0, (size_t)width * sizeof *row);
-        for (int64_t r = 0; r < v->oh; r++)
-            memcpy(row + r * v->in.pitch, dy + (o * v->oh + r) * v->ow,
-                   (size_t)v->ow * sizeof *row);
+        tiles_here()->pad(v->oh, v->ow, dy + o * v->oh * v->ow, 0, v->in.pitch, row);
+        for (int64_t i = end - v->in.pitch + v->ow; i < width; i++)
+            row[i] = 0;
     }
 }
 

@@ -57,6 +57,14 @@ typedef void tiles_relu_fn(int64_t n, const real *x, real *y);
 typedef void tiles_relu_back_fn(int64_t n, const real *y, const real *d, bool adds,
                                 real *dx);
 
+/* Rows of w numbers, one after the other, to rows at a pitch, each after `left` zeros
+ * and followed by zeros; up to TILES_VECTOR numbers behind the last row are written and
+ * as many are read.  And back, with b added, or added to what is there. */
+typedef void tiles_pad_fn(int64_t rows, int64_t w, const real *from, int64_t left,
+                          int64_t pitch, real *to);
+typedef void tiles_unpad_fn(int64_t rows, int64_t w, const real *from, int64_t pitch,
+                            real b, bool adds, real *to);
+
 struct tiles {
     tiles_products_fn *products;
     tiles_sums_fn *sums;
@@ -67,6 +75,8 @@ struct tiles {
     tiles_plane_fn *plane;
     tiles_relu_fn *relu;
     tiles_relu_back_fn *relu_back;
+    tiles_pad_fn *pad;
+    tiles_unpad_fn *unpad;
 };
 
 /* Those for this processor. */

@@ -276,5 +276,34 @@ static void relu_back(int64_t n, const real *y, const real *d, bool adds, real *
     }
 }
 
-const struct tiles TILES = {products, sums,  sum,  spread,   dot,
-                            line,     plane, relu, relu_back};
+/* ---- rows at a pitch
+ * ----------------------------------------------------------------- */
+
+/* What a vector writes too much is overwritten by what comes after it. */
+static void pad(int64_t rows, int64_t w, const real *from, int64_t left, int64_t pitch,
+                real *to)
+{
+    for (int64_t r = 0; r < rows; r++, from += w, to += pitch) {
+        for (int64_t i = 0; i < left; i++)
+            to[i] = 0;
+        for (int64_t i = 0; i < w; i += LANES)
+            store(to + left + i, load(from + i));
+        for (int64_t i = left + w; i < pitch; i++)
+            to[i] = 0;
+    }
+}
+
+static void unpad(int64_t rows, int64_t w, const real *from, int64_t pitch, real b,
+                  bool adds, real *to)
+{
+    for (int64_t r = 0; r < rows; r++, from += pitch, to += w)
+        if (adds)
+            for (int64_t i = 0; i < w; i++)
+                to[i] += from[i] + b;
+        else
+            for (int64_t i = 0; i < w; i++)
+                to[i] = from[i] + b;
+}
+
+const struct tiles TILES = {products, sums, sum,       spread, dot,  line,
+                            plane,    relu, relu_back, pad,    unpad};
