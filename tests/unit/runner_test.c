@@ -23,10 +23,12 @@ static const char model_c[] =
     "static const struct step steps[] = {{k_double, 3, 1, 0, 0, 0},\n"
     "                                    {k_count, 1, 1, 0, 0, 0}};\n"
     "static const struct descriptor the_model = {1, 2, steps};\n"
-    "int foo_open(struct foo *f, const uint8_t *w, size_t len, uint8_t *ws, size_t n)\n"
+    "int foo_open(struct foo *f, const uint8_t *w, size_t len, uint8_t *ws, size_t n,\n"
+    "             unsigned flags)\n"
     "{\n"
     "    f->model = &the_model; f->payload = w; f->ws = ws;\n"
     "    f->parallel_for = NULL;\n"
+    "    if (flags == 1 && w[3] == '?') return 6;\n"
     "    return w[0] == 'c' ? 3 : len == 4 && n == 64 && w[0] == 'w' ? 0 : 1;\n"
     "}\n"
     "int foo_use_workers(struct foo *f, void *p, void *pool, uint64_t n)\n"
@@ -275,6 +277,17 @@ TEST(weights_of_another_model_are_a_message)
     write_text("foo.weights", "no");
     CHECK_FAILS(run(1, &(struct run_options){.repeat = 1}, &r), INVALID,
                 "cannot be opened");
+    drop_bundle();
+}
+
+TEST(damaged_weights_are_found_before_they_are_used)
+{
+    struct run_result r;
+
+    make_bundle("obj");
+    write_text("foo.weights", "wxy?");
+    CHECK_FAILS(run(1, &(struct run_options){.repeat = 1}, &r), INVALID,
+                "the weights do not match their digests");
     drop_bundle();
 }
 
