@@ -10,8 +10,7 @@
 #include "cli/progress.h"
 #include "frontend/splits.h"
 
-/* ---- settings ----------------------------------------------------------------------
- */
+/* ---- settings ------------------------------------------------------------------- */
 
 static struct status *set_number(const char *name, const char *word, double least,
                                  double most, double *out)
@@ -71,8 +70,7 @@ struct status *training_parse(const char *settings, struct train_options *out)
     return s;
 }
 
-/* ---- samples ------------------------------------------------------------------------
- */
+/* ---- samples -------------------------------------------------------------------- */
 
 static struct status *own_samples(struct arena *a, struct training *t)
 {
@@ -133,8 +131,7 @@ void training_end(struct training *t, bool done)
     t->own = NULL;
 }
 
-/* ---- training
- * ------------------------------------------------------------------------ */
+/* ---- training ------------------------------------------------------------------- */
 
 static void show(void *arg, const struct train_progress *p)
 {

@@ -83,8 +83,7 @@ BINARY(Mul, a *b, dy *b, dy *a)
 BINARY(PRelu, a > 0 ? a : a * b, a > 0 ? dy : dy * b, a > 0 ? 0 : dy * a)
 BINARY(Pow, pow(a, b), dy *b *pow(a, b - 1), a > 0 ? dy * y * log(a) : 0)
 
-/* ---- Add and Sub: nothing is kept, and Add may lie where its operand does
- * ------------ */
+/* ---- Add and Sub: nothing is kept, and Add may lie where its operand does ------- */
 
 static void add(const struct tape_call *c, real sign)
 {
@@ -150,8 +149,7 @@ void backward_Sub(const struct tape_call *c)
     add_back(c, 1, -1);
 }
 
-/* ---- Where
- * --------------------------------------------------------------------------- */
+/* ---- Where ---------------------------------------------------------------------- */
 
 enum { CONDITION, YES, NO };
 

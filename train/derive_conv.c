@@ -81,7 +81,7 @@ static int64_t pitch_for(int64_t left, int64_t wide, int64_t out, int64_t reach)
     return most(most(left + wide, out + reach - left), most(out, 1));
 }
 
-/* ---- geometry -------------------------------------------------------------------- */
+/* ---- geometry ------------------------------------------------------------------- */
 
 static void plan_forward(struct arena *a, struct conv *v)
 {
@@ -209,8 +209,7 @@ static struct status *read_conv(const struct ir_node *n, struct conv *v)
     return OK;
 }
 
-/* ---- weights in the order of the loops
- * ------------------------------------------------ */
+/* ---- weights in the order of the loops ------------------------------------------ */
 
 /* [c][(o, taps of the phase)], as the backward job wants it. */
 static void gather_phase(const struct conv *v, const struct job *j, const real *w,
@@ -277,8 +276,7 @@ struct status *prepare_Conv(struct tape *t, struct tape_step *s)
     return OK;
 }
 
-/* ---- copies
- * ---------------------------------------------------------------------------- */
+/* ---- copies --------------------------------------------------------------------- */
 
 /* Row `from` of `w` elements, element step_w * c + phase - left at column c. */
 static void copy_row(const struct planes *p, int64_t w, int64_t phase, const real *from,
@@ -345,8 +343,7 @@ static void fill_planes(const struct planes *p, int64_t channels, int64_t h, int
         }
 }
 
-/* ---- the three products
- * ---------------------------------------------------------------- */
+/* ---- the three products --------------------------------------------------------- */
 
 void forward_Conv(const struct tape_call *c)
 {

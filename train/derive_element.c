@@ -148,8 +148,7 @@ void backward_Unary(const struct tape_call *c)
     }
 }
 
-/* ---- Relu, Clip: in place -----------------------------------------------------------
- */
+/* ---- Relu, Clip: in place ------------------------------------------------------- */
 
 void forward_Relu(const struct tape_call *c)
 {
@@ -203,8 +202,7 @@ void backward_Clip(const struct tape_call *c)
     }
 }
 
-/* ---- views of constants
- * ---------------------------------------------------------------- */
+/* ---- views of constants --------------------------------------------------------- */
 
 void forward_Identity(const struct tape_call *c)
 {

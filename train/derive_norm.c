@@ -19,8 +19,7 @@
 
 enum { X, SCALE, BIAS, MEAN, VARIANCE };
 
-/* ---- rows of a sample
- * ---------------------------------------------------------------- */
+/* ---- rows of a sample ----------------------------------------------------------- */
 
 struct row_norm {
     int64_t rows, row;
@@ -155,8 +154,7 @@ void backward_RowNorm(const struct tape_call *c)
         row_back(c, k);
 }
 
-/* ---- BatchNormalization
- * ---------------------------------------------------------------- */
+/* ---- BatchNormalization --------------------------------------------------------- */
 
 struct batch_norm {
     int64_t channels, inner;

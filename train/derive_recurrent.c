@@ -77,8 +77,7 @@ struct status *prepare_Recurrent(struct tape *t, struct tape_step *s)
     return OK;
 }
 
-/* ---- places
- * ----------------------------------------------------------------------------- */
+/* ---- places --------------------------------------------------------------------- */
 
 static const struct layer *layer_of(const struct tape_call *c)
 {
@@ -211,8 +210,7 @@ static void to_gates(const struct tape_call *c, int64_t d, int64_t step, const r
             call_d_in(c, GATES, s)[gates_at(l, d, step) + i] += da[s * wide + i];
 }
 
-/* ---- LSTM
- * ------------------------------------------------------------------------------- */
+/* ---- LSTM ----------------------------------------------------------------------- */
 
 static void lstm_step(const struct tape_call *c, int64_t d, int64_t step)
 {
@@ -303,8 +301,7 @@ void backward_LSTM(const struct tape_call *c)
     }
 }
 
-/* ---- GRU
- * -------------------------------------------------------------------------------- */
+/* ---- GRU ------------------------------------------------------------------------ */
 
 static void gru_gates(const struct tape_call *c, int64_t d, int64_t step,
                       const real *sums)

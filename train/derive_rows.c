@@ -9,8 +9,7 @@
 
 #include "train/derivatives.h"
 
-/* ---- along an axis
- * ------------------------------------------------------------------- */
+/* ---- along an axis -------------------------------------------------------------- */
 
 struct lines {
     int64_t outer, n, inner; /* element i of a line: i * inner from its first */
@@ -117,8 +116,7 @@ void backward_LogSoftmax(const struct tape_call *c)
     }
 }
 
-/* ---- reductions
- * ------------------------------------------------------------------------ */
+/* ---- reductions ----------------------------------------------------------------- */
 
 struct reduction {
     int64_t *to; /* element i goes into result to[i] */

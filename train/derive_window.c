@@ -16,8 +16,7 @@ struct linear {
     real *factor;
 };
 
-/* ---- windows
- * --------------------------------------------------------------------------- */
+/* ---- windows -------------------------------------------------------------------- */
 
 static void add_taps(const struct window *w, const int64_t *out, int64_t j,
                      struct linear *l, bool count_only)
@@ -102,8 +101,7 @@ struct status *prepare_AveragePool(struct tape *t, struct tape_step *s)
     return why;
 }
 
-/* ---- Resize
- * ---------------------------------------------------------------------------- */
+/* ---- Resize --------------------------------------------------------------------- */
 
 /* Along one axis, result i is (1 - part) x[at] + part x[at + 1]. */
 struct place {
@@ -273,8 +271,7 @@ void backward_Linear(const struct tape_call *c)
     }
 }
 
-/* ---- MaxPool
- * --------------------------------------------------------------------------- */
+/* ---- MaxPool -------------------------------------------------------------------- */
 
 struct status *prepare_MaxPool(struct tape *t, struct tape_step *s)
 {

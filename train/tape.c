@@ -100,7 +100,7 @@ void tape_forward(struct tape *t, int64_t n)
     }
 }
 
-/* ---- backwards ------------------------------------------------------------------- */
+/* ---- backwards ------------------------------------------------------------------ */
 
 enum { PIECE = 16384 };
 
@@ -148,7 +148,7 @@ void tape_backward(struct tape *t, int64_t n)
     tape_codes_gradient(t);
 }
 
-/* ---- access ---------------------------------------------------------------------- */
+/* ---- access --------------------------------------------------------------------- */
 
 static char *shard_of(const struct tape *t, int64_t i, int64_t *within)
 {

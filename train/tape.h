@@ -200,7 +200,7 @@ int64_t tape_add_stat(struct tape *t, const struct ir_value *v);
 /* v is the same for every sample. */
 bool tape_is_fixed(const struct tape *t, const struct ir_value *v);
 
-/* ---- use ------------------------------------------------------------------------- */
+/* ---- use ------------------------------------------------------------------------ */
 
 /* UNSUPPORTED, naming the node: an operator without a derivative between weights and
  * outputs, or one that nothing here can run. */

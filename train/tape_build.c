@@ -23,7 +23,7 @@ static struct tape_slot *home_of(const struct tape *t, const struct tape_slot *s
     return &t->slot[s->home];
 }
 
-/* ---- what runs ------------------------------------------------------------------- */
+/* ---- what runs ------------------------------------------------------------------ */
 
 static void mark_needed(struct builder *b)
 {
@@ -50,8 +50,7 @@ static bool runs(const struct builder *b, const struct ir_node *n)
     return false;
 }
 
-/* ---- weights -----------------------------------------------------------------------
- */
+/* ---- weights -------------------------------------------------------------------- */
 
 static bool is_vector(const struct ir_value *v)
 {
@@ -124,8 +123,7 @@ static real *contents(struct tape *t, int n, const struct tape_weight *w,
     return all;
 }
 
-/* ---- slots and steps
- * ------------------------------------------------------------------ */
+/* ---- slots and steps ------------------------------------------------------------ */
 
 void tape_open_slot(struct tape *t, const struct ir_value *v)
 {
@@ -172,9 +170,18 @@ static struct status *check_node(const struct ir_node *n)
     return OK;
 }
 
+/* Numbers of other types have no slope: comparisons, indices. */
+static bool makes_reals(const struct ir_node *n)
+{
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && n->out[i]->dtype == DT_f32)
+            return true;
+    return false;
+}
+
 static bool has_derivative(const struct ir_node *n)
 {
-    return derivatives[n->op].forward && n->out[0] && n->out[0]->dtype == DT_f32
+    return derivatives[n->op].forward && makes_reals(n)
            && (n->op != OP_DequantizeLinear || n->in[0]->dtype == DT_f32);
 }
 
@@ -194,15 +201,6 @@ static void add_view(struct tape *t, const struct ir_node *n)
     y->wants = x->wants;
     y->home = x->home;
     y->gradient_home = x->gradient_home;
-}
-
-/* Numbers of other types have no slope: comparisons, indices. */
-static bool makes_reals(const struct ir_node *n)
-{
-    for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] && n->out[i]->dtype == DT_f32)
-            return true;
-    return false;
 }
 
 static struct status *add_step(struct tape *t, const struct ir_node *n)
@@ -296,8 +294,7 @@ static struct status *add_steps(struct builder *b)
     return OK;
 }
 
-/* ---- gradients
- * -------------------------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------------------ */
 
 /* How often a home is read by steps, outputs included. */
 static void count_readers(const struct tape *t, int *readers)
@@ -382,8 +379,8 @@ static void plan_gradients(struct tape *t)
             x->has_gradient = true;
             for (int c = 0; c < t->n_shards; c++) {
                 struct tape_call *call = &t->shard[c].call[i];
-                const bool shared =
-                    x->gradient_home == slot_of(t, s->node->out[0])->gradient_home;
+                const struct tape_slot *y = slot_of(t, s->node->out[0]);
+                const bool shared = y && x->gradient_home == y->gradient_home;
                 const bool first = shared || !written[x->gradient_home];
 
                 call->fresh[k] = first && (s->d->traits & WRITES);
@@ -399,8 +396,7 @@ static void plan_gradients(struct tape *t)
     }
 }
 
-/* ---- calls
- * ------------------------------------------------------------------------------ */
+/* ---- calls ---------------------------------------------------------------------- */
 
 static void make_calls(struct tape *t)
 {
@@ -504,8 +500,7 @@ static void allocate(struct tape *t)
     tape_interpreters_create(t);
 }
 
-/* ---- all of it
- * ---------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------ */
 
 static struct status *choose_outputs(struct tape *t)
 {

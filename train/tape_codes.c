@@ -16,8 +16,7 @@
 
 enum { X, SCALE, ZERO };
 
-/* ---- what they are ----------------------------------------------------------------
- */
+/* ---- what they are -------------------------------------------------------------- */
 
 static bool is_signed_code(enum dtype t)
 {
@@ -91,8 +90,7 @@ void tape_add_codes(struct tape *t, const struct ir_node *n)
     t->weights[scale].rate = (real)(1 / sqrt(each * most));
 }
 
-/* ---- activations -------------------------------------------------------------------
- */
+/* ---- activations ---------------------------------------------------------------- */
 
 static bool is_pair(const struct ir_node *q, const struct ir_node *dq)
 {
@@ -124,8 +122,7 @@ const struct ir_node *tape_rounding_node(struct tape *t, const struct ir_node *n
     return both;
 }
 
-/* ---- running ------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------- */
 
 void tape_fill_codes(struct tape *t)
 {

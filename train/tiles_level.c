@@ -184,8 +184,7 @@ static void sums(const struct tiles_sums *s)
         sum_rows(1, s, row);
 }
 
-/* ---- along one array ---------------------------------------------------------------
- */
+/* ---- along one array ------------------------------------------------------------ */
 
 /* Four vectors of sums, so that additions do not wait for each other; what is left over
  * comes one by one. */
@@ -276,8 +275,7 @@ static void relu_back(int64_t n, const real *y, const real *d, bool adds, real *
     }
 }
 
-/* ---- rows at a pitch
- * ----------------------------------------------------------------- */
+/* ---- rows at a pitch ------------------------------------------------------------ */
 
 /* What a vector writes too much is overwritten by what comes after it. */
 static void pad(int64_t rows, int64_t w, const real *from, int64_t left, int64_t pitch,

@@ -9,10 +9,11 @@
 #include "runtime/sha256.h"
 #include "support/random.h"
 #include "train/checkpoint.h"
+#include "train/features.h"
 #include "train/loss.h"
 #include "train/tape.h"
 
-enum { MOST_PARTS = 8 };
+enum { MOST_PARTS = 10 };
 
 /* What one sample has given; added in the order of samples. */
 struct sample_loss {
@@ -28,6 +29,7 @@ struct trainer {
     bool logits;                    /* classes or tokens; otherwise numbers */
     int64_t row;                    /* elements of a row of scores */
     double alpha;
+    struct features features; /* n 0: not compared */
     struct optimizer optimizer;
     int64_t batch, per_epoch; /* samples; steps */
     int64_t *order;           /* of this epoch */
@@ -80,8 +82,7 @@ struct ir_value *train_logits(const struct ir_graph *g)
     return v;
 }
 
-/* ---- a batch
- * --------------------------------------------------------------------------- */
+/* ---- a batch -------------------------------------------------------------------- */
 
 static int64_t epoch_of(const struct trainer *t)
 {
@@ -158,8 +159,7 @@ static struct status *read_batch(struct trainer *t)
     return s;
 }
 
-/* ---- loss
- * -------------------------------------------------------------------------------- */
+/* ---- loss ----------------------------------------------------------------------- */
 
 /* The class of every row of sample i, -1 where there is none. */
 static void targets_of(const struct trainer *t, int64_t i, int64_t rows, int64_t *out)
@@ -203,9 +203,10 @@ static struct sample_loss score_rows(struct trainer *t, int64_t i, int64_t *targ
 
 static struct sample_loss score_numbers(struct trainer *t, int64_t i)
 {
+    const int n = t->student->n_outputs - t->features.n;
     struct sample_loss l = {0, 0};
 
-    for (int k = 0; k < t->student->n_outputs; k++, l.rows++)
+    for (int k = 0; k < n; k++, l.rows++)
         l.sum += loss_mean_square(t->student->output[k]->count,
                                   tape_output(t->student, i, k),
                                   tape_output(t->teacher, i, k), 1 / (double)t->batch,
@@ -213,15 +214,29 @@ static struct sample_loss score_numbers(struct trainer *t, int64_t i)
     return l;
 }
 
-static void score_sample(void *arg, int64_t i, int worker)
+static void score_sample(struct trainer *t, int64_t i, int64_t shard, int worker)
 {
-    struct trainer *t = arg;
-
     for (int k = 0; k < t->student->n_outputs; k++)
         memset(tape_output_gradient(t->student, i, k), 0,
                (size_t)t->student->output[k]->count * sizeof(real));
     t->losses[i] = t->logits ? score_rows(t, i, (int64_t *)t->scratch[worker])
                              : score_numbers(t, i);
+    if (t->features.n)
+        t->losses[i].sum +=
+            (double)t->losses[i].rows * (double)t->batch
+            * features_loss(&t->features, t->student, t->teacher, i, shard, worker,
+                            t->o->feature / (double)t->batch);
+}
+
+/* The samples of a shard in their order: what they add up is the same every time. */
+static void score_shard(void *arg, int64_t shard, int worker)
+{
+    struct trainer *t = arg;
+    const int64_t first = shard * t->student->shard_size;
+    const int64_t end = first + t->student->shard_size;
+
+    for (int64_t i = first; i < end && i < t->batch; i++)
+        score_sample(t, i, shard, worker);
 }
 
 static double score_batch(struct trainer *t)
@@ -229,16 +244,19 @@ static double score_batch(struct trainer *t)
     double sum = 0;
     int64_t rows = 0;
 
-    workers_run(t->student->workers, score_sample, t, t->batch);
+    if (t->features.n)
+        features_clear(&t->features);
+    workers_run(t->student->workers, score_shard, t, t->student->n_shards);
     for (int64_t i = 0; i < t->batch; i++) {
         sum += t->losses[i].sum;
         rows += t->losses[i].rows;
     }
+    if (t->features.n)
+        features_sum(&t->features);
     return sum / (double)(rows ? rows : 1);
 }
 
-/* ---- a step
- * ------------------------------------------------------------------------------ */
+/* ---- a step --------------------------------------------------------------------- */
 
 static void clip_gradient(struct trainer *t)
 {
@@ -279,6 +297,9 @@ static void update(struct trainer *t)
                        w->count, s->gradient + w->at, s->weight + w->at, t->m + w->at,
                        t->v + w->at);
     }
+    optimizer_step(&t->optimizer, t->step, rate, t->optimizer.decay,
+                   t->features.n_elements, t->features.gradient, t->features.adapter,
+                   t->features.m, t->features.v);
     for (int i = 0; i < s->n_weights; i++) {
         const struct tape_weight *w = &s->weights[i];
 
@@ -323,8 +344,7 @@ static struct status *run_step(struct trainer *t)
     return OK;
 }
 
-/* ---- checkpoints
- * ------------------------------------------------------------------------- */
+/* ---- checkpoints ---------------------------------------------------------------- */
 
 static void add_part(struct trainer *t, void *at, size_t n_bytes)
 {
@@ -363,6 +383,7 @@ static void hash_options(struct sha256 *h, const struct trainer *t)
         (double)o->augment.crop,
         o->augment.flip,
         o->augment.noise,
+        o->feature,
         o->train_norms,
         (double)o->n_samples,
         sizeof(real),
@@ -391,13 +412,15 @@ static void plan_checkpoint(struct trainer *t, const struct ir_graph *teacher)
     add_part(t, t->m, weights);
     add_part(t, t->v, weights);
     add_part(t, s->stat, (size_t)s->n_stat_elements * sizeof(real));
+    add_part(t, t->features.adapter, (size_t)t->features.n_elements * sizeof(real));
+    add_part(t, t->features.m, (size_t)t->features.n_elements * sizeof(real));
+    add_part(t, t->features.v, (size_t)t->features.n_elements * sizeof(real));
     add_part(t, t->epoch_sum, sizeof t->epoch_sum);
     add_part(t, t->epoch_steps, sizeof t->epoch_steps);
     add_part(t, &t->recent, sizeof t->recent);
 }
 
-/* ---- all of it
- * --------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------ */
 
 static struct status *check_fit(const struct trainer *t, const struct ir_graph *teacher)
 {
@@ -434,6 +457,8 @@ static struct status *choose_loss(struct trainer *t, const struct ir_graph *teac
     const int64_t rows =
         t->o->data->task == DATASET_LANGUAGE ? ir_count(t->graph->in[0]) : 1;
 
+    if (teacher && t->o->feature > 0)
+        RETURN_IF_FAIL(features_find(t->graph, teacher, &t->features));
     t->logits = has_labels(t->o->data) || z != t->graph->out[0];
     t->row = z->rank ? z->dim[z->rank - 1] : 1;
     t->alpha = !teacher ? 0 : has_labels(t->o->data) ? t->o->alpha : 1;
@@ -446,38 +471,66 @@ static struct status *choose_loss(struct trainer *t, const struct ir_graph *teac
     return OK;
 }
 
+/* Of one side: scores, or all outputs; then its features. */
+static struct ir_value **wanted_outputs(const struct trainer *t,
+                                        const struct ir_graph *g, bool is_student,
+                                        int *n)
+{
+    struct ir_value **list =
+        arena_new_array(t->c->scratch, struct ir_value *, g->n_out + MOST_FEATURES);
+
+    *n = 0;
+    if (t->logits)
+        list[(*n)++] = train_logits(g);
+    for (int i = 0; !t->logits && i < g->n_out; i++)
+        list[(*n)++] = g->out[i];
+    for (int k = 0; k < t->features.n; k++)
+        list[(*n)++] =
+            is_student ? t->features.at[k].student : t->features.at[k].original;
+    return list;
+}
+
+static struct status *check_student(const struct tape *t)
+{
+    if (!t->n_elements)
+        return FAIL(UNSUPPORTED, "the network has no weights that can be trained");
+    for (int k = 0; k < t->n_outputs; k++)
+        if (!t->output[k]->has_gradient)
+            return FAIL(UNSUPPORTED, "output '%s' does not depend on weights",
+                        t->output[k]->value->name);
+    return OK;
+}
+
+/* Features may have adapters; everything else is compared as it is. */
+static struct status *check_teacher(const struct trainer *t)
+{
+    for (int k = 0; k < t->student->n_outputs - t->features.n; k++)
+        if (k >= t->teacher->n_outputs - t->features.n
+            || t->student->output[k]->count != t->teacher->output[k]->count)
+            return FAIL(INVALID, "output '%s' is not as large as the original's",
+                        t->student->output[k]->value->name);
+    return OK;
+}
+
 static struct status *build_tapes(struct trainer *t, const struct ir_graph *teacher)
 {
-    struct ir_value *z[2] = {train_logits(t->graph),
-                             teacher ? train_logits(teacher) : NULL};
     struct tape_options o = {
         .batch = t->batch,
         .n_threads = t->o->n_threads,
         .backward = true,
         .train_norms = t->o->train_norms,
-        .n_outputs = t->logits,
-        .output = &z[0],
     };
 
+    o.output = wanted_outputs(t, t->graph, true, &o.n_outputs);
     RETURN_IF_FAIL(tape_build(t->graph, &o, &t->student));
-    if (!t->student->n_elements)
-        return FAIL(UNSUPPORTED, "the network has no weights that can be trained");
-    for (int k = 0; k < t->student->n_outputs; k++)
-        if (!t->student->output[k]->has_gradient)
-            return FAIL(UNSUPPORTED, "output '%s' does not depend on weights",
-                        t->student->output[k]->value->name);
+    RETURN_IF_FAIL(check_student(t->student));
     if (!teacher)
         return OK;
     o.backward = o.train_norms = false;
-    o.output = &z[1];
+    o.output = wanted_outputs(t, teacher, false, &o.n_outputs);
     RETURN_IF_FAIL(status_note(tape_build(teacher, &o, &t->teacher),
                                "while preparing the original"));
-    for (int k = 0; k < t->student->n_outputs; k++)
-        if (k >= t->teacher->n_outputs
-            || t->student->output[k]->count != t->teacher->output[k]->count)
-            return FAIL(INVALID, "output '%s' is not as large as the original's",
-                        t->student->output[k]->value->name);
-    return OK;
+    return check_teacher(t);
 }
 
 static void make_room(struct trainer *t)
@@ -497,6 +550,7 @@ static void make_room(struct trainer *t)
     t->order = arena_new_array(a, int64_t, t->o->n_samples);
     t->m = arena_new_array(a, real, t->student->n_elements);
     t->v = arena_new_array(a, real, t->student->n_elements);
+    features_begin(&t->features, a, n_workers, t->o->seed);
 }
 
 static double seconds(void)

@@ -4,9 +4,10 @@
  *
  *     loss = (1 - alpha) cross entropy + alpha T^2 KL(original || student at T)
  *
- * for classes and tokens.  Without labels alpha is 1; without an original, 0.  Outputs
- * that are no logits (train_logits) are compared by their mean squared error.  A
- * Softmax at the end is left out, on both sides.
+ * for classes and tokens, and with a weight for features what features.h says.  Without
+ * labels alpha is 1; without an original, 0.  Outputs that are no logits (train_logits)
+ * are compared by their mean squared error.  A Softmax at the end is left out, on both
+ * sides.
  *
  * Everything is a function of graph, data, options and seed: the same bytes on one kind
  * of processor for any number of threads, interrupted and resumed or not.
@@ -29,9 +30,10 @@ struct train_progress {
 struct train_options {
     const struct dataset *data; /* its inputs are the graph's */
     int64_t n_samples;
-    const int64_t *sample;      /* numbers of dataset_read */
-    double temperature;         /* > 0 */
-    double alpha;               /* 0 ... 1 */
+    const int64_t *sample; /* numbers of dataset_read */
+    double temperature;    /* > 0 */
+    double alpha;          /* 0 ... 1 */
+    double feature; /* what features of the original count (features.h); 0: nothing */
     int64_t epochs, batch;      /* a batch is never larger than the samples are many */
     struct optimizer optimizer; /* .warmup in steps; .steps is set here */
     double clip; /* longest gradient of all weights together; 0: any length */

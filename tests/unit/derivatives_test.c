@@ -212,7 +212,7 @@ static const struct check checks[] = {
 
 enum { N_CHECKS = sizeof checks / sizeof *checks };
 
-/* ---- making ---------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------- */
 
 struct trial {
     const struct check *check;
@@ -323,8 +323,7 @@ static void differentiate(struct trial *t)
     tape_backward(t->t, t->n);
 }
 
-/* ---- comparing --------------------------------------------------------------------
- */
+/* ---- comparing ------------------------------------------------------------------ */
 
 /* Relative to the largest slope of the same tensor. */
 static void compare(const struct trial *t, const char *what, const double *want,
@@ -404,8 +403,7 @@ static void check_gradients(const struct check *check, int64_t n)
     trial_end(&t);
 }
 
-/* ---- tests -------------------------------------------------------------------------
- */
+/* ---- tests ---------------------------------------------------------------------- */
 
 TEST(every_derivative_agrees_with_finite_differences)
 {
@@ -536,8 +534,7 @@ TEST(an_operator_without_derivative_before_weights_runs)
     compile_destroy(c);
 }
 
-/* ---- codes
- * ---------------------------------------------------------------------------- */
+/* ---- codes ---------------------------------------------------------------------- */
 
 /* x / s = 1.2, 2.5, -3, 500: codes 4, 5 (2.5 is even's), 0, and 127, which is the
  * limit. Slopes of s: 1 - 1.2, 2 - 2.5, 0, and 124. */

@@ -16,8 +16,7 @@
 #include "train/tape.h"
 #include "train/train.h"
 
-/* ---- a data set: which of three corners of a picture is bright
- * ----------------------- */
+/* ---- a data set: which of three corners of a picture is bright ------------------ */
 
 enum { SAMPLES = 96, PIXELS = 36 };
 
@@ -70,8 +69,7 @@ static void write_data(void)
     write_npy("train_labels.npy", "<i8", "96,", label, sizeof label);
 }
 
-/* ---- a network
- * ------------------------------------------------------------------------- */
+/* ---- a network ------------------------------------------------------------------ */
 
 static const char network[] =
     "graph net(%x: f32[1,1,6,6]) {\n"
@@ -186,8 +184,7 @@ static int right_answers(const struct run *r, const struct ir_graph *g)
     return right;
 }
 
-/* ---- learning
- * -------------------------------------------------------------------------- */
+/* ---- learning ------------------------------------------------------------------- */
 
 TEST(a_network_learns_from_labels_and_what_is_stored_runs_elsewhere)
 {
@@ -220,6 +217,36 @@ TEST(a_student_follows_an_original_without_labels)
     CHECK_OK(train_graph(r.c, r.g, original.g, &r.o, &result));
     CHECK(result.last_loss < 0.2 * result.first_loss);
     CHECK(right_answers(&r, r.g) >= 88);
+    end(&r);
+    end(&original);
+}
+
+/* Two convolutions, the first of four channels where the original has six: a matrix
+ * between them is trained too. */
+#define TWO_CONVOLUTIONS(channels)                                                     \
+    "graph net(%x: f32[1,1,6,6]) { %w = const f32[" channels ",1,3,3] {*0} "           \
+    "%c = Conv(%x, %w) {kernel_shape=[3,3], strides=[1,1], dilations=[1,1], "          \
+    "pads=[1,1,1,1]} %r = Relu(%c) %v = const f32[6," channels ",3,3] {*0} "           \
+    "%d = Conv(%r, %v) {kernel_shape=[3,3], strides=[2,2], dilations=[1,1], "          \
+    "pads=[1,1,1,1]} %s = Relu(%d) %f = Reshape(%s) {shape=[1,54]} "                   \
+    "%u = const f32[3,54] {*0} %y = Gemm(%f, %u) {transB=1} return %y }"
+
+TEST(a_student_with_other_channels_follows_features)
+{
+    struct train_result result;
+    struct run r, original, three;
+
+    begin_with(&original, TWO_CONVOLUTIONS("6"), 2);
+    begin_with(&r, TWO_CONVOLUTIONS("4"), 3);
+    begin_with(&three, TWO_CONVOLUTIONS("4"), 3);
+    r.o.feature = three.o.feature = 10;
+    r.o.alpha = three.o.alpha = 1;
+    three.o.n_threads = 3;
+    CHECK_OK(train_graph(r.c, r.g, original.g, &r.o, &result));
+    CHECK(result.last_loss < 0.5 * result.first_loss);
+    CHECK_OK(train_graph(three.c, three.g, original.g, &three.o, &result));
+    same_constants(r.g, three.g);
+    end(&three);
     end(&r);
     end(&original);
 }
@@ -265,8 +292,7 @@ TEST(a_network_of_codes_learns_and_stays_one)
     end(&r);
 }
 
-/* ---- the same bytes
- * ----------------------------------------------------------------------- */
+/* ---- the same bytes ------------------------------------------------------------- */
 
 TEST(the_number_of_threads_changes_no_byte)
 {
@@ -388,8 +414,7 @@ TEST(a_checkpoint_with_any_byte_changed_or_missing_is_refused)
     CHECK(!found);
 }
 
-/* ---- refusals
- * -------------------------------------------------------------------------- */
+/* ---- refusals ------------------------------------------------------------------- */
 
 TEST(a_loss_that_is_no_number_ends_the_training)
 {
@@ -417,8 +442,7 @@ TEST(labels_without_a_row_of_scores_are_refused)
     end(&r);
 }
 
-/* ---- batch normalization
- * ----------------------------------------------------------------- */
+/* ---- batch normalization -------------------------------------------------------- */
 
 /* Batches 1, 3 and 5, 7 of one number: means 2 and 6, spreads 2 and 2. */
 TEST(statistics_are_made_anew_from_several_batches)
