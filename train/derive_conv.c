@@ -13,6 +13,8 @@
  *                        the taps that reach it, on planes of dy
  *     weight gradients   rows o, columns (i, u, v), sums over positions and samples
  *
+ * Taps of 3 x 3 without strides take the first two by filtering.h, where that pays.
+ *
  * The pitch lets the zeros right of a row be those left of the next one.  Positions
  * between rows are computed and dropped: 3 % of 32 x 32, 11 % of 8 x 8.
  */
@@ -20,6 +22,7 @@
 
 #include "frontend/op_window.h"
 #include "train/derivatives.h"
+#include "train/filtering.h"
 #include "train/tiles.h"
 
 enum { X, W, B };
@@ -53,7 +56,11 @@ struct conv {
     struct job *back;           /* one for each phase */
     int64_t n_weights;          /* of a group */
     real *packed, *packed_back; /* [groups][n_weights] */
-    int64_t parts;              /* samples whose weight gradients are summed at once */
+    /* Where that is quicker: the results, and the input gradients. */
+    bool filters, filters_back;
+    struct filtering filter, filter_back;
+    real *filter_weights, *filter_back_weights; /* [groups] */
+    int64_t parts; /* samples whose weight gradients are summed at once */
 };
 
 static int64_t most(int64_t a, int64_t b)
@@ -247,6 +254,55 @@ static void pack_weights(struct tape *t, struct tape_step *s)
     }
 }
 
+/* ---- the quicker way ------------------------------------------------------------ */
+
+static void plan_filtering(struct arena *a, struct conv *v)
+{
+    const struct filtering_shape there = {v->c,  v->o,  v->h,   v->w,
+                                          v->oh, v->ow, v->top, v->left};
+    const struct filtering_shape back = {v->o, v->c, v->oh,      v->ow,
+                                         v->h, v->w, 2 - v->top, 2 - v->left};
+
+    if (v->kh != 3 || v->kw != 3 || v->sh * v->sw != 1 || v->dh * v->dw != 1)
+        return;
+    v->filters = filtering_pays(&there, job_width(&v->forward, &v->in));
+    v->filters_back = filtering_pays(&back, job_width(&v->back[0], &v->grad));
+    if (v->filters) {
+        filtering_plan(a, &there, &v->filter);
+        v->filter_weights =
+            arena_new_array(a, real, v->groups * filtering_n_packed(&v->filter));
+    }
+    if (v->filters_back) {
+        filtering_plan(a, &back, &v->filter_back);
+        v->filter_back_weights =
+            arena_new_array(a, real, v->groups * filtering_n_packed(&v->filter_back));
+    }
+}
+
+static void pack_filters(const struct conv *v, const real *w, bool back)
+{
+    for (int64_t g = 0; g < v->groups; g++) {
+        const real *group = w + g * v->n_weights;
+
+        if (v->filters)
+            filtering_pack(&v->filter, group, v->c * 9, 9, false,
+                           v->filter_weights + g * filtering_n_packed(&v->filter));
+        if (v->filters_back && back)
+            filtering_pack(&v->filter_back, group, 9, v->c * 9, true,
+                           v->filter_back_weights
+                               + g * filtering_n_packed(&v->filter_back));
+    }
+}
+
+static void refresh_weights(struct tape *t, struct tape_step *s)
+{
+    const struct conv *v = s->plan;
+
+    pack_filters(v, t->shard[0].call[s->index].in[W], s->back);
+    if (!v->filters || (s->back && !v->filters_back))
+        pack_weights(t, s);
+}
+
 struct status *prepare_Conv(struct tape *t, struct tape_step *s)
 {
     struct conv *v = arena_new(t->a, struct conv);
@@ -261,7 +317,7 @@ struct status *prepare_Conv(struct tape *t, struct tape_step *s)
     v->packed = arena_new_array(t->a, real, v->groups * v->n_weights);
     v->packed_back = arena_new_array(t->a, real, (v->groups + 1) * v->n_weights);
     s->plan = v;
-    s->refresh = pack_weights;
+    s->refresh = refresh_weights;
 
     results = most(v->o * job_width(&v->forward, &v->in), 0);
     for (int i = 0; i < v->n_back; i++)
@@ -272,6 +328,8 @@ struct status *prepare_Conv(struct tape *t, struct tape_step *s)
     v->parts = v->parts < 1 ? 1 : v->parts > MOST_PARTS ? MOST_PARTS : v->parts;
     planes = most(planes * v->parts,
                   most(v->c * v->in.channel, v->o * v->grad.channel) + results);
+    plan_filtering(t->a, v);
+    planes = most(planes, most(v->filter.n_scratch, v->filter_back.n_scratch));
     s->scratch_bytes = (size_t)planes * sizeof(real);
     return OK;
 }
@@ -345,7 +403,21 @@ static void fill_planes(const struct planes *p, int64_t channels, int64_t h, int
 
 /* ---- the three products --------------------------------------------------------- */
 
-void forward_Conv(const struct tape_call *c)
+static void forward_filtered(const struct tape_call *c)
+{
+    const struct conv *v = c->step->plan;
+    const real *bias = c->in[B];
+
+    for (int64_t g = 0; g < v->groups; g++)
+        filtering_run(&v->filter, c->n,
+                      v->filter_weights + g * filtering_n_packed(&v->filter),
+                      call_in(c, X, 0) + g * v->c * v->h * v->w, c->in_count[X],
+                      bias ? bias + g * v->o : NULL, false,
+                      call_out(c, 0, 0) + g * v->o * v->oh * v->ow,
+                      v->groups * v->o * v->oh * v->ow, c->scratch);
+}
+
+static void forward_direct(const struct tape_call *c)
 {
     const struct conv *v = c->step->plan;
     const struct tiles *tiles = tiles_here();
@@ -365,6 +437,16 @@ void forward_Conv(const struct tape_call *c)
                              bias ? bias[g * v->o + o] : 0, false,
                              call_out(c, 0, s) + (g * v->o + o) * plane);
         }
+}
+
+void forward_Conv(const struct tape_call *c)
+{
+    const struct conv *v = c->step->plan;
+
+    if (v->filters)
+        forward_filtered(c);
+    else
+        forward_direct(c);
 }
 
 /* Results of a phase to where they belong in a channel of dx. */
@@ -407,6 +489,19 @@ static void input_gradient(const struct tape_call *c, int64_t s)
                         call_d_in(c, X, s) + (g * v->c + k) * v->h * v->w);
         }
     }
+}
+
+static void input_gradient_filtered(const struct tape_call *c)
+{
+    const struct conv *v = c->step->plan;
+
+    for (int64_t g = 0; g < v->groups; g++)
+        filtering_run(&v->filter_back, c->n,
+                      v->filter_back_weights + g * filtering_n_packed(&v->filter_back),
+                      call_d_out(c, 0, 0) + g * v->o * v->oh * v->ow,
+                      v->groups * v->o * v->oh * v->ow, NULL, !c->fresh[X],
+                      call_d_in(c, X, 0) + g * v->c * v->h * v->w, c->in_count[X],
+                      c->scratch);
 }
 
 /* dy of a group at the pitch of x's planes, zeros between rows. */
@@ -471,8 +566,10 @@ void backward_Conv(const struct tape_call *c)
     for (int64_t s = 0; s < c->n; s += v->parts)
         for (int64_t g = 0; c->d_in[W] && g < v->groups; g++)
             weight_gradient(c, s, c->n - s < v->parts ? c->n - s : v->parts, g);
+    if (c->d_in[X] && v->filters_back)
+        input_gradient_filtered(c);
     for (int64_t s = 0; s < c->n; s++) {
-        if (c->d_in[X])
+        if (c->d_in[X] && !v->filters_back)
             input_gradient(c, s);
         if (c->d_in[B])
             bias_gradient(c, s);

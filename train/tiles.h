@@ -65,6 +65,29 @@ typedef void tiles_pad_fn(int64_t rows, int64_t w, const real *from, int64_t lef
 typedef void tiles_unpad_fn(int64_t rows, int64_t w, const real *from, int64_t pitch,
                             real b, bool adds, real *to);
 
+/* ---- minimal filtering F(4x4, 3x3): filtering.h --------------------------------- */
+
+/* Pictures in 16 planes, pixel (4 r + a, 4 c + b) in plane 4 a + b at r * pitch + c;
+ * planes are `plane` numbers apart.  Split writes `rows` by `columns` of each plane
+ * from a picture of h x w behind `top` rows and `left` columns of zeros; up to 3
+ * numbers behind a row are written.  Merge writes (or adds) a picture of h x w, plus b.
+ */
+enum { TILES_MOST_WIDTH = 512 };
+
+struct tiles_picture {
+    int64_t h, w, top, left, rows, columns, plane, pitch;
+};
+
+typedef void tiles_split_fn(const struct tiles_picture *p, const real *from, real *to);
+typedef void tiles_merge_fn(const struct tiles_picture *p, const real *from, real b,
+                            bool adds, real *to);
+/* For n positions of the planes: the 36 products' right operands, `apart` from each
+ * other; and from 36 sums the planes of the result. */
+typedef void tiles_to_sums_fn(int64_t n, const struct tiles_picture *p,
+                              const real *planes, real *v, int64_t apart);
+typedef void tiles_from_sums_fn(int64_t n, const struct tiles_picture *p, const real *m,
+                                int64_t apart, real *planes);
+
 struct tiles {
     tiles_products_fn *products;
     tiles_sums_fn *sums;
@@ -77,6 +100,10 @@ struct tiles {
     tiles_relu_back_fn *relu_back;
     tiles_pad_fn *pad;
     tiles_unpad_fn *unpad;
+    tiles_split_fn *split;
+    tiles_merge_fn *merge;
+    tiles_to_sums_fn *to_sums;
+    tiles_from_sums_fn *from_sums;
 };
 
 /* Those for this processor. */

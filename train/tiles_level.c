@@ -303,5 +303,180 @@ static void unpad(int64_t rows, int64_t w, const real *from, int64_t pitch, real
                 to[i] = from[i] + b;
 }
 
-const struct tiles TILES = {products, sums, sum,       spread, dot,  line,
-                            plane,    relu, relu_back, pad,    unpad};
+/* ---- minimal filtering ---------------------------------------------------------- */
+
+typedef real quad __attribute__((vector_size(4 * sizeof(real))));
+typedef real quad_unaligned
+    __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+#ifdef TRAIN_DOUBLE
+typedef int64_t lane_number;
+#else
+typedef int32_t lane_number;
+#endif
+typedef lane_number quad_lanes __attribute__((vector_size(4 * sizeof(real))));
+
+/* Element k of q[i] and element i of q[k] change places. */
+INLINE void transpose(quad q[4])
+{
+    const quad_lanes low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
+    const quad a = __builtin_shuffle(q[0], q[2], low);
+    const quad b = __builtin_shuffle(q[0], q[2], high);
+    const quad c = __builtin_shuffle(q[1], q[3], low);
+    const quad d = __builtin_shuffle(q[1], q[3], high);
+
+    q[0] = __builtin_shuffle(a, c, low);
+    q[1] = __builtin_shuffle(a, c, high);
+    q[2] = __builtin_shuffle(b, d, low);
+    q[3] = __builtin_shuffle(b, d, high);
+}
+
+static void split(const struct tiles_picture *p, const real *from, real *to)
+{
+    real pixels[TILES_MOST_WIDTH + 32];
+
+    memset(pixels, 0, (size_t)(4 * p->columns + 16) * sizeof *pixels);
+    for (int64_t y = 0; y < 4 * p->rows; y++) {
+        const int64_t row = y - p->top;
+        real *at = to + y % 4 * 4 * p->plane + y / 4 * p->pitch;
+
+        if (row >= 0 && row < p->h)
+            memcpy(pixels + p->left, from + row * p->w, (size_t)p->w * sizeof *pixels);
+        else
+            memset(pixels + p->left, 0, (size_t)p->w * sizeof *pixels);
+        for (int64_t c = 0; c < p->columns; c += 4) {
+            quad q[4];
+
+            for (int i = 0; i < 4; i++)
+                q[i] = *(const quad_unaligned *)(pixels + 4 * (c + i));
+            transpose(q);
+            for (int b = 0; b < 4; b++)
+                *(quad_unaligned *)(at + b * p->plane + c) = q[b];
+        }
+    }
+}
+
+static void merge(const struct tiles_picture *p, const real *from, real b, bool adds,
+                  real *to)
+{
+    real pixels[TILES_MOST_WIDTH + 32];
+
+    for (int64_t y = 0; y < p->h; y++, to += p->w) {
+        const real *at = from + y % 4 * 4 * p->plane + y / 4 * p->pitch;
+
+        for (int64_t c = 0; 4 * c < p->w; c += 4) {
+            quad q[4];
+
+            for (int i = 0; i < 4; i++)
+                q[i] = *(const quad_unaligned *)(at + i * p->plane + c);
+            transpose(q);
+            for (int i = 0; i < 4; i++)
+                *(quad_unaligned *)(pixels + 4 * (c + i)) = q[i] + b;
+        }
+        if (adds)
+            for (int64_t x = 0; x < p->w; x++)
+                to[x] += pixels[x];
+        else
+            memcpy(to, pixels, (size_t)p->w * sizeof *to);
+    }
+}
+
+/* B^T d, Lavin and Gray 2016, arXiv:1509.09308, section 4.3. */
+INLINE void filter_in(const vector d[6], vector t[6])
+{
+    const vector even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
+    const vector near = d[4] - d[2], far = 2 * (d[3] - d[1]);
+
+    t[0] = 4 * d[0] - 5 * d[2] + d[4];
+    t[1] = even + odd;
+    t[2] = even - odd;
+    t[3] = near + far;
+    t[4] = near - far;
+    t[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+
+/* A^T m. */
+INLINE void filter_out(const vector m[6], vector y[4])
+{
+    const vector sum = m[1] + m[2], less = m[1] - m[2];
+    const vector sum2 = m[3] + m[4], less2 = m[3] - m[4];
+
+    y[0] = m[0] + sum + sum2;
+    y[1] = less + 2 * less2;
+    y[2] = sum + 4 * sum2;
+    y[3] = less + 8 * less2 + m[5];
+}
+
+static void to_sums(int64_t n, const struct tiles_picture *p, const real *planes,
+                    real *v, int64_t apart)
+{
+    for (int64_t at = 0; at < n; at += LANES) {
+        vector t[6][6]; /* [j][i] */
+
+        for (int j = 0; j < 6; j++) {
+            const real *column = planes + at + j % 4 * p->plane + j / 4;
+            vector d[6];
+
+#pragma GCC unroll 6
+            for (int i = 0; i < 6; i++)
+                d[i] = load(column + i % 4 * 4 * p->plane + i / 4 * p->pitch);
+            filter_in(d, t[j]);
+        }
+        for (int i = 0; i < 6; i++) {
+            vector d[6], u[6];
+
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++)
+                d[j] = t[j][i];
+            filter_in(d, u);
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++)
+                store(v + (i * 6 + j) * apart + at, u[j]);
+        }
+    }
+}
+
+static void from_sums(int64_t n, const struct tiles_picture *p, const real *m,
+                      int64_t apart, real *planes)
+{
+    for (int64_t at = 0; at < n; at += LANES) {
+        vector t[6][4]; /* [j][a] */
+
+        for (int j = 0; j < 6; j++) {
+            vector d[6];
+
+#pragma GCC unroll 6
+            for (int i = 0; i < 6; i++)
+                d[i] = load(m + (i * 6 + j) * apart + at);
+            filter_out(d, t[j]);
+        }
+        for (int a = 0; a < 4; a++) {
+            vector d[6], y[4];
+
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++)
+                d[j] = t[j][a];
+            filter_out(d, y);
+#pragma GCC unroll 4
+            for (int b = 0; b < 4; b++)
+                store(planes + (a * 4 + b) * p->plane + at, y[b]);
+        }
+    }
+}
+
+const struct tiles TILES = {
+    .products = products,
+    .sums = sums,
+    .sum = sum,
+    .spread = spread,
+    .dot = dot,
+    .line = line,
+    .plane = plane,
+    .relu = relu,
+    .relu_back = relu_back,
+    .pad = pad,
+    .unpad = unpad,
+    .split = split,
+    .merge = merge,
+    .to_sums = to_sums,
+    .from_sums = from_sums,
+};

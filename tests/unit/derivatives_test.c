@@ -417,6 +417,62 @@ TEST(shards_of_several_samples_and_an_empty_one_add_up)
         check_gradients(&checks[i], MOST_SAMPLES);
 }
 
+/* 3 x 3 taps of many channels go by filtering.h; with a fourth column of zeros the same
+ * sums are made directly. */
+#define CONVOLUTION(columns, right)                                                    \
+    "graph g(%x: f32[1,16,17,19]) { %w = const f32[12,16,3," #columns "] {*0} "        \
+    "%b = const f32[12] {*0} %y = Conv(%x, %w, %b) {kernel_shape=[3," #columns "], "   \
+    "strides=[1,1], dilations=[1,1], pads=[1,1,1," #right "]} "                        \
+    "%v = const f32[18,12,3," #columns "] {*0} %r = Relu(%y) "                         \
+    "%z = Conv(%r, %v) {kernel_shape=[3," #columns "], strides=[1,1], "                \
+    "dilations=[1,1], pads=[0,2,1," #right "]} %q = Mul(%z, %z) return %q }"
+
+static void same_numbers(const real *a, const real *b, int64_t n)
+{
+    double most = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)b[i]));
+    for (int64_t i = 0; i < n; i++)
+        CHECK(fabs((double)a[i] - (double)b[i]) < 1e-11 * most);
+}
+
+TEST(filtered_convolutions_are_those_of_direct_sums)
+{
+    static const struct check three = {CONVOLUTION(3, 1), -1, 1, false};
+    static const struct check four = {CONVOLUTION(4, 2), -1, 1, false};
+    struct trial filtered = trial_begin(&three, 7, 1),
+                 direct = trial_begin(&four, 7, 1);
+    const struct tape *a = filtered.t, *b = direct.t;
+
+    for (int w = 0; w < 3; w++) /* the same taps, and zeros */
+        for (int64_t i = 0; i < b->weights[w].count; i++)
+            b->weight[b->weights[w].at + i] =
+                w == 1       ? a->weight[a->weights[w].at + i]
+                : i % 4 == 3 ? 0
+                             : a->weight[a->weights[w].at + i / 4 * 3 + i % 4];
+    for (int64_t s = 0; s < 7; s++)
+        memcpy(tape_input(direct.t, s, 0), tape_input(filtered.t, s, 0),
+               16 * 17 * 19 * sizeof(real));
+    memcpy(direct.factor[0], filtered.factor[0],
+           (size_t)(7 * a->output[0]->count) * sizeof(double));
+    tape_forward(filtered.t, 7);
+    tape_forward(direct.t, 7);
+    for (int64_t s = 0; s < 7; s++)
+        same_numbers(tape_output(a, s, 0), tape_output(b, s, 0), a->output[0]->count);
+    differentiate(&filtered);
+    differentiate(&direct);
+    for (int64_t s = 0; s < 7; s++)
+        same_numbers(tape_input_gradient(a, s, 0), tape_input_gradient(b, s, 0),
+                     16 * 17 * 19);
+    for (int64_t i = 0; i < a->weights[0].count; i++)
+        CHECK(fabs((double)a->gradient[a->weights[0].at + i]
+                   - (double)b->gradient[b->weights[0].at + i / 3 * 4 + i % 3])
+              < 1e-8 * (1 + fabs((double)a->gradient[a->weights[0].at + i])));
+    trial_end(&filtered);
+    trial_end(&direct);
+}
+
 TEST(every_row_of_the_table_is_checked)
 {
     bool seen[OP_COUNT] = {false};
