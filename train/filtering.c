@@ -47,7 +47,8 @@ bool filtering_pays(const struct filtering_shape *s, int64_t direct_positions)
     const int64_t n = best_samples(s);
     const int64_t each = SUMS * s->c * s->o + COST_IN * s->c + COST_OUT * s->o;
 
-    return s->top >= 0 && s->left >= 0 && s->w + s->left + 4 * TILE < TILES_MOST_WIDTH
+    return s->top >= 0 && s->left >= 0 && s->left <= 2 && s->ow <= s->w + 2
+           && s->w + s->left + 4 * TILE < TILES_MOST_WIDTH
            && s->ow + 4 * TILE < TILES_MOST_WIDTH
            && 5 * each * width_of(s, n) < 4 * n * 9 * s->c * s->o * direct_positions;
 }

@@ -7,6 +7,9 @@
 
 #include "train/tape_parts.h"
 
+/* Vectors reach past the end of a block, and a little before it. */
+enum { BEFORE = 64, BEYOND = 256 };
+
 struct block {
     size_t bytes, at;
     int first, last;
@@ -46,12 +49,11 @@ static void add_block(struct plan *p, size_t bytes, struct life l, size_t *place
     if (l.last < l.first)
         return;
     p->block = arena_grow(p->t->a, p->block, sizeof *p->block, p->n_blocks, &p->cap);
-    p->block[p->n_blocks] = (struct block){
-        .bytes = (bytes + 63) / 64 * 64 + 64, /* vectors may reach past the end */
-        .first = l.first,
-        .last = l.last,
-        .place = place,
-        .number = p->n_blocks};
+    p->block[p->n_blocks] = (struct block){.bytes = (bytes + 63) / 64 * 64 + BEYOND,
+                                           .first = l.first,
+                                           .last = l.last,
+                                           .place = place,
+                                           .number = p->n_blocks};
     p->n_blocks++;
 }
 
@@ -163,7 +165,8 @@ static void place_blocks(struct plan *p)
     for (int i = 0; i < p->n_blocks; i++) {
         struct block *b = &p->block[i];
 
-        b->at = *b->place = lowest_place(p->block, i, b);
+        b->at = lowest_place(p->block, i, b);
+        *b->place = b->at + BEFORE;
         if (b->at + b->bytes > t->shard_bytes)
             t->shard_bytes = b->at + b->bytes;
     }
@@ -194,6 +197,6 @@ void tape_plan_memory(struct tape *t)
             add_block(&p, s->kept_bytes, (struct life){i, s->back ? 2 * p.end - i : i},
                       &s->kept_at);
     }
-    t->shard_bytes = 64;
     place_blocks(&p);
+    t->shard_bytes += BEFORE;
 }

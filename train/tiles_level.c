@@ -113,13 +113,18 @@ struct sums_job {
     real *w;
 };
 
+/* Halves are added until one number is left. */
 INLINE real total(vector v)
 {
-    real sum = 0;
+    real lane[LANES];
 
-    for (int i = 0; i < LANES; i++)
-        sum += v[i];
-    return sum;
+    memcpy(lane, &v, sizeof lane);
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half; half /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
 }
 
 /* Dot products of `rows` rows of d and `columns` rows of x, along all parts. */
@@ -330,24 +335,41 @@ INLINE void transpose(quad q[4])
     q[3] = __builtin_shuffle(b, d, high);
 }
 
+/* All ones in the columns that the picture has. */
+static void mark_columns(const struct tiles_picture *p, lane_number *mark)
+{
+    for (int64_t x = 0; x < 4 * p->columns + 16; x++)
+        mark[x] = x >= p->left && x < p->left + p->w ? -1 : 0;
+}
+
+/* Quads are read past both ends of a row, and what is not its own is masked out. */
 static void split(const struct tiles_picture *p, const real *from, real *to)
 {
-    real pixels[TILES_MOST_WIDTH + 32];
+    lane_number mark[TILES_MOST_WIDTH + 32];
 
-    memset(pixels, 0, (size_t)(4 * p->columns + 16) * sizeof *pixels);
+    mark_columns(p, mark);
     for (int64_t y = 0; y < 4 * p->rows; y++) {
         const int64_t row = y - p->top;
+        const real *line = from + row * p->w - p->left;
         real *at = to + y % 4 * 4 * p->plane + y / 4 * p->pitch;
 
-        if (row >= 0 && row < p->h)
-            memcpy(pixels + p->left, from + row * p->w, (size_t)p->w * sizeof *pixels);
-        else
-            memset(pixels + p->left, 0, (size_t)p->w * sizeof *pixels);
+        if (row < 0 || row >= p->h) {
+            for (int b = 0; b < 4; b++)
+                for (int64_t c = 0; c < p->columns; c++)
+                    at[b * p->plane + c] = 0;
+            continue;
+        }
         for (int64_t c = 0; c < p->columns; c += 4) {
             quad q[4];
 
-            for (int i = 0; i < 4; i++)
-                q[i] = *(const quad_unaligned *)(pixels + 4 * (c + i));
+            for (int i = 0; i < 4; i++) {
+                const int64_t x = 4 * (c + i);
+                quad_lanes lanes;
+
+                memcpy(&lanes, mark + x, sizeof lanes);
+                q[i] =
+                    (quad)((quad_lanes) * (const quad_unaligned *)(line + x) & lanes);
+            }
             transpose(q);
             for (int b = 0; b < 4; b++)
                 *(quad_unaligned *)(at + b * p->plane + c) = q[b];
@@ -355,11 +377,22 @@ static void split(const struct tiles_picture *p, const real *from, real *to)
     }
 }
 
+/* The first n of four pixels. */
+INLINE void put(quad q, int64_t n, bool adds, real *to)
+{
+    if (n >= 4) {
+        if (adds)
+            q += *(const quad_unaligned *)to;
+        *(quad_unaligned *)to = q;
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        to[i] = adds ? to[i] + q[i] : q[i];
+}
+
 static void merge(const struct tiles_picture *p, const real *from, real b, bool adds,
                   real *to)
 {
-    real pixels[TILES_MOST_WIDTH + 32];
-
     for (int64_t y = 0; y < p->h; y++, to += p->w) {
         const real *at = from + y % 4 * 4 * p->plane + y / 4 * p->pitch;
 
@@ -370,13 +403,8 @@ static void merge(const struct tiles_picture *p, const real *from, real b, bool 
                 q[i] = *(const quad_unaligned *)(at + i * p->plane + c);
             transpose(q);
             for (int i = 0; i < 4; i++)
-                *(quad_unaligned *)(pixels + 4 * (c + i)) = q[i] + b;
+                put(q[i] + b, p->w - 4 * (c + i), adds, to + 4 * (c + i));
         }
-        if (adds)
-            for (int64_t x = 0; x < p->w; x++)
-                to[x] += pixels[x];
-        else
-            memcpy(to, pixels, (size_t)p->w * sizeof *to);
     }
 }
 
