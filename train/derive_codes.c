@@ -4,6 +4,7 @@
 
 #include "train/codes.h"
 #include "train/derivatives.h"
+#include "train/tiles.h"
 
 enum { X, SCALE, ZERO };
 
@@ -24,43 +25,42 @@ static bool limits_of(const struct ir_value *zero, struct code_limits *out)
 struct status *prepare_Rounding(struct tape *t, struct tape_step *s)
 {
     const struct ir_node *n = s->node;
-    struct code_limits *l = arena_new(t->a, struct code_limits);
+    struct tiles_codes *plan = arena_new(t->a, struct tiles_codes);
+    struct code_limits l;
     struct tape_weight *scale;
 
-    if (n->in[X]->dtype != DT_f32 || !limits_of(n->in[ZERO], l))
+    if (n->in[X]->dtype != DT_f32 || !limits_of(n->in[ZERO], &l))
         return FAIL_AT(n, UNSUPPORTED,
                        "training wants 8-bit codes that QuantizeLinear has made");
     scale = &t->weights[t->slot[n->in[SCALE]->id].weight];
     scale->is_scale = true;
-    scale->rate = (real)(1 / sqrt((double)(l->most * (real)ir_count(n->in[X]))));
-    s->plan = l;
+    scale->rate = (real)(1 / sqrt((double)(l.most * (real)ir_count(n->in[X]))));
+    *plan = (struct tiles_codes){.least = l.least - l.zero, .most = l.most - l.zero};
+    s->plan = plan;
     return OK;
+}
+
+static struct tiles_codes codes_of(const struct tape_call *c)
+{
+    struct tiles_codes codes = *(const struct tiles_codes *)c->step->plan;
+
+    codes.scale = *(const real *)c->in[SCALE];
+    return codes;
 }
 
 void forward_Rounding(const struct tape_call *c)
 {
-    const struct code_limits *l = c->step->plan;
-    const real scale = *(const real *)c->in[SCALE], *x = c->in[X];
-    real *y = c->out[0];
+    const struct tiles_codes codes = codes_of(c);
 
-    for (int64_t i = 0; i < c->n * c->in_count[X]; i++)
-        y[i] = codes_round(x[i], scale, l).y;
+    tiles_here()->round(c->n * c->in_count[X], &codes, c->in[X], c->out[0]);
 }
 
 void backward_Rounding(const struct tape_call *c)
 {
-    const struct code_limits *l = c->step->plan;
-    const real scale = *(const real *)c->in[SCALE], *x = c->in[X];
-    real sum = 0;
+    const struct tiles_codes codes = codes_of(c);
+    const real sum = tiles_here()->round_back(c->n * c->in_count[X], &codes, c->in[X],
+                                              c->d_out[0], !c->fresh[X], c->d_in[X]);
 
-    for (int64_t i = 0; i < c->n * c->in_count[X]; i++) {
-        const struct coded r = codes_round(x[i], scale, l);
-        const real dy = c->d_out[0][i];
-
-        sum += dy * r.by_scale;
-        if (c->d_in[X] && r.inside)
-            c->d_in[X][i] += dy;
-    }
     if (c->d_in[SCALE])
         *c->d_in[SCALE] += sum;
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "train/tape.h"
 #include "train/tape_parts.h"
@@ -468,12 +469,28 @@ static void link_calls(struct tape *t, struct tape_shard *shard)
     }
 }
 
+/* Refused before the system would end the process. */
+static struct status *check_memory(const struct tape *t)
+{
+    const double gradients =
+        t->options.backward ? (double)t->n_elements * sizeof(real) : 0;
+    const double needed = (double)t->n_shards * ((double)t->shard_bytes + gradients);
+    const double has = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+
+    if (needed <= 0.8 * has)
+        return OK;
+    return FAIL(NO_FIT,
+                "a batch of %lld samples needs %.1f GB, this machine has %.1f GB; a "
+                "smaller batch may fit",
+                (long long)t->options.batch, needed * 1e-9, has * 1e-9);
+}
+
 static void *aligned(size_t n_bytes)
 {
     void *at = aligned_alloc(64, (n_bytes + 127) & ~(size_t)63);
 
     if (!at) {
-        fputs("hadmc: out of memory\n", stderr);
+        fputs("hadmcc: out of memory\n", stderr);
         exit(1);
     }
     memset(at, 0, n_bytes);
@@ -549,6 +566,7 @@ static struct status *build(struct tape *t)
     if (t->options.backward)
         plan_gradients(t);
     tape_plan_memory(t);
+    RETURN_IF_FAIL(check_memory(t));
     allocate(t);
     return OK;
 }

@@ -65,6 +65,18 @@ typedef void tiles_pad_fn(int64_t rows, int64_t w, const real *from, int64_t lef
 typedef void tiles_unpad_fn(int64_t rows, int64_t w, const real *from, int64_t pitch,
                             real b, bool adds, real *to);
 
+/* Rounding to codes, codes.h: y = s clip(round(x / s), least, most), limits without the
+ * zero point.  Back: dx gets (or is increased by) d inside the limits; the sum of what
+ * the scale gets is returned.  dx may be NULL. */
+struct tiles_codes {
+    real scale, least, most;
+};
+
+typedef void tiles_round_fn(int64_t n, const struct tiles_codes *c, const real *x,
+                            real *y);
+typedef real tiles_round_back_fn(int64_t n, const struct tiles_codes *c, const real *x,
+                                 const real *d, bool adds, real *dx);
+
 /* ---- minimal filtering F(4x4, 3x3): filtering.h --------------------------------- */
 
 /* Pictures in 16 planes, pixel (4 r + a, 4 c + b) in plane 4 a + b at r * pitch + c;
@@ -100,6 +112,8 @@ struct tiles {
     tiles_relu_back_fn *relu_back;
     tiles_pad_fn *pad;
     tiles_unpad_fn *unpad;
+    tiles_round_fn *round;
+    tiles_round_back_fn *round_back;
     tiles_split_fn *split;
     tiles_merge_fn *merge;
     tiles_to_sums_fn *to_sums;

@@ -308,6 +308,95 @@ static void unpad(int64_t rows, int64_t w, const real *from, int64_t pitch, real
                 to[i] = from[i] + b;
 }
 
+/* ---- codes ---------------------------------------------------------------------- */
+
+/* A number whose neighbours are one apart: adding it rounds, to even on a tie. */
+#ifdef TRAIN_DOUBLE
+static const real ONES = 0x1.8p52;
+#else
+static const real ONES = 0x1.8p23f;
+#endif
+
+typedef __typeof__((vector){0} > 0) lane_mask;
+
+INLINE vector choose(lane_mask m, vector a, vector b)
+{
+    return (vector)((m & (lane_mask)a) | (~m & (lane_mask)b));
+}
+
+INLINE vector between(vector x, real least, real most)
+{
+    const vector low = (vector){0} + least, high = (vector){0} + most;
+
+    x = choose(x > low, x, low);
+    return choose(x < high, x, high);
+}
+
+/* x / s, at most one beyond the limits, and rounded. */
+INLINE vector exact_code(const struct tiles_codes *c, vector x)
+{
+    return between(x / c->scale, c->least - 1, c->most + 1);
+}
+
+INLINE vector nearest(vector x)
+{
+    return (x + ONES) - ONES;
+}
+
+/* The last few numbers as a vector of their own. */
+INLINE vector load_some(const real *from, int64_t n)
+{
+    vector v = {0};
+
+    memcpy(&v, from, (size_t)(n < LANES ? n : LANES) * sizeof *from);
+    return v;
+}
+
+INLINE void store_some(real *to, vector v, int64_t n)
+{
+    memcpy(to, &v, (size_t)(n < LANES ? n : LANES) * sizeof *to);
+}
+
+static void round_codes(int64_t n, const struct tiles_codes *c, const real *x, real *y)
+{
+    for (int64_t i = 0; i < n; i += LANES) {
+        const vector v = n - i >= LANES ? load(x + i) : load_some(x + i, n - i);
+        const vector q =
+            c->scale * between(nearest(exact_code(c, v)), c->least, c->most);
+
+        if (n - i >= LANES)
+            store(y + i, q);
+        else
+            store_some(y + i, q, n - i);
+    }
+}
+
+static real round_codes_back(int64_t n, const struct tiles_codes *c, const real *x,
+                             const real *d, bool adds, real *dx)
+{
+    vector sum = {0};
+
+    for (int64_t i = 0; i < n; i += LANES) {
+        const bool whole = n - i >= LANES;
+        const vector v = whole ? load(x + i) : load_some(x + i, n - i);
+        const vector dy = whole ? load(d + i) : load_some(d + i, n - i);
+        const vector exact = exact_code(c, v), q = nearest(exact);
+        const lane_mask inside = (q >= c->least) & (q <= c->most);
+        vector passed = choose(inside, dy, (vector){0});
+
+        sum += dy * choose(inside, q - exact, between(q, c->least, c->most));
+        if (!dx)
+            continue;
+        if (adds)
+            passed += whole ? load(dx + i) : load_some(dx + i, n - i);
+        if (whole)
+            store(dx + i, passed);
+        else
+            store_some(dx + i, passed, n - i);
+    }
+    return total(sum);
+}
+
 /* ---- minimal filtering ---------------------------------------------------------- */
 
 typedef real quad __attribute__((vector_size(4 * sizeof(real))));
@@ -503,6 +592,8 @@ const struct tiles TILES = {
     .relu_back = relu_back,
     .pad = pad,
     .unpad = unpad,
+    .round = round_codes,
+    .round_back = round_codes_back,
     .split = split,
     .merge = merge,
     .to_sums = to_sums,
