@@ -409,19 +409,21 @@ typedef int32_t lane_number;
 #endif
 typedef lane_number quad_lanes __attribute__((vector_size(4 * sizeof(real))));
 
+#define LOW(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+
 /* Element k of q[i] and element i of q[k] change places. */
 INLINE void transpose(quad q[4])
 {
-    const quad_lanes low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
-    const quad a = __builtin_shuffle(q[0], q[2], low);
-    const quad b = __builtin_shuffle(q[0], q[2], high);
-    const quad c = __builtin_shuffle(q[1], q[3], low);
-    const quad d = __builtin_shuffle(q[1], q[3], high);
+    const quad a = LOW(q[0], q[2]);
+    const quad b = HIGH(q[0], q[2]);
+    const quad c = LOW(q[1], q[3]);
+    const quad d = HIGH(q[1], q[3]);
 
-    q[0] = __builtin_shuffle(a, c, low);
-    q[1] = __builtin_shuffle(a, c, high);
-    q[2] = __builtin_shuffle(b, d, low);
-    q[3] = __builtin_shuffle(b, d, high);
+    q[0] = LOW(a, c);
+    q[1] = HIGH(a, c);
+    q[2] = LOW(b, d);
+    q[3] = HIGH(b, d);
 }
 
 /* All ones in the columns that the picture has. */
