@@ -2,21 +2,16 @@
 /* A student of another shape is trained against its original, accuracy before and after
  * by the training engine itself (inference mode, float32).
  *
- *     bench-distill STUDENT.onnx ORIGINAL.onnx DATA SPEC SETTINGS [fold | int8 | int4]
+ *     bench-distill STUDENT.onnx ORIGINAL.onnx DATA SPEC SETTINGS [fold]
  *
  * SETTINGS as for --distill.  `fold`: batch normalization is folded before, as hadmcc
- * does it; otherwise it is trained and its statistics are made anew at the end.  int8,
- * int4: the student is quantized before, weights of so many bits, activations of 8;
- * int4 are the 8-bit weights rounded once more, to the scale with the least square
- * error.
+ * does it; otherwise it is trained and its statistics are made anew at the end.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/training.h"
-#include "compress/quantize.h"
 #include "frontend/splits.h"
 #include "train/tape.h"
 
@@ -37,70 +32,6 @@ static struct ir_graph *load(struct compile *c, const char *path, bool fold)
     die_if(onnx_import(c, path, &onnx, NULL, &g));
     die_if(passes_run(c, g, &passes));
     return g;
-}
-
-/* Four-bit codes of n numbers, and their scale. */
-static float round_channel(int64_t n, const float *w, int8_t *codes)
-{
-    double most = 0, best = INFINITY;
-    float scale = 1;
-
-    for (int64_t i = 0; i < n; i++)
-        most = fmax(most, fabs((double)w[i]));
-    for (int share = 30; share <= 100 && most > 0; share++) {
-        const double s = most * share / 700;
-        double error = 0;
-
-        for (int64_t i = 0; i < n; i++) {
-            const double q = fmin(7, fmax(-7, nearbyint((double)w[i] / s)));
-
-            error += (q * s - (double)w[i]) * (q * s - (double)w[i]);
-        }
-        if (error < best) {
-            best = error;
-            scale = (float)s;
-        }
-    }
-    for (int64_t i = 0; i < n; i++)
-        codes[i] = (int8_t)fmin(7, fmax(-7, nearbyint((double)(w[i] / scale))));
-    return scale;
-}
-
-/* Weights whose channels are the first dim; the others stay in 8 bits. */
-static void halve_weights(struct compile *c, struct ir_node *n)
-{
-    const struct ir_value *w = n->in[0];
-    const int64_t channels = ir_count(n->in[1]), each = ir_count(w) / channels;
-    int8_t *codes = arena_new_array(c->perm, int8_t, ir_count(w));
-    int8_t *zeros = arena_new_array(c->perm, int8_t, channels);
-    float *scales = arena_new_array(c->perm, float, channels);
-    float *row = arena_new_array(c->perm, float, each);
-
-    for (int64_t k = 0; k < channels; k++) {
-        for (int64_t i = 0; i < each; i++)
-            row[i] = ((const float *)n->in[1]->data)[k]
-                     * ((const int8_t *)w->data)[k * each + i];
-        scales[k] = round_channel(each, row, codes + k * each);
-    }
-    ir_set_input(n, 0, ir_const_ref(c, NULL, DT_i4, w->rank, w->dim, codes));
-    ir_set_input(n, 1, ir_const_ref(c, NULL, DT_f32, 1, &channels, scales));
-    ir_set_input(n, 2, ir_const_ref(c, NULL, DT_i4, 1, &channels, zeros));
-}
-
-static void quantize(struct compile *c, struct ir_graph *g,
-                     const struct train_options *o, bool four_bits)
-{
-    const struct quantize_options q = {.data = o->data,
-                                       .n_samples =
-                                           o->n_samples < 128 ? o->n_samples : 128,
-                                       .sample = o->sample};
-    struct quantize_result result;
-
-    die_if(quantize_graph(c, g, &q, &result));
-    for (struct ir_node *n = g->first; n && four_bits; n = n->next)
-        if (n->op == OP_DequantizeLinear && n->in[0]->data
-            && ir_attr_int(n, "axis", 0) == 0)
-            halve_weights(c, n);
 }
 
 static int64_t best_of(int64_t n, const real *z)
@@ -155,11 +86,11 @@ int main(int argc, char **argv)
 
     if (argc < 6) {
         fprintf(stderr, "usage: bench-distill STUDENT ORIGINAL DATA SPEC SETTINGS "
-                        "[fold | int8 | int4]\n");
+                        "[fold]\n");
         return 2;
     }
 
-    const bool fold = argc > 6;
+    const bool fold = argc > 6 && strcmp(argv[6], "fold") == 0;
     struct ir_graph *g = load(student, argv[1], fold);
     struct ir_graph *teacher = load(original, argv[2], true);
 
@@ -176,10 +107,6 @@ int main(int argc, char **argv)
     o.sample = s.use[SPLITS_CALIBRATION].at;
     o.progress = show;
     o.reestimate = 20;
-    printf("%s %s: student before compression %.2f %%\n", argv[5], fold ? argv[6] : "",
-           accuracy(g, d));
-    if (fold && strncmp(argv[6], "int", 3) == 0)
-        quantize(student, g, &o, strcmp(argv[6], "int4") == 0);
     printf("original %.2f %%, student %.2f %%\n", accuracy(teacher, d), accuracy(g, d));
     fflush(stdout);
     die_if(train_graph(student, g, teacher, &o, &result));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The main job with --bits 8 or --distill: calibrates and trains on --data, compiles,
- * and says what came of the accuracy, on samples that neither has seen. */
+/* The main job with --bits, --plan, --distill or a search: calibrates, trains, compiles,
+ * and says what that does to accuracy, on samples that nothing was decided on. */
 #ifndef HADMC_CLI_QUANTIZED_H
 #define HADMC_CLI_QUANTIZED_H
 
@@ -10,12 +10,19 @@ struct quantized_options {
     const char *data; /* path of a data set */
     const char *spec; /* file of its specification; NULL: what is in it */
     uint64_t seed;    /* of the split into calibration and test samples */
-    bool integers;    /* otherwise the graph stays in floats, and is only trained */
-    const char *distill; /* settings of training.h; NULL: no training */
+    int bits; /* of weights: 8 or 4, activations have 8; 32; 0: `plan` or a search */
+    const char *plan; /* file, or NULL */
+    double prune;     /* share of the multiply-adds to remove before; 0: none */
+    const char *distill; /* settings of training.h; NULL: no training afterwards */
     const char *train;   /* data set to train on; NULL: what `data` has for it */
+    /* Of a search. */
+    double max_drop;   /* points of accuracy */
+    double max_ms;     /* 0: no budget */
+    int64_t max_bytes; /* of weights; 0: no budget */
 };
 
-/* compile_model(model, co) with the graph quantized; prints the comparison. */
+/* compile_model(model, co) with the graph quantized; prints what was decided and the
+ * comparison.  NO_FIT: no plan meets the budgets. */
 struct status *quantized_compile(struct arena *a, const char *model,
                                  const struct compile_options *co,
                                  const struct quantized_options *o);

@@ -90,12 +90,14 @@ static struct status *own_samples(struct arena *a, struct training *t)
 }
 
 /* All that may be used for calibration: never a sample of the test. */
-static void shared_samples(struct arena *a, const struct dataset *d, struct training *t)
+static void shared_samples(struct arena *a, const struct training_args *args,
+                           struct training *t)
 {
-    const struct splits_options all = {.seed = t->options.seed};
-    const struct splits s = splits_make(d, &all, a);
+    const struct splits_options all = {.seed = args->seed,
+                                       .wants_validation = args->wants_validation};
+    const struct splits s = splits_make(args->data, &all, a);
 
-    t->options.data = d;
+    t->options.data = args->data;
     t->options.n_samples = s.use[SPLITS_CALIBRATION].n;
     t->options.sample = s.use[SPLITS_CALIBRATION].at;
 }
@@ -119,7 +121,7 @@ struct status *training_begin(struct arena *a, const char *model,
         RETURN_IF_FAIL(dataset_open(args->train, &want, a, &out->own));
         return own_samples(a, out);
     }
-    shared_samples(a, args->data, out);
+    shared_samples(a, args, out);
     return OK;
 }
 

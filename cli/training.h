@@ -20,6 +20,7 @@ struct training_args {
     const struct dataset *data; /* --data, open */
     const char *spec;           /* of --data, used for --train too; or NULL */
     uint64_t seed;
+    bool wants_validation; /* some of --data has been used to decide (splits.h) */
 };
 
 /* Settings alone: BAD_USAGE says what is wrong with them. */

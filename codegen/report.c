@@ -131,6 +131,7 @@ static const char *step_kernel(const struct step *s)
         [STEP_CHAIN] = "chain", [STEP_CONV] = "conv", [STEP_DEPTHWISE] = "depthwise",
         [STEP_MATMUL] = "matmul", [STEP_POOL] = "pool", [STEP_INT_CONV] = "int conv",
         [STEP_INT_DEPTHWISE] = "int depthwise", [STEP_INT_POOL] = "int pool",
+        [STEP_INT_ELEMENTS] = "int elements",
         [STEP_BRANCH] = "branch", [STEP_JUMP] = "jump",
     };
 
@@ -305,6 +306,9 @@ void report_json(const struct bundle_job *job, struct text *out)
 
     put_origin(report, job);
     put_sizes(report, job);
+    if (job->options->compression)
+        json_object_set_new(report, "compression",
+                            report_compression_json(job->options->compression));
     put_doors(report, job);
     put_program(report, job->program);
     put_grown(report, job->program);

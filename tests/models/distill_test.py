@@ -49,7 +49,7 @@ class Distill(unittest.TestCase):
         self.assertIn("trained in 120 steps on 480 samples", whole.stdout)
         self.assertFalse(os.path.exists(os.path.join(WORK, "whole.training")))
         right = [int(line.split(" of ")[0].split()[-1]) for line in whole.stdout.split("\n")
-                 if line.startswith(("  float32", "  int8"))]
+                 if line.startswith(("  original", "  compressed"))]
         self.assertEqual(len(right), 2)
         self.assertGreaterEqual(right[1], right[0] - 4)
 
