@@ -258,15 +258,23 @@ static struct ir_value *repeated(struct network *w, const struct ir_value *like)
     return codes(w, bytes[below(2)], 4, dim, false);
 }
 
+/* Of the same shape, or one code a channel. */
+static bool fits_elements(const struct ir_value *v, const struct ir_value *of)
+{
+    return ir_same_shape(v, of)
+           || (v->dim[0] == of->dim[0] && v->dim[1] == of->dim[1] && v->dim[2] == 1
+               && v->dim[3] == 1);
+}
+
 /* Q(DQ(a) op DQ(b)), as form_integers writes it; b may be repeated. */
 static void grow_binary(struct network *w)
 {
     static const enum ir_op ops[] = {OP_Add, OP_Sub, OP_Mul};
     const enum ir_op op = ops[below(3)];
-    struct ir_value *a = w->v[below(w->n)], *b = below(2) ? repeated(w, a) : a, *y;
+    struct ir_value *a = w->v[below(w->n)], *b = below(3) ? a : repeated(w, a), *y;
 
-    for (int i = 0; i < w->n && b == a; i++)
-        if (ir_same_shape(w->v[i], a) && below(2))
+    for (int i = w->n - 1; i >= 0 && b == a; i--)
+        if (fits_elements(w->v[i], a) && below(2))
             b = w->v[i];
     struct ir_value *of[] = {a, b}, *in[2];
 
@@ -533,6 +541,30 @@ TEST(a_function_of_codes_is_a_table_and_sums_have_a_kernel)
     CHECK_EQ(out.n_steps, 2);
     CHECK_EQ(out.n_emitted, 2);
     CHECK_EQ(out.payload, 256 + 64);
+}
+
+/* The gate's 40 numbers are no tensor of floats: a pool, then a product of codes. */
+TEST(a_gate_a_channel_is_read_as_codes)
+{
+    const struct outcome out = run_text(
+        "graph g(%x: u8[1,9,9,40]) {\n"
+        "  %s = const f32[] {0.05}\n"
+        "  %m = const f32[] {0.02}\n"
+        "  %one = const f32[] {1}\n"
+        "  %z = const u8[] {100}\n"
+        "  %g = QLinearAveragePool(%x, %s, %z, %s, %z) {kernel_shape=[9,9], "
+        "channels_last=1} : u8[1,1,1,40]\n"
+        "  %a = DequantizeLinear(%x, %one, %z) " LINEAR " : f32[1,9,9,40]\n"
+        "  %b = DequantizeLinear(%g, %one, %z) " LINEAR " : f32[1,1,1,40]\n"
+        "  %c = Mul(%b, %a) : f32[1,9,9,40]\n"
+        "  %d = Mul(%m, %c) : f32[1,9,9,40]\n"
+        "  %y = QuantizeLinear(%d, %one, %z) " LINEAR " : u8[1,9,9,40]\n"
+        "  return %y\n"
+        "}\n",
+        0.0f);
+
+    CHECK_EQ(out.n_steps, 2);
+    CHECK_EQ(out.n_emitted, 2);
 }
 
 /* Fewer codes than a table has. */
