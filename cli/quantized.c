@@ -3,160 +3,275 @@
  * outputs are the same bytes on every target. */
 #include "cli/quantized.h"
 
-#include <stdio.h>
-
 #include "cli/progress.h"
+#include "cli/quantized_job.h"
 #include "cli/scratch_folder.h"
-#include "compress/evaluate.h"
-#include "compress/quantize.h"
-#include "frontend/match.h"
-#include "frontend/splits.h"
-#include "plan/plan.h"
+#include "compress/relax.h"
+#include "compress/synthetic.h"
 
-enum { MOST_CALIBRATION = 256 };
+enum { MOST_CALIBRATION = 512, MOST_VALIDATION = 512, MADE_UP = 64 };
 
-struct quantized {
-    struct arena *a;
-    const char *model;
-    const struct compile_options *co;
-    struct dataset *data;
-    struct splits splits;
-    struct plan *plan; /* memory of the compile in progress */
-};
-
-/* The data set must fit to the model's inputs, which the import knows. */
-static struct status *open_data(struct quantized *q, const struct quantized_options *o)
+/* The folder goes at once: the arrays are mapped. */
+static struct status *open_made_up(struct quantized *q, struct dataset_options *want)
 {
+    const struct synthetic_options o = {
+        .n_train = MADE_UP, .n_test = MADE_UP, .seed = q->o->seed};
     struct compile *c = compile_create();
-    struct dataset_options want = {.spec = o->spec};
     struct ir_graph *g;
+    char *folder = NULL;
     struct status *s = onnx_import(c, q->model, &q->co->onnx, NULL, &g);
 
     if (!s)
-        s = dataset_inputs_of(g, q->a, &want);
+        s = scratch_folder_make(q->a, &folder);
+    if (!s)
+        s = synthetic_write(g, folder, &o);
+    if (!s)
+        s = dataset_open(folder, want, q->a, &q->data);
+    scratch_folder_remove(folder);
     compile_destroy(c);
-    return s ? s : dataset_open(o->data, &want, q->a, &q->data);
+    return s;
 }
 
-/* What quantize_graph has done, unit by unit. */
-static void note_decisions(struct plan *p, const struct unit *units,
-                           const struct splits *s)
+/* The model's graph, and the data set that must fit to its inputs. */
+static struct status *open_all(struct quantized *q)
 {
-    p->bits_policy = BITS_POLICY_uniform;
-    p->split = (struct plan_split){
-        .seed = (int64_t)s->seed,
-        .calibration = s->use[SPLITS_CALIBRATION].n,
-        .test = s->use[SPLITS_TEST].n,
+    struct dataset_options want = {.spec = q->o->spec};
+
+    q->c = compile_create();
+    RETURN_IF_FAIL(compile_graph(q->c, q->model, q->co, NULL, &q->g));
+    q->units = units_find(q->g, &q->n_units);
+    RETURN_IF_FAIL(dataset_inputs_of(q->g, q->a, &want));
+    if (!q->o->data)
+        return open_made_up(q, &want);
+    return dataset_open(q->o->data, &want, q->a, &q->data);
+}
+
+static void make_splits(struct quantized *q, uint64_t seed)
+{
+    const struct splits_options how = {
+        .seed = seed,
+        .wants_validation = !q->o->bits && !q->o->plan,
+        .most = {[SPLITS_CALIBRATION] = MOST_CALIBRATION,
+                 [SPLITS_VALIDATION] = MOST_VALIDATION},
     };
-    for (int i = 0; i < p->n_units; i++) {
-        if (!match_def(units[i].node->in[units[i].weight_operand],
-                       OP_DequantizeLinear)) {
-            p->bits_policy = BITS_POLICY_mixed;
-            continue;
-        }
-        p->units[i].weight_bits = p->units[i].activation_bits = 8;
-        p->units[i].calibrator = CALIBRATOR_mse;
-    }
+
+    q->splits = splits_make(q->data, &how, q->a);
 }
 
-static struct status *quantize(struct compile *c, struct ir_graph *g, void *arg)
+/* ---- deciding -------------------------------------------------------------------- */
+
+/* From here on `g` is the smaller graph, and so are the units. */
+static struct status *prune(struct quantized *q, const struct plan *plan)
 {
-    struct quantized *q = arg;
-    int n_units;
-    const struct unit *units = units_find(g, &n_units);
-    const struct quantize_options o = {
+    const struct prune_options o = {
+        .ratio = q->o->prune,
+        .plan = plan,
         .data = q->data,
         .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
         .sample = q->splits.use[SPLITS_CALIBRATION].at,
     };
-    struct quantize_result result;
 
-    q->plan = plan_float(g, q->co->target);
-    RETURN_IF_FAIL(quantize_graph(c, g, &o, &result));
-    note_decisions(q->plan, units, &q->splits);
+    progress("removing channels");
+    RETURN_IF_FAIL(prune_decide(q->g, &o, q->a, &q->pruning));
+    RETURN_IF_FAIL(prune_apply(q->c, q->g, q->pruning));
+    q->units = units_find(q->g, &q->n_units);
     return OK;
 }
 
-/* Outputs of the test samples from the model compiled for this machine. */
-static struct status *run_here(struct quantized *q, bool integers, struct outputs *out)
+static bool removes_channels(const struct plan *p)
 {
-    const int64_t n = q->splits.use[SPLITS_TEST].n;
+    for (int i = 0; i < p->n_units; i++)
+        if (p->units[i].kept)
+            return true;
+    return false;
+}
+
+static struct quantize_options options_of(const struct quantized *q)
+{
+    return (struct quantize_options){
+        .plan = q->plan,
+        .data = q->data,
+        .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
+        .sample = q->splits.use[SPLITS_CALIBRATION].at,
+    };
+}
+
+static struct status *use_bits(struct quantized *q)
+{
+    struct relax_result result;
+
+    q->plan = plan_float(q->g, q->co->target);
+    for (int i = 0; i < q->n_units; i++) {
+        q->plan->units[i].weight_bits = q->o->bits;
+        q->plan->units[i].activation_bits = q->o->bits < 32 ? 8 : 32;
+    }
+    progress("calibrating");
+
+    const struct quantize_options o = options_of(q);
+
+    RETURN_IF_FAIL(
+        relax_decide(q->c, q->g, &o, q->plan, q->a, &q->quantization, &result));
+    q->n_raised = result.n_raised;
+    return OK;
+}
+
+/* The same samples as when the plan was made, so the same bytes. */
+static struct status *use_plan(struct quantized *q)
+{
+    struct plan *p;
+
+    RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &p));
+    RETURN_IF_FAIL(plan_check(p, q->o->plan, q->g, q->co->target));
+    make_splits(q, p->split.seed ? (uint64_t)p->split.seed : q->o->seed);
+    q->plan = p;
+    if (removes_channels(p))
+        RETURN_IF_FAIL(prune(q, p));
+    progress("calibrating");
+
+    struct quantize_options o = options_of(q);
+
+    o.keep_calibrators = true;
+    return quantize_decide(q->c, q->g, &o, q->a, &q->quantization);
+}
+
+static struct status *decide(struct quantized *q)
+{
+    if (q->o->plan)
+        return use_plan(q);
+    make_splits(q, q->o->seed);
+    if (q->o->prune > 0.0)
+        RETURN_IF_FAIL(prune(q, NULL));
+    return q->o->bits ? use_bits(q) : quantized_search(q);
+}
+
+/* ---- compiling ------------------------------------------------------------------- */
+
+static void note_pruning(struct plan_unit *to, const struct pruned_unit *u)
+{
+    if (u->n_kept == u->channels)
+        return;
+    to->prune_ratio = 1.0 - (double)u->n_kept / (double)u->channels;
+    to->n_kept = u->n_kept;
+    to->kept = u->kept;
+}
+
+/* What is done unit by unit; g is the graph before. */
+static struct plan *written_plan(const struct quantized *q, const struct ir_graph *g)
+{
+    const struct quantization *by = q->quantization;
+    struct plan *p = plan_float(g, q->co->target);
+
+    p->seed = (int64_t)q->o->seed;
+    p->split = (struct plan_split){
+        .seed = (int64_t)q->splits.seed,
+        .calibration = by->n_samples,
+        .validation = q->splits.use[SPLITS_VALIDATION].n,
+        .test = q->splits.use[SPLITS_TEST].n,
+    };
+    for (int i = 0; i < p->n_units; i++) {
+        p->units[i].weight_bits = by->units[i].weight_bits;
+        p->units[i].activation_bits = by->units[i].activation_bits;
+        p->units[i].calibrator = by->units[i].calibrator;
+        if (q->pruning)
+            note_pruning(&p->units[i], &q->pruning->units[i]);
+    }
+    p->bits_policy = plan_policy(p);
+    return p;
+}
+
+static struct status *apply(struct compile *c, struct ir_graph *g, void *arg)
+{
+    struct quantized *q = arg;
+
+    q->written = written_plan(q, g);
+    if (q->pruning)
+        RETURN_IF_FAIL(prune_apply(c, g, q->pruning));
+    return quantize_apply(c, g, q->quantization);
+}
+
+struct status *quantized_run_here(struct quantized *q, bool quantized,
+                                  enum splits_use use, struct outputs *out,
+                                  int64_t *weights_bytes)
+{
     struct compile_options co = {
         .target = "host",
         .prefix = "m",
         .onnx = q->co->onnx,
-        .compress = integers ? quantize : NULL,
+        .compress = quantized ? apply : NULL,
         .compress_arg = q,
     };
     char *folder = NULL;
     struct status *s = scratch_folder_make(q->a, &folder);
+    struct bundle_meta m;
 
     co.folder = folder;
     if (!s)
         s = compile_model(q->model, &co);
+    if (!s && weights_bytes) {
+        s = bundle_read_meta(q->a, folder, &m);
+        *weights_bytes = s ? 0 : m.weights_bytes;
+    }
     if (!s)
-        s = evaluate_bundle(q->a, folder, q->data, n, q->splits.use[SPLITS_TEST].at,
-                            out);
+        s = evaluate_bundle(q->a, folder, q->data, q->splits.use[use].n,
+                            q->splits.use[use].at, out);
     scratch_folder_remove(folder);
     return s;
 }
 
-static void print_share(const char *what, int64_t right, int64_t n)
-{
-    const struct metrics_interval i = metrics_wilson(right, n, 1.96);
+/* ---- measuring ------------------------------------------------------------------- */
 
-    printf("  %-10s %6.2f %%   %lld of %lld (95 %%: %.2f to %.2f)\n", what,
-           100.0 * (double)right / (double)n, (long long)right, (long long)n,
-           100.0 * i.low, 100.0 * i.high);
-}
-
-static void print_score(const struct quantized *q, const struct score *s)
-{
-    const struct metrics_paired *p = &s->top1;
-
-    printf("%s: %lld samples to calibrate (%s), %lld to test (%s), measured on this "
-           "machine\n",
-           q->data->path, (long long)q->splits.use[SPLITS_CALIBRATION].n,
-           dataset_split_name(q->splits.use[SPLITS_CALIBRATION].from), (long long)s->n,
-           dataset_split_name(q->splits.use[SPLITS_TEST].from));
-    if (s->has_labels) {
-        print_share("float32", p->both + p->lost, s->n);
-        print_share("int8", p->both + p->gained, s->n);
-        printf("  %lld lost, %lld gained; mean divergence %.5f nats\n",
-               (long long)p->lost, (long long)p->gained, s->kl);
-    }
-    printf("  mean cosine of the outputs %.6f\n", s->cosine);
-}
-
-static struct status *compare(struct quantized *q)
+static struct status *compare(struct quantized *q, struct score *out)
 {
     struct outputs original, compressed;
 
-    if (!q->splits.use[SPLITS_TEST].n)
-        return OK;
-    progress("running the float model on the test samples");
-    RETURN_IF_FAIL(run_here(q, false, &original));
-    progress("running the integer model on the test samples");
-    RETURN_IF_FAIL(run_here(q, true, &compressed));
-    progress(NULL);
-
-    const struct score s =
-        evaluate_score(q->data, q->splits.use[SPLITS_TEST].at, &original, &compressed);
-
-    print_score(q, &s);
-    return OK;
+    progress("running the original model on the test samples");
+    RETURN_IF_FAIL(quantized_run_here(q, false, SPLITS_TEST, &original, NULL));
+    progress("running the compressed model on the test samples");
+    RETURN_IF_FAIL(quantized_run_here(q, true, SPLITS_TEST, &compressed, NULL));
+    return evaluate_score(q->data, q->splits.use[SPLITS_TEST].at, &original,
+                          &compressed, out);
 }
 
-/* The bundle is there: that its outputs cannot be scored is no failure. */
-static struct status *measure(struct quantized *q)
+/* That outputs cannot be scored is no failure. */
+static struct status *measure(struct quantized *q, const struct compression **out)
 {
-    struct status *s = compare(q);
+    struct score score;
+    struct status *s;
 
+    if (!q->splits.use[SPLITS_TEST].n) {
+        *out = quantized_report(q, NULL, "the data set has no samples left to test on");
+        return OK;
+    }
+    s = compare(q, &score);
+    if (s && status_code(s) == UNSUPPORTED) {
+        *out = quantized_report(q, NULL, arena_strdup(q->a, status_message(s)));
+        status_free(s);
+        return OK;
+    }
+    if (!s)
+        *out =
+            quantized_report(q, &score,
+                             q->o->data ? NULL
+                                        : "without --data there are no real samples; "
+                                          "outputs for made-up ones were compared with "
+                                          "the original's");
+    return s;
+}
+
+static struct status *run(struct quantized *q)
+{
+    struct compile_options mine = *q->co;
+
+    RETURN_IF_FAIL(open_all(q));
+    RETURN_IF_FAIL(decide(q));
+    RETURN_IF_FAIL(measure(q, &mine.compression));
+    mine.compress = apply;
+    mine.compress_arg = q;
+    mine.plan = &q->written;
+    progress("compiling");
+    RETURN_IF_FAIL(compile_model(q->model, &mine));
     progress(NULL);
-    if (!s || status_code(s) != UNSUPPORTED)
-        return s;
-    printf("accuracy is not measured: %s\n", status_message(s));
-    status_free(s);
+    quantized_print(q, mine.compression);
     return OK;
 }
 
@@ -164,22 +279,11 @@ struct status *quantized_compile(struct arena *a, const char *model,
                                  const struct compile_options *co,
                                  const struct quantized_options *o)
 {
-    const struct splits_options how = {.seed = o->seed,
-                                       .most[SPLITS_CALIBRATION] = MOST_CALIBRATION};
-    struct quantized q = {.a = a, .model = model, .co = co};
-    struct compile_options mine = *co;
-    struct status *s = open_data(&q, o);
+    struct quantized q = {.a = a, .model = model, .co = co, .o = o};
+    struct status *s = run(&q);
 
-    if (!s) {
-        q.splits = splits_make(q.data, &how, a);
-        mine.compress = quantize;
-        mine.compress_arg = &q;
-        mine.plan = &q.plan;
-        progress("calibrating and compiling");
-        s = compile_model(model, &mine);
-    }
-    if (!s)
-        s = measure(&q);
     dataset_close(q.data);
+    if (q.c)
+        compile_destroy(q.c);
     return s;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The main job with --bits 8: calibrates on --data, compiles, and says what the
- * integers cost in accuracy, on samples that calibration has not seen. */
+/* The main job with --bits, --plan or a search: calibrates, compiles, and says what
+ * fewer bits cost in accuracy, on samples that nothing was decided on. */
 #ifndef HADMC_CLI_QUANTIZED_H
 #define HADMC_CLI_QUANTIZED_H
 
@@ -10,9 +10,17 @@ struct quantized_options {
     const char *data; /* path of a data set */
     const char *spec; /* file of its specification; NULL: what is in it */
     uint64_t seed;    /* of the split into calibration and test samples */
+    int bits; /* of weights: 8 or 4, activations have 8; 32; 0: `plan` or a search */
+    const char *plan; /* file, or NULL */
+    double prune;     /* share of the multiply-adds to remove before; 0: none */
+    /* Of a search. */
+    double max_drop;   /* points of accuracy */
+    double max_ms;     /* 0: no budget */
+    int64_t max_bytes; /* of weights; 0: no budget */
 };
 
-/* compile_model(model, co) with the graph quantized; prints the comparison. */
+/* compile_model(model, co) with the graph quantized; prints what was decided and the
+ * comparison.  NO_FIT: no plan meets the budgets. */
 struct status *quantized_compile(struct arena *a, const char *model,
                                  const struct compile_options *co,
                                  const struct quantized_options *o);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hadmcc MODEL.onnx --target NAME: reads, optimises, compiles, writes the bundle. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/model.h"
@@ -54,9 +55,72 @@ static struct status *unknown_target(const char *name)
     return s;
 }
 
-static bool has_integers(const struct args *o)
+static bool wants_search(const struct args *o)
 {
-    return o->bits && strcmp(o->bits, "8") == 0;
+    return o->max_drop > 0.0 || o->max_ms > 0.0 || o->max_bytes
+           || (o->bits && strcmp(o->bits, "auto") == 0);
+}
+
+static bool has_bits(const struct args *o)
+{
+    return o->bits && (strcmp(o->bits, "8") == 0 || strcmp(o->bits, "4") == 0);
+}
+
+/* 0: a search decides. */
+static int bits_of(const struct args *o)
+{
+    return has_bits(o) ? o->bits[0] - '0' : wants_search(o) || o->plan ? 0 : 32;
+}
+
+/* Something is to be decided on samples. */
+static bool needs_data(const struct args *o)
+{
+    return has_bits(o) || o->plan || wants_search(o) || o->prune > 0.0;
+}
+
+/* "512K" -> 524288; 0: not a size. */
+static int64_t size_of(const char *text)
+{
+    static const char units[] = "KMG";
+    char *end;
+    const double value = strtod(text, &end);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    const int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+
+    if (end == text || !(value > 0.0) || (*end && (!unit || end[1])))
+        return 0;
+    return value * (double)(INT64_C(1) << shift) < 0x1p46
+               ? (int64_t)(value * (double)(INT64_C(1) << shift))
+               : 0;
+}
+
+static struct status *check_decisions(const struct args *o)
+{
+    if (wants_search(o) && o->no_search)
+        return FAIL(BAD_USAGE, "--no-search forbids the search that %s asks for",
+                    o->max_drop > 0.0 ? "--max-drop"
+                    : o->max_ms > 0.0 ? "--max-ms"
+                    : o->max_bytes    ? "--max-bytes"
+                                      : "--bits auto");
+    if (o->plan && (o->bits || wants_search(o) || o->prune > 0.0))
+        return FAIL(BAD_USAGE, "--plan says everything; it goes with no other choice");
+    if (o->prune > 0.95)
+        return FAIL(BAD_USAGE, "--prune %g is more than 0.95, the most that there is",
+                    o->prune);
+    if (has_bits(o) && wants_search(o))
+        return FAIL(BAD_USAGE, "--bits %s leaves nothing to search for", o->bits);
+    if (o->max_bytes && !size_of(o->max_bytes))
+        return FAIL(BAD_USAGE, "--max-bytes '%s' is no size, such as 500000 or 512K",
+                    o->max_bytes);
+    if (o->prune > 0.0 && !o->data)
+        return FAIL(BAD_USAGE, "--prune needs --data to choose channels on");
+    if (wants_search(o) && !o->data)
+        return FAIL(BAD_USAGE, "a search needs --data to measure accuracy on");
+    if (!needs_data(o) && (o->data || o->data_spec))
+        return FAIL(BAD_USAGE,
+                    "%s is of use with --bits, --prune, --plan or a search only",
+                    o->data ? "--data" : "--data-spec");
+    return OK;
 }
 
 static struct status *check_args(const char *model, const struct args *o)
@@ -67,12 +131,7 @@ static struct status *check_args(const char *model, const struct args *o)
         return FAIL(BAD_USAGE, "--target is missing; `hadmcc targets` lists them");
     if (o->target && !target_find(o->target))
         return unknown_target(o->target);
-    if (has_integers(o) && !o->data)
-        return FAIL(BAD_USAGE, "--bits 8 needs --data to calibrate on");
-    if (!has_integers(o) && (o->data || o->data_spec))
-        return FAIL(BAD_USAGE, "%s is of use with --bits 8 only",
-                    o->data ? "--data" : "--data-spec");
-    return OK;
+    return check_decisions(o);
 }
 
 static enum emit_kind kind_of(const char *word)
@@ -120,6 +179,16 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_printf(&t, " --io %s", o->io.at[i]);
     if (o->bits)
         text_printf(&t, " --bits %s", o->bits);
+    if (o->plan)
+        text_puts(&t, " --plan FILE");
+    if (o->prune > 0.0)
+        text_printf(&t, " --prune %g", o->prune);
+    if (o->max_drop > 0.0)
+        text_printf(&t, " --max-drop %g", o->max_drop);
+    if (o->max_ms > 0.0)
+        text_printf(&t, " --max-ms %g", o->max_ms);
+    if (o->max_bytes)
+        text_printf(&t, " --max-bytes %s", o->max_bytes);
     if (o->seed)
         text_printf(&t, " --seed %d", o->seed);
     if (o->emit)
@@ -194,8 +263,15 @@ static struct status *compile(struct arena *a, const char *model, const struct a
 
     const struct quantized_options qo = {.data = o->data,
                                          .spec = o->data_spec,
-                                         .seed = o->seed ? (uint64_t)o->seed : 1};
-    struct status *s = has_integers(o) ? quantized_compile(a, model, &co, &qo)
+                                         .seed = o->seed ? (uint64_t)o->seed : 1,
+                                         .bits = bits_of(o),
+                                         .plan = o->plan,
+                                         .prune = o->prune,
+                                         .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
+                                         .max_ms = o->max_ms,
+                                         .max_bytes =
+                                             o->max_bytes ? size_of(o->max_bytes) : 0};
+    struct status *s = needs_data(o) ? quantized_compile(a, model, &co, &qo)
                                        : compile_model(model, &co);
 
     if (s && (status_code(s) == UNSUPPORTED || status_code(s) == INVALID))

@@ -4,6 +4,8 @@
 #ifndef HADMC_CODEGEN_BUNDLE_H
 #define HADMC_CODEGEN_BUNDLE_H
 
+#include <jansson.h>
+
 #include "codegen/codegen.h"
 
 struct bundle_job {
@@ -43,6 +45,12 @@ void api_header(const struct bundle_job *job, struct text *out);
 struct status *api_source(const struct bundle_job *job, struct text *out);
 struct status *selftest_source(const struct bundle_job *job, struct text *source,
                                struct text *probe);
+/* Part of both reports when there is compression. */
+json_t *report_compression_json(const struct compression *k);
+void report_compression_html(const struct bundle_job *job, const struct compression *k,
+                             struct text *out);
+/* words with what HTML would take for its own written out. */
+void report_put_escaped(struct text *t, const char *words);
 void report_json(const struct bundle_job *job, struct text *out);
 void report_html(const struct bundle_job *job, struct text *out);
 void package_pkg_config(const struct bundle_job *job, struct text *out);

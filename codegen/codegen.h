@@ -3,6 +3,7 @@
 #ifndef HADMC_CODEGEN_CODEGEN_H
 #define HADMC_CODEGEN_CODEGEN_H
 
+#include "codegen/compression.h"
 #include "codegen/program.h"
 #include "codegen/target.h"
 #include "frontend/interpret.h"
@@ -76,6 +77,7 @@ struct bundle_options {
     bool embed;               /* weights inside the library */
     int max_workers;
     const struct plan *plan;     /* what compression decided; NULL: nothing */
+    const struct compression *compression; /* what that cost, for reports; or NULL */
     const char *command_options; /* as recorded in reports: no paths */
 };
 

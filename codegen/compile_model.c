@@ -78,6 +78,7 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
         .embed = o->embed,
         .max_workers = max_workers,
         .plan = o->plan ? *o->plan : NULL,
+        .compression = o->compression,
         .command_options = o->command_options ? o->command_options : "",
     };
 

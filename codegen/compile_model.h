@@ -25,6 +25,7 @@ struct compile_options {
     /* Compresses the graph after the passes, which then run once more; or NULL. */
     struct status *(*compress)(struct compile *c, struct ir_graph *g, void *arg);
     void *compress_arg;
+    const struct compression *compression; /* for the reports, or NULL */
     struct plan *const *plan; /* what `compress` has decided, set by it; or NULL */
 };
 

@@ -306,6 +306,9 @@ void report_json(const struct bundle_job *job, struct text *out)
 
     put_origin(report, job);
     put_sizes(report, job);
+    if (job->options->compression)
+        json_object_set_new(report, "compression",
+                            report_compression_json(job->options->compression));
     put_doors(report, job);
     put_program(report, job->program);
     put_grown(report, job->program);

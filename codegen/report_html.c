@@ -7,7 +7,7 @@
 
 /* ---- pieces ---------------------------------------------------------------------- */
 
-static void put_escaped(struct text *t, const char *words)
+void report_put_escaped(struct text *t, const char *words)
 {
     for (const char *p = words ? words : ""; *p; p++) {
         switch (*p) {
@@ -46,7 +46,7 @@ static void put_count(struct text *t, int64_t n)
 static void put_fact(struct text *t, const char *name, const char *value)
 {
     text_printf(t, "<tr><th>%s</th><td>", name);
-    put_escaped(t, value);
+    report_put_escaped(t, value);
     text_puts(t, "</td></tr>\n");
 }
 
@@ -112,7 +112,7 @@ static void put_doors(struct text *t, const struct bundle_job *job)
 
         text_printf(t, "<tr><td>%s</td><td><code>%s</code></td><td>",
                     i < g->n_in ? "in" : "out", job->names->io[i]);
-        put_escaped(t, job->names->onnx[i]);
+        report_put_escaped(t, job->names->onnx[i]);
         text_printf(t, "</td><td>%s</td><td>%s", dtype_info[v->dtype].name,
                     v->dynamic ? "up to " : "");
         c_put_shape(t, v);
@@ -147,7 +147,7 @@ static void put_box(struct text *t, const struct program *p, const struct ptenso
         "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"hsl(%d,45%%,62%%)\">"
         "<title>",
         left, top, right > left ? right - left : 1, bottom - top, i * 67 % 360);
-    put_escaped(t, x->name);
+    report_put_escaped(t, x->name);
     text_printf(t, ": %lld bytes at %lld, steps %d to %d</title></rect>\n",
                 (long long)x->bytes, (long long)x->offset, x->first, x->last);
 }
@@ -196,9 +196,9 @@ static int64_t largest_flops(const struct program *p)
 static void put_step(struct text *t, const struct step *s, int i, int64_t most)
 {
     text_printf(t, "<tr><td class=n>%d</td><td>", i);
-    put_escaped(t, s->covers);
+    report_put_escaped(t, s->covers);
     text_puts(t, "</td><td>");
-    put_escaped(t, s->node ? s->node->name : "");
+    report_put_escaped(t, s->node ? s->node->name : "");
     text_printf(t, "</td><td>%s</td><td class=n>",
                 s->kind == STEP_LIBRARY ? s->u.call->kernel->name : "emitted");
     if (s->flops)
@@ -228,7 +228,7 @@ static void put_lines(struct text *t, const char *title, const struct text *line
     if (!lines->len)
         return;
     text_printf(t, "<h2>%s</h2>\n<pre>", title);
-    put_escaped(t, lines->bytes);
+    report_put_escaped(t, lines->bytes);
     text_puts(t, "</pre>\n");
 }
 
@@ -236,11 +236,13 @@ void report_html(const struct bundle_job *job, struct text *t)
 {
     text_puts(t, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
                  "<meta name=viewport content=\"width=device-width\">\n<title>");
-    put_escaped(t, job->names->prefix);
+    report_put_escaped(t, job->names->prefix);
     text_printf(t, "</title>\n<style>%s</style></head><body>\n<h1>", style);
-    put_escaped(t, job->names->prefix);
+    report_put_escaped(t, job->names->prefix);
     text_puts(t, "</h1>\n<p class=about>a compiled neural network</p>\n");
     put_summary(t, job);
+    if (job->options->compression)
+        report_compression_html(job, job->options->compression, t);
     put_doors(t, job);
     put_plot(t, job);
     put_steps(t, job->program);

@@ -9,10 +9,19 @@
 #include "compress/metrics.h"
 #include "frontend/dataset.h"
 
-/* Output 0 of every sample, float32. */
+/* One output for all samples. */
+struct output {
+    const char *name;
+    int rank;
+    int64_t dim[IR_MAX_RANK];
+    int64_t row; /* elements of one sample */
+    float *at;   /* [n][row]; NULL: neither float32 nor of fixed size */
+};
+
 struct outputs {
-    int64_t n, row; /* samples; elements of one */
-    float *at;      /* [n][row] */
+    int64_t n; /* samples */
+    int n_outputs;
+    struct output *output; /* the first is there */
 };
 
 /* Runs the bundle in `folder` on samples of `d`, whose inputs are the bundle's. */
@@ -20,17 +29,34 @@ struct status *evaluate_bundle(struct arena *a, const char *folder,
                                const struct dataset *d, int64_t n,
                                const int64_t *sample, struct outputs *out);
 
-struct score {
-    int64_t n;
-    double kl;     /* mean over samples, nats; 0 where rows are no classes */
-    double cosine; /* mean over samples */
-    bool has_labels;
-    struct metrics_paired top1;
+/* What labels are compared with: the first output, or what a decoder makes of all. */
+enum score_kind {
+    SCORE_NONE, /* there are no labels */
+    SCORE_TOP1, /* a share, more is better */
+    SCORE_PERPLEXITY,
+    SCORE_AP50, /* 0 to 1, more is better */
 };
 
-/* The compressed model's outputs beside the original's. */
-struct score evaluate_score(const struct dataset *d, const int64_t *sample,
-                            const struct outputs *original,
-                            const struct outputs *compressed);
+extern const char *const score_names[]; /* by enum; NULL for none */
+
+struct score {
+    int64_t n;
+    bool has_kl;
+    double kl;     /* mean over rows of classes or tokens, nats */
+    double cosine; /* mean over samples and outputs */
+    enum score_kind kind;
+    double original, compressed;
+    struct metrics_paired top1; /* SCORE_TOP1 */
+};
+
+/* What is lost from the original to the compressed model, in points: of a share 1 % is
+ * one point, of a perplexity a rise by 1 %.  0 without labels. */
+double score_drop(const struct score *s);
+
+/* The compressed model's outputs beside the original's.  INVALID: a decoder does not
+ * fit to the outputs. */
+struct status *evaluate_score(const struct dataset *d, const int64_t *sample,
+                              const struct outputs *original,
+                              const struct outputs *compressed, struct score *out);
 
 #endif /* HADMC_COMPRESS_EVALUATE_H */

@@ -8,6 +8,7 @@
 enum { SHARES = 70 };
 
 static const double LEAST_SHARE = 0.3, N_BINS = OBSERVE_BINS, N_SHARES = SHARES;
+static const double TAILS = 0.00005; /* of the values, on either side */
 
 void observe_range(struct observer *o, const float *x, int64_t n)
 {
@@ -88,19 +89,102 @@ static double error_of(const struct observer *o, const struct activation_grid *g
     return count > 0.0 ? sum / count : 0.0;
 }
 
-struct activation_grid observe_choose(const struct observer *o)
+/* ---- the calibrators --------------------------------------------------------------- */
+
+static struct activation_grid share_of(const struct observer *o, int i)
+{
+    const double share = LEAST_SHARE + (1.0 - LEAST_SHARE) * i / N_SHARES;
+
+    return grid_of(share * (double)o->least, share * (double)o->most);
+}
+
+static struct activation_grid without_tails(const struct observer *o)
+{
+    const double width = ((double)o->most - (double)o->least) / N_BINS;
+    int64_t count = 0, low = 0, high = 0;
+    int first = 0, end = OBSERVE_BINS;
+
+    for (int i = 0; i < OBSERVE_BINS; i++)
+        count += o->bin[i];
+    const double most = TAILS * (double)count;
+
+    while (first < end && (double)(low + o->bin[first]) <= most)
+        low += o->bin[first++];
+    while (end > first && (double)(high + o->bin[end - 1]) <= most)
+        high += o->bin[--end];
+    /* 0 stays inside. */
+    return grid_of(fmin(0.0, (double)o->least + first * width),
+                   fmax(0.0, (double)o->least + end * width));
+}
+
+static int code_of(const struct activation_grid *g, double x)
+{
+    const double code = nearbyint(x / (double)g->scale) + g->zero;
+
+    return code < -128.0 ? -128 : code > 127.0 ? 127 : (int)code;
+}
+
+/* Each bin's share against what it has when the values of a code are spread evenly over
+ * the bins of that code that hold any. */
+static double divergence_of(const struct observer *o, const struct activation_grid *g)
+{
+    double sum[256] = {0.0}, total = 0.0, divergence = 0.0;
+    int used[256] = {0};
+
+    for (int i = 0; i < OBSERVE_BINS; i++) {
+        const int code = code_of(g, middle(o, i)) + 128;
+
+        sum[code] += (double)o->bin[i];
+        used[code] += o->bin[i] > 0;
+        total += (double)o->bin[i];
+    }
+    for (int i = 0; i < OBSERVE_BINS && total > 0.0; i++) {
+        const int code = code_of(g, middle(o, i)) + 128;
+        const double p = (double)o->bin[i] / total;
+
+        if (o->bin[i])
+            divergence += p * log(p * total * used[code] / sum[code]);
+    }
+    return divergence;
+}
+
+typedef double loss_fn(const struct observer *o, const struct activation_grid *g);
+
+static struct activation_grid best_share(const struct observer *o, loss_fn *loss)
 {
     struct activation_grid best = grid_of((double)o->least, (double)o->most);
+    double least = loss(o, &best);
 
-    best.error = error_of(o, &best);
     for (int i = 0; i < SHARES; i++) {
-        const double share = LEAST_SHARE + (1.0 - LEAST_SHARE) * i / N_SHARES;
-        struct activation_grid g =
-            grid_of(share * (double)o->least, share * (double)o->most);
+        const struct activation_grid g = share_of(o, i);
+        const double l = loss(o, &g);
 
-        g.error = error_of(o, &g);
-        if (g.error < best.error)
+        if (l < least) {
+            least = l;
             best = g;
+        }
     }
     return best;
+}
+
+struct activation_grid observe_choose(const struct observer *o,
+                                      enum plan_calibrator calibrator)
+{
+    struct activation_grid g;
+
+    switch (calibrator) {
+    case CALIBRATOR_percentile:
+        g = without_tails(o);
+        break;
+    case CALIBRATOR_mse:
+        g = best_share(o, error_of);
+        break;
+    case CALIBRATOR_entropy:
+        g = best_share(o, divergence_of);
+        break;
+    default:
+        g = grid_of((double)o->least, (double)o->most);
+    }
+    g.error = error_of(o, &g);
+    return g;
 }

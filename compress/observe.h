@@ -5,7 +5,12 @@
 
 #include <stdint.h>
 
-enum { OBSERVE_BINS = 2048 };
+#include "plan/plan.h"
+
+enum {
+    OBSERVE_BINS = 2048,
+    OBSERVE_CALIBRATORS = 4, /* CALIBRATOR_none + 1 ... */
+};
 
 /* First the range (observe_range over all samples), then the histogram. */
 struct observer {
@@ -26,8 +31,17 @@ struct activation_grid {
     double error; /* mean squared error of the values in the bins' middles */
 };
 
-/* The whole range, or the share of it that loses least: what is cut off is wrong by
- * the distance to the limit, the rest by rounding. */
-struct activation_grid observe_choose(const struct observer *o);
+/* The calibrators of a plan, on the histogram:
+ *
+ *   minmax       the whole range
+ *   percentile   without the outermost 0.01 % of the values
+ *   mse          the share of the range that loses least: what is cut off is wrong by
+ *                the distance to the limit, the rest by rounding (Banner et al. 2019,
+ *                arXiv:1810.05723); 70 shares are tried, and the whole
+ *   entropy      the share with the least divergence of the histogram's 256 cells from
+ *                the histogram itself (Migacz, "8-bit inference with TensorRT", 2017)
+ */
+struct activation_grid observe_choose(const struct observer *o,
+                                      enum plan_calibrator calibrator);
 
 #endif /* HADMC_COMPRESS_OBSERVE_H */

@@ -65,6 +65,21 @@ static void forget_outputs(const struct ir_node *n, struct interpretation *io)
             io->by_id[n->out[i]->id].data = NULL;
 }
 
+void interpret_lowered(struct arena *a, const struct ir_node *n,
+                       const struct lowering *lw, struct interpretation *io)
+{
+    void *temp[sizeof lw->temp_bytes / sizeof *lw->temp_bytes];
+
+    forget_outputs(n, io);
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && !n->out[i]->is_sequence)
+            interpret_value(a, n->out[i], io);
+    for (int i = 0; i < lw->n_temps; i++)
+        temp[i] = arena_alloc(a, (size_t)(lw->temp_bytes[i] ? lw->temp_bytes[i] : 1));
+    for (int i = 0; i < lw->n_calls; i++)
+        run_call(a, lw->calls[i], temp, io);
+}
+
 struct status *interpret_node(struct arena *a, const struct ir_node *n,
                               struct interpretation *io)
 {
@@ -72,17 +87,9 @@ struct status *interpret_node(struct arena *a, const struct ir_node *n,
         return interpret_control_node(a, n, io);
 
     struct lowering lw;
-    RETURN_IF_FAIL(lower_node(n->graph->compile, n, &lw));
-    forget_outputs(n, io);
-    for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] && !n->out[i]->is_sequence)
-            interpret_value(a, n->out[i], io);
 
-    void *temp[sizeof lw.temp_bytes / sizeof *lw.temp_bytes];
-    for (int i = 0; i < lw.n_temps; i++)
-        temp[i] = arena_alloc(a, (size_t)(lw.temp_bytes[i] ? lw.temp_bytes[i] : 1));
-    for (int i = 0; i < lw.n_calls; i++)
-        run_call(a, lw.calls[i], temp, io);
+    RETURN_IF_FAIL(lower_node(n->graph->compile, n, &lw));
+    interpret_lowered(a, n, &lw, io);
     return OK;
 }
 

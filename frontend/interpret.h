@@ -7,6 +7,8 @@
 
 #include "frontend/ir.h"
 
+struct lowering;
+
 /* A tensor with contents.  `dim` are actual dims; `data` dense row-major. */
 struct tensor {
     enum dtype dtype;
@@ -30,6 +32,11 @@ struct status *interpret(struct arena *a, const struct ir_graph *g,
  * are constants need not be in `io`. */
 struct status *interpret_node(struct arena *a, const struct ir_node *n,
                               struct interpretation *io);
+
+/* The same for a node whose lowering is known already, and which is no OPT_CONTROL:
+ * for running it again and again. */
+void interpret_lowered(struct arena *a, const struct ir_node *n,
+                       const struct lowering *lw, struct interpretation *io);
 
 /* All nodes of g in order; its inputs are in `io`.  For bodies. */
 struct status *interpret_nodes(struct arena *a, const struct ir_graph *g,

@@ -75,7 +75,11 @@ struct plan {
     struct plan_unit *units;
 };
 
-/* The plan that changes nothing: 32 bits, all channels.  The graph's names are
+/* How the widths of its units relate. */
+enum plan_bits_policy plan_policy(const struct plan *p);
+
+/* The plan that changes nothing: all channels, and 32 bits, or the 8 of units that the
+ * model brought as codes (calibrator: minmax, for want of a better word).  The graph's names are
  * borrowed, the rest is perm memory of its compile. */
 struct plan *plan_float(const struct ir_graph *g, const char *target);
 

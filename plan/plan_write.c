@@ -6,8 +6,6 @@
 #include "plan/plan_words.h"
 #include "support/json_lines.h"
 
-enum { FLOAT_BITS = 32 };
-
 /* ---- the plan that changes nothing ---------------------------------------------- */
 
 static struct plan_unit unchanged(struct arena *a, const struct unit *u)
@@ -19,11 +17,22 @@ static struct plan_unit unchanged(struct arena *a, const struct unit *u)
         .name = u->name,
         .n_nodes = 1,
         .nodes = nodes,
-        .weight_bits = FLOAT_BITS,
-        .activation_bits = FLOAT_BITS,
+        .weight_bits = u->weight_bits,
+        .activation_bits = u->activation_bits,
+        .calibrator = u->activation_bits < 16 ? CALIBRATOR_minmax : CALIBRATOR_none,
         .channels = u->channels,
         .n_kept = u->channels,
     };
+}
+
+enum plan_bits_policy plan_policy(const struct plan *p)
+{
+    for (int i = 1; i < p->n_units; i++)
+        if (p->units[i].weight_bits != p->units[0].weight_bits
+            || p->units[i].activation_bits != p->units[0].activation_bits)
+            return BITS_POLICY_mixed;
+    return p->n_units && p->units[0].weight_bits < 32 ? BITS_POLICY_uniform
+                                                      : BITS_POLICY_float;
 }
 
 struct plan *plan_float(const struct ir_graph *g, const char *target)
@@ -39,6 +48,7 @@ struct plan *plan_float(const struct ir_graph *g, const char *target)
     p->units = arena_new_array(a, struct plan_unit, p->n_units + 1);
     for (int i = 0; i < p->n_units; i++)
         p->units[i] = unchanged(a, &units[i]);
+    p->bits_policy = plan_policy(p);
     return p;
 }
 

@@ -6,12 +6,18 @@
 #include "support/name_map.h"
 
 enum { LEFT, RIGHT };
+enum { QX, QX_SCALE, QX_ZERO, QW }; /* QLinearConv, QLinearMatMul */
 
 static bool is_float_constant(const struct ir_value *v)
 {
     return v && v->data && ir_count(v) > 0
            && (v->dtype == DT_f32 || v->dtype == DT_f16 || v->dtype == DT_bf16
                || v->dtype == DT_f64);
+}
+
+static bool is_code_constant(const struct ir_value *v)
+{
+    return v && v->data && ir_count(v) > 0 && (v->dtype == DT_u8 || v->dtype == DT_i8);
 }
 
 /* The operand with the weights; -1: the node is no unit. */
@@ -26,6 +32,12 @@ static int find_weights(const struct ir_node *n)
         return is_float_constant(ir_in(n, RIGHT))  ? RIGHT
                : is_float_constant(ir_in(n, LEFT)) ? LEFT
                                                    : -1;
+    case OP_QLinearConv:
+    case OP_QLinearMatMul:
+        return is_code_constant(ir_in(n, QW)) ? QW : -1;
+    case OP_ConvInteger:
+    case OP_MatMulInteger:
+        return is_code_constant(ir_in(n, RIGHT)) ? RIGHT : -1;
     default:
         return -1;
     }
@@ -39,7 +51,7 @@ static int64_t dim_from_end(const struct ir_value *v, int back, int64_t otherwis
 /* channels and k of a MatMul: [.., M, K] x [.., K, N], a vector on either side. */
 static void measure_matmul(const struct ir_value *w, struct unit *u)
 {
-    if (u->weight_operand == RIGHT) {
+    if (u->weight_operand != LEFT) {
         u->k = dim_from_end(w, w->rank > 1 ? 2 : 1, 1);
         u->channels = w->rank > 1 ? dim_from_end(w, 1, 1) : 1;
     } else {
@@ -62,7 +74,8 @@ static void measure(struct unit *u)
     const struct ir_value *w = n->in[u->weight_operand];
 
     u->n_weights = ir_count(w);
-    u->in_elements = ir_count(n->in[u->weight_operand == RIGHT ? LEFT : RIGHT]);
+    u->weight_bits = u->activation_bits = is_float_constant(w) ? 32 : 8;
+    u->in_elements = ir_count(n->in[u->weight_operand == LEFT ? RIGHT : LEFT]);
     u->out_elements = ir_count(n->out[0]);
     switch (n->op) {
     case OP_ConvTranspose: /* w [C, M/group, kernel...] */
@@ -71,6 +84,8 @@ static void measure(struct unit *u)
         u->macs = times(u->in_elements, u->n_weights / w->dim[0]);
         return;
     case OP_Conv: /* w [M, C/group, kernel...] */
+    case OP_QLinearConv:
+    case OP_ConvInteger:
         u->channels = w->dim[0];
         u->k = u->n_weights / u->channels;
         break;

@@ -3,6 +3,9 @@
  *
  *     Conv, ConvTranspose   with constant float weights
  *     Gemm, MatMul          with one constant float factor
+ *     QLinearConv, ConvInteger, QLinearMatMul, MatMulInteger
+ *                           with constant codes as the second factor: what a model that
+ *                           was quantized before it came has become
  *
  * in the order in which they run, those in bodies of If and Loop included.  Decisions
  * of a plan (plan.h) are per unit.
@@ -18,6 +21,7 @@ struct unit {
                          where several nodes have one name */
     const struct ir_node *node;
     int weight_operand; /* node->in[weight_operand] is constant */
+    int weight_bits, activation_bits; /* as it is: 32, or 8 for codes */
     int64_t channels;   /* of the output, each with weights of its own */
     int64_t n_weights;
     int64_t k;    /* products that are summed for one output: Conv [M, C/g, kh, kw]

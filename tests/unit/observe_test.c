@@ -36,7 +36,7 @@ TEST(even_values_keep_their_range)
     for (int i = 0; i < 256; i++)
         x[i] = (float)i;
     const struct observer o = observed(x, 256);
-    const struct activation_grid g = observe_choose(&o);
+    const struct activation_grid g = observe_choose(&o, CALIBRATOR_mse);
 
     CHECK(g.scale == 1.0f);
     CHECK_EQ(g.zero, -128);
@@ -50,7 +50,7 @@ TEST(zero_has_a_code_of_its_own)
     for (int i = 0; i < 256; i++)
         x[i] = (float)(i - 51);
     const struct observer o = observed(x, 256);
-    const struct activation_grid g = observe_choose(&o);
+    const struct activation_grid g = observe_choose(&o, CALIBRATOR_mse);
 
     CHECK(g.scale == 1.0f);
     CHECK_EQ(g.zero, -77);
@@ -66,7 +66,7 @@ TEST(a_lonely_value_is_cut_off)
         x[i] = (float)i / 10000.0f;
     x[10000] = 2.0f;
     const struct observer o = observed(x, 10001);
-    const struct activation_grid g = observe_choose(&o);
+    const struct activation_grid g = observe_choose(&o, CALIBRATOR_mse);
 
     CHECK(g.scale < 2.0f / 255.0f);
     CHECK(g.scale >= 1.0f / 255.0f);
@@ -90,7 +90,40 @@ TEST(a_tensor_of_zeros_has_some_scale)
 {
     static const float x[] = {0, 0};
     const struct observer o = observed(x, 2);
-    const struct activation_grid g = observe_choose(&o);
+    const struct activation_grid g = observe_choose(&o, CALIBRATOR_mse);
 
     CHECK(g.scale == 1.0f);
+}
+
+/* Ten thousand values below 1, two of 8: only those are outside of 99.99 %. */
+TEST(calibrators_cut_as_their_names_say)
+{
+    float x[10002];
+
+    for (int i = 0; i < 10000; i++)
+        x[i] = (float)i / 10000.0f;
+    x[10000] = x[10001] = 8.0f;
+    const struct observer o = observed(x, 10002);
+    const struct activation_grid all = observe_choose(&o, CALIBRATOR_minmax);
+    const struct activation_grid most = observe_choose(&o, CALIBRATOR_percentile);
+    const struct activation_grid least = observe_choose(&o, CALIBRATOR_mse);
+    const struct activation_grid shape = observe_choose(&o, CALIBRATOR_entropy);
+
+    CHECK(fabsf(all.scale - 8.0f / 255.0f) < 1e-6f);
+    CHECK(fabsf(most.scale - 8.0f / 255.0f) < 1e-6f); /* two of 10 002 are more */
+    CHECK(least.error <= all.error && least.error <= shape.error);
+    CHECK(shape.scale <= all.scale);
+}
+
+TEST(a_single_outlier_among_many_is_outside_of_the_percentile)
+{
+    float x[40001];
+
+    for (int i = 0; i < 40000; i++)
+        x[i] = (float)i / 40000.0f;
+    x[40000] = 8.0f;
+    const struct observer o = observed(x, 40001);
+
+    CHECK(observe_choose(&o, CALIBRATOR_percentile).scale < 1.01f / 255.0f);
+    CHECK(observe_choose(&o, CALIBRATOR_minmax).scale > 7.9f / 255.0f);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "compress/quantize.h"
+#include "compress/unit_losses.h"
 #include "frontend/interpret.h"
 #include "frontend/pass.h"
 
@@ -93,21 +94,21 @@ struct pair {
     struct compile *c, *other;
     struct arena *a;
     struct ir_graph *g, *original;
-    struct quantize_result result;
+    struct dataset *data;
+    struct plan *plan;
+    struct quantize_options o;
+    struct quantization *result;
     float x[N_SAMPLES * N_PIXELS];
 };
 
-static void quantize(struct pair *p, const char *text)
+/* The samples, and a plan of 8 bits. */
+static void begin(struct pair *p, const char *text)
 {
     static const int64_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
     char path[] = "/tmp/hadmc-quantize-XXXXXX.npy";
     struct dataset_options want = {0};
-    struct quantize_options o = {.n_samples = N_SAMPLES, .sample = all};
-    const struct pass_options passes = {0};
-    struct dataset *d;
 
-    p->c = compile_create();
-    p->other = compile_create();
+    *p = (struct pair){.c = compile_create(), .other = compile_create()};
     p->a = arena_create();
     fill(p->x);
     CHECK(close(mkstemps(path, 4)) == 0);
@@ -115,12 +116,40 @@ static void quantize(struct pair *p, const char *text)
     CHECK_OK(ir_parse(p->c, text, strlen(text), &p->g));
     CHECK_OK(ir_parse(p->other, text, strlen(text), &p->original));
     CHECK_OK(dataset_inputs_of(p->g, p->a, &want));
-    CHECK_OK(dataset_open(path, &want, p->a, &d));
-    o.data = d;
-    CHECK_OK(quantize_graph(p->c, p->g, &o, &p->result));
-    CHECK_OK(passes_run(p->c, p->g, &passes));
-    dataset_close(d);
+    CHECK_OK(dataset_open(path, &want, p->a, &p->data));
     unlink(path);
+    p->plan = plan_float(p->g, "host");
+    for (int i = 0; i < p->plan->n_units; i++)
+        p->plan->units[i].weight_bits = p->plan->units[i].activation_bits = 8;
+    p->o = (struct quantize_options){
+        .plan = p->plan, .data = p->data, .n_samples = N_SAMPLES, .sample = all};
+}
+
+static struct status *decide(struct pair *p)
+{
+    return quantize_decide(p->c, p->g, &p->o, p->a, &p->result);
+}
+
+static struct status *write_codes(struct pair *p)
+{
+    const struct pass_options passes = {0};
+
+    RETURN_IF_FAIL(quantize_apply(p->c, p->g, p->result));
+    return passes_run(p->c, p->g, &passes);
+}
+
+static void finish(struct pair *p)
+{
+    CHECK_OK(decide(p));
+    CHECK_OK(write_codes(p));
+}
+
+static void quantize(struct pair *p, const char *text, int weight_bits)
+{
+    begin(p, text);
+    for (int i = 0; i < p->plan->n_units; i++)
+        p->plan->units[i].weight_bits = weight_bits;
+    finish(p);
 }
 
 static void check_close(struct pair *p, float tolerance)
@@ -138,6 +167,7 @@ static void check_close(struct pair *p, float tolerance)
 
 static void end(struct pair *p)
 {
+    dataset_close(p->data);
     arena_destroy(p->a);
     compile_destroy(p->other);
     compile_destroy(p->c);
@@ -147,10 +177,10 @@ TEST(a_quantized_graph_has_its_products_in_integers_and_close_results)
 {
     struct pair p;
 
-    quantize(&p, graph_text);
-    CHECK_EQ(p.result.n_products, 2);
-    CHECK_EQ(p.result.n_quantized, 2);
-    CHECK_EQ(p.result.macs, 16 * 2 * 18 + 6);
+    quantize(&p, graph_text, 8);
+    CHECK_EQ(p.result->n_units, 2);
+    CHECK_EQ(p.result->units[0].weight_bits, 8);
+    CHECK_EQ(p.result->units[0].macs, 16 * 2 * 18);
     CHECK_EQ(count(p.g, OP_QLinearConv), 1);
     CHECK_EQ(count(p.g, OP_MatMulInteger), 1);
     CHECK_EQ(count(p.g, OP_Conv) + count(p.g, OP_Gemm), 0);
@@ -159,12 +189,122 @@ TEST(a_quantized_graph_has_its_products_in_integers_and_close_results)
     end(&p);
 }
 
+TEST(four_bits_are_int4_constants_until_the_graph_is_in_integers)
+{
+    struct pair p;
+
+    quantize(&p, graph_text, 4);
+    CHECK_EQ(p.result->units[0].weight_bits, 4);
+    CHECK_EQ(p.result->units[0].activation_bits, 8);
+    for (int64_t i = 0; i < p.result->units[0].n_codes; i++)
+        CHECK(abs(p.result->units[0].codes[i]) <= 7);
+    CHECK_EQ(count(p.g, OP_QLinearConv), 1);
+    check_close(&p, 0.2f);
+    end(&p);
+}
+
+/* Unit 0 stays float, so its input is not quantized, but its result is. */
+TEST(units_of_32_bits_stay_float_among_others)
+{
+    struct pair p;
+
+    begin(&p, graph_text);
+    p.plan->units[0].weight_bits = p.plan->units[0].activation_bits = 32;
+    finish(&p);
+    CHECK_EQ(p.result->units[0].weight_bits, 32);
+    CHECK_EQ(p.result->units[1].weight_bits, 8);
+    CHECK_EQ(count(p.g, OP_Conv), 1);
+    CHECK_EQ(count(p.g, OP_MatMulInteger), 1);
+    check_close(&p, 0.05f);
+    end(&p);
+}
+
+TEST(widths_without_code_are_refused_by_the_name_of_their_unit)
+{
+    struct pair p;
+
+    begin(&p, graph_text);
+    p.plan->units[0].weight_bits = 16;
+    CHECK_FAILS(decide(&p), UNSUPPORTED,
+                "has 16 bits for weights and 8 for activations");
+    end(&p);
+}
+
+/* The interpreter on the graph of QuantizeLinear and DequantizeLinear, and quantize_run
+ * on the graph before. */
+TEST(the_quantized_graph_in_floats_gives_what_the_written_one_gives)
+{
+    struct pair p;
+    void *inputs[N_SAMPLES];
+    float floats[N_SAMPLES][3];
+    struct flow *f;
+
+    begin(&p, graph_text);
+    CHECK_OK(decide(&p));
+    for (int i = 0; i < N_SAMPLES; i++)
+        inputs[i] = p.x + i * N_PIXELS;
+    CHECK_OK(flow_create_from(p.g, N_SAMPLES, inputs, &f));
+    CHECK_OK(quantize_run(p.result, p.g, f));
+    for (int i = 0; i < N_SAMPLES; i++)
+        memcpy(floats[i], flow_at(f, p.g->out[0], i), sizeof floats[i]);
+    flow_destroy(f);
+    CHECK_OK(write_codes(&p));
+    for (int i = 0; i < N_SAMPLES; i++) {
+        const float *integers = scores(p.a, p.g, p.x + i * N_PIXELS);
+
+        for (int k = 0; k < 3; k++)
+            CHECK(fabsf(integers[k] - floats[i][k]) < 0.02f);
+    }
+    end(&p);
+}
+
+TEST(a_plan_keeps_its_calibrators)
+{
+    struct pair p;
+
+    begin(&p, graph_text);
+    for (int i = 0; i < p.plan->n_units; i++)
+        p.plan->units[i].calibrator = CALIBRATOR_percentile;
+    p.o.keep_calibrators = true;
+    finish(&p);
+    CHECK_EQ(p.result->units[0].calibrator, CALIBRATOR_percentile);
+    CHECK_EQ(p.result->units[1].calibrator, CALIBRATOR_percentile);
+    end(&p);
+}
+
+TEST(single_units_lose_more_with_fewer_bits_and_nothing_with_32)
+{
+    static const int bits[] = {32, 8, 4};
+    struct pair p;
+    double *loss;
+
+    begin(&p, graph_text);
+    const struct unit_losses_options o = {
+        .data = p.o.data,
+        .n_calibration = p.o.n_samples,
+        .calibration = p.o.sample,
+        .n_scored = p.o.n_samples,
+        .scored = p.o.sample,
+        .n_levels = 3,
+        .weight_bits = bits,
+    };
+
+    CHECK_OK(unit_losses_measure(p.c, p.g, &o, p.a, &loss));
+    for (int i = 0; i < 2; i++) {
+        CHECK(loss[3 * i] == 0.0);
+        CHECK(loss[3 * i + 1] > 0.0);
+        CHECK(loss[3 * i + 2] > loss[3 * i + 1]);
+        CHECK(loss[3 * i + 2] < 0.1);
+    }
+    end(&p);
+}
+
 TEST(operands_of_a_concat_share_a_scale)
 {
     struct pair p;
     int on_codes = 0;
 
-    quantize(&p, concat_text);
+    quantize(&p, concat_text, 8);
     for (const struct ir_node *n = p.g->first; n; n = n->next)
         on_codes += n->op == OP_Concat && n->out[0]->dtype == DT_i8;
     CHECK_EQ(on_codes, count(p.g, OP_Concat));

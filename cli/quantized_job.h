@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the main job with fewer bits share: quantized.c drives,
+ * quantized_search.c chooses bits, quantized_report.c says what came of it. */
+#ifndef HADMC_CLI_QUANTIZED_JOB_H
+#define HADMC_CLI_QUANTIZED_JOB_H
+
+#include "cli/quantized.h"
+#include "compress/evaluate.h"
+#include "compress/prune.h"
+#include "compress/quantize.h"
+#include "frontend/splits.h"
+#include "plan/plan.h"
+
+struct quantized {
+    struct arena *a;
+    const char *model;
+    const struct compile_options *co;
+    const struct quantized_options *o;
+    struct dataset *data;
+    struct splits splits;
+    struct compile *c;  /* what decisions are made on: */
+    struct ir_graph *g; /* the graph as quantize_apply will find it */
+    int n_units;
+    const struct unit *units;
+    struct plan *plan;    /* what is asked for, then what is done */
+    int n_raised;         /* units that uniform bits would have spoilt (relax.h) */
+    const char *searched; /* a sentence for the reports, or NULL */
+    struct pruning *pruning; /* NULL: no channel is removed */
+    struct quantization *quantization;
+    struct plan *written; /* `plan` in memory of the compile in progress */
+};
+
+/* Compiles for this machine, with or without the quantization, and runs samples. */
+struct status *quantized_run_here(struct quantized *q, bool quantized,
+                                  enum splits_use use, struct outputs *out,
+                                  int64_t *weights_bytes);
+
+/* ---- quantized_search.c -----------------------------------------------------------
+ */
+
+/* Sets q->plan and q->quantization. */
+struct status *quantized_search(struct quantized *q);
+
+/* ---- quantized_report.c -----------------------------------------------------------
+ */
+
+/* For the reports of the bundle, in q->a.  `score` NULL: not measured, for `why`. */
+const struct compression *quantized_report(const struct quantized *q,
+                                           const struct score *score, const char *why);
+/* The same on stdout, without the units. */
+void quantized_print(const struct quantized *q, const struct compression *k);
+
+#endif /* HADMC_CLI_QUANTIZED_JOB_H */

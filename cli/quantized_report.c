@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What fewer bits did, for reports and the terminal. */
+#include <stdio.h>
+
+#include "cli/quantized_job.h"
+
+static const double Z = 1.96; /* 95 % */
+
+static const char *samples_of(const struct quantized *q, enum splits_use use, int64_t n)
+{
+    if (!q->o->data)
+        return arena_printf(q->a, "%lld made-up samples", (long long)n);
+    return arena_printf(q->a, "%lld samples (%s)", (long long)n,
+                        dataset_split_name(q->splits.use[use].from));
+}
+
+static const struct compression_unit *units_of(const struct quantized *q)
+{
+    struct compression_unit *to =
+        arena_new_array(q->a, struct compression_unit, q->n_units);
+
+    for (int i = 0; i < q->n_units; i++) {
+        const struct quantized_unit *u = &q->quantization->units[i];
+
+        to[i] = (struct compression_unit){
+            .name = q->units[i].name,
+            .weight_bits = u->weight_bits,
+            .activation_bits = u->activation_bits,
+            .macs = u->macs,
+            .weight_bytes = cost_weight_bytes(q->units[i].n_weights,
+                                              q->units[i].channels, u->weight_bits),
+            .error = u->error,
+        };
+    }
+    return to;
+}
+
+static void put_top1(struct compression *k, const struct metrics_paired *p)
+{
+    const int64_t n = p->both + p->lost + p->gained + p->neither;
+    const struct metrics_interval before = metrics_wilson(p->both + p->lost, n, Z);
+    const struct metrics_interval after = metrics_wilson(p->both + p->gained, n, Z);
+
+    k->n = n;
+    k->lost = p->lost;
+    k->gained = p->gained;
+    k->original_low = before.low;
+    k->original_high = before.high;
+    k->compressed_low = after.low;
+    k->compressed_high = after.high;
+}
+
+const struct compression *quantized_report(const struct quantized *q,
+                                           const struct score *score, const char *why)
+{
+    struct compression *k = arena_new(q->a, struct compression);
+
+    *k = (struct compression){
+        .calibrated_on = samples_of(q, SPLITS_CALIBRATION, q->quantization->n_samples),
+        .search = q->searched,
+        .why_unmeasured = why,
+        .n_units = q->n_units,
+        .units = units_of(q),
+    };
+    if (!score)
+        return k;
+    k->tested_on = samples_of(q, SPLITS_TEST, score->n);
+    k->n = score->n;
+    k->score = score_names[score->kind];
+    k->original = score->original;
+    k->compressed = score->compressed;
+    k->kl = score->has_kl ? score->kl : -1.0;
+    k->cosine = score->cosine;
+    if (score->kind == SCORE_TOP1)
+        put_top1(k, &score->top1);
+    return k;
+}
+
+/* ---- the terminal ------------------------------------------------------------------
+ */
+
+static void print_share(const char *what, double share, double low, double high,
+                        int64_t n)
+{
+    printf("  %-10s %6.2f %%   %lld of %lld (95 %%: %.2f to %.2f)\n", what,
+           100.0 * share, (long long)(share * (double)n + 0.5), (long long)n,
+           100.0 * low, 100.0 * high);
+}
+
+static void print_score(const struct compression *k)
+{
+    if (k->original_high > 0.0) {
+        print_share("original", k->original, k->original_low, k->original_high, k->n);
+        print_share("compressed", k->compressed, k->compressed_low, k->compressed_high,
+                    k->n);
+        printf("  %lld lost, %lld gained\n", (long long)k->lost, (long long)k->gained);
+    } else if (k->score) {
+        printf("  %s %.4f, of the original %.4f\n", k->score, k->compressed,
+               k->original);
+    }
+    if (k->kl >= 0.0)
+        printf("  mean divergence %.5f nats\n", k->kl);
+    printf("  mean cosine of the outputs %.6f\n", k->cosine);
+}
+
+/* "19 units of 4 bits, 1 of 8, 1 of 32 (0.3 % of the multiply-adds)" */
+static void print_units(const struct compression *k)
+{
+    static const int widths[] = {4, 8, 32};
+    int64_t all = 0;
+    const char *between = "  ";
+
+    for (int i = 0; i < k->n_units; i++)
+        all += k->units[i].macs;
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+        int64_t macs = 0;
+        int n = 0;
+
+        for (int i = 0; i < k->n_units; i++)
+            if (k->units[i].weight_bits == widths[w]) {
+                macs += k->units[i].macs;
+                n++;
+            }
+        if (!n)
+            continue;
+        printf("%s%d unit%s of %d bits (%.1f %% of the multiply-adds)", between, n,
+               n == 1 ? "" : "s", widths[w],
+               all ? 100.0 * (double)macs / (double)all : 0.0);
+        between = ", ";
+    }
+    printf("\n");
+}
+
+void quantized_print(const struct quantized *q, const struct compression *k)
+{
+    printf("calibrated on %s%s%s\n", k->calibrated_on, q->o->data ? " of " : "",
+           q->o->data ? q->o->data : "");
+    if (k->search)
+        printf("  %s\n", k->search);
+    if (q->pruning)
+        printf("  %.1f %% of the multiply-adds are left of %lld\n",
+               100.0 * (double)q->pruning->macs_after / (double)q->pruning->macs_before,
+               (long long)q->pruning->macs_before);
+    print_units(k);
+    if (q->n_raised)
+        printf("  %d of them have more bits than asked for: they alone would lose too "
+               "much\n",
+               q->n_raised);
+    if (k->why_unmeasured)
+        printf("accuracy is not measured: %s\n", k->why_unmeasured);
+    if (!k->tested_on)
+        return;
+    printf("tested on %s, on this machine\n", k->tested_on);
+    print_score(k);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A graph on many samples at once, node by node, so that what is decided about one node
+ * can see its inputs for all samples, and change what comes after.
+ *
+ *     struct flow *f;
+ *     RETURN_IF_FAIL(flow_create(g, data, n, sample, &f));
+ *     for (const struct ir_node *n = g->first; n; n = n->next) {
+ *         RETURN_IF_FAIL(flow_run(f, n));
+ *         ... flow_at(f, n->out[0], i) is what sample i makes of it ...
+ *         flow_release(f, n);
+ *     }
+ *     flow_destroy(f);
+ *
+ * Convolutions and products with constant weights run on OpenBLAS, everything else as
+ * in the interpreter (frontend/interpret.h).  Memory is that of the values that are
+ * still to be read, times the samples.
+ */
+#ifndef HADMC_COMPRESS_FLOW_H
+#define HADMC_COMPRESS_FLOW_H
+
+#include "compress/product.h"
+#include "frontend/dataset.h"
+
+struct flow;
+
+/* Bytes of all live values of one sample where they are most. */
+int64_t flow_bytes(const struct ir_graph *g);
+
+/* Reads the samples; UNSUPPORTED without OpenBLAS. */
+struct status *flow_create(const struct ir_graph *g, const struct dataset *data,
+                           int64_t n, const int64_t *sample, struct flow **out);
+/* The same samples without a data set: inputs[n][g->n_in] are copied. */
+struct status *flow_create_from(const struct ir_graph *g, int64_t n,
+                                void *const *inputs, struct flow **out);
+/* A flow that goes on from where `f` is; it borrows f's values until flow_own. */
+struct flow *flow_fork(const struct flow *f);
+void flow_destroy(struct flow *f); /* NULL is fine */
+
+int64_t flow_n(const struct flow *f);
+/* Contents of v for sample i, dense; NULL if v has none (yet, or any more). */
+void *flow_at(const struct flow *f, const struct ir_value *v, int64_t i);
+
+/* Computes the outputs of n, whose inputs are there. */
+struct status *flow_run(struct flow *f, const struct ir_node *n);
+/* Memory for the outputs of n, for who computes them. */
+void flow_make(struct flow *f, const struct ir_node *n);
+/* v may be written from now on: a fork gets a copy. */
+void flow_own(struct flow *f, const struct ir_value *v);
+/* n has been run: what only it and nodes before it read goes. */
+void flow_release(struct flow *f, const struct ir_node *n);
+
+#endif /* HADMC_COMPRESS_FLOW_H */

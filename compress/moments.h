@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* First and second moments of a layer's inputs and outputs over the samples, and the
+ * weights that they say are best before anything is rounded.
+ *
+ *     y   what the float layer gives, with its bias
+ *     x   what the quantized layer will read: inputs that carry the errors of all
+ *         layers before
+ *
+ * The weights V and bias c that minimise E |y - V x - c|^2 + l |V - W|^2 are
+ *
+ *     V = W + (C - W H)(H + l I)^-1        H = E (x - Ex)(x - Ex)^T
+ *     c = Ey - V Ex                        C = E (y - Ey)(x - Ex)^T
+ *
+ * so that a layer makes good for what was lost before it, as far as its inputs allow.
+ * How far the samples can be trusted is measured: three quarters of them fit V for
+ * several l, the last quarter chooses among these and W itself.
+ *
+ * sources: bias correction, Nagel et al. 2019, arXiv:1906.04721, section 4.2;
+ * regression on the inputs of the quantized network, Li et al. 2025, arXiv:2504.02692
+ */
+#ifndef HADMC_COMPRESS_MOMENTS_H
+#define HADMC_COMPRESS_MOMENTS_H
+
+#include "compress/product.h"
+
+struct moments {
+    int64_t groups, channels, k; /* of the product; channels of all groups */
+    bool has_bias;               /* a constant can be added: moments are central */
+    int64_t n;                   /* rows */
+    double *h;                   /* [groups][k][k] */
+    double *shrunk;              /* the same, as far as n rows can be trusted */
+    double *c;                   /* [channels][k] */
+    double *mean_x;              /* [groups][k]; 0 without bias */
+    double *mean_y, *var_y;      /* [channels] */
+};
+
+/* Rows are taken evenly from all samples, about `most_rows` of them.  Finish turns
+ * sums into moments. */
+struct moments_sums;
+struct moments_sums *moments_create(struct arena *a, const struct product *p,
+                                    int64_t n_samples, int64_t most_rows);
+/* Samples in their order: x and y of one. */
+void moments_add(struct moments_sums *s, const float *x, const float *y);
+void moments_finish(struct moments_sums *s, bool has_bias);
+
+/* Of all samples. */
+const struct moments *moments_all(const struct moments_sums *s);
+
+/* V into [channels][k], from W in the same order.  Returns the l that was chosen, as a
+ * multiple of the mean of H's diagonal; INFINITY: V is W. */
+double moments_fit(const struct moments_sums *s, const float *w, float *v);
+
+/* E (y - V x - c)^2 of a channel for its best c, which is written. */
+double moments_error(const struct moments *m, const float *v, int64_t channel,
+                     float *bias);
+
+#endif /* HADMC_COMPRESS_MOMENTS_H */

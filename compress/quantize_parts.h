@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of quantization share.
+ *
+ *     quantize_tensors.c   which tensors are read as codes
+ *     quantize_ranges.c    their scales and zero points, from the float graph
+ *     quantize_units.c     codes and biases of the units, from the quantized prefix
+ *     quantize_write.c     into the graph
+ */
+#ifndef HADMC_COMPRESS_QUANTIZE_PARTS_H
+#define HADMC_COMPRESS_QUANTIZE_PARTS_H
+
+#include "compress/flow.h"
+#include "compress/quantize.h"
+
+/* ---- quantize_tensors.c ---------------------------------------------------------- */
+
+struct tensor_use {
+    bool wanted; /* read as codes */
+    int group;   /* value id of the representative; operands of a Concat share */
+};
+
+struct tensor_uses {
+    int n_values;
+    struct tensor_use *at; /* by value id */
+};
+
+/* Those of the nodes with is_unit[i], i counting the nodes of g. */
+struct tensor_uses tensor_uses_find(struct arena *a, const struct ir_graph *g,
+                                    const bool *is_unit);
+/* Can be the input of a unit of codes. */
+bool tensor_can_be_codes(const struct ir_value *v);
+/* Where the codes of v come from, through what moves elements: scale and zero point are
+ * chosen there. */
+struct ir_value *tensor_source(struct ir_value *v);
+/* Gets QuantizeLinear of its own. */
+bool tensor_is_source(const struct tensor_uses *u, struct ir_value *v);
+/* The representative of the tensors that have v's scale and zero point. */
+int tensor_group(const struct tensor_uses *u, int id);
+bool tensor_is_joined(const struct tensor_uses *u, const struct ir_value *v);
+
+/* ---- the work ---------------------------------------------------------------------
+ */
+
+struct quantizer {
+    struct arena *arena;
+    struct ir_graph *g;
+    const struct quantize_options *o;
+    struct tensor_uses uses;
+    struct quantization *q;
+    int *unit_of; /* by position of a node in g: its unit with codes, or -1 */
+};
+
+/* Fills q->q->tensors and the calibrators of units. */
+struct status *quantize_find_ranges(struct quantizer *q);
+/* Fills codes, scales, biases and errors. */
+struct status *quantize_fit_units(struct quantizer *q);
+
+/* The grid of a unit's input, whose codes come from sources through what moves. */
+const struct activation_grid *quantize_input_grid(const struct quantization *q,
+                                                  const struct ir_node *n);
+/* Unit number `unit`, n, on f: its input, for it alone, and its outputs. */
+void quantize_run_alone(const struct quantization *q, const struct ir_node *n, int unit,
+                        struct flow *f);
+/* Weights [channels][k] and biases of the codes. */
+void quantize_weights(const struct product *p, const struct quantized_unit *u,
+                      float *weights, float *bias);
+/* x becomes what its codes say. */
+void quantize_values(const struct activation_grid *g, float *x, int64_t n);
+
+#endif /* HADMC_COMPRESS_QUANTIZE_PARTS_H */

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scales and zero points of activations: see quantize.h.
+ *
+ * The float graph runs once.  Where a unit reads a tensor of codes, each calibrator's
+ * grid is tried on some samples: E |W (Q(x) - x)|^2, summed over the readers, decides.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "compress/quantize_parts.h"
+
+enum { MOST_TRIED = 32 }; /* samples that calibrators are compared on */
+
+/* A source of codes. */
+struct seen {
+    struct observer *observer;
+    struct activation_grid grid[OBSERVE_CALIBRATORS];
+    double error[OBSERVE_CALIBRATORS]; /* of its readers */
+    enum plan_calibrator wanted;       /* by the plan; none: the best */
+};
+
+struct ranges {
+    struct quantizer *q;
+    struct flow *flow;
+    struct seen *seen; /* by value id */
+};
+
+void quantize_values(const struct activation_grid *g, float *x, int64_t n)
+{
+    const float inverse = 1.0f / g->scale, zero = (float)g->zero;
+    const float least = -128.0f - zero, most = 127.0f - zero;
+
+    for (int64_t i = 0; i < n; i++) {
+        float t = x[i] * inverse;
+
+        t = t < least ? least : t > most ? most : t;
+        x[i] = (t + 12582912.0f - 12582912.0f) * g->scale;
+    }
+}
+
+static void observe_tensor(struct ranges *r, struct ir_value *v)
+{
+    struct seen *s;
+
+    if (!tensor_is_source(&r->q->uses, v))
+        return;
+    s = &r->seen[v->id];
+    s->observer = arena_new(r->q->arena, struct observer);
+    for (int64_t i = 0; i < flow_n(r->flow); i++)
+        observe_range(s->observer, flow_at(r->flow, v, i), ir_count(v));
+    for (int64_t i = 0; i < flow_n(r->flow); i++)
+        observe_values(s->observer, flow_at(r->flow, v, i), ir_count(v));
+    for (int k = 0; k < OBSERVE_CALIBRATORS; k++)
+        s->grid[k] = observe_choose(s->observer, k + 1);
+}
+
+/* What the error of the input does to the result, for one grid. */
+static double error_of(const struct ranges *r, const struct product *p,
+                       const struct activation_grid *g, const float *weights,
+                       struct arena *a)
+{
+    const struct ir_value *v = p->node->in[0];
+    const int64_t n_in = ir_count(v), n_out = ir_count(p->node->out[0]);
+    const int64_t n = flow_n(r->flow), tried = n < MOST_TRIED ? n : MOST_TRIED;
+    float *error = arena_new_array(a, float, n_in);
+    float *out = arena_new_array(a, float, n_out);
+    float *scratch = arena_new_array(a, float, product_scratch(p) + 1);
+    const float *no_bias = arena_new_array(a, float, p->channels);
+    double sum = 0.0;
+
+    for (int64_t i = 0; i < tried; i++) {
+        const float *x = flow_at(r->flow, v, i * n / tried);
+
+        memcpy(error, x, (size_t)n_in * sizeof *x);
+        quantize_values(g, error, n_in);
+        for (int64_t k = 0; k < n_in; k++)
+            error[k] -= x[k];
+        product_apply(p, weights, no_bias, error, scratch, out);
+        for (int64_t k = 0; k < n_out; k++)
+            sum += (double)out[k] * (double)out[k];
+    }
+    return sum;
+}
+
+static void try_calibrators(struct ranges *r, const struct product *p)
+{
+    struct arena *a = arena_create();
+    struct seen *s = &r->seen[tensor_source(p->node->in[0])->id];
+    float *weights = arena_new_array(a, float, p->channels * p->k);
+
+    product_weights(p, weights);
+    for (int k = 0; k < OBSERVE_CALIBRATORS && s->observer; k++) {
+        int same = 0;
+
+        while (same < k
+               && (s->grid[same].scale != s->grid[k].scale
+                   || s->grid[same].zero != s->grid[k].zero))
+            same++;
+        s->error[k] = same < k ? s->error[same]
+                               : s->error[k] + error_of(r, p, &s->grid[k], weights, a);
+    }
+    arena_destroy(a);
+}
+
+static struct status *observe_all(struct ranges *r)
+{
+    const struct quantizer *q = r->q;
+    int i = 0;
+
+    for (int k = 0; k < q->g->n_in; k++)
+        observe_tensor(r, q->g->in[k]);
+    for (const struct ir_node *n = q->g->first; n; n = n->next, i++) {
+        struct product p;
+
+        if (q->unit_of[i] >= 0 && product_of(n, &p)) {
+            r->seen[tensor_source(n->in[0])->id].wanted =
+                q->q->units[q->unit_of[i]].calibrator;
+            try_calibrators(r, &p);
+        }
+        RETURN_IF_FAIL(flow_run(r->flow, n));
+        for (int k = 0; k < n->n_out; k++)
+            observe_tensor(r, n->out[k]);
+        flow_release(r->flow, n);
+    }
+    return OK;
+}
+
+/* ---- choosing -------------------------------------------------------------------- */
+
+static enum plan_calibrator best_of(const struct seen *s)
+{
+    enum plan_calibrator best = CALIBRATOR_mse;
+
+    if (s->wanted != CALIBRATOR_none)
+        return s->wanted;
+    for (int k = 0; k < OBSERVE_CALIBRATORS; k++)
+        if (s->error[k] < s->error[best - 1])
+            best = (enum plan_calibrator)(k + 1);
+    return best;
+}
+
+/* The observers of a group's members become one. */
+static void join_groups(struct ranges *r)
+{
+    const struct tensor_uses *u = &r->q->uses;
+
+    for (int i = 0; i < u->n_values; i++) {
+        struct seen *whole = &r->seen[tensor_group(u, i)];
+
+        if (!r->seen[i].observer || whole == &r->seen[i])
+            continue;
+        if (!whole->observer)
+            whole->observer = arena_new(r->q->arena, struct observer);
+        observe_join(whole->observer, r->seen[i].observer);
+        whole->wanted = r->seen[i].wanted;
+    }
+}
+
+static void choose_grids(struct ranges *r)
+{
+    const struct tensor_uses *u = &r->q->uses;
+
+    for (int i = 0; i < u->n_values; i++) {
+        const struct seen *s = &r->seen[tensor_group(u, i)];
+        struct quantized_tensor *t = &r->q->q->tensors[i];
+
+        if (!r->seen[i].observer || u->at[i].wanted == false)
+            continue;
+        t->is_source = true;
+        t->grid = tensor_group(u, i) == i && s->grid[0].scale > 0.0f
+                      ? s->grid[best_of(s) - 1]
+                      : observe_choose(s->observer, best_of(s));
+    }
+}
+
+/* The calibrator of a unit is that of its input. */
+static void name_calibrators(struct ranges *r)
+{
+    const struct quantizer *q = r->q;
+    int i = 0;
+
+    for (const struct ir_node *n = q->g->first; n; n = n->next, i++)
+        if (q->unit_of[i] >= 0) {
+            const int id = tensor_source(n->in[0])->id;
+
+            q->q->units[q->unit_of[i]].calibrator =
+                best_of(&r->seen[tensor_group(&q->uses, id)]);
+        }
+}
+
+struct status *quantize_find_ranges(struct quantizer *q)
+{
+    struct ranges r = {.q = q};
+    struct status *s =
+        flow_create(q->g, q->o->data, q->q->n_samples, q->o->sample, &r.flow);
+
+    r.seen = arena_new_array(q->arena, struct seen, q->uses.n_values);
+    if (!s)
+        s = observe_all(&r);
+    flow_destroy(r.flow);
+    RETURN_IF_FAIL(s);
+    join_groups(&r);
+    choose_grids(&r);
+    name_calibrators(&r);
+    return OK;
+}

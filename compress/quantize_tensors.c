@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which tensors of a graph become codes: see quantize.h. */
+#include "compress/quantize_parts.h"
+#include "frontend/match.h"
+
+/* Scale and zero point stay those of the first operand. */
+static bool moves_one_tensor(const struct ir_node *n)
+{
+    return match_moves_elements(n) && n->op != OP_Concat;
+}
+
+static bool is_act(const struct ir_node *n)
+{
+    return n->op == OP_Relu || n->op == OP_Clip;
+}
+
+static bool has_integer_form(const struct ir_node *n)
+{
+    return n->op == OP_Add || n->op == OP_Sub || n->op == OP_Mul
+           || n->op == OP_ReduceMean || n->op == OP_Concat || moves_one_tensor(n);
+}
+
+bool tensor_can_be_codes(const struct ir_value *v)
+{
+    return v && v->dtype == DT_f32 && !v->data && !v->dynamic && !v->is_sequence;
+}
+
+/* The result, or what its activation makes of it, is read as codes. */
+static bool result_is_wanted(const struct tensor_uses *u, const struct ir_node *n)
+{
+    for (int i = 0; i < n->n_out; i++) {
+        const struct ir_node *reader = n->out[i] ? match_only_reader(n->out[i]) : NULL;
+
+        if (!n->out[i])
+            continue;
+        if (u->at[n->out[i]->id].wanted)
+            return true;
+        if (reader && is_act(reader) && u->at[reader->out[0]->id].wanted)
+            return true;
+    }
+    return false;
+}
+
+static bool all_operands_can(const struct ir_node *n)
+{
+    const int n_data = n->op == OP_Concat ? n->n_in : moves_one_tensor(n) ? 1 : n->n_in;
+
+    for (int i = 0; i < n_data; i++)
+        if (!tensor_can_be_codes(n->in[i]))
+            return false;
+    return n_data > 0;
+}
+
+static void want(struct tensor_uses *u, const struct ir_node *n)
+{
+    const int n_data = moves_one_tensor(n) ? 1 : n->n_in;
+
+    for (int i = 0; i < n_data; i++)
+        u->at[n->in[i]->id].wanted = true;
+}
+
+static int count_nodes(const struct ir_graph *g)
+{
+    int n_nodes = 0;
+
+    for (const struct ir_node *n = g->first; n; n = n->next)
+        n_nodes++;
+    return n_nodes;
+}
+
+/* Readers come behind, so one walk from the end suffices. */
+static void find_wanted(struct tensor_uses *u, const struct ir_graph *g,
+                        const bool *is_unit)
+{
+    int i = count_nodes(g);
+
+    for (const struct ir_node *n = g->last; n; n = n->prev) {
+        if (is_unit[--i])
+            u->at[n->in[0]->id].wanted = true;
+        else if (has_integer_form(n) && result_is_wanted(u, n) && all_operands_can(n))
+            want(u, n);
+    }
+}
+
+struct ir_value *tensor_source(struct ir_value *v)
+{
+    while (v->def && moves_one_tensor(v->def) && tensor_can_be_codes(v->def->in[0]))
+        v = v->def->in[0];
+    return v;
+}
+
+static bool is_concat_of_codes(const struct ir_value *v)
+{
+    return v->def && v->def->op == OP_Concat && all_operands_can(v->def);
+}
+
+int tensor_group(const struct tensor_uses *u, int id)
+{
+    while (u->at[id].group != id)
+        id = u->at[id].group;
+    return id;
+}
+
+/* Operands of a Concat that stays in codes have one scale and zero point; so have those
+ * of a Concat that is an operand. */
+static void group_operands(struct tensor_uses *u, const struct ir_graph *g)
+{
+    for (int i = 0; i < u->n_values; i++)
+        u->at[i].group = i;
+    for (const struct ir_node *n = g->first; n; n = n->next)
+        if (n->op == OP_Concat && is_concat_of_codes(n->out[0])
+            && result_is_wanted(u, n))
+            for (int i = 0; i < n->n_in; i++)
+                u->at[tensor_group(u, tensor_source(n->in[i])->id)].group =
+                    tensor_group(u, n->out[0]->id);
+}
+
+bool tensor_is_source(const struct tensor_uses *u, struct ir_value *v)
+{
+    return v && v->id < u->n_values && u->at[v->id].wanted && tensor_can_be_codes(v)
+           && tensor_source(v) == v && !is_concat_of_codes(v);
+}
+
+bool tensor_is_joined(const struct tensor_uses *u, const struct ir_value *v)
+{
+    return u->at[v->id].group != v->id;
+}
+
+struct tensor_uses tensor_uses_find(struct arena *a, const struct ir_graph *g,
+                                    const bool *is_unit)
+{
+    struct tensor_uses u = {.n_values = g->compile->n_values};
+
+    u.at = arena_new_array(a, struct tensor_use, u.n_values);
+    find_wanted(&u, g, is_unit);
+    group_operands(&u, g);
+    return u;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// links: compress
+/* Regression of a layer on inputs that carry errors. */
+#include "tests/test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "compress/moments.h"
+#include "support/blas.h"
+#include "support/random.h"
+
+enum { K = 3, M = 2, ROWS = 50 };
+
+static const char text[] = "graph g(%x: f32[50,3]) {\n"
+                           "  %w = const f32[2,3] {1,2,3,-1,0.5,0}\n"
+                           "  %b = const f32[2] {0.25,-4}\n"
+                           "  %y = Gemm(%x, %w, %b) {transB=1} : f32[50,2]\n"
+                           "  return %y\n"
+                           "}\n";
+
+static const float w[] = {1, 2, 3, -1, 0.5, 0};
+
+struct world {
+    struct compile *c;
+    struct arena *a;
+    struct ir_graph *g;
+    struct product p;
+};
+
+static void start(struct world *t)
+{
+    t->c = compile_create();
+    t->a = arena_create();
+    CHECK_OK(blas_open());
+    CHECK_OK(ir_parse(t->c, text, strlen(text), &t->g));
+    CHECK(product_of(t->g->first, &t->p));
+}
+
+static void end(struct world *t)
+{
+    arena_destroy(t->a);
+    compile_destroy(t->c);
+}
+
+/* Samples of x, changed by `lost` per input, against y of the unchanged ones. */
+static struct moments_sums *observe(struct world *t, int n, const float *lost,
+                                    int64_t most_rows)
+{
+    static const float bias[] = {0.25f, -4.0f};
+    struct moments_sums *s = moments_create(t->a, &t->p, n, most_rows);
+    struct random r = random_seeded(3);
+    float x[ROWS * K], y[ROWS * M];
+
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < ROWS * K; k++)
+            x[k] = (float)(2.0 * random_unit(&r) - 0.5);
+        product_apply(&t->p, w, bias, x, NULL, y);
+        for (int k = 0; k < ROWS * K; k++)
+            x[k] *= lost[k % K];
+        moments_add(s, x, y);
+    }
+    moments_finish(s, true);
+    return s;
+}
+
+TEST(without_errors_the_weights_stay)
+{
+    static const float none[] = {1, 1, 1};
+    struct world t;
+    float v[M * K], bias;
+
+    start(&t);
+    const struct moments_sums *s = observe(&t, 8, none, 1 << 20);
+
+    moments_fit(s, w, v);
+    for (int i = 0; i < M * K; i++)
+        CHECK(fabsf(v[i] - w[i]) < 1e-4f);
+    CHECK(moments_error(moments_all(s), v, 1, &bias) < 1e-6);
+    CHECK(fabsf(bias + 4.0f) < 1e-4f);
+    CHECK_EQ(moments_all(s)->n, 8 * ROWS);
+    end(&t);
+}
+
+/* The second input comes at half its size: its weights double. */
+TEST(weights_make_good_for_what_an_input_lost)
+{
+    static const float half[] = {1, 0.5, 1};
+    struct world t;
+    float v[M * K];
+
+    start(&t);
+    const struct moments_sums *s = observe(&t, 8, half, 1 << 20);
+    const double before = moments_error(moments_all(s), w, 0, NULL);
+
+    CHECK(moments_fit(s, w, v) < 0.01);
+    CHECK(moments_error(moments_all(s), v, 0, NULL) < 0.01 * before);
+    CHECK(v[1] > 3.8f && v[1] < 4.05f);
+    CHECK(v[4] > 0.95f && v[4] < 1.05f);
+    end(&t);
+}
+
+TEST(rows_are_thinned_out_to_about_as_many_as_asked_for)
+{
+    static const float none[] = {1, 1, 1};
+    struct world t;
+
+    start(&t);
+    const struct moments_sums *s = observe(&t, 8, none, 100);
+
+    CHECK(moments_all(s)->n >= 80 && moments_all(s)->n <= 120);
+    end(&t);
+}
+
+/* One sample leaves none to choose with. */
+TEST(one_sample_changes_no_weights)
+{
+    static const float half[] = {1, 0.5, 1};
+    struct world t;
+    float v[M * K];
+
+    start(&t);
+    CHECK(isinf(moments_fit(observe(&t, 1, half, 1 << 20), w, v)));
+    CHECK(memcmp(v, w, sizeof w) == 0);
+    end(&t);
+}
