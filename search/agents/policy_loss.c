@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The formulas of proximal policy optimisation: see loss.h. */
+/* The formulas of proximal policy optimisation: see policy_loss.h. */
 #include "search/agents/policy_loss.h"
 
 #include <assert.h>
