@@ -274,9 +274,7 @@ TEST(gradients_of_qmix_and_slopes_that_are_never_negative)
 }
 
 /* The gradient of the continuous actor is exact.  Those of choices go straight through
- * the drawn one-hot and are no derivative of the loss; with a critic that is linear in
- * them they are the derivative of the softmax that stands in: checked in
- * agents_formulas_test.c. */
+ * the drawn one-hot; they are no derivative of the loss, so nothing is compared. */
 TEST(gradients_of_maddpg)
 {
     static struct probe_game game;
