@@ -16,7 +16,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "train/real.h"
+#include "train/train_real.h"
 
 struct code_limits {
     real zero, least, most;

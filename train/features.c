@@ -7,7 +7,7 @@
 
 #include "frontend/match.h"
 #include "support/random.h"
-#include "train/loss.h"
+#include "train/row_loss.h"
 
 /* ---- points --------------------------------------------------------------------- */
 
@@ -121,11 +121,11 @@ static double point_loss(struct features *f, const struct feature *p, const real
     double loss;
 
     if (p->at < 0)
-        return loss_mean_square(n, x, wanted, weight, dx);
+        return row_loss_mean_square(n, x, wanted, weight, dx);
     real_gemm(BLAS_PLAIN, BLAS_PLAIN, p->c_original, p->positions, p->c_student, 1, a,
               p->c_student, x, p->positions, 0, y, p->positions);
     memset(dy, 0, (size_t)n * sizeof *dy);
-    loss = loss_mean_square(n, y, wanted, weight, dy);
+    loss = row_loss_mean_square(n, y, wanted, weight, dy);
     real_gemm(BLAS_PLAIN, BLAS_TRANSPOSED, p->c_original, p->c_student, p->positions, 1,
               dy, p->positions, x, p->positions, 1,
               f->shard_gradient + shard * f->n_elements + p->at, p->c_student);

@@ -19,7 +19,7 @@
 
 #include <stdbool.h>
 
-#include "train/real.h"
+#include "train/train_real.h"
 
 enum optimizer_kind { OPTIMIZER_SGD, OPTIMIZER_ADAM, OPTIMIZER_ADAMW };
 enum optimizer_schedule { SCHEDULE_COSINE, SCHEDULE_STEPS, SCHEDULE_CONSTANT };

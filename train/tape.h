@@ -30,7 +30,7 @@
 #include "frontend/interpret.h"
 #include "frontend/ir.h"
 #include "support/workers.h"
-#include "train/real.h"
+#include "train/train_real.h"
 
 enum { TAPE_SHARDS = 16 };
 

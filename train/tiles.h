@@ -18,7 +18,7 @@
 
 #include <stdbool.h>
 
-#include "train/real.h"
+#include "train/train_real.h"
 
 enum {
     TILES_VECTOR = 64 / sizeof(real), /* elements of the widest vector */

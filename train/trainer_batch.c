@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "support/random.h"
-#include "train/loss.h"
+#include "train/row_loss.h"
 #include "train/trainer.h"
 
 /* ---- samples -------------------------------------------------------------------- */
@@ -108,11 +108,11 @@ static struct sample_loss score_rows(struct trainer *t, int64_t i, int64_t *targ
 
         if (labelled && alpha < 1)
             l.sum += (1 - alpha)
-                     * loss_cross_entropy(t->row, z, target[r], (1 - alpha) * share,
-                                          d + r * t->row);
+                     * row_loss_cross_entropy(t->row, z, target[r], (1 - alpha) * share,
+                                              d + r * t->row);
         if (alpha > 0)
             l.sum += alpha
-                     * loss_distillation(
+                     * row_loss_distillation(
                          t->row, z, tape_output(t->teacher, i, 0) + r * t->row,
                          t->o->temperature, alpha * share, d + r * t->row);
         l.rows++;
@@ -126,10 +126,10 @@ static struct sample_loss score_numbers(struct trainer *t, int64_t i)
     struct sample_loss l = {0, 0};
 
     for (int k = 0; k < n; k++, l.rows++)
-        l.sum += loss_mean_square(t->student->output[k]->count,
-                                  tape_output(t->student, i, k),
-                                  tape_output(t->teacher, i, k), 1 / (double)t->batch,
-                                  tape_output_gradient(t->student, i, k));
+        l.sum += row_loss_mean_square(
+            t->student->output[k]->count, tape_output(t->student, i, k),
+            tape_output(t->teacher, i, k), 1 / (double)t->batch,
+            tape_output_gradient(t->student, i, k));
     return l;
 }
 

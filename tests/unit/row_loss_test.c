@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "train/loss.h"
+#include "train/row_loss.h"
 #include "train/optimizer.h"
 
 static bool near(double a, double b, double apart)
@@ -20,37 +20,41 @@ static const real student[] = {1, 0, -0.5}, teacher[] = {2, -1, 0.5};
 
 TEST(distillation_is_t_squared_times_the_divergence)
 {
-    CHECK(near(loss_distillation(3, student, teacher, 1, 1, NULL), 0.1448323, 5e-8));
-    CHECK(near(loss_distillation(3, student, teacher, 4, 1, NULL), 0.3731763, 5e-8));
-    CHECK(near(loss_distillation(3, student, teacher, 20, 1, NULL), 0.4321246, 5e-8));
-    CHECK(near(loss_distillation(3, teacher, teacher, 4, 1, NULL), 0, 1e-15));
+    CHECK(
+        near(row_loss_distillation(3, student, teacher, 1, 1, NULL), 0.1448323, 5e-8));
+    CHECK(
+        near(row_loss_distillation(3, student, teacher, 4, 1, NULL), 0.3731763, 5e-8));
+    CHECK(
+        near(row_loss_distillation(3, student, teacher, 20, 1, NULL), 0.4321246, 5e-8));
+    CHECK(near(row_loss_distillation(3, teacher, teacher, 4, 1, NULL), 0, 1e-15));
 }
 
 /* As T grows: the mean square of the centred differences, -1, 1, -1, times n / 2 n. */
 TEST(distillation_at_a_high_temperature_compares_centred_logits)
 {
-    CHECK(near(loss_distillation(3, student, teacher, 1e5, 1, NULL), 4.0 / 9, 1e-5));
+    CHECK(
+        near(row_loss_distillation(3, student, teacher, 1e5, 1, NULL), 4.0 / 9, 1e-5));
 }
 
 TEST(cross_entropy_of_equal_scores_is_the_logarithm_of_their_number)
 {
     const real z[] = {7, 7, 7, 7};
 
-    CHECK(near(loss_cross_entropy(4, z, 2, 1, NULL), log(4), 1e-15));
+    CHECK(near(row_loss_cross_entropy(4, z, 2, 1, NULL), log(4), 1e-15));
 }
 
 TEST(large_logits_overflow_nothing)
 {
     const real z[] = {1000, -1000};
 
-    CHECK(near(loss_cross_entropy(2, z, 1, 1, NULL), 2000, 1e-9));
-    CHECK(isfinite(loss_distillation(2, z, (real[]){-1000, 1000}, 1, 1, NULL)));
+    CHECK(near(row_loss_cross_entropy(2, z, 1, 1, NULL), 2000, 1e-9));
+    CHECK(isfinite(row_loss_distillation(2, z, (real[]){-1000, 1000}, 1, 1, NULL)));
 }
 
 /* (1 + 4) / 2 */
 TEST(mean_square_is_a_mean)
 {
-    CHECK(loss_mean_square(2, (real[]){1, 3}, (real[]){2, 1}, 1, NULL) == 2.5);
+    CHECK(row_loss_mean_square(2, (real[]){1, 3}, (real[]){2, 1}, 1, NULL) == 2.5);
 }
 
 /* ---- gradients ------------------------------------------------------------------ */
@@ -64,11 +68,11 @@ static double loss_number(int which, const real *x, real *d)
 {
     switch (which) {
     case 0:
-        return loss_cross_entropy(N, x, 3, 0.5, d);
+        return row_loss_cross_entropy(N, x, 3, 0.5, d);
     case 1:
-        return loss_distillation(N, x, other, 3, 0.5, d);
+        return row_loss_distillation(N, x, other, 3, 0.5, d);
     default:
-        return loss_mean_square(N, x, other, 0.5, d);
+        return row_loss_mean_square(N, x, other, 0.5, d);
     }
 }
 

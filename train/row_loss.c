@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See loss.h. */
-#include "train/loss.h"
+/* See row_loss.h. */
+#include "train/row_loss.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -17,8 +17,8 @@ static double log_sum(int64_t n, const real *z, double t)
     return most / t + log(sum);
 }
 
-double loss_cross_entropy(int64_t n, const real *z, int64_t label, double weight,
-                          real *d)
+double row_loss_cross_entropy(int64_t n, const real *z, int64_t label, double weight,
+                              real *d)
 {
     const double sum = log_sum(n, z, 1);
 
@@ -27,8 +27,8 @@ double loss_cross_entropy(int64_t n, const real *z, int64_t label, double weight
     return sum - (double)z[label];
 }
 
-double loss_distillation(int64_t n, const real *z, const real *teacher, double t,
-                         double weight, real *d)
+double row_loss_distillation(int64_t n, const real *z, const real *teacher, double t,
+                             double weight, real *d)
 {
     const double sum = log_sum(n, z, t), sum_teacher = log_sum(n, teacher, t);
     double kl = 0;
@@ -44,8 +44,8 @@ double loss_distillation(int64_t n, const real *z, const real *teacher, double t
     return t * t * kl;
 }
 
-double loss_mean_square(int64_t n, const real *y, const real *wanted, double weight,
-                        real *d)
+double row_loss_mean_square(int64_t n, const real *y, const real *wanted, double weight,
+                            real *d)
 {
     double sum = 0;
 

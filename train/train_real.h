@@ -5,8 +5,8 @@
  * its place, for the tests: there, derivatives are compared with finite differences to
  * ten digits, and the code that is checked is the code that trains.
  */
-#ifndef HADMC_TRAIN_REAL_H
-#define HADMC_TRAIN_REAL_H
+#ifndef HADMC_TRAIN_TRAIN_REAL_H
+#define HADMC_TRAIN_TRAIN_REAL_H
 
 #include <stdint.h>
 
@@ -31,4 +31,4 @@ static inline void real_gemm(enum blas_form form_a, enum blas_form form_b, int64
 #endif
 }
 
-#endif /* HADMC_TRAIN_REAL_H */
+#endif /* HADMC_TRAIN_TRAIN_REAL_H */
