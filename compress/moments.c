@@ -324,12 +324,36 @@ double moments_error(const struct moments *m, const float *v, int64_t channel,
     return fmax(error, 0.0);
 }
 
-static double total_error(const struct moments *m, const float *v)
+/* Of a group's channels together, all at once. */
+static double group_error(struct arena *a, const struct moments *m, int64_t group,
+                          const float *v)
 {
+    const int64_t k = m->k, rows = m->channels / m->groups, first = group * rows;
+    double *wide = arena_new_array(a, double, rows *k);
+    double *product = arena_new_array(a, double, rows *k);
     double sum = 0.0;
 
-    for (int64_t c = 0; c < m->channels; c++)
-        sum += moments_error(m, v, c, NULL);
+    for (int64_t i = 0; i < rows * k; i++)
+        wide[i] = v[first * k + i];
+    blas_dgemm(BLAS_PLAIN, BLAS_PLAIN, rows, k, k, 1.0, wide, k, m->h + group * k * k,
+               k, 0.0, product, k);
+    for (int64_t i = 0; i < rows * k; i++)
+        sum += wide[i] * (product[i] - 2.0 * m->c[first * k + i]);
+    for (int64_t c = first; c < first + rows; c++)
+        sum += m->var_y[c];
+    return sum;
+}
+
+static double total_error(const struct moments *m, const float *v)
+{
+    struct arena *a = arena_create();
+    double sum = 0.0;
+
+    for (int64_t g = 0; g < m->groups; g++) {
+        sum += group_error(a, m, g, v);
+        arena_reset(a);
+    }
+    arena_destroy(a);
     return sum;
 }
 
