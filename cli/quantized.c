@@ -46,11 +46,11 @@ static struct status *open_all(struct quantized *q)
     return dataset_open(q->o->data, &want, q->a, &q->data);
 }
 
-static void make_splits(struct quantized *q, uint64_t seed)
+static void make_splits(struct quantized *q, uint64_t seed, bool validation)
 {
     const struct splits_options how = {
         .seed = seed,
-        .wants_validation = !q->o->bits && !q->o->plan,
+        .wants_validation = validation,
         .most = {[SPLITS_CALIBRATION] = MOST_CALIBRATION,
                  [SPLITS_VALIDATION] = MOST_VALIDATION},
     };
@@ -74,7 +74,7 @@ static struct status *use_bits(struct quantized *q)
 {
     struct relax_result result;
 
-    make_splits(q, q->o->seed);
+    make_splits(q, q->o->seed, false);
     q->plan = plan_float(q->g, q->co->target);
     for (int i = 0; i < q->n_units; i++) {
         q->plan->units[i].weight_bits = q->o->bits;
@@ -97,7 +97,8 @@ static struct status *use_plan(struct quantized *q)
 
     RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &p));
     RETURN_IF_FAIL(plan_check(p, q->o->plan, q->g, q->co->target));
-    make_splits(q, p->split.seed ? (uint64_t)p->split.seed : q->o->seed);
+    make_splits(q, p->split.seed ? (uint64_t)p->split.seed : q->o->seed,
+                p->split.validation > 0);
     q->plan = p;
     progress("calibrating");
 
@@ -113,7 +114,7 @@ static struct status *decide(struct quantized *q)
         return use_plan(q);
     if (q->o->bits)
         return use_bits(q);
-    make_splits(q, q->o->seed);
+    make_splits(q, q->o->seed, true);
     return quantized_search(q);
 }
 
