@@ -139,10 +139,9 @@ void quantized_print(const struct quantized *q, const struct compression *k)
         printf("  %s\n", k->search);
     print_units(k);
     if (q->n_raised)
-        printf(
-            "  %d of them have more bits than asked for: the rest would lose too much "
-            "with them\n",
-            q->n_raised);
+        printf("  %d of them %s more bits than asked for, for what %s would lose\n",
+               q->n_raised, q->n_raised == 1 ? "has" : "have",
+               q->n_raised == 1 ? "it" : "they");
     if (k->why_unmeasured)
         printf("accuracy is not measured: %s\n", k->why_unmeasured);
     if (!k->tested_on)
