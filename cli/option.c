@@ -15,8 +15,7 @@ static const struct option *find(const struct verb *v, const char *name, size_t 
     for (int i = 0; i < v->n_options; i++) {
         const struct option *o = &v->options[i];
 
-        if (o->kind != OPTION_SECTION && strlen(o->name) == len
-            && strncmp(o->name, name, len) == 0)
+        if (*o->name && strlen(o->name) == len && strncmp(o->name, name, len) == 0)
             return o;
     }
     return NULL;
@@ -38,7 +37,7 @@ static struct status *unknown(const struct verb *v, const char *word, size_t len
     char name[64];
 
     for (int i = 0; i < v->n_options && n < LIST_MAX - 1; i++)
-        if (v->options[i].kind != OPTION_SECTION)
+        if (*v->options[i].name)
             names[n++] = v->options[i].name;
     snprintf(name, sizeof name, "%.*s", (int)(len < 63 ? len : 63), word);
 
@@ -102,6 +101,7 @@ static struct status *set(const struct option *o, const char *value, void *args)
 
     switch (o->kind) {
     case OPTION_SECTION:
+    case OPTION_OPERANDS:
         break;
     case OPTION_FLAG:
         *(bool *)field = true;
@@ -122,6 +122,14 @@ static struct status *set(const struct option *o, const char *value, void *args)
         break;
     }
     return OK;
+}
+
+static struct text_list *more_operands(const struct verb *v, void *args)
+{
+    for (int i = 0; i < v->n_options; i++)
+        if (v->options[i].kind == OPTION_OPERANDS)
+            return (struct text_list *)((char *)args + v->options[i].offset);
+    return NULL;
 }
 
 /* ---- the line -------------------------------------------------------------- */
@@ -152,6 +160,8 @@ struct status *option_parse(const struct verb *v, int argc, char *const argv[],
 {
     bool only_operands = false;
 
+    struct text_list *more = more_operands(v, args);
+
     memset(args, 0, v->args_size);
     *operand = NULL;
     *help = false;
@@ -165,6 +175,8 @@ struct status *option_parse(const struct verb *v, int argc, char *const argv[],
             only_operands = true;
         } else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
             RETURN_IF_FAIL(parse_option(v, argc, argv, &i, args));
+        } else if (*operand && more && more->n < LIST_MAX) {
+            more->at[more->n++] = argv[i];
         } else if (*operand || !*v->operand) {
             return FAIL(BAD_USAGE, "'%s' is one operand too many", argv[i]);
         } else {

@@ -9,7 +9,8 @@
  *
  *   field   member of the verb's struct of arguments that receives the value
  *   kind    FLAG (no value), TEXT, COUNT (a whole number >= 1), NUMBER (> 0),
- *           CHOICE (one of the words in the metavariable), LIST (may be repeated)
+ *           CHOICE (one of the words in the metavariable), LIST (may be repeated);
+ *           OPERANDS takes what follows the first operand and has no name
  *   name    as typed
  *   arg     metavariable; says to the shell completion what it is: FILE, DIR,
  *           TARGET, PASS, or the words themselves, a|b|c.  "" for a FLAG
@@ -43,6 +44,7 @@ typedef int option_COUNT;
 typedef double option_NUMBER;
 typedef const char *option_CHOICE;
 typedef struct text_list option_LIST;
+typedef struct text_list option_OPERANDS;
 
 enum option_kind {
     OPTION_SECTION, /* a heading in the help, not an option */
@@ -52,17 +54,18 @@ enum option_kind {
     OPTION_NUMBER,
     OPTION_CHOICE,
     OPTION_LIST,
+    OPTION_OPERANDS,
 };
 
 struct option {
     enum option_kind kind;
     size_t offset; /* of the field */
-    const char *name, *arg, *help;
+    const char *name, *arg, *help; /* sections and OPERANDS have the name "" */
 };
 
 struct verb {
     const char *name;    /* "" is the main job */
-    const char *operand; /* metavariable of its one operand; "" if it has none */
+    const char *operand; /* metavariable of its operand; "" if it has none */
     const char *about;   /* what it does, one paragraph */
     const char *example;
     const struct option *options;

@@ -53,7 +53,7 @@ static void print_options(struct text *out, const struct verb *v)
     for (int i = 0; i < v->n_options; i++)
         if (v->options[i].kind == OPTION_SECTION)
             text_printf(out, "\n%s\n", v->options[i].help);
-        else
+        else if (*v->options[i].name)
             print_option(out, &v->options[i]);
 }
 
@@ -126,10 +126,10 @@ static void man_verb(struct text *out, const struct verb *v)
     put_troff(out, v->about);
     text_puts(out, "\n");
     for (int i = 0; i < v->n_options; i++) {
-        if (v->options[i].kind != OPTION_SECTION) {
+        if (*v->options[i].name)
             man_option(out, &v->options[i]);
+        if (v->options[i].kind != OPTION_SECTION)
             continue;
-        }
         text_puts(out, ".PP\n");
         put_troff(out, v->options[i].help);
         text_puts(out, "\n");
@@ -160,7 +160,7 @@ void option_print_man(struct text *out)
 static const char *values_of(const struct option *o, struct text *words)
 {
     words->len = 0;
-    if (o->kind == OPTION_SECTION || o->kind == OPTION_FLAG)
+    if (!*o->name || o->kind == OPTION_FLAG)
         return NULL;
     if (strcmp(o->arg, "FILE") == 0)
         return "@files";
@@ -219,7 +219,7 @@ static void bash_names(struct text *out, const struct verb *v)
 {
     text_printf(out, "    '%s') words='--help", v->name);
     for (int i = 0; i < v->n_options; i++)
-        if (v->options[i].kind != OPTION_SECTION)
+        if (*v->options[i].name)
             text_printf(out, " %s", v->options[i].name);
     text_puts(out, "' ;;\n");
 }
@@ -294,7 +294,7 @@ static void zsh_verb(struct text *out, const struct verb *v)
     text_printf(out, "    %s) _arguments \\\n        '--help[print the help]' \\\n",
                 *v->name ? v->name : "*");
     for (int i = 0; i < v->n_options; i++)
-        if (v->options[i].kind != OPTION_SECTION)
+        if (*v->options[i].name)
             zsh_option(out, &v->options[i]);
     text_puts(out, "        '*:file:_files' ;;\n");
 }

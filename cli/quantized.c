@@ -60,6 +60,32 @@ static void make_splits(struct quantized *q, uint64_t seed, bool validation)
 
 /* ---- deciding -------------------------------------------------------------------- */
 
+/* From here on `g` is the smaller graph, and so are the units. */
+static struct status *prune(struct quantized *q, const struct plan *plan)
+{
+    const struct prune_options o = {
+        .ratio = q->o->prune,
+        .plan = plan,
+        .data = q->data,
+        .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
+        .sample = q->splits.use[SPLITS_CALIBRATION].at,
+    };
+
+    progress("removing channels");
+    RETURN_IF_FAIL(prune_decide(q->g, &o, q->a, &q->pruning));
+    RETURN_IF_FAIL(prune_apply(q->c, q->g, q->pruning));
+    q->units = units_find(q->g, &q->n_units);
+    return OK;
+}
+
+static bool removes_channels(const struct plan *p)
+{
+    for (int i = 0; i < p->n_units; i++)
+        if (p->units[i].kept)
+            return true;
+    return false;
+}
+
 static struct quantize_options options_of(const struct quantized *q)
 {
     return (struct quantize_options){
@@ -74,11 +100,10 @@ static struct status *use_bits(struct quantized *q)
 {
     struct relax_result result;
 
-    make_splits(q, q->o->seed, false);
     q->plan = plan_float(q->g, q->co->target);
     for (int i = 0; i < q->n_units; i++) {
         q->plan->units[i].weight_bits = q->o->bits;
-        q->plan->units[i].activation_bits = 8;
+        q->plan->units[i].activation_bits = q->o->bits < 32 ? 8 : 32;
     }
     progress("calibrating");
 
@@ -100,6 +125,8 @@ static struct status *use_plan(struct quantized *q)
     make_splits(q, p->split.seed ? (uint64_t)p->split.seed : q->o->seed,
                 p->split.validation > 0);
     q->plan = p;
+    if (removes_channels(p))
+        RETURN_IF_FAIL(prune(q, p));
     progress("calibrating");
 
     struct quantize_options o = options_of(q);
@@ -112,15 +139,24 @@ static struct status *decide(struct quantized *q)
 {
     if (q->o->plan)
         return use_plan(q);
-    if (q->o->bits)
-        return use_bits(q);
-    make_splits(q, q->o->seed, true);
-    return quantized_search(q);
+    make_splits(q, q->o->seed, !q->o->bits);
+    if (q->o->prune > 0.0)
+        RETURN_IF_FAIL(prune(q, NULL));
+    return q->o->bits ? use_bits(q) : quantized_search(q);
 }
 
 /* ---- compiling ------------------------------------------------------------------- */
 
-/* What quantize_apply does, unit by unit. */
+static void note_pruning(struct plan_unit *to, const struct pruned_unit *u)
+{
+    if (u->n_kept == u->channels)
+        return;
+    to->prune_ratio = 1.0 - (double)u->n_kept / (double)u->channels;
+    to->n_kept = u->n_kept;
+    to->kept = u->kept;
+}
+
+/* What is done unit by unit; g is the graph before. */
 static struct plan *written_plan(const struct quantized *q, const struct ir_graph *g)
 {
     const struct quantization *by = q->quantization;
@@ -137,6 +173,8 @@ static struct plan *written_plan(const struct quantized *q, const struct ir_grap
         p->units[i].weight_bits = by->units[i].weight_bits;
         p->units[i].activation_bits = by->units[i].activation_bits;
         p->units[i].calibrator = by->units[i].calibrator;
+        if (q->pruning)
+            note_pruning(&p->units[i], &q->pruning->units[i]);
     }
     p->bits_policy = plan_policy(p);
     return p;
@@ -147,6 +185,8 @@ static struct status *apply(struct compile *c, struct ir_graph *g, void *arg)
     struct quantized *q = arg;
 
     q->written = written_plan(q, g);
+    if (q->pruning)
+        RETURN_IF_FAIL(prune_apply(c, g, q->pruning));
     return quantize_apply(c, g, q->quantization);
 }
 

@@ -10,8 +10,9 @@ struct quantized_options {
     const char *data; /* path of a data set */
     const char *spec; /* file of its specification; NULL: what is in it */
     uint64_t seed;    /* of the split into calibration and test samples */
-    int bits; /* of weights: 8 or 4, activations have 8; 0: `plan` or a search */
+    int bits; /* of weights: 8 or 4, activations have 8; 32; 0: `plan` or a search */
     const char *plan; /* file, or NULL */
+    double prune;     /* share of the multiply-adds to remove before; 0: none */
     /* Of a search. */
     double max_drop;   /* points of accuracy */
     double max_ms;     /* 0: no budget */

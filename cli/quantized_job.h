@@ -6,6 +6,7 @@
 
 #include "cli/quantized.h"
 #include "compress/evaluate.h"
+#include "compress/prune.h"
 #include "compress/quantize.h"
 #include "frontend/splits.h"
 #include "plan/plan.h"
@@ -24,6 +25,7 @@ struct quantized {
     struct plan *plan;    /* what is asked for, then what is done */
     int n_raised;         /* units that uniform bits would have spoilt (relax.h) */
     const char *searched; /* a sentence for the reports, or NULL */
+    struct pruning *pruning; /* NULL: no channel is removed */
     struct quantization *quantization;
     struct plan *written; /* `plan` in memory of the compile in progress */
 };

@@ -137,6 +137,10 @@ void quantized_print(const struct quantized *q, const struct compression *k)
            q->o->data ? q->o->data : "");
     if (k->search)
         printf("  %s\n", k->search);
+    if (q->pruning)
+        printf("  %.1f %% of the multiply-adds are left of %lld\n",
+               100.0 * (double)q->pruning->macs_after / (double)q->pruning->macs_before,
+               (long long)q->pruning->macs_before);
     print_units(k);
     if (q->n_raised)
         printf("  %d of them %s more bits than asked for, for what %s would lose\n",

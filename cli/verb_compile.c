@@ -66,10 +66,16 @@ static bool has_bits(const struct args *o)
     return o->bits && (strcmp(o->bits, "8") == 0 || strcmp(o->bits, "4") == 0);
 }
 
+/* 0: a search decides. */
+static int bits_of(const struct args *o)
+{
+    return has_bits(o) ? o->bits[0] - '0' : wants_search(o) || o->plan ? 0 : 32;
+}
+
 /* Something is to be decided on samples. */
 static bool needs_data(const struct args *o)
 {
-    return has_bits(o) || o->plan || wants_search(o);
+    return has_bits(o) || o->plan || wants_search(o) || o->prune > 0.0;
 }
 
 /* "512K" -> 524288; 0: not a size. */
@@ -96,17 +102,23 @@ static struct status *check_decisions(const struct args *o)
                     : o->max_ms > 0.0 ? "--max-ms"
                     : o->max_bytes    ? "--max-bytes"
                                       : "--bits auto");
-    if (o->plan && (o->bits || wants_search(o)))
-        return FAIL(BAD_USAGE, "--plan says all bits; it goes with no other choice");
+    if (o->plan && (o->bits || wants_search(o) || o->prune > 0.0))
+        return FAIL(BAD_USAGE, "--plan says everything; it goes with no other choice");
+    if (o->prune > 0.95)
+        return FAIL(BAD_USAGE, "--prune %g is more than 0.95, the most that there is",
+                    o->prune);
     if (has_bits(o) && wants_search(o))
         return FAIL(BAD_USAGE, "--bits %s leaves nothing to search for", o->bits);
     if (o->max_bytes && !size_of(o->max_bytes))
         return FAIL(BAD_USAGE, "--max-bytes '%s' is no size, such as 500000 or 512K",
                     o->max_bytes);
+    if (o->prune > 0.0 && !o->data)
+        return FAIL(BAD_USAGE, "--prune needs --data to choose channels on");
     if (wants_search(o) && !o->data)
         return FAIL(BAD_USAGE, "a search needs --data to measure accuracy on");
     if (!needs_data(o) && (o->data || o->data_spec))
-        return FAIL(BAD_USAGE, "%s is of use with --bits, --plan or a search only",
+        return FAIL(BAD_USAGE,
+                    "%s is of use with --bits, --prune, --plan or a search only",
                     o->data ? "--data" : "--data-spec");
     return OK;
 }
@@ -169,6 +181,8 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_printf(&t, " --bits %s", o->bits);
     if (o->plan)
         text_puts(&t, " --plan FILE");
+    if (o->prune > 0.0)
+        text_printf(&t, " --prune %g", o->prune);
     if (o->max_drop > 0.0)
         text_printf(&t, " --max-drop %g", o->max_drop);
     if (o->max_ms > 0.0)
@@ -250,8 +264,9 @@ static struct status *compile(struct arena *a, const char *model, const struct a
     const struct quantized_options qo = {.data = o->data,
                                          .spec = o->data_spec,
                                          .seed = o->seed ? (uint64_t)o->seed : 1,
-                                         .bits = has_bits(o) ? o->bits[0] - '0' : 0,
+                                         .bits = bits_of(o),
                                          .plan = o->plan,
+                                         .prune = o->prune,
                                          .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
                                          .max_ms = o->max_ms,
                                          .max_bytes =

@@ -17,6 +17,8 @@ pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(libpng REQUIRED IMPORTED_TARGET libpng)
 pkg_check_modules(libjpeg REQUIRED IMPORTED_TARGET libjpeg)
+pkg_check_modules(libsodium REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(libzstd REQUIRED IMPORTED_TARGET libzstd)
 # Headers only: support/blas.c loads the library when it is needed.
 pkg_check_modules(openblas REQUIRED openblas)
 find_package(Threads REQUIRED)

@@ -111,4 +111,11 @@ struct chain *chain_of_copy(struct arena *a, enum dtype dtype, int64_t count);
 /* Joins STEP_CHAIN steps whose data flows from one to the next. */
 void fuse_chains(struct builder *b);
 
+/* ---- fuse_codes.c ------------------------------------------------------------ */
+
+/* Step `s`, a chain from codes to codes, has an emitted kernel that is faster. */
+bool fuse_codes_fits(const struct builder *b, const struct step *s);
+/* All such chains become one. */
+void fuse_codes(struct builder *b);
+
 #endif /* HADMC_CODEGEN_BUILDER_H */

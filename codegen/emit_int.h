@@ -187,7 +187,8 @@ void int_elements_pack(const struct int_elements *c, const struct int_operands *
 /* table[i] is the result for code i, or i - 128 where a is signed. */
 void int_table_pack(const struct int_elements *c, const int32_t table[256],
                     uint8_t *epilogue);
-/* core(a, NULL, epilogue, b, out, ...); b and out may be the same memory. */
+/* core(a, NULL, epilogue, b, out, ...); a, b and out may be the same memory, with the
+ * same strides. */
 LLVMValueRef emit_int_elements(struct emitter *e, const struct int_elements *c,
                                const char *name);
 

@@ -10,7 +10,9 @@
  * Both enumerate the same elements in row-major order but may have merged their
  * dims differently; the joined loop runs over the common refinement: [6] and
  * [2,3] give [2,3].  The joined step stands where the second stood, or where the
- * first stood if something between them already reads the first's result.
+ * first stood if something between them already reads the first's result.  A chain
+ * that will be an emitted kernel (fuse_codes.c) stays apart, unless both together are
+ * one.
  */
 #include <assert.h>
 #include <string.h>
@@ -240,7 +242,8 @@ static bool fuse_one(struct builder *b, int *j)
             continue;
         const bool sink = can_sink(p, i, *j);
 
-        if ((!sink && !can_hoist(p, i, *j)) || !join(b, i, *j, &joined))
+        if ((!sink && !can_hoist(p, i, *j)) || !join(b, i, *j, &joined)
+            || (fuse_codes_fits(b, &p->steps[i]) && !fuse_codes_fits(b, &joined)))
             continue;
         joined.covers = both_cover(b->arena, p->steps[i].covers, joined.covers);
         p->steps[sink ? *j : i] = joined;

@@ -173,8 +173,7 @@ static struct hot *recognise_pool(struct builder *b, const struct ir_node *n)
     int64_t kernel[2];
 
     if (!hot_is_channels_last(n) || (n->n_out > 1 && n->out[1])
-        || (!of_floats
-            && (n->op != OP_MaxPool || (x->dtype != DT_u8 && x->dtype != DT_i8))))
+        || (!of_floats && !hot_is_int_pool(n)))
         return NULL;
     for (int i = 0; i < x->rank - 2; i++)
         kernel[i] = attr_at(n, "kernel_shape", i, 1);
@@ -209,6 +208,7 @@ struct hot *hot_recognise(struct builder *b, const struct ir_node *n)
         break;
     case OP_MaxPool:
     case OP_AveragePool:
+    case OP_QLinearAveragePool:
         h = recognise_pool(b, n);
         break;
     case OP_QLinearConv:
@@ -277,24 +277,6 @@ int64_t hot_flops(const struct conv *c)
     return 2 * c->n * c->oh * c->ow * c->groups * c->c_out * c->c_in * c->kh * c->kw;
 }
 
-static void describe_pool(struct builder *b, struct step *s, const struct hot *h)
-{
-    if (h->kind == STEP_POOL) {
-        s->u.conv.conv = h->conv;
-        s->u.conv.pool_max = h->pool_max;
-        s->u.conv.count_pad = h->count_pad;
-        s->n_units = pool_units(&h->conv);
-        return;
-    }
-    const bool is_signed = h->in->dtype == DT_i8;
-
-    s->u.int_pool = (struct int_pool){.shape = h->conv,
-                                      .max = true,
-                                      .in_signed = is_signed,
-                                      .out_signed = is_signed};
-    s->n_units = int_pool_units(&s->u.int_pool, b->isa);
-}
-
 static void describe(struct builder *b, struct step *s, const struct hot *h)
 {
     const struct conv *c = &h->conv;
@@ -307,8 +289,11 @@ static void describe(struct builder *b, struct step *s, const struct hot *h)
         s->flops = 2 * h->matmul.batch * h->matmul.m * h->matmul.n * h->matmul.k;
         return;
     }
-    if (h->kind == STEP_POOL || h->kind == STEP_INT_POOL) {
-        describe_pool(b, s, h);
+    if (h->kind == STEP_POOL) {
+        s->u.conv.conv = *c;
+        s->u.conv.pool_max = h->pool_max;
+        s->u.conv.count_pad = h->count_pad;
+        s->n_units = pool_units(c);
         return;
     }
     s->u.conv.conv = *c;
@@ -348,9 +333,13 @@ void hot_step(struct builder *b, const struct hot *h)
         hot_int_step(b, h);
         return;
     }
+    if (h->kind == STEP_INT_POOL) {
+        hot_int_pool_step(b, h);
+        return;
+    }
     if (h->kind == STEP_MATMUL)
         at.weights = build_tensor(b, h->weights);
-    else if (h->kind != STEP_POOL && h->kind != STEP_INT_POOL)
+    else if (h->kind != STEP_POOL)
         at.weights = pack_weights(b, h);
     hot_add_step(b, h, &at);
 }

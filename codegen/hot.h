@@ -59,6 +59,9 @@ struct hot *hot_recognise_int_matmul(struct builder *b, const struct ir_node *n)
 const struct ir_node *hot_extend_int(struct builder *b, struct hot *h);
 struct int_conv hot_int_conv(const struct hot *h);
 void hot_int_step(struct builder *b, const struct hot *h);
+/* A MaxPool of codes, or a QLinearAveragePool with constant scales and zero points. */
+bool hot_is_int_pool(const struct ir_node *n);
+void hot_int_pool_step(struct builder *b, const struct hot *h);
 
 /* ---- hot_strided.c ------------------------------------------------------- */
 

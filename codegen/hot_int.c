@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolutions and products of 8-bit codes as emitted kernels (emit_int.h).
+/* Convolutions, products and pools of 8-bit codes as emitted kernels (emit_int.h).
  *
- *     QLinearConv, QLinearMatMul       codes; then a fused Add of codes, if there is
- * one ConvInteger, MatMulInteger       sums, or floats if bias and scale follow
+ *     QLinearConv, QLinearMatMul       codes, after a fused Add of codes if one follows
+ *     ConvInteger, MatMulInteger       sums, or floats if bias and scale follow
+ *     MaxPool, QLinearAveragePool      codes
  *
  * with constant weights, scales and zero points: form_integers writes them so.  They
  * are learned numbers all the same, and lie in the weights file in packed form.
@@ -11,9 +12,11 @@
 #include "codegen/int_shape.h"
 #include "frontend/match.h"
 
-/* Operands of QLinearConv and QLinearMatMul, of ConvInteger and MatMulInteger. */
+/* Operands of QLinearConv and QLinearMatMul, of ConvInteger and MatMulInteger, of
+ * QLinearAveragePool. */
 enum { QX, QX_SCALE, QX_ZERO, QW, QW_SCALE, QW_ZERO, QY_SCALE, QY_ZERO, QB, QLIMITS };
 enum { X, W, X_ZERO, W_ZERO };
+enum { PX, PX_SCALE, PX_ZERO, PY_SCALE, PY_ZERO, PLIMITS };
 
 static bool is_code(enum dtype t)
 {
@@ -65,13 +68,18 @@ static struct ir_value *weight_zeros_of(const struct ir_node *n)
 }
 
 /* Everything but the codes themselves is known. */
-static bool is_constant_product(const struct ir_node *n)
+static bool has_constants(const struct ir_node *n)
 {
     for (int i = 1; i < n->n_in; i++)
         if (n->in[i] && !n->in[i]->data)
             return false;
-    return is_code(n->in[0]->dtype) && is_code(weights_of(n)->dtype)
-           && !n->in[0]->dynamic && ir_count(n->in[0]) && ir_count(n->out[0]);
+    return true;
+}
+
+static bool is_constant_product(const struct ir_node *n)
+{
+    return has_constants(n) && is_code(n->in[0]->dtype)
+           && is_code(weights_of(n)->dtype) && !n->in[0]->dynamic && ir_count(n->in[0]) && ir_count(n->out[0]);
 }
 
 /* Weights and their zero points as int8, [channel][what one sums]: `products` times
@@ -431,4 +439,64 @@ void hot_int_step(struct builder *b, const struct hot *h)
     s->n_units = h->kind == STEP_INT_CONV ? int_conv_units(&c, &t)
                                           : int_depthwise_units(&c, b->isa);
     s->flops = hot_flops(&h->conv);
+}
+
+/* ---- pools ------------------------------------------------------------------- */
+
+bool hot_is_int_pool(const struct ir_node *n)
+{
+    return is_code(n->in[PX]->dtype)
+           && (n->op == OP_MaxPool
+               || (n->op == OP_QLinearAveragePool && has_constants(n)));
+}
+
+static struct int_pool int_pool_of(const struct hot *h)
+{
+    int count;
+    const int64_t *pads = ir_attr_ints(h->main, "pads", &count);
+    const bool flat = h->in->rank == 3;
+
+    return (struct int_pool){.shape = h->conv,
+                             .max = h->pool_max,
+                             .in_signed = h->in->dtype == DT_i8,
+                             .out_signed = h->out->dtype == DT_i8,
+                             .count_pad = h->count_pad,
+                             .pad_bottom = count && !flat ? pads[2] : 0,
+                             .pad_right = count ? pads[flat ? 1 : 3] : 0};
+}
+
+static int pool_epilogue(struct builder *b, const struct hot *h,
+                         const struct int_pool *c)
+{
+    const struct ir_node *n = h->main;
+    const int64_t bytes = int_pool_epilogue_bytes(c);
+
+    if (!bytes)
+        return OPERAND_ABSENT;
+    const struct int_codes out =
+        codes_of(h->out->dtype, integer_of(n->in[PY_ZERO]), ir_in(n, PLIMITS));
+    uint8_t *epilogue = arena_alloc(b->arena, (size_t)bytes);
+
+    int_pool_pack(c, (double)*(const float *)n->in[PX_SCALE]->data,
+                  integer_of(n->in[PX_ZERO]),
+                  (double)*(const float *)n->in[PY_SCALE]->data, &out, epilogue);
+    return build_const(b, arena_printf(b->arena, "%s.epilogue", n->name), epilogue,
+                       bytes, 0);
+}
+
+void hot_int_pool_step(struct builder *b, const struct hot *h)
+{
+    const struct int_pool c = int_pool_of(h);
+    const int in = build_tensor(b, h->in), epilogue = pool_epilogue(b, h, &c);
+    const int out = build_tensor(b, h->out);
+    struct step *s = build_step(b, STEP_INT_POOL, h->main);
+
+    build_operand(s, in, h->in_offset, false);
+    build_operand(s, OPERAND_ABSENT, 0, false);
+    build_operand(s, epilogue, 0, false);
+    build_operand(s, OPERAND_ABSENT, 0, false);
+    build_operand(s, out, 0, true);
+    s->covers = h->covers;
+    s->u.int_pool = c;
+    s->n_units = int_pool_units(&c, b->isa);
 }

@@ -104,6 +104,26 @@ static int whole_root(const struct program *p, const struct operand *o)
                : -1;
 }
 
+/* Inputs of a step that computes element by element. */
+static int element_inputs(const struct step *s)
+{
+    return s->kind == STEP_CHAIN ? s->u.chain->n_in
+           : s->kind == STEP_INT_ELEMENTS ? s->n_operands - 1
+                                          : 0;
+}
+
+/* Operand k of such a step is walked as the result is. */
+static bool is_dense(const struct step *s, int k)
+{
+    enum { A };
+    const struct int_elements *c = &s->u.int_elements;
+
+    if (s->kind == STEP_CHAIN)
+        return chain_is_dense(s->u.chain, k);
+    return k == A ? c->a_n == c->out_n && c->a_row == c->out_row
+                  : c->b_n == c->out_n && c->b_row == c->out_row && !c->b_one;
+}
+
 /* Every use of `root` in the step reads element i when element i is written. */
 static bool only_dense_uses(const struct program *p, const struct step *s, int root)
 {
@@ -112,7 +132,7 @@ static bool only_dense_uses(const struct program *p, const struct step *s, int r
 
         if (o->tensor < 0 || program_root(p, o->tensor, NULL) != root)
             continue;
-        if (o->written || whole_root(p, o) != root || !chain_is_dense(s->u.chain, k))
+        if (o->written || whole_root(p, o) != root || !is_dense(s, k))
             return false;
     }
     return true;
@@ -138,7 +158,7 @@ static void write_over_input(struct program *p, int step, const struct operand *
     const struct step *s = &p->steps[step];
     const int to = whole_root(p, out);
 
-    for (int k = 0; k < s->u.chain->n_in; k++) {
+    for (int k = 0; k < element_inputs(s); k++) {
         const int from = whole_root(p, &s->operands[k]);
 
         if (can_take_over(p, step, from, to) && only_dense_uses(p, s, from)) {
@@ -183,8 +203,8 @@ static void work_in_place(struct program *p)
         if (in_loop(p, i))
             continue;
         write_over_residual(p, i);
-        for (int o = 0; s->kind == STEP_CHAIN && o < s->u.chain->n_out; o++)
-            write_over_input(p, i, &s->operands[s->u.chain->n_in + o]);
+        for (int o = element_inputs(s); o && o < s->n_operands; o++)
+            write_over_input(p, i, &s->operands[o]);
     }
 }
 

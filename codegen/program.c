@@ -5,7 +5,8 @@
  *            operators that follow), library kernels, or no code at all (views);
  * 2. build   in graph order, steps and the tensors they touch; a fused operator
  *            runs where its last node stood, when all its operands are ready;
- * 3. fuse    chains of element operators become one loop;
+ * 3. fuse    chains of element operators become one loop; those on codes an emitted
+ *            kernel;
  * 4. doors   tensors of graph outputs move to the caller's memory;
  * 5. name    steps get C identifiers, the weights payload its offsets.
  *
@@ -44,7 +45,7 @@ struct step *build_step(struct builder *b, enum step_kind kind, const struct ir_
 
 bool step_is_emitted(const struct step *s)
 {
-    return s->kind >= STEP_CONV && s->kind <= STEP_INT_POOL;
+    return s->kind >= STEP_CONV && s->kind <= STEP_INT_ELEMENTS;
 }
 
 struct conv *step_window(struct step *s)
@@ -341,6 +342,8 @@ static double cost_ns(const struct program *p, const struct step *s)
     for (int k = 0; k < s->n_operands; k++)
         if (s->operands[k].tensor >= 0)
             bytes += (double)p->tensors[s->operands[k].tensor].bytes;
+    if (s->kind == STEP_INT_ELEMENTS)
+        return bytes / 16.0;
     return s->kind == STEP_CHAIN ? bytes / 20.0 * (1.0 + 0.5 * s->u.chain->n_ops)
                                  : bytes / 4.0;
 }
@@ -398,6 +401,7 @@ struct status *program_build(struct compile *c, const struct ir_graph *g,
         drop_dead_steps(&b);
         fuse_copies(&b);
         fuse_chains(&b);
+        fuse_codes(&b);
     }
     add_outputs(&b);
     finish_steps(&b);

@@ -80,6 +80,7 @@ enum step_kind {
     STEP_INT_CONV,  /* operands as emit_int.h: in, weights, epilogue, residual, out */
     STEP_INT_DEPTHWISE, /* same */
     STEP_INT_POOL,  /* in, -, epilogue, -, out */
+    STEP_INT_ELEMENTS, /* a, -, epilogue, b, out */
     STEP_BRANCH,    /* operands[0]: a bool; 0 continues at `target` */
     STEP_JUMP,
 };
@@ -103,6 +104,7 @@ struct step {
         struct matmul matmul;
         struct { struct int_conv conv; struct int_tiling tiling; } int_conv;
         struct int_pool int_pool;
+        struct int_elements int_elements;
     } u;
 };
 

@@ -131,6 +131,7 @@ static const char *step_kernel(const struct step *s)
         [STEP_CHAIN] = "chain", [STEP_CONV] = "conv", [STEP_DEPTHWISE] = "depthwise",
         [STEP_MATMUL] = "matmul", [STEP_POOL] = "pool", [STEP_INT_CONV] = "int conv",
         [STEP_INT_DEPTHWISE] = "int depthwise", [STEP_INT_POOL] = "int pool",
+        [STEP_INT_ELEMENTS] = "int elements",
         [STEP_BRANCH] = "branch", [STEP_JUMP] = "jump",
     };
 

@@ -90,6 +90,16 @@ static void add_int_conv(struct fields *f, const struct int_conv *c)
     add_all(f, numbers, (int)(sizeof numbers / sizeof numbers[0]));
 }
 
+static void add_int_elements(struct fields *f, const struct int_elements *c)
+{
+    const int64_t numbers[] = {
+        c->op,  c->n,     c->rows,    c->columns, c->a_n,      c->a_row,    c->b_n,
+        c->b_row, c->out_n, c->out_row, c->b_one,   c->a_signed, c->b_signed, c->out_signed,
+    };
+
+    add_all(f, numbers, (int)(sizeof numbers / sizeof numbers[0]));
+}
+
 int step_fields(const struct step *s, const struct isa *isa,
                 int64_t out[STEP_MAX_FIELDS])
 {
@@ -125,6 +135,9 @@ int step_fields(const struct step *s, const struct isa *isa,
                 (const int64_t[]){p->max, p->in_signed, p->out_signed, p->count_pad,
                                   p->pad_bottom, p->pad_right},
                 6);
+        break;
+    case STEP_INT_ELEMENTS:
+        add_int_elements(&f, &s->u.int_elements);
         break;
     default:
         break;

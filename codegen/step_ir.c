@@ -394,6 +394,8 @@ static LLVMValueRef new_emitted_core(struct part *p, const struct step *s)
         return emit_int_depthwise(e, &s->u.int_conv.conv, core_name(p, "int_depthwise"));
     case STEP_INT_POOL:
         return emit_int_pool(e, &s->u.int_pool, core_name(p, "int_pool"));
+    case STEP_INT_ELEMENTS:
+        return emit_int_elements(e, &s->u.int_elements, core_name(p, "int_elements"));
     default:
         return emit_matmul(e, &s->u.matmul, core_name(p, "matmul"));
     }
@@ -450,6 +452,7 @@ struct status *part_add_step(struct part *p, const struct step *s, const char *n
     case STEP_INT_CONV:
     case STEP_INT_DEPTHWISE:
     case STEP_INT_POOL:
+    case STEP_INT_ELEMENTS:
         add_emitted_step(p, s, name);
         return OK;
     case STEP_BRANCH:

@@ -26,7 +26,8 @@ fb::Offset<Tensor> encode_tensor(fb::FlatBufferBuilder &b, const weights_tensor 
     const auto name = b.CreateString(t.name);
     const auto dims = b.CreateVector(t.dim, static_cast<size_t>(t.rank));
 
-    return CreateTensor(b, name, static_cast<uint8_t>(t.dtype), dims, t.offset, t.bytes);
+    return CreateTensor(b, name, static_cast<uint8_t>(t.dtype), dims, t.offset, t.bytes,
+                        t.layer);
 }
 
 fb::Offset<Origin> encode_origin(fb::FlatBufferBuilder &b, const weights_header &h)
@@ -109,7 +110,7 @@ void weights_header_decode(const uint8_t *bytes, weights_header *out, int room)
 
         out->tensors[i] = {t->name()->c_str(), t->dtype(),
                            dims ? static_cast<int>(dims->size()) : 0,
-                           dims ? dims->data() : nullptr, t->offset(), t->bytes()};
+                           dims ? dims->data() : nullptr, t->offset(), t->bytes(), t->layer()};
     }
 }
 

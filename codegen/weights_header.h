@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-enum { WEIGHTS_FORMAT_MAJOR = 1, WEIGHTS_FORMAT_MINOR = 0, WEIGHTS_BLOCK_BYTES = 4096 };
+enum { WEIGHTS_FORMAT_MAJOR = 1, WEIGHTS_FORMAT_MINOR = 1, WEIGHTS_BLOCK_BYTES = 4096 };
 
 struct weights_tensor {
     const char *name;
@@ -20,6 +20,7 @@ struct weights_tensor {
     int rank;
     const int64_t *dim;
     uint64_t offset, bytes;
+    uint32_t layer; /* 1 + number of the first step that reads it; 0: not known */
 };
 
 struct weights_header {

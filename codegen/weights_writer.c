@@ -22,7 +22,8 @@ static int compare_offsets(const void *a, const void *b)
 
 static bool is_stored(const struct ptensor *t)
 {
-    return t->place == IN_WEIGHTS && t->alias_of < 0 && t->data && t->bytes > 0;
+    return t->place == IN_WEIGHTS && t->alias_of < 0 && t->data && t->bytes > 0
+           && t->first >= 0; /* some step reads it */
 }
 
 /* The stored tensors by offset; they do not overlap. */
@@ -124,9 +125,28 @@ static bool write_bytes(void *sink, const void *bytes, size_t len)
 
 /* ---- the file -------------------------------------------------------------------- */
 
-static void describe_tensors(struct arena *a, const struct ptensor *const *list, int n,
+/* Per tensor of the program, 1 + the first step that reads any of its bytes; 0: none. */
+static uint32_t *first_readers(struct arena *a, const struct program *p)
+{
+    uint32_t *first = arena_new_array(a, uint32_t, p->n_tensors + 1);
+
+    for (int i = p->n_steps - 1; i >= 0; i--)
+        for (int k = 0; k < p->steps[i].n_operands; k++) {
+            const struct operand *o = &p->steps[i].operands[k];
+            int64_t offset;
+
+            if (o->tensor >= 0 && !o->written)
+                first[program_root(p, o->tensor, &offset)] = (uint32_t)i + 1;
+        }
+    return first;
+}
+
+static void describe_tensors(struct arena *a, const struct program *p,
+                             const struct ptensor *const *list, int n,
                              struct weights_header *h)
 {
+    const uint32_t *first = first_readers(a, p);
+
     h->n_tensors = n;
     h->tensors = arena_new_array(a, struct weights_tensor, n + 1);
     for (int i = 0; i < n; i++) {
@@ -140,6 +160,7 @@ static void describe_tensors(struct arena *a, const struct ptensor *const *list,
             .dim = v ? v->dim : NULL,
             .offset = (uint64_t)list[i]->offset,
             .bytes = (uint64_t)list[i]->bytes,
+            .layer = first[list[i] - p->tensors],
         };
     }
 }
@@ -210,7 +231,7 @@ struct status *weights_write(const char *path, const struct program *p,
     if (s)
         goto out;
     describe_origin(info, &h);
-    describe_tensors(a, list, n, &h);
+    describe_tensors(a, p, list, n, &h);
     h.payload_bytes = (uint64_t)weights_payload_bytes(p);
     h.n_digests = (h.payload_bytes + WEIGHTS_BLOCK_BYTES - 1) / WEIGHTS_BLOCK_BYTES;
     h.digests = digester.digest = arena_alloc_array(a, h.n_digests + 1, 32);

@@ -141,7 +141,8 @@ static enum kind kind_of(const struct ir_node *n)
         return has_fast_form(n, true) && n->in[1]->data ? CONVOLVES : FIXED;
     case OP_MaxPool:
     case OP_AveragePool:
-        return has_fast_form(n, n->op == OP_MaxPool) ? POOLS : FIXED;
+    case OP_QLinearAveragePool:
+        return has_fast_form(n, n->op != OP_AveragePool) ? POOLS : FIXED;
     case OP_Resize:
     case OP_DepthToSpace:
     case OP_SpaceToDepth:

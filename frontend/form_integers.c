@@ -7,7 +7,8 @@
  *     Q(DQ(x))                       =  x where scales and zero points are equal
  *
  * with one file for each kind of island (form_*.c).  Rules are applied until none
- * fits.  What stays in floats between codes is noted with its reason.
+ * fits.  What stays in floats between codes is noted with its reason.  Functions of one
+ * code, Q(f(DQ(x))), stay as they are: they are tables for the code generator.
  *
  * needs:     DequantizeLinear of constants not folded yet (ir_may_fold)
  * keeps:     codes as docs/numerics.md defines them
@@ -163,15 +164,28 @@ struct status *form_scaled(struct ir_node *at, struct ir_value *codes, float sca
                    "axis=0 block_size=0", out);
 }
 
+static bool is_limited(const struct requantization *r)
+{
+    const int32_t least = r->grid.dtype == DT_u8 ? 0 : -128;
+
+    return r->lo != least || r->hi != least + 255;
+}
+
+struct ir_value *form_limits(struct compile *c, const struct requantization *r)
+{
+    const int32_t pair[] = {r->lo, r->hi};
+
+    return is_limited(r) ? ir_const(c, NULL, DT_i32, 1, &(int64_t){2}, pair) : NULL;
+}
+
 static struct status *limit(struct ir_node *at, const struct requantization *r,
                             struct ir_value **v)
 {
-    const int32_t least = r->grid.dtype == DT_u8 ? 0 : -128;
     struct compile *c = at->graph->compile;
     struct ir_value *in[] = {*v, ir_const_f32(c, (float)(r->lo - r->grid.zero)),
                              ir_const_f32(c, (float)(r->hi - r->grid.zero))};
 
-    if (r->lo == least && r->hi == least + 255)
+    if (!is_limited(r))
         return OK; /* QuantizeLinear's own limits */
     return ir_emit(at->graph, at, OP_Clip, NULL, 3, in, NULL, v);
 }
@@ -193,7 +207,7 @@ struct status *form_rounded(struct ir_node *at, struct ir_value *v,
 /* ---- the pass ------------------------------------------------------------- */
 
 static form_fn *const rules[] = {form_movement, form_rescale, form_product, form_sum,
-                                 form_mean};
+                                 form_pool,     form_mean,    form_rows};
 
 enum { N_RULES = sizeof rules / sizeof rules[0], MOST_FORMED = 1 << 18 };
 
@@ -217,6 +231,68 @@ static struct status *walk(struct ir_graph *g, int *n_formed)
     return OK;
 }
 
+/* ---- what is left ---------------------------------------------------------- */
+
+/* Values that take one of 256 values each: computed element by element from one tensor
+ * of codes, and read by nothing that does not end in codes again. */
+struct functions {
+    struct ir_value **of; /* by value id: the codes; NULL: it is none */
+    bool *ends;           /* by value id: all of its readers make codes */
+};
+
+static struct ir_value *codes_of(const struct functions *f, const struct ir_node *n)
+{
+    struct ir_value *of = NULL;
+    struct grid grid;
+
+    if (n->out[0]->dtype != DT_f32 || n->out[0]->dynamic)
+        return NULL;
+    if (grid_of_reals(n->out[0], &of, &grid))
+        return of->data ? NULL : of;
+    if (!(op_info[n->op].traits & OPT_ELTWISE) || n->op == OP_QuantizeLinear)
+        return NULL;
+    for (int i = 0; i < n->n_in; i++) {
+        struct ir_value *v = n->in[i];
+
+        if (!v || (v->data && ir_count(v) == 1))
+            continue;
+        if (!f->of[v->id] || (of && of != f->of[v->id]))
+            return NULL;
+        of = f->of[v->id];
+    }
+    return of;
+}
+
+static struct functions find_functions(const struct ir_graph *g)
+{
+    struct compile *c = g->compile;
+    int *good = arena_new_array(c->scratch, int, c->n_values);
+    struct functions f = {
+        .of = arena_new_array(c->scratch, struct ir_value *, c->n_values),
+        .ends = arena_new_array(c->scratch, bool, c->n_values)};
+    struct grid grid;
+
+    for (const struct ir_node *n = g->first; n; n = n->next)
+        if (n->n_out == 1)
+            f.of[n->out[0]->id] = codes_of(&f, n);
+    for (const struct ir_node *n = g->last; n; n = n->prev) {
+        const struct ir_value *y = n->n_out == 1 ? n->out[0] : NULL;
+
+        if (!y)
+            continue;
+        f.ends[y->id] = f.of[y->id] && good[y->id] == y->n_uses;
+        for (int i = 0; i < n->n_in; i++)
+            if (n->in[i])
+                good[n->in[i]->id] += f.ends[y->id] || grid_of_codes(n, &grid);
+    }
+    return f;
+}
+
+static bool is_function(const struct functions *f, const struct ir_node *n)
+{
+    return n->n_out == 1 && f->ends[n->out[0]->id];
+}
+
 static bool is_dead(const struct ir_node *n)
 {
     for (int i = 0; i < n->n_out; i++)
@@ -236,16 +312,18 @@ static bool reads_codes(const struct ir_node *n)
     return false;
 }
 
-/* Operators on dequantized operands are what was left in floats. */
+/* Operators on dequantized operands are what was left in floats, but for functions of
+ * a code, which can be tables. */
 static struct status *note_what_is_left(struct ir_graph *g)
 {
     struct compile *c = g->compile;
+    const struct functions f = find_functions(g);
 
     for (struct ir_node *n = g->first; n; n = n->next) {
         const char *why = NULL;
         bool formed = false;
 
-        if (is_dead(n) || !reads_codes(n) || n->on_codes || n->op == OP_QuantizeLinear)
+        if (is_function(&f, n) || is_dead(n) || !reads_codes(n) || n->on_codes || n->op == OP_QuantizeLinear)
             continue;
         for (int i = 0; i < N_RULES && !why; i++)
             RETURN_IF_FAIL(rules[i](n, &formed, &why));

@@ -37,6 +37,9 @@ bool read_requantization(struct ir_node *quantize, struct ir_node *act,
 bool find_requantization(const struct ir_value *v, struct requantization *out,
                          const char **why);
 
+/* i32[2], least and most code; NULL where they are the type's. */
+struct ir_value *form_limits(struct compile *c, const struct requantization *r);
+
 /* An island becomes `made`, which QuantizeLinear's readers get; the rest of it is dead.
  */
 void form_replace(const struct requantization *r, struct ir_value *made);
@@ -57,7 +60,9 @@ typedef struct status *form_fn(struct ir_node *n, bool *formed, const char **why
 
 form_fn form_product;  /* Conv, Gemm, MatMul */
 form_fn form_sum;      /* Add, Sub, Mul */
+form_fn form_pool;     /* AveragePool, means over all of an image */
 form_fn form_mean;     /* ReduceMean */
+form_fn form_rows;     /* Softmax, LayerNormalization, RMSNormalization */
 form_fn form_rescale;  /* DequantizeLinear, [Relu, Clip], QuantizeLinear */
 form_fn form_movement; /* Reshape, Transpose, Concat, MaxPool ... on codes */
 

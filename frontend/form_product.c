@@ -241,17 +241,6 @@ static struct ir_value *weight_zeros(struct compile *c, const struct weights *w)
     return ir_const_ref(c, w->dequantize->in[ZERO]->name, w->dtype, 1, &n, to);
 }
 
-/* NULL where they say nothing. */
-static struct ir_value *limits(struct compile *c, const struct requantization *r)
-{
-    const int32_t least = r->grid.dtype == DT_u8 ? 0 : -128;
-    const int32_t pair[] = {r->lo, r->hi};
-
-    if (r->lo == least && r->hi == least + 255)
-        return NULL;
-    return ir_const(c, NULL, DT_i32, 1, &(int64_t){2}, pair);
-}
-
 static struct ir_value *bias_const(struct compile *c, const struct ir_value *like,
                                    const struct weights *w, const int32_t *bias)
 {
@@ -286,7 +275,7 @@ static struct status *requantized(const struct product *p,
         q->in[SCALE],
         q->in[ZERO],
         bias_const(c, p->bias_like, &p->w, p->bias),
-        limits(c, r),
+        form_limits(c, r),
     };
     const int n_in = in[9] ? 10 : in[8] ? 9 : 8;
     struct ir_node *m = ir_node_create(
@@ -366,7 +355,7 @@ static struct status *form_computed(struct ir_node *n, struct ir_value *const co
             "its sums could leave 32 bits, or a quotient of its scales is out of range";
         return OK;
     }
-    struct ir_value *most = limits(n->graph->compile, &r);
+    struct ir_value *most = form_limits(n->graph->compile, &r);
     struct ir_node *made =
         ir_node_create(n->graph, n, OP_QLinearMatMul, n->name, most ? 10 : 8, 1);
 

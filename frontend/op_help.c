@@ -252,6 +252,16 @@ struct kcall *op_call_sized(struct lowering *lw, const char *op, enum dtype dtyp
     return lower_call(lw, name, params, units);
 }
 
+struct kcall *op_call_quant(struct lowering *lw, const char *op,
+                            const struct ir_node *n, const void *params, int64_t units)
+{
+    char name[80];
+
+    snprintf(name, sizeof name, "%s_%s_%s", op, dtype_info[n->in[0]->dtype].name,
+             dtype_info[n->out[0]->dtype].name);
+    return lower_call(lw, name, params, units);
+}
+
 void op_buf(struct kcall *call, struct kbuf buf, int64_t more_offset)
 {
     assert(call->n_bufs < K_MAX_BUFS);
@@ -473,6 +483,16 @@ void op_fill(struct lowering *lw, int size, int64_t count, uint64_t bits,
     to.written = true;
     op_buf(call, to, 0);
 }
+struct status *op_check_one(const struct ir_node *n, int i, enum dtype dtype)
+{
+    const struct ir_value *v = ir_in(n, i);
+
+    RETURN_IF_FAIL(op_check_dtype(n, i, dtype));
+    if (v && ir_count(v) != 1)
+        return FAIL_AT(n, INVALID, "input '%s' is not one number", v->name);
+    return OK;
+}
+
 struct status *op_check_limits(const struct ir_node *n, int i)
 {
     const struct ir_value *v = ir_in(n, i);

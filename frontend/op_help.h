@@ -58,6 +58,9 @@ struct status *op_emit_ints(struct ir_node *n, enum ir_op op, struct ir_value *v
 /* Output 0 gets the shape that the inputs are stretched to. */
 struct status *op_broadcast_out(struct ir_node *n, enum dtype dtype);
 
+/* Input i, when present, is one number of this type. */
+struct status *op_check_one(const struct ir_node *n, int i, enum dtype dtype);
+
 /* Input i, when present, is a constant i32[2]: least and most code of a result. */
 struct status *op_check_limits(const struct ir_node *n, int i);
 
@@ -74,6 +77,10 @@ struct status *op_only_f32(const struct ir_node *n, enum dtype dtype);
 /* Kernel "<op>_<element size>", for operators that do not look at elements. */
 struct kcall *op_call_sized(struct lowering *lw, const char *op, enum dtype dtype,
                             const void *params, int64_t units);
+
+/* Kernel "<op>_<type of n's first operand>_<type of its result>", for 8-bit codes. */
+struct kcall *op_call_quant(struct lowering *lw, const char *op,
+                            const struct ir_node *n, const void *params, int64_t units);
 
 void op_buf(struct kcall *call, struct kbuf buf, int64_t more_offset);
 struct kbuf op_value(struct ir_value *v);

@@ -7,6 +7,11 @@
  *     p                   LpPool: at least 1
  *
  * GlobalAveragePool, GlobalMaxPool and GlobalLpPool are imported as reductions.
+ *
+ *     y = QLinearAveragePool(x, x_scale, x_zero, y_scale, y_zero[, limits])
+ *
+ * of 8-bit codes, is imported between DequantizeLinear and QuantizeLinear (op_quant.c)
+ * and comes back from form_integers; limits i32[2] as QLinearConv has them (op_conv.c).
  */
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +55,7 @@ static bool ceil_mode(const struct ir_node *n)
 /* Windows have no weights whose size would bound them. */
 enum { MOST_TAPS = 1 << 22 };
 
-static struct status *shape_pool(struct ir_node *n)
+static struct status *shape_pool(struct ir_node *n, enum dtype dtype)
 {
     struct window w;
     int64_t spatial[3], dim[IR_MAX_RANK];
@@ -63,7 +68,7 @@ static struct status *shape_pool(struct ir_node *n)
     for (int d = 0; d < 3; d++)
         RETURN_IF_FAIL(window_out(n, &w, d, ceil_mode(n), &spatial[d]));
     const int rank = window_dims(&w, w.channels, spatial, dim);
-    op_set_out(n, 0, n->in[0]->dtype, rank, dim);
+    op_set_out(n, 0, dtype, rank, dim);
     op_set_out(n, 1, DT_i64, rank, dim);
     return OK;
 }
@@ -83,13 +88,13 @@ struct status *shape_MaxPool(struct ir_node *n)
 
     if (indices && ir_attr_int(n, "channels_last", 0))
         return FAIL_AT(n, UNSUPPORTED, "has no channels-last form with indices");
-    return shape_pool(n);
+    return shape_pool(n, n->in[0]->dtype);
 }
 
 struct status *shape_AveragePool(struct ir_node *n)
 {
     RETURN_IF_FAIL(check_float(n));
-    return shape_pool(n);
+    return shape_pool(n, n->in[0]->dtype);
 }
 
 struct status *shape_LpPool(struct ir_node *n)
@@ -99,14 +104,14 @@ struct status *shape_LpPool(struct ir_node *n)
     RETURN_IF_FAIL(check_float(n));
     if (p < 1 || p > 64)
         return FAIL_AT(n, p < 1 ? INVALID : UNSUPPORTED, "p is %lld", (long long)p);
-    return shape_pool(n);
+    return shape_pool(n, n->in[0]->dtype);
 }
 
-static struct status *lower_pool(struct lowering *lw, const struct ir_node *n,
-                                 const char *kernel)
+/* Parameters and the count of units. */
+static struct status *pool_params(const struct ir_node *n, struct k_pool *out,
+                                  int64_t *units)
 {
     const struct ir_value *x = n->in[0], *y = n->out[0];
-    const bool indices = n->n_out > 1 && n->out[1];
     struct window w;
 
     RETURN_IF_FAIL(window_read(n, x, NULL, &w));
@@ -129,11 +134,24 @@ static struct status *lower_pool(struct lowering *lw, const struct ir_node *n,
     window_strides(&w, p.c, p.in, &p.in_n, &p.in_c, p.in_s);
     window_strides(&w, p.c, p.out, &p.out_n, &p.out_c, p.out_s);
 
-    const int64_t rows = p.n * p.out[0] * p.out[1];
-    struct kcall *call =
-        lower_call_typed(lw, kernel, x->dtype, &p, w.channels_last ? rows : rows * p.c);
+    *units = p.n * p.out[0] * p.out[1] * (w.channels_last ? 1 : p.c);
+    *out = p;
+    return OK;
+}
+
+static struct status *lower_pool(struct lowering *lw, const struct ir_node *n,
+                                 const char *kernel)
+{
+    const enum dtype dtype = n->in[0]->dtype;
+    const bool indices = n->n_out > 1 && n->out[1];
+    struct k_pool p;
+    int64_t units;
+
+    RETURN_IF_FAIL(pool_params(n, &p, &units));
+
+    struct kcall *call = lower_call_typed(lw, kernel, dtype, &p, units);
     if (!call)
-        return op_no_kernel(n, x->dtype);
+        return op_no_kernel(n, dtype);
     lower_in(call, n->in[0]);
     lower_out(call, n->out[0]);
     if (indices)
@@ -156,6 +174,42 @@ struct status *lower_AveragePool(struct lowering *lw, const struct ir_node *n)
 struct status *lower_LpPool(struct lowering *lw, const struct ir_node *n)
 {
     return lower_pool(lw, n, "lp_pool");
+}
+
+/* ---- averages of codes ------------------------------------------------------- */
+
+enum { QX, QX_SCALE, QX_ZERO, QY_SCALE, QY_ZERO, QLIMITS };
+
+struct status *shape_QLinearAveragePool(struct ir_node *n)
+{
+    if (!ir_in(n, QX_ZERO) || !ir_in(n, QY_ZERO) || !op_is_byte(n->in[QX]->dtype)
+        || !op_is_byte(n->in[QY_ZERO]->dtype))
+        return FAIL_AT(n, INVALID, "its operands are not 8-bit integers");
+    RETURN_IF_FAIL(op_check_one(n, QX_SCALE, DT_f32));
+    RETURN_IF_FAIL(op_check_one(n, QX_ZERO, n->in[QX]->dtype));
+    RETURN_IF_FAIL(op_check_one(n, QY_SCALE, DT_f32));
+    RETURN_IF_FAIL(op_check_one(n, QY_ZERO, n->in[QY_ZERO]->dtype));
+    RETURN_IF_FAIL(op_check_limits(n, QLIMITS));
+    return shape_pool(n, n->in[QY_ZERO]->dtype);
+}
+
+struct status *lower_QLinearAveragePool(struct lowering *lw, const struct ir_node *n)
+{
+    struct k_pool p;
+    int64_t units;
+
+    RETURN_IF_FAIL(pool_params(n, &p, &units));
+    p.has_limits = ir_in(n, QLIMITS) != NULL;
+
+    struct kcall *call = op_call_quant(lw, "avg_pool_quant", n, &p, units);
+
+    for (int i = 0; i <= QLIMITS; i++)
+        if (ir_in(n, i))
+            lower_in(call, n->in[i]);
+    lower_out(call, n->out[0]);
+    lower_scratch(call,
+                  p.out[2] * (p.channels_last ? p.c : 1) * (int64_t)sizeof(int32_t));
+    return OK;
 }
 
 /* ---- global pools: reductions over all spatial dims ------------------------- */

@@ -47,6 +47,7 @@ static enum kind kind_of(const struct ir_node *n)
     case OP_Concat:
     case OP_Split:
     case OP_Softmax:
+    case OP_QLinearSoftmax:
     case OP_LogSoftmax:
     case OP_Hardmax:
     case OP_ArgMax:

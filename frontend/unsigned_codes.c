@@ -2,8 +2,8 @@
 /* Activations of int8 become uint8, each code and zero point 128 more: processors that
  * multiply unsigned by signed bytes need not correct for it then.
  *
- *     QuantizeLinear, QLinearConv, QLinearMatMul          make codes
- *     DequantizeLinear, the integer products              read them
+ *     QuantizeLinear, QLinear operators                   make codes
+ *     DequantizeLinear, the integer operators             read them
  *     Reshape, Concat, MaxPool, Pad ...                   hand them on
  *
  * A value changes if all that make or read it can follow; what the caller sees stays,
@@ -18,12 +18,13 @@
 #include "frontend/match.h"
 #include "frontend/pass.h"
 
-enum { SHIFT = 128, NO_ZERO = -1, LIMITS = 9, PAD_VALUE = 1 };
+enum { SHIFT = 128, NO_ZERO = -1, NO_LIMITS = 0, PAD_VALUE = 1 };
 
 /* How a node takes an operand of codes, or makes its result. */
 struct role {
     bool is_known;
     int zero; /* the operand that is its zero point; NO_ZERO: that of what is moved */
+    int limits; /* of a result: the operand with its least and most code */
 };
 
 static struct role reads(const struct ir_node *n, int i)
@@ -34,14 +35,19 @@ static struct role reads(const struct ir_node *n, int i)
     case OP_DequantizeLinear:
     case OP_QLinearConv:
     case OP_ConvInteger:
-        return (struct role){is_left, 2};
+    case OP_QLinearAveragePool:
+    case OP_QLinearLayerNormalization:
+    case OP_QLinearRMSNormalization:
+        return (struct role){is_left, 2, NO_LIMITS};
+    case OP_QLinearSoftmax: /* sees distances only */
+        return (struct role){is_left, NO_ZERO, NO_LIMITS};
     case OP_QLinearMatMul:
-        return (struct role){is_left || i == 3, is_left ? 2 : 5};
+        return (struct role){is_left || i == 3, is_left ? 2 : 5, NO_LIMITS};
     case OP_MatMulInteger:
-        return (struct role){is_left || i == 1, is_left ? 2 : 3};
+        return (struct role){is_left || i == 1, is_left ? 2 : 3, NO_LIMITS};
     default:
         return (struct role){match_moves_elements(n) && (is_left || n->op == OP_Concat),
-                             NO_ZERO};
+                             NO_ZERO, NO_LIMITS};
     }
 }
 
@@ -49,12 +55,19 @@ static struct role makes(const struct ir_node *n)
 {
     switch (n->op) {
     case OP_QuantizeLinear:
-        return (struct role){true, 2};
+        return (struct role){true, 2, NO_LIMITS};
     case OP_QLinearConv:
     case OP_QLinearMatMul:
-        return (struct role){true, 7};
+        return (struct role){true, 7, 9};
+    case OP_QLinearAveragePool:
+        return (struct role){true, 4, 5};
+    case OP_QLinearSoftmax:
+        return (struct role){true, 3, 4};
+    case OP_QLinearLayerNormalization:
+    case OP_QLinearRMSNormalization:
+        return (struct role){true, 5, 6};
     default:
-        return (struct role){match_moves_elements(n), NO_ZERO};
+        return (struct role){match_moves_elements(n), NO_ZERO, NO_LIMITS};
     }
 }
 
@@ -95,8 +108,8 @@ static bool can_make(const struct ir_node *n)
     const struct role r = makes(n);
 
     return can_follow(n, r)
-           && (r.zero == NO_ZERO || n->op == OP_QuantizeLinear || !ir_in(n, LIMITS)
-               || is_const(n->in[LIMITS]));
+           && (r.limits == NO_LIMITS || !ir_in(n, r.limits)
+               || is_const(n->in[r.limits]));
 }
 
 static void stay(struct change *ch, const struct ir_value *v, bool *again)
@@ -185,16 +198,16 @@ static void shift_codes(struct change *ch, struct ir_node *n, int i)
                               from ? from->dim : NULL, to));
 }
 
-static void shift_limits(struct change *ch, struct ir_node *n)
+static void shift_limits(struct change *ch, struct ir_node *n, int limits)
 {
-    const struct ir_value *from = ir_in(n, LIMITS);
+    const struct ir_value *from = ir_in(n, limits);
     int32_t to[2];
 
-    if (!from)
+    if (limits == NO_LIMITS || !from)
         return;
     for (int k = 0; k < 2; k++)
         to[k] = ((const int32_t *)from->data)[k] + SHIFT;
-    ir_set_input(n, LIMITS, ir_const(ch->c, NULL, DT_i32, 1, from->dim, to));
+    ir_set_input(n, limits, ir_const(ch->c, NULL, DT_i32, 1, from->dim, to));
 }
 
 static struct status *shift_node(struct change *ch, struct ir_node *n)
@@ -214,8 +227,7 @@ static struct status *shift_node(struct change *ch, struct ir_node *n)
     }
     if (result && makes(n).zero != NO_ZERO) {
         shift_codes(ch, n, makes(n).zero);
-        if (n->op != OP_QuantizeLinear)
-            shift_limits(ch, n);
+        shift_limits(ch, n, makes(n).limits);
     }
     if (result && is_constant_pad(n))
         shift_codes(ch, n, PAD_VALUE);

@@ -5,23 +5,12 @@
  *     y   = z_y + rne(clamp((float)acc * m, lo - z_y, hi - z_y)),  m = s_x s_w / s_y
  */
 #include "kernels/params.h"
-
-/* clamp and round half to even; lo and hi are limits of q - z. */
-K_IN int32_t requantize(int32_t acc, float m, int32_t z, int32_t lo, int32_t hi)
-{
-    float t = (float)acc * m;
-
-    t = t > (float)(lo - z) ? t : (float)(lo - z);
-    t = t < (float)(hi - z) ? t : (float)(hi - z);
-    return z + (int32_t)(bits_of_f32(t + 12582912.0f) - 0x4B400000u);
-}
+#include "kernels/requantize.h"
 
 K_IN float multiplier(float x, float w, float y)
 {
     return (float)((double)x * (double)w / (double)y);
 }
-
-enum { LO_u8 = 0, HI_u8 = 255, LO_i8 = -128, HI_i8 = 127 };
 
 /* Row (n, c, oz, oy) of a convolution, added to acc[0..ow). */
 #define CONV_INT_ROW(xt, X, wt, W)                                                     \

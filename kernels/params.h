@@ -66,6 +66,7 @@ struct k_pool {
     int64_t count_pad;     /* average: padding counts in the divisor */
     int64_t column_major;  /* indices: position counted with the first spatial dim fastest */
     int64_t p;             /* Lp */
+    int64_t has_limits;    /* as in k_conv */
 };
 
 /* Pad (k_move.c): dim = output, src = input dims, begin = elements before it along
@@ -119,6 +120,7 @@ struct k_reduce {
 struct k_rows {
     int64_t n, inner;
     int64_t exclusive, reverse; /* CumSum */
+    int64_t has_limits;         /* codes: as in k_conv */
 };
 
 /* Normalizations (k_norm.c): rows of n contiguous elements.  Element i of row r is
@@ -126,6 +128,7 @@ struct k_rows {
 struct k_norm {
     int64_t n, cycle, per_row, run;
     int64_t has_scale, has_bias, want_mean, want_inv;
+    int64_t has_limits; /* codes: as in k_conv */
     float eps;
 };
 

@@ -42,8 +42,9 @@ static const struct hadm_field hadm_tensor_fields[] = {
     {HADM_VECTOR, 8, 0, NULL}, /* dims   */
     {HADM_SCALAR, 8, 0, NULL}, /* offset */
     {HADM_SCALAR, 8, 0, NULL}, /* bytes  */
+    {HADM_SCALAR, 4, 0, NULL}, /* layer  */
 };
-static const struct hadm_table hadm_tensor_table = {5, hadm_tensor_fields};
+static const struct hadm_table hadm_tensor_table = {6, hadm_tensor_fields};
 
 static const struct hadm_field hadm_origin_fields[] = {
     {HADM_STRING, 1, 0, NULL}, /* tool         */

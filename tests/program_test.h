@@ -186,13 +186,33 @@ struct outcome {
     int64_t workspace, payload;
 };
 
+/* The processor that run_graph() compiles for; NULL: this one. */
+static const char *test_cpu;
+
 static inline struct isa host_isa(struct arena *a)
 {
     struct isa isa;
     uint64_t features;
 
-    CHECK_OK(target_find("host")->resolve(a, NULL, &isa, &features));
+    CHECK_OK(target_find("host")->resolve(a, test_cpu, &isa, &features));
     return isa;
+}
+
+/* Can this machine run code for `cpu`, one of x86-64? */
+static inline bool runs_cpu(const char *cpu)
+{
+#ifdef __x86_64__
+    struct arena *a = arena_create();
+    struct isa isa;
+    uint64_t features;
+
+    CHECK_OK(target_find("x86_64")->resolve(a, cpu, &isa, &features));
+    arena_destroy(a);
+    return (features & hadm_cpu_features()) == features;
+#else
+    (void)cpu;
+    return false;
+#endif
 }
 
 static inline struct outcome run_graph(struct compile *c, struct ir_graph *g,

@@ -21,7 +21,7 @@ file(COPY ${CMAKE_CURRENT_LIST_DIR}/CMakeLists.txt ${CMAKE_CURRENT_LIST_DIR}/dig
      DESTINATION ${project})
 file(COPY_FILE ${MODEL} ${project}/digits.onnx)
 
-run("hadmcc" COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
+run("libhadm_update.a" COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
 run("" COMMAND ${CMAKE_COMMAND} -S ${project} -B ${project}/build -G ${GENERATOR}
     -DCMAKE_PREFIX_PATH=${prefix} -DMODEL=${project}/digits.onnx)
 run("Compiling" COMMAND ${CMAKE_COMMAND} --build ${project}/build)

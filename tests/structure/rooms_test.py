@@ -10,7 +10,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ROOMS = ["support", "kernels", "runtime", "frontend", "hal", "plan", "codegen", "targets",
-         "compress", "search", "cli"]
+         "update", "compress", "search", "cli"]
 # Stricter than the order: these see only what is listed.
 ONLY = {"kernels": {"kernels"}, "runtime": {"runtime", "kernels"}}
 CODE = (".c", ".h", ".cc", ".def", ".py", ".sh", ".cmake", ".fbs")

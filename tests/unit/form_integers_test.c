@@ -15,8 +15,7 @@
 TEST(a_convolution_takes_its_activation_as_limits_of_codes)
 {
     CHECK_PASS("form-integers",
-               "graph g(%x: u8[1,1,2,2]) {\n" GRIDS
-               "  %w = const i8[2,1,1,1] {2,-3}\n"
+               "graph g(%x: u8[1,1,2,2]) {\n" GRIDS "  %w = const i8[2,1,1,1] {2,-3}\n"
                "  %ws = const f32[2] {0.5,0.25}\n"
                "  %wz = const i8[2] {0,0}\n"
                "  %b = const f32[2] {1,1}\n"
@@ -29,8 +28,7 @@ TEST(a_convolution_takes_its_activation_as_limits_of_codes)
                "  %y = QuantizeLinear(%a, %ys, %yz) " LINEAR " : i8[1,2,2,2]\n"
                "  return %y\n"
                "}\n",
-               "graph g(%x: u8[1,1,2,2]) {\n" GRIDS
-               "  %w = const i8[2,1,1,1] {2,-3}\n"
+               "graph g(%x: u8[1,1,2,2]) {\n" GRIDS "  %w = const i8[2,1,1,1] {2,-3}\n"
                "  %ws = const f32[2] {0.5,0.25}\n"
                "  %wz = const i8[2] {0,0}\n"
                "  %b = const i32[2] {4,8}\n" /* 1 / (0.5 * 0.5), 1 / (0.5 * 0.25) */
@@ -44,8 +42,7 @@ TEST(a_convolution_takes_its_activation_as_limits_of_codes)
 TEST(a_gemm_becomes_a_product_with_its_weights_in_rows)
 {
     CHECK_PASS("form-integers",
-               "graph g(%x: u8[1,2]) {\n" GRIDS
-               "  %w = const i8[3,2] {1,2,3,4,5,6}\n"
+               "graph g(%x: u8[1,2]) {\n" GRIDS "  %w = const i8[3,2] {1,2,3,4,5,6}\n"
                "  %ws = const f32[] {0.5}\n"
                "  %wz = const i8[] {0}\n"
                "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2]\n"
@@ -54,8 +51,7 @@ TEST(a_gemm_becomes_a_product_with_its_weights_in_rows)
                "  %y = QuantizeLinear(%c, %ys, %yz) " LINEAR " : i8[1,3]\n"
                "  return %y\n"
                "}\n",
-               "graph g(%x: u8[1,2]) {\n" GRIDS
-               "  %w = const i8[2,3] {1,3,5,2,4,6}\n"
+               "graph g(%x: u8[1,2]) {\n" GRIDS "  %w = const i8[2,3] {1,3,5,2,4,6}\n"
                "  %ws = const f32[1] {0.5}\n"
                "  %wz = const i8[1] {0}\n"
                "  %y = QLinearMatMul(%x, %xs, %xz, %w, %ws, %wz, %ys, %yz) : i8[1,3]\n"
@@ -67,8 +63,7 @@ TEST(a_gemm_becomes_a_product_with_its_weights_in_rows)
 TEST(a_product_that_is_read_as_floats_is_dequantized)
 {
     CHECK_PASS("form-integers",
-               "graph g(%x: u8[1,2]) {\n" GRIDS
-               "  %w = const i8[2,1] {1,2}\n"
+               "graph g(%x: u8[1,2]) {\n" GRIDS "  %w = const i8[2,1] {1,2}\n"
                "  %ws = const f32[] {0.5}\n"
                "  %wz = const i8[] {0}\n"
                "  %b = const f32[1] {2}\n"
@@ -95,8 +90,7 @@ TEST(a_product_that_is_read_as_floats_is_dequantized)
 TEST(a_sum_of_codes_has_quotients_of_scales)
 {
     CHECK_PASS("form-integers",
-               "graph g(%x: u8[4], %z: u8[4]) {\n" GRIDS
-               "  %one = const f32[] {1}\n"
+               "graph g(%x: u8[4], %z: u8[4]) {\n" GRIDS "  %one = const f32[] {1}\n"
                "  %a = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[4]\n"
                "  %b = DequantizeLinear(%z, %one, %xz) " LINEAR " : f32[4]\n"
                "  %s = Add(%a, %b) : f32[4]\n"
@@ -122,6 +116,33 @@ TEST(a_sum_of_codes_has_quotients_of_scales)
                "}\n");
 }
 
+/* Codes -1 and above are what Relu leaves. */
+TEST(averages_over_windows_and_images_are_pools)
+{
+    CHECK_PASS("form-integers",
+               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS
+               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2,4,6]\n"
+               "  %p = AveragePool(%r) {kernel_shape=[2,2], strides=[2,2], "
+               "count_include_pad=1} : f32[1,2,2,3]\n"
+               "  %a = Relu(%p) : f32[1,2,2,3]\n"
+               "  %q = QuantizeLinear(%a, %ys, %yz) " LINEAR " : i8[1,2,2,3]\n"
+               "  %s = DequantizeLinear(%q, %ys, %yz) " LINEAR " : f32[1,2,2,3]\n"
+               "  %m = ReduceMean(%s) {axes=[2,3], keepdims=0} : f32[1,2]\n"
+               "  %y = QuantizeLinear(%m, %xs, %xz) " LINEAR " : u8[1,2]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS "  %l = const i32[2] {-1,127}\n"
+               "  %q = QLinearAveragePool(%x, %xs, %xz, %ys, %yz, %l) "
+               "{kernel_shape=[2,2], strides=[2,2], count_include_pad=1} "
+               ": i8[1,2,2,3]\n"
+               "  %m = QLinearAveragePool(%q, %ys, %yz, %xs, %xz) "
+               "{kernel_shape=[2,3], strides=[1,1], dilations=[1,1], pads=[0,0,0,0]} "
+               ": u8[1,2,1,1]\n"
+               "  %y = Reshape(%m) {shape=[1,2]} : u8[1,2]\n"
+               "  return %y\n"
+               "}\n");
+}
+
 TEST(codes_move_as_they_are_when_the_scale_stays)
 {
     CHECK_PASS("form-integers",
@@ -141,8 +162,7 @@ TEST(codes_move_as_they_are_when_the_scale_stays)
 TEST(padding_becomes_a_code)
 {
     CHECK_PASS("form-integers",
-               "graph g(%x: u8[2]) {\n" GRIDS
-               "  %p = const f32[] {1.5}\n"
+               "graph g(%x: u8[2]) {\n" GRIDS "  %p = const f32[] {1.5}\n"
                "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[2]\n"
                "  %t = Pad(%r, %p) {pads=[1,0]} : f32[3]\n"
                "  %y = QuantizeLinear(%t, %xs, %xz) " LINEAR " : u8[3]\n"
@@ -155,21 +175,52 @@ TEST(padding_becomes_a_code)
                "}\n");
 }
 
+static void check_left(const char *text, const char *expected)
+{
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    CHECK_OK(run_named_pass(c, g, "form-integers"));
+    CHECK_TEXT(c->left_in_floats.len ? c->left_in_floats.bytes : "", expected);
+    compile_destroy(c);
+}
+
+/* x sigmoid(x) is a function of x's codes; of two tensors it is none, and what is
+ * returned as floats is none. */
+TEST(functions_of_one_code_are_not_left_in_floats)
+{
+#define FUNCTION(other, result)                                                        \
+    "graph g(%x: u8[300], %z: u8[300]) {\n" GRIDS                                      \
+    "  %a = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[300]\n"                    \
+    "  %o = DequantizeLinear(%z, %xs, %xz) " LINEAR " : f32[300]\n"                    \
+    "  %b = Sigmoid(%a) : f32[300]\n"                                                  \
+    "  %c = Div(%b, %" other ") : f32[300]\n"                                          \
+    "  %y = QuantizeLinear(%c, %ys, %yz) " LINEAR " : i8[300]\n"                       \
+    "  return %" result "\n"                                                           \
+    "}\n"
+    check_left(FUNCTION("a", "y"), "");
+    check_left(FUNCTION("o", "y"),
+               "node 'b' (Sigmoid): there is no integer form of it\n"
+               "node 'c' (Div): there is no integer form of it\n");
+    check_left(FUNCTION("a", "c"),
+               "node 'b' (Sigmoid): there is no integer form of it\n"
+               "node 'c' (Div): there is no integer form of it\n");
+}
+
 /* 300 weights of 127 on inputs up to 255 away reach 2^23 at most; 70 000 reach 2^31. */
 TEST(a_product_whose_sums_could_leave_32_bits_stays_in_floats)
 {
-    const char *text = "graph g(%x: u8[1,70000]) {\n" GRIDS
-                       "  %w = const i8[70000,1] {*127}\n"
-                       "  %ws = const f32[] {0.5}\n"
-                       "  %wz = const i8[] {0}\n"
-                       "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR
-                       " : f32[1,70000]\n"
-                       "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR
-                       " : f32[70000,1]\n"
-                       "  %c = Gemm(%r, %v) : f32[1,1]\n"
-                       "  %y = QuantizeLinear(%c, %ys, %yz) " LINEAR " : i8[1,1]\n"
-                       "  return %y\n"
-                       "}\n";
+    const char *text =
+        "graph g(%x: u8[1,70000]) {\n" GRIDS "  %w = const i8[70000,1] {*127}\n"
+        "  %ws = const f32[] {0.5}\n"
+        "  %wz = const i8[] {0}\n"
+        "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,70000]\n"
+        "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR " : f32[70000,1]\n"
+        "  %c = Gemm(%r, %v) : f32[1,1]\n"
+        "  %y = QuantizeLinear(%c, %ys, %yz) " LINEAR " : i8[1,1]\n"
+        "  return %y\n"
+        "}\n";
     struct compile *c = compile_create();
     struct ir_graph *g;
 

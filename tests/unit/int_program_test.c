@@ -184,15 +184,150 @@ static void grow_convolution(struct network *w)
     keep(w, y);
 }
 
+/* Over windows, or all of the image. */
+static struct ir_value *averaged(struct network *w, struct ir_value *x)
+{
+    const int64_t two = 2;
+    const enum dtype result = bytes[below(2)];
+    int32_t *limits = arena_new_array(w->c->perm, int32_t, 2);
+    const char *window =
+        below(3) ? "kernel_shape=[3,2] strides=[2,1] pads=[1,0,1,1]"
+                 : arena_printf(w->c->perm, "kernel_shape=[%d,%d] strides=[1,1] "
+                                            "pads=[0,0,0,0]",
+                                (int)x->dim[2], (int)x->dim[3]);
+    struct ir_value *y;
+
+    limits[0] = result == DT_u8 ? 90 : -20;
+    limits[1] = result == DT_u8 ? 250 : 120;
+    struct ir_value *in[] = {x,
+                             scale(w, 1, 1.0),
+                             zero_point(w, x->dtype),
+                             scale(w, 1, 0.8),
+                             zero_point(w, result),
+                             ir_const_ref(w->c, NULL, DT_i32, 1, &two, limits)};
+
+    CHECK_OK(ir_emit(w->g, NULL, OP_QLinearAveragePool, NULL, 5 + below(2), in,
+                     arena_printf(w->c->perm,
+                                  "%s dilations=[1,1] count_include_pad=%d", window,
+                                  below(2)),
+                     &y));
+    return y;
+}
+
 static void grow_pool(struct network *w)
 {
     struct ir_value *x = w->v[below(w->n)], *y;
 
     if (x->dim[2] < 3 || x->dim[3] < 3)
         return;
+    if (below(2)) {
+        keep(w, averaged(w, x));
+        return;
+    }
     CHECK_OK(ir_emit(w->g, NULL, OP_MaxPool, NULL, 1, &x,
                      "kernel_shape=[3,3] strides=[2,2] dilations=[1,1] pads=[1,1,1,1]",
                      &y));
+    keep(w, y);
+}
+
+/* Q(f(DQ(x))) for some function of a code. */
+static void grow_function(struct network *w)
+{
+    static const enum ir_op ops[] = {OP_Sigmoid, OP_HardSwish, OP_Tanh, OP_Relu,
+                                     OP_Exp,     OP_LeakyRelu, OP_Clip, OP_Identity};
+    const enum ir_op op = ops[below(8)];
+    struct ir_value *y = scaled(w, w->v[below(w->n)]);
+    struct ir_value *in[] = {y, ir_const_f32(w->c, -20.0f), ir_const_f32(w->c, 70.0f)};
+
+    if (op != OP_Identity)
+        CHECK_OK(ir_emit(w->g, NULL, op, NULL, op == OP_Clip ? 3 : 1, in,
+                         op == OP_LeakyRelu ? "alpha=0.1" : NULL, &y));
+    struct ir_value *q[] = {y, ir_const_f32(w->c, below(3) ? 1.0f : 0.3f),
+                            zero_point(w, bytes[below(2)])};
+
+    CHECK_OK(
+        ir_emit(w->g, NULL, OP_QuantizeLinear, NULL, 3, q, "axis=0 block_size=0", &y));
+    keep(w, y);
+}
+
+/* One code a channel, or one of all. */
+static struct ir_value *repeated(struct network *w, const struct ir_value *like)
+{
+    const int64_t dim[] = {1, below(2) ? like->dim[1] : 1, 1, 1};
+
+    return codes(w, bytes[below(2)], 4, dim, false);
+}
+
+/* Q(DQ(a) op DQ(b)), as form_integers writes it; b may be repeated. */
+static void grow_binary(struct network *w)
+{
+    static const enum ir_op ops[] = {OP_Add, OP_Sub, OP_Mul};
+    const enum ir_op op = ops[below(3)];
+    struct ir_value *a = w->v[below(w->n)], *b = below(2) ? repeated(w, a) : a, *y;
+
+    for (int i = 0; i < w->n && b == a; i++)
+        if (ir_same_shape(w->v[i], a) && below(2))
+            b = w->v[i];
+    struct ir_value *of[] = {a, b}, *in[2];
+
+    for (int i = 0; i < 2; i++) {
+        struct ir_value *dq[] = {
+            of[i], op == OP_Mul ? ir_const_f32(w->c, 1.0f) : scale(w, 1, 0.7),
+            zero_point(w, of[i]->dtype)};
+
+        CHECK_OK(ir_emit(w->g, NULL, OP_DequantizeLinear, NULL, 3, dq,
+                         "axis=0 block_size=0", &in[i]));
+    }
+    if (below(2)) {
+        struct ir_value *first = in[0];
+
+        in[0] = in[1];
+        in[1] = first;
+    }
+    CHECK_OK(ir_emit(w->g, NULL, op, NULL, 2, in, NULL, &y));
+    struct ir_value *m[] = {y, scale(w, 1, 0.02)};
+
+    if (op == OP_Mul)
+        CHECK_OK(ir_emit(w->g, NULL, OP_Mul, NULL, 2, m, NULL, &y));
+    struct ir_value *clip[] = {y, ir_const_f32(w->c, -30.0f), ir_const_f32(w->c, 60.0f)};
+
+    if (below(3) == 0)
+        CHECK_OK(ir_emit(w->g, NULL, OP_Clip, NULL, 3, clip, NULL, &y));
+    struct ir_value *q[] = {y, ir_const_f32(w->c, 1.0f), zero_point(w, bytes[below(2)])};
+
+    CHECK_OK(
+        ir_emit(w->g, NULL, OP_QuantizeLinear, NULL, 3, q, "axis=0 block_size=0", &y));
+    keep(w, y);
+}
+
+/* Softmax along channels or columns; rows of a whole image normalized. */
+static void grow_rows(struct network *w)
+{
+    struct ir_value *x = w->v[below(w->n)], *y;
+    const enum dtype type = bytes[below(2)];
+    const int64_t n = ir_count(x) / x->dim[0], entries = 256;
+
+    if (below(2)) {
+        uint32_t *table = arena_new_array(w->c->perm, uint32_t, entries);
+
+        for (int d = 0; d < entries; d++)
+            table[d] = (uint32_t)(0x1000000 / (1 + d * d));
+        struct ir_value *in[] = {
+            x, ir_const_ref(w->c, NULL, DT_u32, 1, &entries, table),
+            scale(w, 1, 0.002), zero_point(w, type)};
+
+        CHECK_OK(ir_emit(w->g, NULL, OP_QLinearSoftmax, NULL, 4, in,
+                         below(2) ? "axis=1" : "axis=3", &y));
+    } else {
+        struct ir_value *in[] = {
+            x, scale(w, 1, 0.1), zero_point(w, x->dtype), scale(w, n, 30.0),
+            below(2) ? scale(w, n, 5.0) : NULL, zero_point(w, type)};
+
+        CHECK_OK(ir_emit(w->g, NULL,
+                         below(2) ? OP_QLinearLayerNormalization
+                                  : OP_QLinearRMSNormalization,
+                         NULL, 6, in, "axis=1 epsilon=0.001", &y));
+    }
     keep(w, y);
 }
 
@@ -274,6 +409,16 @@ static void shift_codes(struct network *w)
     arena_destroy(a);
 }
 
+/* This processor and older ones, in turn. */
+static const char *cpu_of(int round)
+{
+    static const char *const cpus[] = {NULL, "icelake-server", NULL, "x86-64-v4",
+                                       "x86-64-v3", "x86-64"};
+    const char *cpu = cpus[round % 6];
+
+    return cpu && runs_cpu(cpu) ? cpu : NULL;
+}
+
 static void run_random(int round, int *n_emitted)
 {
     static const int64_t dims[][4] = {
@@ -283,13 +428,19 @@ static void run_random(int round, int *n_emitted)
     seed = (uint32_t)round * 977u + 5u;
     w.g = ir_graph_create(w.c, "t");
     keep(&w, ir_input(w.g, NULL, bytes[below(2)], 4, dims[below(4)]));
-    for (int i = 2 + below(6); i; i--) {
-        const int kind = below(8);
+    for (int i = 2 + below(7); i; i--) {
+        const int kind = below(12);
 
         if (kind == 0)
             grow_pool(&w);
         else if (kind == 1)
             grow_concat(&w);
+        else if (kind <= 3)
+            grow_function(&w);
+        else if (kind <= 5)
+            grow_binary(&w);
+        else if (kind == 6)
+            grow_rows(&w);
         else
             grow_convolution(&w);
     }
@@ -300,10 +451,12 @@ static void run_random(int round, int *n_emitted)
             ir_output(w.g, w.v[i]);
     ir_output(w.g, last);
     ir_output(w.g, below(2) ? floats_of(&w, last) : classified(&w, last));
+    test_cpu = cpu_of(round);
     CHECK_OK(pass_channels_last(w.c, w.g));
     shift_codes(&w);
     run_graph(w.c, w.g, true, 0.0f);
     *n_emitted += run_graph(w.c, w.g, false, 0.0f).n_emitted;
+    test_cpu = NULL;
     compile_destroy(w.c);
 }
 
@@ -349,4 +502,53 @@ TEST(a_sum_of_codes_is_part_of_the_convolution)
 
     CHECK(out.n_emitted == 2);
     CHECK(out.n_steps == 2);
+}
+
+#define LINEAR "{axis=0, block_size=0}"
+
+/* 7 operators, 256 results: the weights are the table and the multipliers that the
+ * second step, a sum, has in its header. */
+TEST(a_function_of_codes_is_a_table_and_sums_have_a_kernel)
+{
+    const struct outcome out = run_text(
+        "graph g(%x: i8[40,50]) {\n"
+        "  %s = const f32[] {0.05}\n"
+        "  %t = const f32[] {0.01}\n"
+        "  %one = const f32[] {1}\n"
+        "  %z = const i8[] {3}\n"
+        "  %a = DequantizeLinear(%x, %s, %z) " LINEAR " : f32[40,50]\n"
+        "  %b = Sigmoid(%a) : f32[40,50]\n"
+        "  %c = Mul(%a, %b) : f32[40,50]\n"
+        "  %d = Tanh(%c) : f32[40,50]\n"
+        "  %e = QuantizeLinear(%d, %t, %z) " LINEAR " : i8[40,50]\n"
+        "  %f = DequantizeLinear(%e, %s, %z) " LINEAR " : f32[40,50]\n"
+        "  %g = DequantizeLinear(%x, %t, %z) " LINEAR " : f32[40,50]\n"
+        "  %h = Sub(%f, %g) : f32[40,50]\n"
+        "  %i = Relu(%h) : f32[40,50]\n"
+        "  %y = QuantizeLinear(%i, %one, %z) " LINEAR " : i8[40,50]\n"
+        "  return %e, %y\n"
+        "}\n",
+        0.0f);
+
+    CHECK_EQ(out.n_steps, 2);
+    CHECK_EQ(out.n_emitted, 2);
+    CHECK_EQ(out.payload, 256 + 64);
+}
+
+/* Fewer codes than a table has. */
+TEST(few_codes_have_no_table)
+{
+    const struct outcome out =
+        run_text("graph g(%x: i8[50]) {\n"
+                 "  %s = const f32[] {0.05}\n"
+                 "  %z = const i8[] {3}\n"
+                 "  %a = DequantizeLinear(%x, %s, %z) " LINEAR " : f32[50]\n"
+                 "  %b = Exp(%a) : f32[50]\n"
+                 "  %y = QuantizeLinear(%b, %s, %z) " LINEAR " : i8[50]\n"
+                 "  return %y\n"
+                 "}\n",
+                 0.0f);
+
+    CHECK_EQ(out.n_steps, 1);
+    CHECK_EQ(out.n_chains, 1);
 }

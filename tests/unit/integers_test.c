@@ -11,9 +11,17 @@
 #include "frontend/pass.h"
 #include "tests/oracle/oracle.h"
 
-enum { ROUNDS = 300, MOST = 4096 };
+enum { MOST = 4096 };
+
 
 static uint32_t seed = 7;
+
+static int rounds(void)
+{
+    const char *more = getenv("HADMC_TEST_ROUNDS");
+
+    return more ? atoi(more) : 300;
+}
 
 static int64_t random_in(int64_t lo, int64_t hi)
 {
@@ -143,15 +151,25 @@ static int count_different(const int32_t *a, const int32_t *b, int64_t n)
     return different;
 }
 
-static void end(struct island *s, const int32_t *want)
+/* Compares bytes; is there an `op` in the graph now? */
+static bool end_formed(struct island *s, const int32_t *want, enum ir_op op)
 {
     static int32_t got[MOST];
     const int64_t n = run(s, got);
+    bool formed = false;
 
     CHECK_EQ(count_different(got, want, n), 0);
     got[n / 2] ^= 1; /* the comparison can fail */
     CHECK_EQ(count_different(got, want, n), 1);
+    for (const struct ir_node *at = s->g->first; at; at = at->next)
+        formed |= at->op == op;
     compile_destroy(s->c);
+    return formed;
+}
+
+static void end(struct island *s, const int32_t *want)
+{
+    end_formed(s, want, OP_NONE);
 }
 
 /* ---- products
@@ -213,7 +231,7 @@ static void make_weights(struct island *s, int rank, const int64_t *dim,
 
 TEST(convolutions_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         static struct weights w;
         struct island s;
@@ -265,7 +283,7 @@ TEST(convolutions_have_the_oracles_bytes)
 
 TEST(products_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         static struct weights w;
         struct island s;
@@ -300,7 +318,7 @@ TEST(sums_and_products_of_elements_have_the_oracles_bytes)
     static const enum oracle_binary_op oracle_op[] = {ORACLE_ADD, ORACLE_SUB,
                                                       ORACLE_MUL};
 
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         struct island s;
         const int k = (int)random_in(0, 2);
@@ -323,7 +341,7 @@ TEST(sums_and_products_of_elements_have_the_oracles_bytes)
 
 TEST(changes_of_scale_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         struct island s;
         const int64_t dim[] = {random_in(1, 300)};
@@ -338,7 +356,7 @@ TEST(changes_of_scale_have_the_oracles_bytes)
 
 TEST(means_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         struct island s;
         const int64_t dim[] = {random_in(1, 2), random_in(1, 6), random_in(1, 8),
@@ -356,9 +374,55 @@ TEST(means_have_the_oracles_bytes)
     }
 }
 
+/* Windows that hang over both ends, and padding that counts or not. */
+TEST(averages_have_the_oracles_bytes)
+{
+    for (int round = 0, n = rounds(); round < n; round++) {
+        static int32_t want[MOST];
+        struct island s;
+        struct oracle_window at = {
+            .n = random_in(1, 2),
+            .c = random_in(1, 5),
+            .h = random_in(4, 8),
+            .w = random_in(7, 9),
+            .kh = random_in(1, 4),
+            .kw = random_in(2, 4),
+            .stride_y = random_in(1, 3),
+            .stride_x = random_in(1, 3),
+            .dilation_y = 1,
+            .dilation_x = random_in(1, 2),
+            .pad_top = random_in(0, 2),
+            .pad_left = random_in(0, 2),
+            .pad_bottom = random_in(0, 2),
+            .pad_right = random_in(0, 2),
+        };
+        const int64_t dim[] = {at.n, at.c, at.h, at.w};
+        const bool count_padding = random_in(0, 1);
+        struct oracle_output y;
+        char attr[200];
+
+        begin(&s);
+        struct ir_value *x = input(&s, 4, dim), *v;
+
+        snprintf(attr, sizeof attr,
+                 "kernel_shape=[%d,%d] strides=[%d,%d] dilations=[1,%d] "
+                 "pads=[%d,%d,%d,%d] count_include_pad=%d ceil_mode=%d",
+                 (int)at.kh, (int)at.kw, (int)at.stride_y, (int)at.stride_x,
+                 (int)at.dilation_x, (int)at.pad_top, (int)at.pad_left,
+                 (int)at.pad_bottom, (int)at.pad_right, count_padding,
+                 (int)random_in(0, 1));
+        v = emit(&s, OP_AveragePool, attr, 1, &x);
+        at.oh = v->dim[2];
+        at.ow = v->dim[3];
+        finish(&s, v, random_scale(), &y);
+        oracle_average_pool(s.code[0], &at, count_padding, s.grid[0], &y, want);
+        CHECK(end_formed(&s, want, OP_QLinearAveragePool));
+    }
+}
+
 TEST(maxima_have_the_oracles_bytes)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0, n = rounds(); round < n; round++) {
         static int32_t want[MOST];
         struct island s;
         const struct oracle_window at = {.n = 1,
@@ -388,5 +452,101 @@ TEST(maxima_have_the_oracles_bytes)
                random_scale(), &y);
         oracle_max_pool(s.code[0], &at, s.grid[0], &y, want);
         end(&s, want);
+    }
+}
+
+/* ---- rows --------------------------------------------------------------------------- */
+
+/* Along the last axis, or along the first of two. */
+TEST(softmax_has_the_oracles_bytes)
+{
+    for (int round = 0, n = rounds(); round < n; round++) {
+        static int32_t want[MOST], turned[MOST], result[MOST];
+        uint32_t table[256];
+        struct island s;
+        const bool first = random_in(0, 3) == 0;
+        const int64_t rows = random_in(1, 5), len = random_in(1, 300);
+        const int64_t dim[] = {first ? len : rows, first ? rows : len};
+        struct oracle_output y;
+
+        begin(&s);
+        struct ir_value *x = input(&s, 2, dim);
+
+        finish(&s, emit(&s, OP_Softmax, first ? "axis=0" : "axis=1", 1, &x),
+               ldexpf((float)random_in(500, 1000), (int)random_in(-18, -12)), &y);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < len; i++)
+                turned[r * len + i] = s.code[0][first ? i * rows + r : r * len + i];
+        oracle_softmax_table(s.grid[0].scale, table);
+        oracle_softmax(turned, rows, len, table, &y, result);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < len; i++)
+                want[first ? i * rows + r : r * len + i] = result[r * len + i];
+        CHECK(end_formed(&s, want, OP_QLinearSoftmax));
+    }
+}
+
+/* A constant, or 8-bit codes behind DequantizeLinear. */
+static struct ir_value *vector(struct island *s, int64_t n, float *reals)
+{
+    const float scale = random_scale() / 64.0f;
+    const int32_t zero = (int32_t)random_in(-128, 127);
+    int8_t *codes = arena_new_array(s->c->perm, int8_t, n);
+
+    for (int64_t i = 0; i < n; i++) {
+        codes[i] = (int8_t)random_in(-128, 127);
+        reals[i] = scale * (float)(codes[i] - zero);
+    }
+    if (random_in(0, 1))
+        return ir_const(s->c, NULL, DT_f32, 1, &n, reals);
+    struct ir_value *in[] = {ir_const(s->c, NULL, DT_i8, 1, &n, codes),
+                             ir_const_f32(s->c, scale), byte_const(s, DT_i8, zero)};
+
+    return emit(s, OP_DequantizeLinear, "axis=0 block_size=0", 3, in);
+}
+
+/* Without epsilon a constant row has no inverse deviation. */
+static void make_constant_row(struct island *s, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        s->code[0][i] = s->grid[0].zero;
+        ((int8_t *)s->in[0].data)[i] = (int8_t)s->grid[0].zero;
+    }
+}
+
+TEST(normalizations_have_the_oracles_bytes)
+{
+    for (int round = 0, n = rounds(); round < n; round++) {
+        static int32_t want[MOST];
+        static float gamma[MOST], beta[MOST];
+        struct island s;
+        const bool layer = random_in(0, 1);
+        const int64_t dim[] = {random_in(1, 4), random_in(1, 300)};
+        struct oracle_norm norm = {.rows = dim[0],
+                                   .n = dim[1],
+                                   .gamma = gamma,
+                                   .epsilon = random_in(0, 3) ? 0.00390625f : 0.0f};
+        struct oracle_output y;
+
+        begin(&s);
+        struct ir_value *in[] = {input(&s, 2, dim), vector(&s, dim[1], gamma), NULL};
+
+        if (layer && random_in(0, 1)) {
+            in[2] = vector(&s, dim[1], beta);
+            norm.beta = beta;
+        }
+        if (random_in(0, 3) == 0)
+            make_constant_row(&s, dim[1]);
+        finish(&s,
+               emit(&s, layer ? OP_LayerNormalization : OP_RMSNormalization,
+                    norm.epsilon > 0.0f ? "axis=1 epsilon=0.00390625"
+                                        : "axis=1 epsilon=0.0",
+                    in[2] ? 3 : 2, in),
+               random_scale() / 16.0f, &y);
+        (layer ? oracle_layer_norm : oracle_rms_norm)(s.code[0], &norm, s.grid[0], &y,
+                                                      want);
+        CHECK(end_formed(&s, want,
+                         layer ? OP_QLinearLayerNormalization
+                               : OP_QLinearRMSNormalization));
     }
 }

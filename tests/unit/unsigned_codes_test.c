@@ -47,6 +47,39 @@ TEST(unsigned_codes_shifts_zero_points_limits_and_pads)
         "}\n");
 }
 
+/* Scale and zero point of x, of y, then limits. */
+TEST(unsigned_codes_shifts_averages)
+{
+    CHECK_PASS("unsigned-codes",
+               "graph g(%x: f32[1,1,2,2]) {\n"
+               "  %s = const f32[] {0.5}\n"
+               "  %z = const i8[] {-3}\n"
+               "  %l = const i32[2] {-3,100}\n"
+               "  %a = QuantizeLinear(%x, %s, %z) {axis=0, block_size=0} "
+               ": i8[1,1,2,2]\n"
+               "  %p = QLinearAveragePool(%a, %s, %z, %s, %z, %l) "
+               "{kernel_shape=[2,2]} : i8[1,1,1,1]\n"
+               "  %y = DequantizeLinear(%p, %s, %z) {axis=0, block_size=0} "
+               ": f32[1,1,1,1]\n"
+               "  return %y\n"
+               "}\n",
+               "graph g(%x: f32[1,1,2,2]) {\n"
+               "  %s = const f32[] {0.5}\n"
+               "  %t = const u8[] {125}\n"
+               "  %t.1 = const u8[] {125}\n"
+               "  %t.2 = const u8[] {125}\n"
+               "  %t.3 = const i32[2] {125,228}\n"
+               "  %t.4 = const u8[] {125}\n"
+               "  %a = QuantizeLinear(%x, %s, %t) {axis=0, block_size=0} "
+               ": u8[1,1,2,2]\n"
+               "  %p = QLinearAveragePool(%a, %s, %t.1, %s, %t.2, %t.3) "
+               "{kernel_shape=[2,2]} : u8[1,1,1,1]\n"
+               "  %y = DequantizeLinear(%p, %s, %t.4) {axis=0, block_size=0} "
+               ": f32[1,1,1,1]\n"
+               "  return %y\n"
+               "}\n");
+}
+
 /* The caller's input is joined with codes that could change: none of them does. */
 TEST(unsigned_codes_leaves_what_the_caller_sees)
 {

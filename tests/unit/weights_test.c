@@ -22,6 +22,7 @@ struct example {
     uint8_t few[5];
     struct ptensor tensors[2];
     struct program program;
+    struct step *steps; /* NULL, or two */
     size_t len;
     uint8_t *bytes; /* page-aligned */
 };
@@ -45,6 +46,7 @@ static void example_write(struct example *e)
                                      .alias_of = -1, .offset = 4032, .data = e->few,
                                      .readable_after = 64};
     e->program = (struct program){.n_tensors = 2, .tensors = e->tensors,
+                                  .n_steps = e->steps ? 2 : 0, .steps = e->steps,
                                   .payload_bytes = 4037};
     close(mkstemp(path));
     CHECK_OK(weights_write(path, &e->program, &info, &n_bytes));
@@ -91,6 +93,25 @@ TEST(the_header_says_where_the_weights_come_from)
     CHECK_EQ(h.n_tensors, 2);
     CHECK_TEXT(tensors[0].name, "w");
     CHECK_EQ(tensors[1].offset, 4032);
+    free(e.bytes);
+}
+
+/* Step 0 reads `few` and writes over nothing of the file, step 1 reads both. */
+TEST(the_header_names_the_first_step_that_reads_a_tensor)
+{
+    struct example e = {0};
+    struct step steps[2] = {
+        {.n_operands = 2, .operands = {{.tensor = 1}, {.tensor = 0, .written = true}}},
+        {.n_operands = 3, .operands = {{.tensor = OPERAND_ABSENT}, {.tensor = 0}, {.tensor = 1}}},
+    };
+    struct weights_tensor tensors[2];
+    struct weights_header h = {.tensors = tensors};
+
+    e.steps = steps;
+    example_write(&e);
+    weights_header_decode(e.bytes, &h, 2);
+    CHECK_EQ(tensors[0].layer, 2);
+    CHECK_EQ(tensors[1].layer, 1);
     free(e.bytes);
 }
 

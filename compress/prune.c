@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See prune.h.  The float graph and the one with the removed channels at zero run
+ * side by side, node by node, and every unit is fitted
+ * before it runs. */
+#include "compress/prune.h"
+
+#include <string.h>
+
+#include "compress/flow.h"
+#include "compress/moments.h"
+#include "compress/prune_parts.h"
+#include "compress/shrink.h"
+#include "compress/unit_losses.h"
+
+enum { MOST_ROWS = 1 << 17 };
+/* Of all values of both graphs for all samples. */
+#define MOST_BYTES ((int64_t)3 << 30)
+
+enum { X, W, B };
+
+bool prune_is_removed(const struct pruner *q, int class)
+{
+    return class != CHANNEL_FIXED && q->p->removed[class];
+}
+
+int64_t prune_samples(const struct pruner *q, int64_t most)
+{
+    const int64_t fit = MOST_BYTES / (2 * flow_bytes(q->g) + 1);
+    int64_t n = q->o->n_samples < most ? q->o->n_samples : most;
+
+    n = n < fit ? n : fit;
+    return n > 0 ? n : 1;
+}
+
+int prune_input_class(const struct pruner *q, const struct product *p, int64_t i)
+{
+    const struct ir_value *w = p->node->in[W];
+    const int64_t taps =
+        p->by_rows ? 1
+                   : p->window.kernel[0] * p->window.kernel[1] * p->window.kernel[2];
+
+    return q->ch->of[w->id][p->axis == 0 ? 1 : 0][i / taps];
+}
+
+/* ---- fitting
+ * ------------------------------------------------------------------------- */
+
+/* Elements of v whose index along dim d is i. */
+static void zero_slab(const struct ir_value *v, int d, int64_t i, float *x)
+{
+    int64_t outer = 1, inner = 1;
+
+    for (int k = 0; k < d; k++)
+        outer *= v->dim[k];
+    for (int k = d + 1; k < v->rank; k++)
+        inner *= v->dim[k];
+    for (int64_t o = 0; o < outer; o++)
+        memset(x + (o * v->dim[d] + i) * inner, 0, (size_t)inner * sizeof *x);
+}
+
+static void mask(struct pruner *q, struct flow *f, const struct ir_value *v)
+{
+    bool owned = false;
+
+    for (int d = 0; v && v->dtype == DT_f32 && d < v->rank; d++)
+        for (int64_t i = 0; i < v->dim[d]; i++) {
+            if (!prune_is_removed(q, q->ch->of[v->id][d][i]))
+                continue;
+            if (!owned)
+                flow_own(f, v);
+            owned = q->touched = true;
+            for (int64_t s = 0; s < flow_n(f); s++)
+                zero_slab(v, d, i, flow_at(f, v, s));
+        }
+}
+
+/* What is left of [channels][k], in the order of the tensor. */
+static float *kept_weights(const struct pruner *q, const struct product *p,
+                           const struct pruned_unit *u, const float *fitted)
+{
+    int64_t *inputs = arena_new_array(q->arena, int64_t, p->k), n = 0;
+
+    for (int64_t i = 0; i < p->k; i++)
+        if (p->groups > 1 || !prune_is_removed(q, prune_input_class(q, p, i)))
+            inputs[n++] = i;
+    float *to = arena_new_array(q->arena, float, u->n_kept *n);
+
+    for (int64_t c = 0; c < u->n_kept; c++)
+        for (int64_t i = 0; i < n; i++)
+            to[p->axis == 0 ? c * n + i : i * u->n_kept + c] =
+                fitted[u->kept[c] * p->k + inputs[i]];
+    return to;
+}
+
+static void fit(struct pruner *q, const struct product *p, struct pruned_unit *u,
+                const struct flow *reals, struct flow *masked, struct arena *a)
+{
+    const struct ir_value *x = p->node->in[X], *y = p->node->out[0];
+    struct moments_sums *sums =
+        moments_create(a, p, flow_n(masked), (int64_t)MOST_ROWS);
+    float *weights = arena_new_array(a, float, p->channels * p->k);
+    float *fitted = arena_new_array(a, float, p->channels * p->k);
+    float *bias = arena_new_array(a, float, p->channels);
+    float *scratch = arena_new_array(a, float, product_scratch(p) + 1);
+    const bool has_bias = p->node->op != OP_MatMul;
+
+    product_weights(p, weights);
+    product_bias(p, bias);
+    for (int64_t i = 0; i < flow_n(masked); i++)
+        moments_add(sums, flow_at(masked, x, i), flow_at(reals, y, i));
+    moments_finish(sums, has_bias);
+    moments_fit(sums, weights, fitted);
+    for (int64_t c = 0; has_bias && c < p->channels; c++)
+        moments_error(moments_all(sums), fitted, c, &bias[c]);
+    u->weights = kept_weights(q, p, u, fitted);
+    if (has_bias) {
+        float *to = arena_new_array(q->arena, float, u->n_kept);
+
+        for (int64_t c = 0; c < u->n_kept; c++)
+            to[c] = bias[u->kept[c]];
+        u->bias = to;
+    }
+    flow_make(masked, p->node);
+    for (int64_t i = 0; i < flow_n(masked); i++)
+        product_apply(p, fitted, bias, flow_at(masked, x, i), scratch,
+                      flow_at(masked, y, i));
+}
+
+static struct pruned_unit *unit_at(struct pruner *q, const struct ir_node *n)
+{
+    for (int i = 0; i < q->p->n_units; i++)
+        if (q->units[i].node == n)
+            return &q->p->units[i];
+    return NULL;
+}
+
+/* Something that the unit multiplies has been removed. */
+static bool reads_removed(const struct pruner *q, const struct product *p)
+{
+    for (int64_t i = 0; i < p->k && p->groups == 1; i++)
+        if (prune_is_removed(q, prune_input_class(q, p, i)))
+            return true;
+    return false;
+}
+
+static struct status *run_node(struct pruner *q, const struct ir_node *n,
+                               struct flow *reals, struct flow *masked)
+{
+    struct pruned_unit *u = q->touched ? unit_at(q, n) : NULL;
+    struct product p;
+
+    RETURN_IF_FAIL(flow_run(reals, n));
+    if (u && product_of(n, &p) && (!q->is_trial || reads_removed(q, &p))) {
+        struct arena *a = arena_create();
+
+        fit(q, &p, u, reals, masked, a);
+        arena_destroy(a);
+    } else {
+        RETURN_IF_FAIL(flow_run(masked, n));
+    }
+    for (int i = 0; i < n->n_out; i++)
+        mask(q, masked, n->out[i]);
+    flow_release(masked, n);
+    flow_release(reals, n);
+    return OK;
+}
+
+struct status *prune_fit(struct pruner *q, int64_t most_samples, double *loss)
+{
+    struct flow *reals, *masked;
+    struct status *s = OK;
+
+    RETURN_IF_FAIL(flow_create(q->g, q->o->data, prune_samples(q, most_samples),
+                               q->o->sample, &reals));
+    masked = flow_fork(reals);
+    q->touched = false;
+    for (const struct ir_node *n = q->g->first; n && !s; n = n->next)
+        s = status_note(run_node(q, n, reals, masked), "while pruning before %s",
+                        ir_node_label(n));
+    if (!s && loss)
+        *loss = output_loss(q->o->data, q->g, reals, masked);
+    flow_destroy(masked);
+    flow_destroy(reals);
+    return s;
+}
+
+/* ---- the whole
+ * ------------------------------------------------------------------------ */
+
+struct status *prune_decide(const struct ir_graph *g, const struct prune_options *o,
+                            struct arena *a, struct pruning **out)
+{
+    struct pruner q = {.g = g, .o = o, .arena = a};
+    int n;
+
+    q.units = units_find(g, &n);
+    q.ch = channels_find(g, q.units, n);
+    q.p = *out = arena_new(a, struct pruning);
+    *q.p = (struct pruning){
+        .n_units = n,
+        .n_classes = q.ch->n_classes,
+        .units = arena_new_array(a, struct pruned_unit, n),
+        .removed = arena_new_array(a, bool, q.ch->n_classes + 1),
+    };
+    RETURN_IF_FAIL(o->plan ? prune_take_plan(&q) : prune_choose(&q));
+    return prune_fit(&q, INT64_MAX, NULL);
+}
+
+static void set_constant(struct ir_node *n, int i, const float *data)
+{
+    const struct ir_value *v = n->in[i];
+
+    ir_set_input(
+        n, i, ir_const_ref(n->graph->compile, v->name, DT_f32, v->rank, v->dim, data));
+}
+
+/* One number for all channels becomes one for each. */
+static void set_bias(struct ir_node *n, const struct pruned_unit *u)
+{
+    const struct ir_value *v = ir_in(n, B);
+
+    if (v && ir_count(v) == u->n_kept)
+        set_constant(n, B, u->bias);
+    else
+        ir_set_input(n, B,
+                     ir_const_ref(n->graph->compile, v ? v->name : NULL, DT_f32, 1,
+                                  &u->n_kept, u->bias));
+}
+
+struct status *prune_apply(struct compile *c, struct ir_graph *g,
+                           const struct pruning *p)
+{
+    int n;
+    const struct unit *units = units_find(g, &n);
+    const struct channels *ch = channels_find(g, units, n);
+
+    if (n != p->n_units || ch->n_classes != p->n_classes)
+        return FAIL(INTERNAL, "this graph is not the one that was pruned");
+    RETURN_IF_FAIL(shrink_graph(c, g, ch, p->removed));
+    for (int i = 0; i < n; i++) {
+        struct ir_node *node = (struct ir_node *)units[i].node;
+        const struct pruned_unit *u = &p->units[i];
+
+        if (u->weights)
+            set_constant(node, W, u->weights);
+        if (u->bias)
+            set_bias(node, u);
+    }
+    return ir_verify(g);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pruning while training, by a schedule of the share p of weights that are zero.
+ *
+ *     tau = clamp((i - begin) / (end - begin), 0, 1)
+ *     harmonic  p = final + (first - final)/2 (1 + cos(pi tau)) + swing sin(2 pi n tau)
+ *     linear    p = first + (final - first) tau
+ *     cubic     p = final + (first - final) (1 - tau)^3
+ *
+ * within 0 ... 0.99.  The harmonic schedule is a reconstruction of arXiv:2503.15172,
+ * whose exact equation is not public; with a whole number of waves n it starts at
+ * `first` and ends at `final`.  cubic: Zhu and Gupta 2017, arXiv:1710.01878.
+ *
+ * Every 5 iterations the p n smallest weights by magnitude are masked.  A masked weight
+ * keeps its value aside, frozen, and takes it up again where p falls.  From `end` on
+ * the mask stays.
+ */
+#ifndef HADMC_SEARCH_AGENTS_ANNEAL_H
+#define HADMC_SEARCH_AGENTS_ANNEAL_H
+
+#include "search/agents/net.h"
+
+enum anneal_kind { ANNEAL_NONE, ANNEAL_LINEAR, ANNEAL_CUBIC, ANNEAL_HARMONIC };
+
+enum { ANNEAL_EVERY = 5 };
+
+struct anneal {
+    enum anneal_kind kind;
+    int begin, end; /* iterations */
+    double first, final;
+    double swing; /* amplitude of the waves; harmonic */
+    int waves;
+};
+
+/* p at iteration i. */
+double anneal_share(const struct anneal *s, int i);
+/* Times at which the schedule, sampled every ANNEAL_EVERY iterations, goes from rising
+ * or standing to falling: windows in which weights grow back. */
+int anneal_n_regrowths(const struct anneal *s);
+
+/* What masking needs of one network: the values of masked weights. */
+struct annealed {
+    struct net *net;
+    real *aside;       /* [net->n] */
+    int64_t n_weights; /* that may be masked: matrices, not biases */
+    int64_t *order;    /* [n_weights] */
+    int64_t n_masked;
+};
+
+struct annealed *annealed_create(struct arena *a, struct net *n);
+/* Iteration i of the schedule: does nothing between multiples of ANNEAL_EVERY, after
+ * `end`, and for ANNEAL_NONE. */
+void annealed_step(struct annealed *m, const struct anneal *s, int i);
+/* Share of the matrices' weights that are masked. */
+double annealed_sparsity(const struct annealed *m);
+
+#endif /* HADMC_SEARCH_AGENTS_ANNEAL_H */

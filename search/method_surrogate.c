@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pairwise model with local search, and controllers that imagine episodes on it. */
+#include <assert.h>
+#include <math.h>
+
+#include "search/agents/noise.h"
+#include "search/search_environment.h"
+#include "search/surrogate.h"
+
+enum {
+    TRIES = 100,      /* changes of a plan on the model, for each evaluation */
+    MOST_KNOWN = 200, /* proposals in a row that were known: the end */
+    MOST_IDLE = 20,   /* iterations in a row without anything new: likewise */
+};
+
+/* ---- local search on the model ----------------------------------------------------
+ */
+
+static double imagined_score(const struct method_run *r, struct surrogate *s,
+                             const struct choices *c)
+{
+    struct evaluation v = {0};
+
+    v.result.loss = surrogate_loss(s, c);
+    search_costs(r->p, c, v.result.costs);
+    v.feasible = search_is_feasible(r->p, v.result.costs);
+    return method_score(r, &v);
+}
+
+/* Refitted after every evaluation while there are few, then after each 3 %. */
+static void refit(struct surrogate *s, const struct evaluator *e)
+{
+    if (e->n > s->n_fitted + s->n_fitted / 32)
+        surrogate_fit(s, e);
+}
+
+/* The best of the feasible evaluations by score; NULL: none. */
+static const struct evaluation *best_of(const struct method_run *r)
+{
+    const struct evaluation *best = NULL;
+
+    for (int i = 0; i < r->e->n; i++)
+        if (r->e->all[i].feasible
+            && (!best || method_score(r, &r->e->all[i]) > method_score(r, best)))
+            best = &r->e->all[i];
+    return best;
+}
+
+void method_surrogate(struct method_run *r)
+{
+    struct surrogate *s =
+        surrogate_create(r->arena, method_measure_effects(r), r->p->n_units);
+    struct choices *c = choices_create(r->arena, r->p->n_units),
+                   *next = choices_create(r->arena, r->p->n_units);
+
+    method_solve(r, &s->effects, c);
+    evaluator_run(r->e, c, r->name);
+    for (int known = 0; !evaluator_is_over(r->e) && known < MOST_KNOWN;) {
+        const struct evaluation *best = best_of(r);
+        const int before = r->e->n;
+        double score;
+
+        refit(s, r->e);
+        if (best)
+            choices_copy(c, best->choices);
+        if (known || !best) /* somewhere else */
+            method_mutate(r, 1 + known, c);
+        score = known ? -INFINITY : imagined_score(r, s, c);
+        for (int i = 0; i < TRIES; i++) {
+            choices_copy(next, c);
+            method_mutate(r, 2, next);
+            if (imagined_score(r, s, next) > score) {
+                score = imagined_score(r, s, next);
+                choices_copy(c, next);
+            }
+        }
+        evaluator_run(r->e, c, r->name);
+        known = r->e->n > before ? 0 : known + 1;
+    }
+}
+
+/* ---- controllers ------------------------------------------------------------------
+ */
+
+struct judging {
+    struct method_run *r;
+    struct surrogate *s; /* while episodes are imagined; NULL: they are evaluated */
+};
+
+static bool judge(void *arg, const struct choices *c, struct search_result *out)
+{
+    struct judging *j = arg;
+
+    if (j->s) {
+        *out = (struct search_result){.loss = surrogate_loss(j->s, c)};
+        search_costs(j->r->p, c, out->costs);
+        return true;
+    }
+
+    const struct evaluation *v = evaluator_run(j->r->e, c, j->r->name);
+
+    if (v)
+        *out = v->result;
+    return v != NULL;
+}
+
+/* The multipliers answer to the plans of the iteration. */
+static void raise_multipliers(struct search_environment *env,
+                              const struct method_options *o)
+{
+    double mean[COST_COUNT];
+
+    if (!env->n_judged || !(o->multiplier_rate > 0))
+        return;
+    for (int k = 0; k < COST_COUNT; k++) {
+        mean[k] = env->sum_costs[k] / env->n_judged;
+        env->sum_costs[k] = 0;
+    }
+    env->n_judged = 0;
+    reward_raise(&env->reward, env->problem, mean, o->multiplier_rate,
+                 o->multiplier_most);
+}
+
+static void run_episodes(struct method_run *r, const struct controller_options *options,
+                         struct surrogate *s, const struct choices *prior,
+                         uint64_t seed)
+{
+    struct search_environment *env = search_environment_create(r->arena, r->p);
+    const struct environment e = search_environment_of(env);
+    struct controller_options o = *options;
+    struct judging judging = {.r = r};
+    const int left = r->e->budget - r->e->n;
+
+    assert(o.n_episodes <= SEARCH_EPISODES);
+    env->reward = r->o->reward;
+    env->prior = prior;
+    env->judge = judge;
+    env->judge_arg = &judging;
+    o.n_iterations =
+        (left + o.n_episodes - 1) / o.n_episodes * (1 + (s ? r->o->imagined : 0));
+
+    struct controller *c = controller_create(&e, &o, seed);
+
+    for (int known = 0; !evaluator_is_over(r->e) && known < MOST_IDLE;) {
+        const int before = r->e->n;
+        struct controller_report report;
+
+        judging.s = NULL;
+        controller_iterate(c, &report);
+        raise_multipliers(env, r->o);
+        known = r->e->n > before ? 0 : known + 1;
+        if (!s)
+            continue;
+        refit(s, r->e);
+        judging.s = s;
+        for (int i = 0; i < r->o->imagined; i++)
+            controller_iterate(c, &report);
+    }
+    controller_destroy(c);
+}
+
+void method_run_controller(const struct controller_options *c, struct evaluator *e,
+                           const struct method_options *o, uint64_t seed)
+{
+    struct arena *a = arena_create();
+    struct method_run r = {.e = e,
+                           .p = e->problem,
+                           .o = o,
+                           .walk = walk_create(a, e->problem),
+                           .random = noise_stream(seed, (uint64_t)METHOD_COUNT),
+                           .arena = a,
+                           .name = controller_names[c->kind]};
+    struct choices *prior = NULL;
+    struct surrogate *s = NULL;
+
+    if (o->warm || o->imagined) {
+        const struct method_effects f = method_measure_effects(&r);
+
+        if (o->warm) {
+            prior = choices_create(a, r.p->n_units);
+            method_solve(&r, &f, prior);
+            evaluator_run(e, prior, r.name);
+        }
+        if (o->imagined)
+            s = surrogate_create(a, f, r.p->n_units);
+    }
+    run_episodes(&r, c, s, prior, seed);
+    arena_destroy(a);
+}
+
+void method_run_both(const struct controller_options *c, struct evaluator *e,
+                     const struct method_options *o, uint64_t seed)
+{
+    const int budget = e->budget;
+
+    e->budget = e->n + (budget - e->n) / 2;
+    method_run(METHOD_surrogate, e, o, seed);
+    e->budget = budget;
+    method_run_controller(c, e, o, seed);
+    if (!evaluator_is_over(e))
+        method_run(METHOD_surrogate, e, o, seed + 1);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// links: games search
+/* Methods of search on a net whose best plan is known. */
+#include "tests/test.h"
+
+#include <math.h>
+
+#include "search/method.h"
+#include "search/surrogate.h"
+#include "tests/games/toy_net.h"
+
+#ifdef __SANITIZE_ADDRESS__
+enum { IMAGINED = 1 };
+#else
+enum { IMAGINED = 2 };
+#endif
+
+enum { BUDGET = 200 };
+
+/* Only the loss counts: that is what the best plan is known for. */
+static struct method_options loss_only(void)
+{
+    struct method_options o = method_defaults();
+
+    for (int k = 0; k < COST_COUNT; k++)
+        o.reward.w[k] = 0;
+    o.imagined = IMAGINED;
+    return o;
+}
+
+static struct controller_options small_controller(enum controller_kind kind)
+{
+    struct controller_options c = controller_defaults(kind);
+
+    c.actor_hidden[0] = c.actor_hidden[1] = c.actor_hidden[2] = 32;
+    c.critic_hidden[0] = c.critic_hidden[1] = c.critic_hidden[2] = 32;
+    c.n_episodes = 8;
+    c.rate = (struct ramp){1e-3, 1e-3};
+    return c;
+}
+
+/* Loss of what the method found, to the least there is. */
+static double found(int method, const struct search_problem *p, double best,
+                    uint64_t seed)
+{
+    struct arena *a = arena_create();
+    struct evaluator *e = evaluator_create(a, p, BUDGET);
+    const struct method_options o = loss_only();
+
+    if (method < METHOD_COUNT)
+        method_run((enum method)method, e, &o, seed);
+    else {
+        const struct controller_options c =
+            small_controller((enum controller_kind)(method - METHOD_COUNT));
+
+        method_run_controller(&c, e, &o, seed);
+    }
+    CHECK(e->n <= BUDGET);
+    CHECK(e->best >= 0);
+
+    const double result = e->all[e->best].result.loss / best;
+
+    arena_destroy(a);
+    return result;
+}
+
+TEST(every_method_finds_a_good_plan_of_the_toy_net)
+{
+    static struct toy_net t;
+    const struct search_problem p = toy_small(&t, 7, .3, .45);
+    const double best = toy_best(&t, &p);
+
+    CHECK_OK(blas_open());
+    for (int m = 0; m < (int)METHOD_COUNT + (int)CONTROLLER_COUNT; m++) {
+        const double regret = found(m, &p, best, 1);
+
+        CHECK(regret >= 1 - 1e-9);
+        CHECK(regret < (m == METHOD_random || m == METHOD_greedy || m == METHOD_bayes
+                                || m == METHOD_sequential
+                            ? 10
+                        : m == METHOD_genetic || m == METHOD_annealing ? 4
+                                                                       : 1.05));
+    }
+}
+
+/* The same seed, the same archive; another seed, another one. */
+TEST(equal_seeds_give_equal_archives)
+{
+    static struct toy_net t;
+    const struct search_problem p = toy_small(&t, 7, .3, .45);
+    const struct method_options o = loss_only();
+
+    CHECK_OK(blas_open());
+    for (enum method m = 0; m < METHOD_COUNT; m++) {
+        struct arena *a = arena_create();
+        struct evaluator *e[3];
+
+        for (int i = 0; i < 3; i++) {
+            e[i] = evaluator_create(a, &p, 60);
+            method_run(m, e[i], &o, 1 + (uint64_t)(i == 2));
+        }
+        CHECK_EQ(e[0]->n, e[1]->n);
+        for (int i = 0; i < e[0]->n; i++)
+            CHECK(choices_equal(e[0]->all[i].choices, e[1]->all[i].choices));
+        if (m == METHOD_random)
+            CHECK(!choices_equal(e[0]->all[0].choices, e[2]->all[0].choices));
+        arena_destroy(a);
+    }
+}
+
+/* With all effects together the additive guess is wrong and the fit is not. */
+TEST(the_surrogate_learns_how_changes_act_together)
+{
+    static struct toy_net t;
+    const struct search_problem p = toy_small(&t, 5, .8, .45);
+    struct arena *a = arena_create();
+    struct evaluator *e = evaluator_create(a, &p, 400);
+    struct method_effects f = {arena_alloc_array(a, 6, sizeof *f.ratio),
+                               arena_alloc_array(a, 6, sizeof *f.bits)};
+    struct choices *c = choices_create(a, 6);
+    struct walk *w = walk_create(a, &p);
+    struct random r = random_seeded(4);
+    double before = 0, after = 0;
+
+    CHECK_OK(blas_open());
+    for (int i = 0; i < 6; i++)
+        for (int k = 0; k < CHOICE_RATIOS; k++) {
+            c->units[i] = (struct choice){0, (uint8_t)k, 3};
+            f.ratio[i][k] = toy_loss(&t, c);
+            c->units[i] = (struct choice){0, 0, (uint8_t)(k % CHOICE_BITS)};
+            f.bits[i][k % CHOICE_BITS] = toy_loss(&t, c);
+            c->units[i] = (struct choice){0, 0, 3};
+        }
+
+    struct surrogate *s = surrogate_create(a, f, 6);
+
+    for (int i = 0; i < 300; i++) {
+        walk_random(w, &r, c);
+        evaluator_run(e, c, "random");
+    }
+    for (int round = 0; round < 2; round++) {
+        struct random again = random_seeded(99);
+        double *const error = round ? &after : &before;
+
+        for (int i = 0; i < 100; i++) {
+            walk_random(w, &again, c);
+            CHECK(round
+                  || fabs(surrogate_loss(s, c) - method_sum_effects(&f, c)) < 1e-9);
+            *error += fabs(surrogate_loss(s, c) / toy_loss(&t, c) - 1) / 100;
+        }
+        if (!round)
+            surrogate_fit(s, e);
+    }
+    CHECK(before > 0.3);
+    CHECK(after < 0.1);
+    arena_destroy(a);
+}
+
+TEST(half_of_the_evaluations_go_to_the_surrogate_and_half_to_the_controller)
+{
+    static struct toy_net t;
+    const struct search_problem p = toy_small(&t, 7, .3, .45);
+    struct arena *a = arena_create();
+    struct evaluator *e = evaluator_create(a, &p, 100);
+    struct method_options o = loss_only();
+    const struct controller_options c = small_controller(CONTROLLER_mappo);
+    int by_controller = 0;
+
+    CHECK_OK(blas_open());
+    o.imagined = 1;
+    method_run_both(&c, e, &o, 1);
+    CHECK_EQ(e->n, 100);
+    for (int i = 0; i < e->n; i++) {
+        const bool is_controllers = !strcmp(e->all[i].proposer, "mappo");
+
+        CHECK(is_controllers || !strcmp(e->all[i].proposer, "surrogate"));
+        CHECK(i >= 50 || !is_controllers);
+        by_controller += is_controllers;
+    }
+    CHECK(by_controller >= 10);
+    /* Nothing is without loss. */
+    CHECK(evaluator_hypervolume(e, 1e-9) == 0);
+    CHECK(evaluator_hypervolume(e, 10) > 0.3);
+    CHECK(evaluator_hypervolume(e, 10) < 1);
+    arena_destroy(a);
+}
