@@ -22,7 +22,8 @@ static void print_trial(const char *game, enum controller_kind kind,
     fflush(stdout);
 }
 
-static void play_games(int n_seeds)
+/* Of all controllers, or of the one of that name. */
+static void play_games(int n_seeds, const char *only)
 {
     static const struct {
         const char *name;
@@ -42,6 +43,8 @@ static void play_games(int n_seeds)
                     k, coordination, k <= CONTROLLER_ppo ? 800 : 200);
                 struct matrix_game game;
 
+                if (only && strcmp(only, controller_names[k]) != 0)
+                    continue;
                 if (games[g].pays)
                     game_fill(&game, games[g].pays);
                 else
@@ -72,7 +75,7 @@ int main(int argc, char **argv)
         return status_exit_code(s);
     }
     if (argc > 1 && !strcmp(argv[1], "games"))
-        play_games(n ? n : 40);
+        play_games(n ? n : 40, argc > 3 ? argv[3] : NULL);
     else if (argc > 1 && !strcmp(argv[1], "cartpole"))
         play_cartpole(n ? n : 10);
     else if (argc > 1 && !strcmp(argv[1], "methods"))
@@ -82,9 +85,11 @@ int main(int argc, char **argv)
     else if (argc > 1 && !strcmp(argv[1], "speed"))
         learning_speed(n ? n : 30);
     else {
-        fprintf(stderr, "usage: bench-controllers games [SEEDS] | cartpole [SEEDS] | "
-                        "methods [INSTANCES [EVALUATIONS]] | toy [NETS [EVALUATIONS]] "
-                        "| speed [ROUNDS]\n");
+        fprintf(
+            stderr,
+            "usage: bench-controllers games [SEEDS [CONTROLLER]] | cartpole [SEEDS] | "
+            "methods [INSTANCES [EVALUATIONS]] | toy [NETS [EVALUATIONS]] "
+            "| speed [ROUNDS]\n");
         return 2;
     }
     return 0;

@@ -48,11 +48,11 @@ static const struct {
 } controlled[] = {
     {"mappo from scratch", CONTROLLER_mappo, false, 0},
     {"mappo warm", CONTROLLER_mappo, true, 0},
-    {"mappo warm, imagining", CONTROLLER_mappo, true, 8},
     {"ippo warm", CONTROLLER_ippo, true, 0},
     {"ppo warm", CONTROLLER_ppo, true, 0},
     {"qmix", CONTROLLER_qmix, false, 0},
     {"maddpg", CONTROLLER_maddpg, false, 0},
+    {"mappo warm, imagining", CONTROLLER_mappo, true, 8},
 };
 
 enum { CONTROLLED = sizeof controlled / sizeof *controlled };

@@ -58,6 +58,17 @@ static void make_splits(struct quantized *q, uint64_t seed, bool validation)
     q->splits = splits_make(q->data, &how, q->a);
 }
 
+/* What is asked for, or what the plan to repeat has done; NULL: no training. */
+static const char *distill_settings(const struct quantized *q)
+{
+    const struct plan_distillation *d = &q->plan->distillation;
+
+    if (q->o->distill || !d->epochs)
+        return q->o->distill;
+    return arena_printf(q->a, "T=%.9g,alpha=%.9g,epochs=%lld", d->temperature, d->alpha,
+                        (long long)d->epochs);
+}
+
 /* ---- deciding -------------------------------------------------------------------- */
 
 /* From here on `g` is the smaller graph, and so are the units. */
@@ -187,7 +198,8 @@ static struct status *apply(struct compile *c, struct ir_graph *g, void *arg)
     q->written = written_plan(q, g);
     if (q->pruning)
         RETURN_IF_FAIL(prune_apply(c, g, q->pruning));
-    return quantize_apply(c, g, q->quantization);
+    RETURN_IF_FAIL(quantize_apply(c, g, q->quantization));
+    return q->training ? training_run(q->training, c, g, q->written) : OK;
 }
 
 struct status *quantized_run_here(struct quantized *q, bool quantized,
@@ -259,12 +271,10 @@ static struct status *measure(struct quantized *q, const struct compression **ou
     return s;
 }
 
-static struct status *run(struct quantized *q)
+static struct status *compile_decided(struct quantized *q)
 {
     struct compile_options mine = *q->co;
 
-    RETURN_IF_FAIL(open_all(q));
-    RETURN_IF_FAIL(decide(q));
     RETURN_IF_FAIL(measure(q, &mine.compression));
     mine.compress = apply;
     mine.compress_arg = q;
@@ -274,6 +284,31 @@ static struct status *run(struct quantized *q)
     progress(NULL);
     quantized_print(q, mine.compression);
     return OK;
+}
+
+static struct status *run(struct quantized *q)
+{
+    struct training training;
+    struct training_args args = {.train = q->o->train,
+                                 .spec = q->o->spec};
+    struct status *s;
+
+    RETURN_IF_FAIL(open_all(q));
+    RETURN_IF_FAIL(decide(q));
+    args.settings = distill_settings(q);
+    if (!args.settings)
+        return compile_decided(q);
+    if (!q->o->data)
+        return FAIL(BAD_USAGE, "training needs --data to train and to test on");
+    args.data = q->data;
+    args.seed = q->splits.seed; /* the same split: no sample of the test */
+    args.wants_validation = q->splits.use[SPLITS_VALIDATION].n > 0;
+    s = training_begin(q->a, q->model, q->co, &args, &training);
+    q->training = &training;
+    if (!s)
+        s = compile_decided(q);
+    training_end(&training, !s);
+    return s;
 }
 
 struct status *quantized_compile(struct arena *a, const char *model,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The main job with --bits, --plan or a search: calibrates, compiles, and says what
- * fewer bits cost in accuracy, on samples that nothing was decided on. */
+/* The main job with --bits, --plan, --distill or a search: calibrates, trains, compiles,
+ * and says what that does to accuracy, on samples that nothing was decided on. */
 #ifndef HADMC_CLI_QUANTIZED_H
 #define HADMC_CLI_QUANTIZED_H
 
@@ -13,6 +13,8 @@ struct quantized_options {
     int bits; /* of weights: 8 or 4, activations have 8; 32; 0: `plan` or a search */
     const char *plan; /* file, or NULL */
     double prune;     /* share of the multiply-adds to remove before; 0: none */
+    const char *distill; /* settings of training.h; NULL: no training afterwards */
+    const char *train;   /* data set to train on; NULL: what `data` has for it */
     /* Of a search. */
     double max_drop;   /* points of accuracy */
     double max_ms;     /* 0: no budget */

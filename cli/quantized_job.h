@@ -5,6 +5,7 @@
 #define HADMC_CLI_QUANTIZED_JOB_H
 
 #include "cli/quantized.h"
+#include "cli/training.h"
 #include "compress/evaluate.h"
 #include "compress/prune.h"
 #include "compress/quantize.h"
@@ -27,6 +28,7 @@ struct quantized {
     const char *searched;    /* a sentence for the reports, or NULL */
     struct pruning *pruning; /* NULL: no channel is removed */
     struct quantization *quantization;
+    const struct training *training; /* NULL: none, or nothing is decided yet */
     struct plan *written; /* `plan` in memory of the compile in progress */
 };
 

@@ -10,6 +10,7 @@
 #include "runtime/ed25519.h"
 #include "runtime/slot_file.h"
 #include "runtime/update.h"
+#include "support/json_door.h"
 #include "support/json_lines.h"
 
 enum { DEFAULT_ERASE_BYTES = 4096 };
@@ -87,11 +88,11 @@ static void describe_slot(const struct store *st, int slot, const char *role,
     json_object_set_new(out, role, about);
 }
 
-static void describe_store(const struct store *st, json_t *out)
+static void describe_store(struct arena *a, const struct store *st, json_t *out)
 {
     const struct hadm_slots *s = &st->slots;
 
-    json_object_set_new(out, "slots", json_string(st->path));
+    json_object_set_new(out, "slots", json_string(json_door_plain(a, st->path)));
     json_object_set_new(out, "slot_bytes", json_integer((json_int_t)s->slot_bytes));
     describe_slot(st, s->active, "active", out);
     if (s->has_previous)
@@ -175,7 +176,7 @@ struct status *update_slots_apply(struct arena *a, const struct slots_options *o
     struct status *s = apply(a, &st, o, patch);
 
     if (!s)
-        describe_store(&st, out);
+        describe_store(a, &st, out);
     else if (o->create_bytes)
         unlink(st.path); /* ours, and empty */
     hadm_slot_file_close(&st.file);
@@ -200,7 +201,7 @@ struct status *update_slots_roll_back(struct arena *a, const struct slots_option
             s = FAIL(INVALID, "'%s' stays as it is: %s", st.path,
                      hadm_update_strerror(status));
         else
-            describe_store(&st, out);
+            describe_store(a, &st, out);
     }
     hadm_slot_file_close(&st.file);
     return s;
@@ -229,7 +230,7 @@ struct status *update_slots_verify(struct arena *a, const struct slots_options *
     if (!s && st.slots.has_previous)
         s = check_slot(&st, !st.slots.active, "previous");
     if (!s)
-        describe_store(&st, out);
+        describe_store(a, &st, out);
     hadm_slot_file_close(&st.file);
     return s;
 }

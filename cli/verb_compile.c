@@ -7,6 +7,7 @@
 #include "cli/problems.h"
 #include "cli/progress.h"
 #include "cli/quantized.h"
+#include "cli/training.h"
 #include "codegen/compile_model.h"
 #include "support/nearest.h"
 
@@ -75,7 +76,7 @@ static int bits_of(const struct args *o)
 /* Something is to be decided on samples. */
 static bool needs_data(const struct args *o)
 {
-    return has_bits(o) || o->plan || wants_search(o) || o->prune > 0.0;
+    return has_bits(o) || o->plan || wants_search(o) || o->prune > 0.0 || o->distill;
 }
 
 /* "512K" -> 524288; 0: not a size. */
@@ -118,9 +119,14 @@ static struct status *check_decisions(const struct args *o)
         return FAIL(BAD_USAGE, "a search needs --data to measure accuracy on");
     if (!needs_data(o) && (o->data || o->data_spec))
         return FAIL(BAD_USAGE,
-                    "%s is of use with --bits, --prune, --plan or a search only",
+                    "%s is of use with --bits, --prune, --plan, --distill or a search "
+                    "only",
                     o->data ? "--data" : "--data-spec");
-    return OK;
+    if (o->distill && !o->data)
+        return FAIL(BAD_USAGE, "--distill needs --data to train and to test on");
+    if (o->train && !o->distill)
+        return FAIL(BAD_USAGE, "--train is of use with --distill only");
+    return o->distill ? training_parse(o->distill, &(struct train_options){0}) : OK;
 }
 
 static struct status *check_args(const char *model, const struct args *o)
@@ -183,6 +189,8 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_puts(&t, " --plan FILE");
     if (o->prune > 0.0)
         text_printf(&t, " --prune %g", o->prune);
+    if (o->distill)
+        text_printf(&t, " --distill %s", o->distill);
     if (o->max_drop > 0.0)
         text_printf(&t, " --max-drop %g", o->max_drop);
     if (o->max_ms > 0.0)
@@ -267,6 +275,8 @@ static struct status *compile(struct arena *a, const char *model, const struct a
                                          .bits = bits_of(o),
                                          .plan = o->plan,
                                          .prune = o->prune,
+                                         .distill = o->distill,
+                                         .train = o->train,
                                          .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
                                          .max_ms = o->max_ms,
                                          .max_bytes =

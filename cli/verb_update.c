@@ -8,6 +8,7 @@
 #include "cli/update_slots.h"
 #include "codegen/runner.h"
 #include "runtime/ed25519.h"
+#include "support/json_door.h"
 #include "support/json_lines.h"
 #include "support/nearest.h"
 #include "update/patch_maker.h"
@@ -102,16 +103,17 @@ static void describe_patch(const struct hadm_patch *p, size_t patch_bytes, json_
     put_count(out, "patch_bytes", patch_bytes);
 }
 
-static void describe_choice(const struct layer_choice *c, json_t *out)
+static void describe_choice(struct arena *a, const struct layer_choice *c, json_t *out)
 {
     json_t *list = json_array();
 
     for (int i = 0; i < c->n_layers; i++) {
         const struct layer_change *l = &c->layers[i];
 
-        json_array_append_new(list, json_pack("{s:s, s:I, s:f, s:b}", "name", l->name,
-                                              "bytes", (json_int_t)l->bytes, "change",
-                                              l->change, "new", l->is_new));
+        json_array_append_new(list, json_pack("{s:s, s:I, s:f, s:b}", "name",
+                                              json_door_plain(a, l->name), "bytes",
+                                              (json_int_t)l->bytes, "change", l->change,
+                                              "new", l->is_new));
     }
     put_count(out, "layer_bytes", c->total_bytes);
     put_count(out, "new_layer_bytes", c->new_bytes);
@@ -125,18 +127,18 @@ static struct status *make(struct arena *a, const struct args *o, json_t *out)
     const char *new_path = names[o->operands.n - 1];
     struct weights_file base, fresh;
     struct signing_key key;
-    struct patch_options options_of_it;
+    struct patch_options how;
     struct patch_made made;
     size_t file_bytes;
 
     if (!o->patch)
         return FAIL(BAD_USAGE, "hadmcc update make needs -o PATCH");
-    RETURN_IF_FAIL(options_of_patch(a, o, new_path, &options_of_it));
-    if (!old_path && options_of_it.strategy != STRATEGY_full)
+    RETURN_IF_FAIL(options_of_patch(a, o, new_path, &how));
+    if (!old_path && how.strategy != STRATEGY_full)
         return FAIL(BAD_USAGE, "without OLD only --strategy full can be made");
     if (o->sign) {
         RETURN_IF_FAIL(key_file_read_secret(o->sign, &key));
-        options_of_it.key = &key;
+        how.key = &key;
     }
 
     struct status *s = old_path ? weights_file_load(a, old_path, &base) : OK;
@@ -144,7 +146,7 @@ static struct status *make(struct arena *a, const struct args *o, json_t *out)
     if (!s)
         s = weights_file_load(a, new_path, &fresh);
     if (!s)
-        s = patch_make(a, old_path ? &base : NULL, &fresh, &options_of_it, &made);
+        s = patch_make(a, old_path ? &base : NULL, &fresh, &how, &made);
     key_forget(&key);
     RETURN_IF_FAIL(s);
     RETURN_IF_FAIL(patch_file_write(a, o->patch, made.bytes, o->compress, &file_bytes));
@@ -158,7 +160,7 @@ static struct status *make(struct arena *a, const struct args *o, json_t *out)
     if (o->compress)
         put_count(out, "compressed_bytes", file_bytes);
     if (made.choice.layers)
-        describe_choice(&made.choice, out);
+        describe_choice(a, &made.choice, out);
     return OK;
 }
 
@@ -247,8 +249,8 @@ static struct status *keygen(struct arena *a, const struct args *o, json_t *out)
     const char *public_path = arena_printf(a, "%s.pub", path);
 
     RETURN_IF_FAIL(key_file_generate(path));
-    json_object_set_new(out, "secret", json_string(path));
-    json_object_set_new(out, "public", json_string(public_path));
+    json_object_set_new(out, "secret", json_string(json_door_plain(a, path)));
+    json_object_set_new(out, "public", json_string(json_door_plain(a, public_path)));
     return OK;
 }
 

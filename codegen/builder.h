@@ -117,5 +117,8 @@ void fuse_chains(struct builder *b);
 bool fuse_codes_fits(const struct builder *b, const struct step *s);
 /* All such chains become one. */
 void fuse_codes(struct builder *b);
+/* Before chains are joined: codes that a chain reads as floats, repeated, are
+ * dequantized in it. */
+void fuse_repeated_codes(struct builder *b);
 
 #endif /* HADMC_CODEGEN_BUILDER_H */

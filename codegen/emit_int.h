@@ -54,6 +54,7 @@ struct int_conv {
                           the fused Add, whose operand has one byte an element */
     bool in_signed, out_signed, residual_signed; /* int8, else uint8 */
     bool weight_zeros; /* weights have zero points other than 0 */
+    bool even_bias;    /* int_conv_zero() is 0: one bias serves all outputs */
     int weight_bits;   /* 8, or 4: codes -8..7, two a byte */
     enum int_result result;
 };
@@ -112,6 +113,12 @@ int64_t int_conv_units(const struct int_conv *c, const struct int_tiling *t);
  * have to be unpacked to 8 bits first. */
 bool int_conv_fits_4_bits(const struct int_conv *c);
 
+/* The zero point of inputs, in_zero in the model's terms, as the form of multiplication
+ * has it: what padding is worth.  Of a depthwise convolution: int_depthwise_zero(). */
+int32_t int_conv_zero(const struct int_conv *c, const struct isa *isa, int32_t in_zero);
+int32_t int_depthwise_zero(const struct int_conv *c, const struct isa *isa,
+                           int32_t in_zero);
+
 /* Bytes of the two packed operands, and the packer.  The epilogue is
  *
  *     struct int_header
@@ -122,7 +129,7 @@ bool int_conv_fits_4_bits(const struct int_conv *c);
  * with channels in the order of the vectors' lanes (int_channel_at(), int_shape.h).  A
  * bias is b - z_x sum(w - z_w) over the taps inside of the input: padding has the code
  * z_x, counts nothing and is skipped.  There is a class for every row and column of
- * outputs that lacks taps, and one for all others. */
+ * outputs that lacks taps, and one for all others; with even_bias one in all. */
 int64_t int_conv_weight_bytes(const struct int_conv *c, const struct int_tiling *t);
 int64_t int_conv_epilogue_bytes(const struct int_conv *c, const struct int_tiling *t);
 void int_conv_pack(const struct int_conv *c, const struct int_tiling *t,

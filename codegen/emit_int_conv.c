@@ -326,8 +326,8 @@ LLVMValueRef emit_int_conv(struct emitter *e, const struct int_conv *c,
     struct emit_loop l = {0};
 
     ie.runs = int_runs(&ie.v);
-    ie.rows = int_row_classes(&ie.v);
-    ie.columns = int_column_classes(&ie.v);
+    ie.rows = int_bias_rows(c, &ie.v);
+    ie.columns = int_bias_columns(c, &ie.v);
     ie.padded = ie.v.groups * int_group_width(c, t);
     ie.out_bytes = c->result == INT_CODES ? 1 : 4;
     ie.function = emit_core(e, name);

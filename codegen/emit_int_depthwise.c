@@ -500,8 +500,8 @@ LLVMValueRef emit_int_depthwise(struct emitter *e, const struct int_conv *c,
         .c = c,
         .s = &c->shape,
         .cut = int_depthwise_cut(c, e->isa),
-        .rows = int_row_classes(&c->shape),
-        .columns = int_column_classes(&c->shape),
+        .rows = int_bias_rows(c, &c->shape),
+        .columns = int_bias_columns(c, &c->shape),
     };
     struct int_conv plain = *c;
     struct emit_loop l = {0};

@@ -20,6 +20,9 @@
  *     any of the last three
  *         by table              3.5        62        62        62
  *
+ * Operands that are repeated (a gate a channel) are dequantized where they are read:
+ * element by element, as those of the sums and products above are.
+ *
  * So a table is best where registers hold it (on Arm too, by count of instructions),
  * and elsewhere where there is a polynomial or vectors are short.
  */
@@ -28,6 +31,7 @@
 
 #include "codegen/builder.h"
 #include "codegen/loop_nest.h"
+#include "codegen/step_range.h"
 
 enum { CODES = 256 };
 
@@ -404,6 +408,95 @@ static void replace(struct builder *b, struct step *s, const struct kernel *k)
     build_operand(s, out.tensor, out.offset, true);
     s->u.int_elements = k->c;
     s->n_units = int_elements_units(&k->c);
+}
+
+/* ---- repeated operands
+ * --------------------------------------------------------------- */
+
+/* A step that does nothing but dequantize codes, element for element. */
+static bool is_scaling(const struct step *s)
+{
+    const struct chain *ch = s->u.chain;
+
+    return s->kind == STEP_CHAIN && ch->n_ops == 1 && ch->n_out == 1
+           && (is(&ch->ops[0], "dequantize_u8") || is(&ch->ops[0], "dequantize_i8"))
+           && ch->out[0] == ch->n_in && chain_is_dense(ch, ch->ops[0].src[0]);
+}
+
+/* The step whose floats are input k of step j, repeated; -1 if there is none. */
+static int repeated_scaling(const struct builder *b, int j, int k)
+{
+    const struct program *p = b->program;
+    const struct step *s = &p->steps[j];
+    const int i = step_writer_before(p, j, k);
+
+    if (i < 0 || s->u.chain->in_dtype[k] != DT_f32 || chain_is_dense(s->u.chain, k)
+        || !is_scaling(&p->steps[i]) || step_control_between(p, i, j)
+        || s->u.chain->n_in + s->u.chain->n_out + 2 > NEST_MAX_IN)
+        return -1;
+    const struct step *from = &p->steps[i];
+    const struct range r = step_range(p, &s->operands[k]);
+
+    if (!range_same(r, step_range(p, &from->operands[from->u.chain->n_in])))
+        return -1;
+    for (int q = 0; q < from->u.chain->n_in; q++)
+        if (step_touched_between(p, i, j, step_range(p, &from->operands[q]), true))
+            return -1;
+    return i;
+}
+
+/* Input k of step s becomes the codes that `from` dequantizes, and the chain starts
+ * with dequantizing them: scale and zero point are its last inputs. */
+static void take_scaling(struct builder *b, struct step *s, int k,
+                         const struct step *from)
+{
+    const struct chain *old = s->u.chain, *of = from->u.chain;
+    const int n = old->n_in + 2, value_of[] = {k, old->n_in, old->n_in + 1};
+    struct chain *ch = chain_create(b->arena, n, old->n_ops + 1, old->n_out);
+    struct operand operands[K_MAX_BUFS];
+
+    memcpy(ch->dim, old->dim, sizeof ch->dim);
+    memcpy(ch->stride, old->stride, sizeof *ch->stride * (size_t)old->n_in);
+    memset(ch->stride + old->n_in, 0, sizeof *ch->stride * 2);
+    memcpy(ch->in_dtype, old->in_dtype, sizeof *ch->in_dtype * (size_t)old->n_in);
+    memcpy(operands, s->operands, sizeof operands);
+    ch->ops[0] = of->ops[0];
+    for (int q = 0; q < 3; q++) {
+        ch->in_dtype[value_of[q]] = of->in_dtype[of->ops[0].src[q]];
+        operands[value_of[q]] = from->operands[of->ops[0].src[q]];
+        ch->ops[0].src[q] = value_of[q];
+    }
+    for (int i = 0; i < old->n_ops; i++) {
+        struct element_op *op = &ch->ops[i + 1];
+
+        *op = old->ops[i];
+        for (int q = 0; q < op->kernel->arity; q++)
+            op->src[q] =
+                op->src[q] == k ? n : op->src[q] + (op->src[q] < old->n_in ? 0 : 3);
+    }
+    for (int o = 0; o < old->n_out; o++) {
+        ch->out[o] =
+            old->out[o] == k ? n : old->out[o] + (old->out[o] < old->n_in ? 0 : 3);
+        operands[n + o] = s->operands[old->n_in + o];
+    }
+    memcpy(s->operands, operands, sizeof operands);
+    s->n_operands += 2;
+    s->u.chain = ch;
+    s->covers = arena_printf(b->arena, "%s+%s", from->covers, s->covers);
+}
+
+void fuse_repeated_codes(struct builder *b)
+{
+    struct program *p = b->program;
+
+    for (int j = 0; b->isa && j < p->n_steps; j++)
+        for (int k = 0; p->steps[j].kind == STEP_CHAIN && k < p->steps[j].u.chain->n_in;
+             k++) {
+            const int i = repeated_scaling(b, j, k);
+
+            if (i >= 0)
+                take_scaling(b, &p->steps[j], k, &p->steps[i]);
+        }
 }
 
 void fuse_codes(struct builder *b)

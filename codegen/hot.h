@@ -17,7 +17,7 @@ struct hot {
     struct conv_tiling tiling;
     bool pool_max, count_pad;
     struct matmul matmul;
-    struct int_conv codes; /* of STEP_INT_...; its shape is `conv`: hot_int_conv() */
+    struct int_conv codes; /* of STEP_INT_...; its shape is `conv` */
     struct int_learned learned;
     float alpha, beta;       /* Gemm: multiplied into weights and bias */
     bool weights_transposed; /* [c_in][c_out] in the model: a Gemm without transB */
@@ -57,7 +57,6 @@ void hot_add_step(struct builder *b, const struct hot *h, const struct hot_place
 struct hot *hot_recognise_int_conv(struct builder *b, const struct ir_node *n);
 struct hot *hot_recognise_int_matmul(struct builder *b, const struct ir_node *n);
 const struct ir_node *hot_extend_int(struct builder *b, struct hot *h);
-struct int_conv hot_int_conv(const struct hot *h);
 void hot_int_step(struct builder *b, const struct hot *h);
 /* A MaxPool of codes, or a QLinearAveragePool with constant scales and zero points. */
 bool hot_is_int_pool(const struct ir_node *n);

@@ -373,13 +373,17 @@ static const struct ir_node *take_scale(struct builder *b, struct hot *h)
     return n;
 }
 
-struct int_conv hot_int_conv(const struct hot *h)
+static struct int_conv hot_int_conv(const struct builder *b, const struct hot *h)
 {
+    const int32_t zero = h->learned.in_zero;
     struct int_conv c = h->codes;
 
     c.shape = h->conv;
     if (c.weight_bits == 4 && !int_conv_fits_4_bits(&c))
         c.weight_bits = 8;
+    c.even_bias = (h->kind == STEP_INT_CONV ? int_conv_zero(&c, b->isa, zero)
+                                            : int_depthwise_zero(&c, b->isa, zero))
+                  == 0;
     return c;
 }
 
@@ -417,7 +421,7 @@ static void pack(struct builder *b, const struct hot *h, const struct int_conv *
 
 void hot_int_step(struct builder *b, const struct hot *h)
 {
-    const struct int_conv c = hot_int_conv(h);
+    const struct int_conv c = hot_int_conv(b, h);
     const struct int_tiling t =
         h->kind == STEP_INT_CONV ? int_tile(&c, b->isa) : (struct int_tiling){0};
     const int in = build_tensor(b, h->in);

@@ -127,7 +127,7 @@ int64_t int_depthwise_epilogue_bytes(const struct int_conv *c, const struct isa 
 {
     const struct int_depthwise_cut cut = int_depthwise_cut(c, isa);
     const int64_t classes =
-        int_row_classes(&c->shape).n * int_column_classes(&c->shape).n;
+        int_bias_rows(c, &c->shape).n * int_bias_columns(c, &c->shape).n;
 
     return (int64_t)sizeof(struct int_header)
            + (1 + classes) * int_depthwise_width(&cut) * 4;
@@ -205,10 +205,23 @@ static bool inside(int64_t output, int64_t tap, int64_t stride, int64_t dilation
     return at >= 0 && at < n;
 }
 
+static int32_t zero_of(const struct int_conv *c, const struct int_depthwise_cut *cut,
+                       int32_t in_zero)
+{
+    return in_zero + (!cut->flipped ? 0 : c->in_signed ? 128 : -128);
+}
+
+int32_t int_depthwise_zero(const struct int_conv *c, const struct isa *isa,
+                           int32_t in_zero)
+{
+    const struct int_depthwise_cut cut = int_depthwise_cut(c, isa);
+
+    return zero_of(c, &cut, in_zero);
+}
+
 static int32_t bias_at(const struct pack *p, int64_t channel, int64_t y, int64_t x)
 {
     const struct conv *s = &p->c->shape;
-    const int32_t lift = !p->cut.flipped ? 0 : p->c->in_signed ? 128 : -128;
     int64_t sum = 0;
 
     for (int64_t ky = 0; ky < s->kh; ky++)
@@ -219,7 +232,9 @@ static int32_t bias_at(const struct pack *p, int64_t channel, int64_t y, int64_t
 
     const int64_t bias = p->from->bias ? p->from->bias[channel] : 0;
 
-    return (int32_t)(uint32_t)(uint64_t)(bias - (p->from->in_zero + lift) * sum);
+    const int64_t zero = zero_of(p->c, &p->cut, p->from->in_zero);
+
+    return (int32_t)(uint32_t)(uint64_t)(bias - zero * sum);
 }
 
 static uint8_t *put_word(const void *word, uint8_t *to)
@@ -231,7 +246,8 @@ static uint8_t *put_word(const void *word, uint8_t *to)
 static void pack_epilogue(const struct pack *p, uint8_t *to)
 {
     const struct conv *s = &p->c->shape;
-    const struct int_classes rows = int_row_classes(s), columns = int_column_classes(s);
+    const struct int_classes rows = int_bias_rows(p->c, s);
+    const struct int_classes columns = int_bias_columns(p->c, s);
     const struct int_header h = int_header_of(p->c, p->from);
     const int64_t width = int_depthwise_width(&p->cut);
 

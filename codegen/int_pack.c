@@ -226,20 +226,12 @@ static int64_t taps_sum(const struct pack *p, int64_t channel, int64_t y, int64_
     return sum;
 }
 
-/* Inputs that are flipped have 128 less. */
-static int32_t in_zero(const struct pack *p)
-{
-    const bool flipped = p->t->form == INT_DOT_SS && !p->c->in_signed;
-
-    return p->from->in_zero - (flipped ? 128 : 0);
-}
-
 static int32_t bias_at(const struct pack *p, int64_t channel, int64_t y, int64_t x)
 {
     const int64_t bias = p->from->bias ? p->from->bias[channel] : 0;
+    const int64_t zero = int_form_zero(p->c, p->t->form, p->from->in_zero);
 
-    return (int32_t)(uint32_t)(uint64_t)(bias
-                                         - in_zero(p) * taps_sum(p, channel, y, x));
+    return (int32_t)(uint32_t)(uint64_t)(bias - zero * taps_sum(p, channel, y, x));
 }
 
 enum row { ROW_M, ROW_ZERO, ROW_BIAS };
@@ -278,7 +270,7 @@ static uint8_t *pack_row(const struct pack *p, enum row kind, int64_t y, int64_t
 int64_t int_conv_epilogue_bytes(const struct int_conv *c, const struct int_tiling *t)
 {
     const struct pack p = open_pack(c, t, NULL);
-    const int64_t classes = int_row_classes(&p.v).n * int_column_classes(&p.v).n;
+    const int64_t classes = int_bias_rows(c, &p.v).n * int_bias_columns(c, &p.v).n;
     const int64_t rows = (c->result != INT_ACC) + c->weight_zeros + classes;
 
     return (int64_t)sizeof(struct int_header)
@@ -287,8 +279,8 @@ int64_t int_conv_epilogue_bytes(const struct int_conv *c, const struct int_tilin
 
 static void pack_epilogue(const struct pack *p, uint8_t *to)
 {
-    const struct int_classes rows = int_row_classes(&p->v);
-    const struct int_classes columns = int_column_classes(&p->v);
+    const struct int_classes rows = int_bias_rows(p->c, &p->v);
+    const struct int_classes columns = int_bias_columns(p->c, &p->v);
     const struct int_header h = int_header_of(p->c, p->from);
 
     memcpy(to, &h, sizeof h);

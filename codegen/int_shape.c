@@ -93,6 +93,23 @@ struct int_classes int_column_classes(const struct conv *c)
     return classes(&a);
 }
 
+int32_t int_form_zero(const struct int_conv *c, enum int_form form, int32_t in_zero)
+{
+    return in_zero - (form == INT_DOT_SS && !c->in_signed ? 128 : 0);
+}
+
+static const struct int_classes one_class = {.n = 1};
+
+struct int_classes int_bias_rows(const struct int_conv *c, const struct conv *v)
+{
+    return c->even_bias ? one_class : int_row_classes(v);
+}
+
+struct int_classes int_bias_columns(const struct int_conv *c, const struct conv *v)
+{
+    return c->even_bias ? one_class : int_column_classes(v);
+}
+
 bool int_rows_have_taps(const struct conv *c)
 {
     for (int64_t y = 0; y < c->oh; y++) {

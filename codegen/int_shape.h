@@ -42,6 +42,9 @@ struct int_classes {
     int64_t before, after, n;
 };
 struct int_classes int_row_classes(const struct conv *c);
+/* Those of a convolution's bias, whose view is v. */
+struct int_classes int_bias_rows(const struct int_conv *c, const struct conv *v);
+struct int_classes int_bias_columns(const struct int_conv *c, const struct conv *v);
 struct int_classes int_column_classes(const struct conv *c);
 /* Every row of outputs has a kernel row inside of the input. */
 bool int_rows_have_taps(const struct conv *c);
@@ -69,6 +72,9 @@ int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width);
 
 struct int_header int_header_of(const struct int_conv *c,
                                 const struct int_learned *from);
+
+/* Inputs that are flipped have 128 less. */
+int32_t int_form_zero(const struct int_conv *c, enum int_form form, int32_t in_zero);
 
 /* The sum of a window's inputs is needed beside the products. */
 bool int_needs_sums(const struct int_conv *c, enum int_form form);

@@ -52,6 +52,11 @@ static enum int_form form_of(const struct int_conv *c, const struct isa *isa)
     return isa->lane_fma ? INT_LANE : INT_PAIR;
 }
 
+int32_t int_conv_zero(const struct int_conv *c, const struct isa *isa, int32_t in_zero)
+{
+    return int_form_zero(c, form_of(c, isa), in_zero);
+}
+
 /* Sums, a step's weights and what holds inputs. */
 static bool registers_suffice(const struct rule *r, int p, int v)
 {

@@ -400,6 +400,8 @@ struct status *program_build(struct compile *c, const struct ir_graph *g,
     if (!b.keep_all) {
         drop_dead_steps(&b);
         fuse_copies(&b);
+        fuse_repeated_codes(&b);
+        drop_dead_steps(&b);
         fuse_chains(&b);
         fuse_codes(&b);
     }

@@ -10,8 +10,12 @@
 enum {
     TRIES = 100,      /* changes of a plan on the model, for each evaluation */
     MOST_KNOWN = 200, /* proposals in a row that were known: the end */
-    MOST_IDLE = 20,   /* iterations in a row without anything new: likewise */
+    MOST_IDLE = 60,   /* iterations in a row without anything new: likewise */
 };
+
+/* A policy that proposes nothing new draws at rising temperatures until it does. */
+#define HEATING 1.25
+#define HOTTEST 6.0
 
 /* ---- local search on the model ----------------------------------------------------
  */
@@ -140,15 +144,18 @@ static void run_episodes(struct method_run *r, const struct controller_options *
         (left + o.n_episodes - 1) / o.n_episodes * (1 + (s ? r->o->imagined : 0));
 
     struct controller *c = controller_create(&e, &o, seed);
+    double heat = 1;
 
     for (int known = 0; !evaluator_is_over(r->e) && known < MOST_IDLE;) {
         const int before = r->e->n;
         struct controller_report report;
 
         judging.s = NULL;
+        controller_heat(c, o.temperature * heat);
         controller_iterate(c, &report);
         raise_multipliers(env, r->o);
         known = r->e->n > before ? 0 : known + 1;
+        heat = known ? fmin(heat * HEATING, HOTTEST) : fmax(heat / HEATING, 1);
         if (!s)
             continue;
         refit(s, r->e);

@@ -198,7 +198,7 @@ static inline struct int_conv_work make_int_work(struct int_conv c)
     random_codes(w.in, w.n_in, in_lo, in_lo + 255);
     random_codes(w.residual, w.n_residual, 0, 255);
     random_codes((uint8_t *)w.weights, w.channels * w.filter, -bound, bound - 1);
-    w.in_zero = (int32_t)random_in(in_lo, in_lo + 255);
+    w.in_zero = random_in(0, 3) ? (int32_t)random_in(in_lo, in_lo + 255) : 0;
     w.y = random_output(c.out_signed, 0.5f);
     w.mid = random_output(random_in(0, 1), 0.75f);
     w.other.scale = 0.3f;
@@ -225,6 +225,25 @@ static inline struct int_learned learned_of(const struct int_conv_work *w)
         .residual_factor = oracle_multiplier(w->other.scale, 1, w->y.scale),
         .residual_zero = w->other.zero,
     };
+}
+
+/* One bias for all outputs where that is enough. */
+static inline struct int_conv as_seen_by(const struct int_conv_work *w,
+                                         const struct isa *isa)
+{
+    struct int_conv c = w->c;
+
+    c.even_bias = int_conv_zero(&c, isa, w->in_zero) == 0;
+    return c;
+}
+
+static inline struct int_conv as_depthwise_seen_by(const struct int_conv_work *w,
+                                                   const struct isa *isa)
+{
+    struct int_conv c = w->c;
+
+    c.even_bias = int_depthwise_zero(&c, isa, w->in_zero) == 0;
+    return c;
 }
 
 static inline void free_int_work(struct int_conv_work *w)

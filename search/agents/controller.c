@@ -111,6 +111,12 @@ void controller_iterate(struct controller *c, struct controller_report *out)
     c->class->iterate(c->self, out);
 }
 
+void controller_heat(struct controller *c, double temperature)
+{
+    if (c->class->heat)
+        c->class->heat(c->self, temperature);
+}
+
 double controller_play(struct controller *c, int index, uint64_t seed, enum play play,
                        controller_watch *watch, void *arg)
 {

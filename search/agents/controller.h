@@ -92,6 +92,11 @@ void controller_destroy(struct controller *c);
 /* Plays n_episodes (or n_episodes * horizon decisions) and learns from them. */
 void controller_iterate(struct controller *c, struct controller_report *out);
 
+/* From now on actors draw at `temperature`, above 0, instead of that of the options;
+ * the log-probabilities that they learn from are those at it.  Controllers without
+ * probabilities go on as before. */
+void controller_heat(struct controller *c, double temperature);
+
 enum play { PLAY_DRAW, PLAY_BEST };
 
 /* Called before each action is carried out.  `confidence` is from 0, all legal actions

@@ -22,6 +22,7 @@ struct controller_class {
                             enum play play, struct random *random, double *confidence);
     int (*n_lstm)(const void *self); /* elements of memory.lstm */
     void (*export_actors)(const void *self, struct text *out); /* or NULL */
+    void (*heat)(void *self, double temperature);              /* or NULL */
 };
 
 #define CONTROLLER(name, about) extern const struct controller_class controller_##name;

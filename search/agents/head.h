@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#include "search/agents/real.h"
+#include "search/agents/net_real.h"
 #include "support/random.h"
 
 enum { HEAD_MAX_ACTIONS = 64, HEAD_GAUSSIAN_OUT = 4 };

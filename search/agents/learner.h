@@ -14,7 +14,7 @@
 #ifndef HADMC_SEARCH_AGENTS_LEARNER_H
 #define HADMC_SEARCH_AGENTS_LEARNER_H
 
-#include "search/agents/loss.h"
+#include "search/agents/policy_loss.h"
 #include "search/agents/rollout.h"
 
 struct critic {

@@ -376,4 +376,4 @@ static int maddpg_n_lstm(const void *self)
 }
 
 const struct controller_class controller_maddpg = {
-    maddpg_create, NULL, maddpg_iterate, maddpg_decide, maddpg_n_lstm, NULL};
+    maddpg_create, NULL, maddpg_iterate, maddpg_decide, maddpg_n_lstm, NULL, NULL};

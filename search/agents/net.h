@@ -21,7 +21,7 @@
 
 #include <stdint.h>
 
-#include "search/agents/real.h"
+#include "search/agents/net_real.h"
 #include "support/arena.h"
 #include "support/random.h"
 

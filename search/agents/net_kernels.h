@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "search/agents/real.h"
+#include "search/agents/net_real.h"
 
 /* y[ld] = b + sum of x[i] w[i][ld] over inputs that are not 0; ld is whole vectors. */
 void kernel_row(int in, int ld, const real *x, const real *w, const real *b, real *y);

@@ -81,9 +81,17 @@ static void ppo_export(const void *self, struct text *out)
     policy_write(p->team, &p->o, out);
 }
 
+static void ppo_heat(void *self, double temperature)
+{
+    struct ppo *p = self;
+
+    p->team->temperature = temperature;
+}
+
 #define PPO_CLASS(name)                                                                \
     const struct controller_class controller_##name = {                                \
-        ppo_create, ppo_destroy, ppo_iterate, ppo_decide, ppo_n_lstm, ppo_export}
+        ppo_create, ppo_destroy, ppo_iterate, ppo_decide,                              \
+        ppo_n_lstm, ppo_export,  ppo_heat}
 
 PPO_CLASS(mappo);
 PPO_CLASS(ippo);

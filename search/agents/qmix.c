@@ -407,5 +407,5 @@ static int qmix_n_lstm(const void *self)
     return 0;
 }
 
-const struct controller_class controller_qmix = {qmix_create, NULL,        qmix_iterate,
-                                                 qmix_decide, qmix_n_lstm, NULL};
+const struct controller_class controller_qmix = {
+    qmix_create, NULL, qmix_iterate, qmix_decide, qmix_n_lstm, NULL, NULL};

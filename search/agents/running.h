@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "search/agents/real.h"
+#include "search/agents/net_real.h"
 #include "support/arena.h"
 
 /* Of n features, over all rows so far (Chan, Golub, LeVeque 1979). */

@@ -83,6 +83,20 @@ class Device(unittest.TestCase):
         shell(HADMCC, "update", "rollback", "--slots", "flash.img")
         self.assertEqual(shell("./device", "flash.img"), before)
 
+    def test_is_updated_as_the_plan_says(self):
+        shutil.copytree("after", "planned")
+        with open("planned/net.plan.json") as file:
+            plan = file.read()
+        planned = plan.replace('"update": {"strategy": "full", "ratio": 1.0}',
+                               '"update": {"strategy": "incremental", "ratio": 0.4}')
+        self.assertNotEqual(plan, planned)
+        with open("planned/net.plan.json", "w") as file:
+            file.write(planned)
+        for new, strategy in (("planned", "incremental"), ("after", "hash")):
+            said = json.loads(shell(HADMCC, "update", "make", "before", new, "-o", "p",
+                                    "--json"))
+            self.assertEqual(said["strategy"], strategy)
+
     def test_verification_is_linked_when_it_is_used(self):
         with open("key.pub") as file:
             key = bytes.fromhex(file.read().split()[1])

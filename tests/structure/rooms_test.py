@@ -9,7 +9,7 @@ import sys
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROOMS = ["support", "kernels", "runtime", "frontend", "hal", "plan", "codegen", "targets",
+ROOMS = ["support", "kernels", "runtime", "frontend", "train", "hal", "plan", "codegen", "targets",
          "update", "compress", "search", "cli"]
 # Stricter than the order: these see only what is listed.
 ONLY = {"kernels": {"kernels"}, "runtime": {"runtime", "kernels"}}

@@ -7,7 +7,7 @@
 
 #include "search/agents/anneal.h"
 #include "search/agents/controller_class.h"
-#include "search/agents/loss.h"
+#include "search/agents/policy_loss.h"
 #include "search/agents/mixture.h"
 #include "search/agents/noise.h"
 #include "search/agents/running.h"

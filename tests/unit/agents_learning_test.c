@@ -316,6 +316,32 @@ TEST(locked_units_teach_nothing)
     controller_destroy(c);
 }
 
+TEST(heat_makes_draws_more_even_and_keeps_their_probabilities)
+{
+    static struct probe_game game;
+    const struct environment e = probe_environment(&game);
+    struct controller_options o = small(CONTROLLER_mappo);
+    struct controller *c = controller_create(&e, &o, 1);
+    struct ppo *p = controller_self(c);
+    struct controller_report report = {0};
+    double entropy[2] = {0};
+
+    for (int hot = 0; hot < 2; hot++) {
+        controller_heat(c, hot ? 5 : 1);
+        player_collect(p->player, &report);
+        learner_judge(p->learner);
+        learner_evaluate(p->learner);
+        for (int i = 0; i < p->player->rollout.n_rows; i++) {
+            const struct rollout_row *r = &p->player->rollout.rows[i];
+
+            entropy[hot] += r->agent == 0 && r->free ? r->entropy : 0;
+            CHECK(!r->free || fabs(r->log_p - r->drawn_log_p) < 1e-4);
+        }
+    }
+    CHECK(entropy[1] > 1.1 * entropy[0]);
+    controller_destroy(c);
+}
+
 /* ---- export
  * -------------------------------------------------------------------------------------
  */

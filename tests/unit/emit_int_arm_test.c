@@ -16,9 +16,10 @@ static const struct isa arm_isas[] = {
 
 enum { N_ARM = sizeof arm_isas / sizeof arm_isas[0] };
 
-static void add_conv(struct cross *x, const struct isa *isa, struct int_conv c)
+static void add_conv(struct cross *x, const struct isa *isa, struct int_conv any)
 {
-    struct int_conv_work w = make_int_work(c);
+    struct int_conv_work w = make_int_work(any);
+    const struct int_conv c = as_seen_by(&w, isa);
     const struct int_tiling t = int_tile(&c, isa);
     const struct int_learned learned = learned_of(&w);
     const int64_t n_weights = int_conv_weight_bytes(&c, &t);
@@ -37,9 +38,10 @@ static void add_conv(struct cross *x, const struct isa *isa, struct int_conv c)
     free_int_work(&w);
 }
 
-static void add_depthwise(struct cross *x, const struct isa *isa, struct int_conv c)
+static void add_depthwise(struct cross *x, const struct isa *isa, struct int_conv any)
 {
-    struct int_conv_work w = make_int_work(c);
+    struct int_conv_work w = make_int_work(any);
+    const struct int_conv c = as_depthwise_seen_by(&w, isa);
     const struct int_learned learned = learned_of(&w);
     const int64_t n_weights = int_depthwise_weight_bytes(&c, isa);
     const int64_t n_epilogue = int_depthwise_epilogue_bytes(&c, isa);

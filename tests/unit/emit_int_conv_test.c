@@ -8,9 +8,10 @@
 static void check_on(const struct int_conv_work *w, const struct int_tiling *t,
                      const struct isa *isa)
 {
+    const struct int_conv c = as_seen_by(w, isa);
     const struct int_learned learned = learned_of(w);
-    const int64_t n_weights = int_conv_weight_bytes(&w->c, t);
-    const int64_t n_epilogue = int_conv_epilogue_bytes(&w->c, t);
+    const int64_t n_weights = int_conv_weight_bytes(&c, t);
+    const int64_t n_epilogue = int_conv_epilogue_bytes(&c, t);
     uint8_t *weights = guarded(n_weights, 0), *epilogue = guarded(n_epilogue, 0);
     const struct int_run run = {w->in,
                                 weights,
@@ -18,16 +19,16 @@ static void check_on(const struct int_conv_work *w, const struct int_tiling *t,
                                 w->residual,
                                 w->want,
                                 w->n_want,
-                                int_conv_units(&w->c, t)};
+                                int_conv_units(&c, t)};
     struct jit j = jit_open(isa);
 
-    int_conv_pack(&w->c, t, &learned, weights, epilogue);
+    int_conv_pack(&c, t, &learned, weights, epilogue);
     check_guards(weights);
     check_guards(epilogue);
-    emit_int_conv(&j.emitter, &w->c, t, "core");
+    emit_int_conv(&j.emitter, &c, t, "core");
     jit_finish(&j);
     if (!int_run_on(&run, int_jit_find(&j, "core"))) {
-        describe_int(&w->c, t, isa);
+        describe_int(&c, t, isa);
         CHECK(false);
     }
     release(weights);

@@ -6,9 +6,10 @@
 
 static void check_on(const struct int_conv_work *w, const struct isa *isa)
 {
+    const struct int_conv c = as_depthwise_seen_by(w, isa);
     const struct int_learned learned = learned_of(w);
-    const int64_t n_weights = int_depthwise_weight_bytes(&w->c, isa);
-    const int64_t n_epilogue = int_depthwise_epilogue_bytes(&w->c, isa);
+    const int64_t n_weights = int_depthwise_weight_bytes(&c, isa);
+    const int64_t n_epilogue = int_depthwise_epilogue_bytes(&c, isa);
     uint8_t *weights = guarded(n_weights, 0), *epilogue = guarded(n_epilogue, 0);
     const struct int_run run = {w->in,
                                 weights,
@@ -16,18 +17,18 @@ static void check_on(const struct int_conv_work *w, const struct isa *isa)
                                 w->residual,
                                 w->want,
                                 w->n_want,
-                                int_depthwise_units(&w->c, isa)};
+                                int_depthwise_units(&c, isa)};
     struct jit j = jit_open(isa);
 
-    int_depthwise_pack(&w->c, isa, &learned, weights, epilogue);
+    int_depthwise_pack(&c, isa, &learned, weights, epilogue);
     check_guards(weights);
     check_guards(epilogue);
-    emit_int_depthwise(&j.emitter, &w->c, "core");
+    emit_int_depthwise(&j.emitter, &c, "core");
     jit_finish(&j);
     if (!int_run_on(&run, int_jit_find(&j, "core"))) {
         const struct int_tiling none = {0};
 
-        describe_int(&w->c, &none, isa);
+        describe_int(&c, &none, isa);
         CHECK(false);
     }
     release(weights);

@@ -190,11 +190,11 @@ static struct ir_value *averaged(struct network *w, struct ir_value *x)
     const int64_t two = 2;
     const enum dtype result = bytes[below(2)];
     int32_t *limits = arena_new_array(w->c->perm, int32_t, 2);
-    const char *window =
-        below(3) ? "kernel_shape=[3,2] strides=[2,1] pads=[1,0,1,1]"
-                 : arena_printf(w->c->perm, "kernel_shape=[%d,%d] strides=[1,1] "
-                                            "pads=[0,0,0,0]",
-                                (int)x->dim[2], (int)x->dim[3]);
+    const char *window = below(3) ? "kernel_shape=[3,2] strides=[2,1] pads=[1,0,1,1]"
+                                  : arena_printf(w->c->perm,
+                                                 "kernel_shape=[%d,%d] strides=[1,1] "
+                                                 "pads=[0,0,0,0]",
+                                                 (int)x->dim[2], (int)x->dim[3]);
     struct ir_value *y;
 
     limits[0] = result == DT_u8 ? 90 : -20;
@@ -207,9 +207,8 @@ static struct ir_value *averaged(struct network *w, struct ir_value *x)
                              ir_const_ref(w->c, NULL, DT_i32, 1, &two, limits)};
 
     CHECK_OK(ir_emit(w->g, NULL, OP_QLinearAveragePool, NULL, 5 + below(2), in,
-                     arena_printf(w->c->perm,
-                                  "%s dilations=[1,1] count_include_pad=%d", window,
-                                  below(2)),
+                     arena_printf(w->c->perm, "%s dilations=[1,1] count_include_pad=%d",
+                                  window, below(2)),
                      &y));
     return y;
 }
@@ -258,15 +257,23 @@ static struct ir_value *repeated(struct network *w, const struct ir_value *like)
     return codes(w, bytes[below(2)], 4, dim, false);
 }
 
+/* Of the same shape, or one code a channel. */
+static bool fits_elements(const struct ir_value *v, const struct ir_value *of)
+{
+    return ir_same_shape(v, of)
+           || (v->dim[0] == of->dim[0] && v->dim[1] == of->dim[1] && v->dim[2] == 1
+               && v->dim[3] == 1);
+}
+
 /* Q(DQ(a) op DQ(b)), as form_integers writes it; b may be repeated. */
 static void grow_binary(struct network *w)
 {
     static const enum ir_op ops[] = {OP_Add, OP_Sub, OP_Mul};
     const enum ir_op op = ops[below(3)];
-    struct ir_value *a = w->v[below(w->n)], *b = below(2) ? repeated(w, a) : a, *y;
+    struct ir_value *a = w->v[below(w->n)], *b = below(3) ? a : repeated(w, a), *y;
 
-    for (int i = 0; i < w->n && b == a; i++)
-        if (ir_same_shape(w->v[i], a) && below(2))
+    for (int i = w->n - 1; i >= 0 && b == a; i--)
+        if (fits_elements(w->v[i], a) && below(2))
             b = w->v[i];
     struct ir_value *of[] = {a, b}, *in[2];
 
@@ -289,11 +296,13 @@ static void grow_binary(struct network *w)
 
     if (op == OP_Mul)
         CHECK_OK(ir_emit(w->g, NULL, OP_Mul, NULL, 2, m, NULL, &y));
-    struct ir_value *clip[] = {y, ir_const_f32(w->c, -30.0f), ir_const_f32(w->c, 60.0f)};
+    struct ir_value *clip[] = {y, ir_const_f32(w->c, -30.0f),
+                               ir_const_f32(w->c, 60.0f)};
 
     if (below(3) == 0)
         CHECK_OK(ir_emit(w->g, NULL, OP_Clip, NULL, 3, clip, NULL, &y));
-    struct ir_value *q[] = {y, ir_const_f32(w->c, 1.0f), zero_point(w, bytes[below(2)])};
+    struct ir_value *q[] = {y, ir_const_f32(w->c, 1.0f),
+                            zero_point(w, bytes[below(2)])};
 
     CHECK_OK(
         ir_emit(w->g, NULL, OP_QuantizeLinear, NULL, 3, q, "axis=0 block_size=0", &y));
@@ -312,16 +321,19 @@ static void grow_rows(struct network *w)
 
         for (int d = 0; d < entries; d++)
             table[d] = (uint32_t)(0x1000000 / (1 + d * d));
-        struct ir_value *in[] = {
-            x, ir_const_ref(w->c, NULL, DT_u32, 1, &entries, table),
-            scale(w, 1, 0.002), zero_point(w, type)};
+        struct ir_value *in[] = {x,
+                                 ir_const_ref(w->c, NULL, DT_u32, 1, &entries, table),
+                                 scale(w, 1, 0.002), zero_point(w, type)};
 
         CHECK_OK(ir_emit(w->g, NULL, OP_QLinearSoftmax, NULL, 4, in,
                          below(2) ? "axis=1" : "axis=3", &y));
     } else {
-        struct ir_value *in[] = {
-            x, scale(w, 1, 0.1), zero_point(w, x->dtype), scale(w, n, 30.0),
-            below(2) ? scale(w, n, 5.0) : NULL, zero_point(w, type)};
+        struct ir_value *in[] = {x,
+                                 scale(w, 1, 0.1),
+                                 zero_point(w, x->dtype),
+                                 scale(w, n, 30.0),
+                                 below(2) ? scale(w, n, 5.0) : NULL,
+                                 zero_point(w, type)};
 
         CHECK_OK(ir_emit(w->g, NULL,
                          below(2) ? OP_QLinearLayerNormalization
@@ -412,8 +424,8 @@ static void shift_codes(struct network *w)
 /* This processor and older ones, in turn. */
 static const char *cpu_of(int round)
 {
-    static const char *const cpus[] = {NULL, "icelake-server", NULL, "x86-64-v4",
-                                       "x86-64-v3", "x86-64"};
+    static const char *const cpus[] = {NULL,        "icelake-server", NULL,
+                                       "x86-64-v4", "x86-64-v3",      "x86-64"};
     const char *cpu = cpus[round % 6];
 
     return cpu && runs_cpu(cpu) ? cpu : NULL;
@@ -510,29 +522,71 @@ TEST(a_sum_of_codes_is_part_of_the_convolution)
  * second step, a sum, has in its header. */
 TEST(a_function_of_codes_is_a_table_and_sums_have_a_kernel)
 {
-    const struct outcome out = run_text(
-        "graph g(%x: i8[40,50]) {\n"
-        "  %s = const f32[] {0.05}\n"
-        "  %t = const f32[] {0.01}\n"
-        "  %one = const f32[] {1}\n"
-        "  %z = const i8[] {3}\n"
-        "  %a = DequantizeLinear(%x, %s, %z) " LINEAR " : f32[40,50]\n"
-        "  %b = Sigmoid(%a) : f32[40,50]\n"
-        "  %c = Mul(%a, %b) : f32[40,50]\n"
-        "  %d = Tanh(%c) : f32[40,50]\n"
-        "  %e = QuantizeLinear(%d, %t, %z) " LINEAR " : i8[40,50]\n"
-        "  %f = DequantizeLinear(%e, %s, %z) " LINEAR " : f32[40,50]\n"
-        "  %g = DequantizeLinear(%x, %t, %z) " LINEAR " : f32[40,50]\n"
-        "  %h = Sub(%f, %g) : f32[40,50]\n"
-        "  %i = Relu(%h) : f32[40,50]\n"
-        "  %y = QuantizeLinear(%i, %one, %z) " LINEAR " : i8[40,50]\n"
-        "  return %e, %y\n"
-        "}\n",
-        0.0f);
+    const struct outcome out =
+        run_text("graph g(%x: i8[40,50]) {\n"
+                 "  %s = const f32[] {0.05}\n"
+                 "  %t = const f32[] {0.01}\n"
+                 "  %one = const f32[] {1}\n"
+                 "  %z = const i8[] {3}\n"
+                 "  %a = DequantizeLinear(%x, %s, %z) " LINEAR " : f32[40,50]\n"
+                 "  %b = Sigmoid(%a) : f32[40,50]\n"
+                 "  %c = Mul(%a, %b) : f32[40,50]\n"
+                 "  %d = Tanh(%c) : f32[40,50]\n"
+                 "  %e = QuantizeLinear(%d, %t, %z) " LINEAR " : i8[40,50]\n"
+                 "  %f = DequantizeLinear(%e, %s, %z) " LINEAR " : f32[40,50]\n"
+                 "  %g = DequantizeLinear(%x, %t, %z) " LINEAR " : f32[40,50]\n"
+                 "  %h = Sub(%f, %g) : f32[40,50]\n"
+                 "  %i = Relu(%h) : f32[40,50]\n"
+                 "  %y = QuantizeLinear(%i, %one, %z) " LINEAR " : i8[40,50]\n"
+                 "  return %e, %y\n"
+                 "}\n",
+                 0.0f);
 
     CHECK_EQ(out.n_steps, 2);
     CHECK_EQ(out.n_emitted, 2);
     CHECK_EQ(out.payload, 256 + 64);
+}
+
+/* Three or two neighbours, and padding that counts or not. */
+TEST(averages_of_signals_are_emitted)
+{
+#define AVERAGE(result, x, counts)                                                     \
+    "  %" result " = QLinearAveragePool(%" x ", %s, %z, %t, %z) {kernel_shape=[3], "   \
+    "strides=[2], pads=[1,1], count_include_pad=" counts ", channels_last=1}\n"
+    const struct outcome out =
+        run_text("graph g(%x: i8[2,31,19]) {\n"
+                 "  %s = const f32[] {0.05}\n"
+                 "  %t = const f32[] {0.03}\n"
+                 "  %z = const i8[] {-7}\n" AVERAGE("a", "x", "0")
+                     AVERAGE("y", "a", "1") "  return %y\n"
+                                            "}\n",
+                 0.0f);
+
+    CHECK_EQ(out.n_emitted, 2);
+}
+
+/* The gate's 40 numbers are no tensor of floats: a pool, then a product of codes. */
+TEST(a_gate_a_channel_is_read_as_codes)
+{
+    const struct outcome out =
+        run_text("graph g(%x: u8[1,9,9,40]) {\n"
+                 "  %s = const f32[] {0.05}\n"
+                 "  %m = const f32[] {0.02}\n"
+                 "  %one = const f32[] {1}\n"
+                 "  %z = const u8[] {100}\n"
+                 "  %g = QLinearAveragePool(%x, %s, %z, %s, %z) {kernel_shape=[9,9], "
+                 "channels_last=1} : u8[1,1,1,40]\n"
+                 "  %a = DequantizeLinear(%x, %one, %z) " LINEAR " : f32[1,9,9,40]\n"
+                 "  %b = DequantizeLinear(%g, %one, %z) " LINEAR " : f32[1,1,1,40]\n"
+                 "  %c = Mul(%b, %a) : f32[1,9,9,40]\n"
+                 "  %d = Mul(%m, %c) : f32[1,9,9,40]\n"
+                 "  %y = QuantizeLinear(%d, %one, %z) " LINEAR " : u8[1,9,9,40]\n"
+                 "  return %y\n"
+                 "}\n",
+                 0.0f);
+
+    CHECK_EQ(out.n_steps, 2);
+    CHECK_EQ(out.n_emitted, 2);
 }
 
 /* Fewer codes than a table has. */

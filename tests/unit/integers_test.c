@@ -13,7 +13,6 @@
 
 enum { MOST = 4096 };
 
-
 static uint32_t seed = 7;
 
 static int rounds(void)
@@ -455,7 +454,8 @@ TEST(maxima_have_the_oracles_bytes)
     }
 }
 
-/* ---- rows --------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------
+ */
 
 /* Along the last axis, or along the first of two. */
 TEST(softmax_has_the_oracles_bytes)

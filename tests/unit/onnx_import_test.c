@@ -50,6 +50,17 @@ static void check_refused(struct text *graph, int opset, const struct onnx_optio
     compile_destroy(c);
 }
 
+/* It is what form_integers writes, not what a file may contain. */
+TEST(a_normalization_of_codes_is_no_operator_of_onnx)
+{
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "2,3");
+    onnx_node(&g, GRAPH_NODE, "QLinearLayerNormalization", "x x x x", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "2,3");
+    check_refused(&g, 13, NULL, UNSUPPORTED, "is no operator of ONNX");
+}
+
 TEST(a_node_keeps_its_names_and_place)
 {
     struct text g = {0};

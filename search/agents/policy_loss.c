@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The formulas of proximal policy optimisation: see loss.h. */
-#include "search/agents/loss.h"
+#include "search/agents/policy_loss.h"
 
 #include <assert.h>
 #include <math.h>

@@ -9,8 +9,8 @@
  * source: Schulman et al. 2017, arXiv:1707.06347; 2016, arXiv:1506.02438 (GAE); Yu et
  *         al. 2022, arXiv:2103.01955 (value clipping and Huber in MAPPO)
  */
-#ifndef HADMC_SEARCH_AGENTS_LOSS_H
-#define HADMC_SEARCH_AGENTS_LOSS_H
+#ifndef HADMC_SEARCH_AGENTS_POLICY_LOSS_H
+#define HADMC_SEARCH_AGENTS_POLICY_LOSS_H
 
 #include "search/agents/environment.h"
 
@@ -44,4 +44,4 @@ struct gae_step {
  * Carlo. */
 void gae(struct gae_step *steps, int n, double gamma, double lambda);
 
-#endif /* HADMC_SEARCH_AGENTS_LOSS_H */
+#endif /* HADMC_SEARCH_AGENTS_POLICY_LOSS_H */

@@ -5,8 +5,8 @@
  * floats for use, as doubles for the tests that compare every gradient with finite
  * differences.  So the code that is checked is the code that runs.
  */
-#ifndef HADMC_SEARCH_AGENTS_REAL_H
-#define HADMC_SEARCH_AGENTS_REAL_H
+#ifndef HADMC_SEARCH_AGENTS_NET_REAL_H
+#define HADMC_SEARCH_AGENTS_NET_REAL_H
 
 #include <math.h>
 
@@ -50,4 +50,4 @@ static inline real real_sigmoid(real x)
     return 1 / (1 + real_exp(-x));
 }
 
-#endif /* HADMC_SEARCH_AGENTS_REAL_H */
+#endif /* HADMC_SEARCH_AGENTS_NET_REAL_H */

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --distill: the graph that is compiled, compressed or not, is trained against the
+ * original before code is generated. */
+#ifndef HADMC_CLI_TRAINING_H
+#define HADMC_CLI_TRAINING_H
+
+#include "codegen/compile_model.h"
+#include "train/train.h"
+
+struct training {
+    const char *model;
+    const struct compile_options *co;
+    struct train_options options;
+    struct dataset *own; /* --train; NULL: the samples come from --data */
+};
+
+struct training_args {
+    const char *settings;       /* training.def; "" for all defaults */
+    const char *train;          /* data set, or NULL */
+    const struct dataset *data; /* --data, open */
+    const char *spec;           /* of --data, used for --train too; or NULL */
+    uint64_t seed;
+    bool wants_validation; /* some of --data has been used to decide (splits.h) */
+};
+
+/* Settings alone: BAD_USAGE says what is wrong with them. */
+struct status *training_parse(const char *settings, struct train_options *out);
+
+/* `co` is that of the bundle; beside its folder lies the checkpoint, FOLDER.training,
+ * so that an interrupted command goes on where it was, and a second compilation of the
+ * same model finds the trained weights.  training_end removes it; both borrow. */
+struct status *training_begin(struct arena *a, const char *model,
+                              const struct compile_options *co,
+                              const struct training_args *args, struct training *out);
+void training_end(struct training *t, bool done);
+
+/* Trains g, the model's graph in c, and notes it in `p`, unless that is NULL. */
+struct status *training_run(const struct training *t, struct compile *c,
+                            struct ir_graph *g, struct plan *p);
+
+#endif /* HADMC_CLI_TRAINING_H */

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// links: train frontend runtime kernels
+/* Training as a whole: it learns, it is the same for any number of threads, and a
+ * training that is killed goes on to the same bytes. */
+#include "tests/test.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/random.h"
+#include "train/checkpoint.h"
+#include "train/tape.h"
+#include "train/train.h"
+
+/* ---- a data set: which of three corners of a picture is bright ------------------ */
+
+enum { SAMPLES = 96, PIXELS = 36 };
+
+static char folder[64];
+
+static const char *path_of(const char *name)
+{
+    static char path[4][128];
+    static int turn;
+
+    if (!folder[0]) {
+        strcpy(folder, "/tmp/hadmc-training-XXXXXX");
+        assert_non_null(mkdtemp(folder));
+    }
+    turn = (turn + 1) % 4;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
+    return path[turn];
+}
+
+static void write_npy(const char *name, const char *descr, const char *shape,
+                      const void *data, size_t n)
+{
+    char head[128] = "\x93NUMPY\1";
+    const int n_head =
+        snprintf(head + 10, sizeof head - 10,
+                 "{'descr':'%s','fortran_order':False,'shape':(%s)}", descr, shape);
+    FILE *f = fopen(path_of(name), "wb");
+
+    head[8] = (char)n_head;
+    assert_non_null(f);
+    fwrite(head, 1, 10 + (size_t)n_head, f);
+    fwrite(data, 1, n, f);
+    fclose(f);
+}
+
+static void write_data(void)
+{
+    static float x[SAMPLES][PIXELS];
+    static int64_t label[SAMPLES];
+    static const int corner[3] = {7, 10, 25};
+    struct random r = random_seeded(5);
+
+    for (int i = 0; i < SAMPLES; i++) {
+        label[i] = (int64_t)random_below(&r, 3);
+        for (int p = 0; p < PIXELS; p++)
+            x[i][p] = (float)random_unit(&r);
+        x[i][corner[label[i]]] += 1.5f;
+    }
+    write_npy("train_x.npy", "<f4", "96,1,6,6", x, sizeof x);
+    write_npy("train_labels.npy", "<i8", "96,", label, sizeof label);
+}
+
+/* ---- a network ------------------------------------------------------------------ */
+
+static const char network[] =
+    "graph net(%x: f32[1,1,6,6]) {\n"
+    "%w = const f32[8,1,3,3] {*0} %s = const f32[8] {*1} %b = const f32[8] {*0}\n"
+    "%m = const f32[8] {*0} %v = const f32[8] {*1}\n"
+    "%c = Conv(%x, %w) {kernel_shape=[3,3], strides=[1,1], dilations=[1,1], "
+    "pads=[1,1,1,1]}\n"
+    "%n = BatchNormalization(%c, %s, %b, %m, %v) {epsilon=1e-5}\n"
+    "%r = Relu(%n) %p = MaxPool(%r) {kernel_shape=[2,2], strides=[2,2], "
+    "dilations=[1,1], pads=[0,0,0,0]}\n"
+    "%f = Reshape(%p) {shape=[1,72]} %u = const f32[3,72] {*0} %t = const f32[3] {*0}\n"
+    "%y = Gemm(%f, %u, %t) {transB=1} %z = Softmax(%y) {axis=1} return %z }";
+
+struct run {
+    struct compile *c;
+    struct ir_graph *g;
+    struct dataset *d;
+    struct train_options o;
+    int64_t sample[SAMPLES];
+};
+
+/* Constants of several elements that are all zero get random numbers. */
+static void fill(struct compile *c, struct ir_graph *g, uint64_t seed)
+{
+    struct random r = random_seeded(seed);
+
+    for (struct ir_node *n = g->first; n; n = n->next)
+        for (int i = 1; i < n->n_in; i++) {
+            struct ir_value *v = n->in[i];
+            float *data;
+
+            if (!v->data || v->rank < 2 || v->dtype != DT_f32)
+                continue;
+            data = arena_new_array(c->perm, float, ir_count(v));
+            for (int64_t k = 0; k < ir_count(v); k++)
+                data[k] = (float)(0.4 * random_unit(&r) - 0.2);
+            v->data = data;
+        }
+}
+
+static struct ir_graph *parse(struct compile *c, const char *text, uint64_t seed)
+{
+    struct ir_graph *g;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    fill(c, g, seed);
+    return g;
+}
+
+static void begin_with(struct run *r, const char *text, uint64_t seed)
+{
+    struct dataset_options want = {0};
+
+    *r = (struct run){.c = compile_create(), .o = train_defaults()};
+    r->g = parse(r->c, text, seed);
+    if (!folder[0])
+        write_data();
+    CHECK_OK(dataset_inputs_of(r->g, r->c->perm, &want));
+    CHECK_OK(dataset_open(folder, &want, r->c->perm, &r->d));
+    CHECK_EQ(r->d->n, SAMPLES);
+    for (int64_t i = 0; i < SAMPLES; i++)
+        r->sample[i] = i;
+    r->o.data = r->d;
+    r->o.n_samples = SAMPLES;
+    r->o.sample = r->sample;
+    r->o.batch = 24;
+    r->o.epochs = 6;
+    r->o.optimizer.rate = 0.05;
+    r->o.n_threads = 1;
+    r->o.augment = (struct augment){.noise = 0.05};
+}
+
+static void begin(struct run *r, uint64_t seed)
+{
+    begin_with(r, network, seed);
+}
+
+static void end(struct run *r)
+{
+    dataset_close(r->d);
+    compile_destroy(r->c);
+}
+
+static void same_constants(const struct ir_graph *a, const struct ir_graph *b)
+{
+    const struct ir_node *m = b->first;
+
+    for (const struct ir_node *n = a->first; n; n = n->next, m = m->next)
+        for (int i = 0; i < n->n_in; i++)
+            if (n->in[i]->data)
+                CHECK_BYTES(n->in[i]->data, m->in[i]->data, (size_t)ir_bytes(n->in[i]));
+}
+
+static int right_answers(const struct run *r, const struct ir_graph *g)
+{
+    int right = 0;
+
+    for (int64_t i = 0; i < SAMPLES; i++) {
+        float x[PIXELS];
+        struct tensor in = {.dtype = DT_f32, .rank = 4, .dim = {1, 1, 6, 6}, .data = x};
+        struct interpretation run;
+        const float *y;
+        int best = 0;
+
+        CHECK_OK(dataset_read(r->d, i, 0, x));
+        CHECK_OK(interpret(r->c->perm, g, &in, &run));
+        y = run.by_id[g->out[0]->id].data;
+        for (int k = 1; k < 3; k++)
+            best = y[k] > y[best] ? k : best;
+        right += best == dataset_label(r->d, i);
+    }
+    return right;
+}
+
+/* ---- learning ------------------------------------------------------------------- */
+
+TEST(a_network_learns_from_labels_and_what_is_stored_runs_elsewhere)
+{
+    struct train_result result;
+    struct run r;
+
+    begin(&r, 1);
+    r.o.epochs = 15;
+    r.o.reestimate = 4;
+    CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
+    CHECK_OK(ir_verify(r.g));
+    CHECK_EQ(result.steps, 15 * 4);
+    CHECK_EQ(result.n_weights, 72 + 16 + 216 + 3);
+    CHECK(result.first_loss > 0.5 && result.last_loss < 0.2);
+    CHECK(right_answers(&r, r.g) >= 90);
+    end(&r);
+}
+
+TEST(a_student_follows_an_original_without_labels)
+{
+    struct train_result result;
+    struct run r, original;
+
+    begin(&original, 2);
+    original.o.epochs = 15;
+    CHECK_OK(train_graph(original.c, original.g, NULL, &original.o, &result));
+    begin(&r, 3);
+    r.o.alpha = 1;
+    r.o.epochs = 15;
+    CHECK_OK(train_graph(r.c, r.g, original.g, &r.o, &result));
+    CHECK(result.last_loss < 0.2 * result.first_loss);
+    CHECK(right_answers(&r, r.g) >= 88);
+    end(&r);
+    end(&original);
+}
+
+/* Two convolutions, the first of four channels where the original has six: a matrix
+ * between them is trained too. */
+#define TWO_CONVOLUTIONS(channels)                                                     \
+    "graph net(%x: f32[1,1,6,6]) { %w = const f32[" channels ",1,3,3] {*0} "           \
+    "%c = Conv(%x, %w) {kernel_shape=[3,3], strides=[1,1], dilations=[1,1], "          \
+    "pads=[1,1,1,1]} %r = Relu(%c) %v = const f32[6," channels ",3,3] {*0} "           \
+    "%d = Conv(%r, %v) {kernel_shape=[3,3], strides=[2,2], dilations=[1,1], "          \
+    "pads=[1,1,1,1]} %s = Relu(%d) %f = Reshape(%s) {shape=[1,54]} "                   \
+    "%u = const f32[3,54] {*0} %y = Gemm(%f, %u) {transB=1} return %y }"
+
+TEST(a_student_with_other_channels_follows_features)
+{
+    struct train_result result;
+    struct run r, original, three;
+
+    begin_with(&original, TWO_CONVOLUTIONS("6"), 2);
+    begin_with(&r, TWO_CONVOLUTIONS("4"), 3);
+    begin_with(&three, TWO_CONVOLUTIONS("4"), 3);
+    r.o.feature = three.o.feature = 10;
+    r.o.alpha = three.o.alpha = 1;
+    three.o.n_threads = 3;
+    CHECK_OK(train_graph(r.c, r.g, original.g, &r.o, &result));
+    CHECK(result.last_loss < 0.5 * result.first_loss);
+    CHECK_OK(train_graph(three.c, three.g, original.g, &three.o, &result));
+    same_constants(r.g, three.g);
+    end(&three);
+    end(&r);
+    end(&original);
+}
+
+TEST(every_optimizer_learns)
+{
+    for (int kind = OPTIMIZER_SGD; kind <= OPTIMIZER_ADAMW; kind++) {
+        struct train_result result;
+        struct run r;
+
+        begin(&r, 1);
+        r.o.optimizer.kind = kind;
+        r.o.optimizer.rate = kind == OPTIMIZER_SGD ? 0.05 : 0.01;
+        CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
+        CHECK(result.last_loss < 0.7 * result.first_loss);
+        end(&r);
+    }
+}
+
+/* Steps and scales of codes too. */
+TEST(a_network_of_codes_learns_and_stays_one)
+{
+    static const char text[] =
+        "graph net(%x: f32[1,1,6,6]) {\n"
+        "%f = Reshape(%x) {shape=[1,36]} %a = const f32[] {0.01} %o = const i8[] {0}\n"
+        "%q = QuantizeLinear(%f, %a, %o) %d = DequantizeLinear(%q, %a, %o)\n"
+        "%w = const i4[3,36] {*1} %s = const f32[3] {*0.05} %n = const i4[3] {*0}\n"
+        "%r = DequantizeLinear(%w, %s, %n) {axis=0} %b = const f32[3] {*0}\n"
+        "%y = Gemm(%d, %r, %b) {transB=1} return %y }";
+    struct train_result result;
+    struct run r;
+
+    begin_with(&r, text, 1);
+    r.o.epochs = 40;
+    r.o.optimizer.rate = 0.1;
+    CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
+    CHECK_OK(ir_verify(r.g));
+    CHECK(right_answers(&r, r.g) >= 80);
+    for (const struct ir_node *n = r.g->first; n; n = n->next)
+        for (int64_t i = 0; n->in[0]->dtype == DT_i4 && i < 108; i++)
+            CHECK(((const int8_t *)n->in[0]->data)[i] >= -7
+                  && ((const int8_t *)n->in[0]->data)[i] <= 7);
+    end(&r);
+}
+
+/* ---- the same bytes ------------------------------------------------------------- */
+
+TEST(the_number_of_threads_changes_no_byte)
+{
+    struct train_result result;
+    struct run one, three;
+
+    begin(&one, 1);
+    begin(&three, 1);
+    one.o.augment.flip = three.o.augment.flip = true;
+    one.o.augment.crop = three.o.augment.crop = 1;
+    three.o.n_threads = 3;
+    CHECK_OK(train_graph(one.c, one.g, NULL, &one.o, &result));
+    CHECK_OK(train_graph(three.c, three.g, NULL, &three.o, &result));
+    same_constants(one.g, three.g);
+    end(&one);
+    end(&three);
+}
+
+/* The process ends as `kill -9` ends it, somewhere between two checkpoints. */
+static void die_at(void *arg, const struct train_progress *p)
+{
+    if (p->step == *(const int *)arg)
+        kill(getpid(), SIGKILL);
+}
+
+static void train_and_die(int step)
+{
+    const pid_t child = fork();
+    int how;
+
+    if (child == 0) {
+        struct train_result result;
+        struct run r;
+
+        begin(&r, 1);
+        r.o.checkpoint = path_of("state");
+        r.o.checkpoint_steps = 4;
+        r.o.progress = die_at;
+        r.o.progress_arg = &step;
+        status_free(train_graph(r.c, r.g, NULL, &r.o, &result));
+        _exit(0);
+    }
+    waitpid(child, &how, 0);
+    CHECK(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
+}
+
+TEST(a_killed_training_goes_on_to_the_same_bytes)
+{
+    struct train_result result;
+    struct run whole, resumed;
+
+    begin(&whole, 1);
+    CHECK_OK(train_graph(whole.c, whole.g, NULL, &whole.o, &result));
+    train_and_die(7);
+    train_and_die(18);
+    begin(&resumed, 1);
+    resumed.o.checkpoint = path_of("state");
+    resumed.o.checkpoint_steps = 4;
+    CHECK_OK(train_graph(resumed.c, resumed.g, NULL, &resumed.o, &result));
+    CHECK_EQ(result.resumed_at, 16);
+    same_constants(whole.g, resumed.g);
+
+    /* Done: once more costs nothing. */
+    end(&resumed);
+    begin(&resumed, 1);
+    resumed.o.checkpoint = path_of("state");
+    CHECK_OK(train_graph(resumed.c, resumed.g, NULL, &resumed.o, &result));
+    CHECK_EQ(result.resumed_at, result.steps);
+    same_constants(whole.g, resumed.g);
+
+    /* It belongs to these options and no others. */
+    end(&resumed);
+    begin(&resumed, 1);
+    resumed.o.checkpoint = path_of("state");
+    resumed.o.seed = 2;
+    CHECK_FAILS(train_graph(resumed.c, resumed.g, NULL, &resumed.o, &result), INVALID,
+                "belongs to another training");
+    remove(path_of("state"));
+    end(&resumed);
+    end(&whole);
+}
+
+TEST(a_checkpoint_with_any_byte_changed_or_missing_is_refused)
+{
+    int32_t numbers[3] = {1, 2, 3};
+    const struct checkpoint_part part = {numbers, sizeof numbers};
+    const struct checkpoint c = {
+        .path = path_of("small"), .key = {7}, .n_parts = 1, .part = &part};
+    char bytes[256], path[128];
+    int64_t step = 0;
+    size_t n;
+    bool found;
+    FILE *f;
+
+    strcpy(path, c.path);
+    CHECK_OK(checkpoint_write(&c, 42));
+    f = fopen(path, "rb");
+    n = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    for (size_t i = 0; i <= n; i++) {
+        f = fopen(path, "wb");
+        if (i < n)
+            bytes[i] ^= 64;
+        fwrite(bytes, 1, i < n ? n : n - 1, f);
+        fclose(f);
+        if (i < n)
+            bytes[i] ^= 64;
+        numbers[0] = 9;
+        CHECK_FAILS(checkpoint_read(&c, &step, &found), INVALID, "small'");
+        CHECK(!found && numbers[0] == 9 && step == 0);
+    }
+    f = fopen(path, "wb");
+    fwrite(bytes, 1, n, f);
+    fclose(f);
+    CHECK_OK(checkpoint_read(&c, &step, &found));
+    CHECK(found && step == 42 && numbers[0] == 1);
+    remove(path);
+    CHECK_OK(checkpoint_read(&c, &step, &found));
+    CHECK(!found);
+}
+
+/* ---- refusals ------------------------------------------------------------------- */
+
+TEST(a_loss_that_is_no_number_ends_the_training)
+{
+    struct train_result result;
+    struct run r;
+
+    begin(&r, 1);
+    r.o.optimizer.rate = 1e30;
+    r.o.clip = 0;
+    CHECK_FAILS(train_graph(r.c, r.g, NULL, &r.o, &result), INVALID,
+                "a smaller rate may help");
+    end(&r);
+}
+
+TEST(labels_without_a_row_of_scores_are_refused)
+{
+    static const char text[] = "graph net(%x: f32[1,1,6,6]) { %w = const f32[6,6] {*0} "
+                               "%y = MatMul(%x, %w) return %y }";
+    struct train_result result;
+    struct run r;
+
+    begin_with(&r, text, 1);
+    CHECK_FAILS(train_graph(r.c, r.g, NULL, &r.o, &result), INVALID,
+                "has no row of scores for each label");
+    end(&r);
+}
+
+/* ---- batch normalization -------------------------------------------------------- */
+
+/* Batches 1, 3 and 5, 7 of one number: means 2 and 6, spreads 2 and 2. */
+TEST(statistics_are_made_anew_from_several_batches)
+{
+    static const char text[] =
+        "graph net(%x: f32[1,1]) { %s = const f32[1] {1} %b = const f32[1] {0} "
+        "%m = const f32[1] {9} %v = const f32[1] {9} "
+        "%y = BatchNormalization(%x, %s, %b, %m, %v) {epsilon=0.0} return %y }";
+    const struct tape_options o = {.batch = 2, .backward = true, .train_norms = true};
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    struct tape *t;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    CHECK_OK(tape_build(g, &o, &t));
+    for (int batch = 0; batch < 2; batch++) {
+        *(real *)tape_input(t, 0, 0) = (real)(1 + 4 * batch);
+        *(real *)tape_input(t, 1, 0) = (real)(3 + 4 * batch);
+        t->stat_share = (real)1 / (real)(batch + 1);
+        tape_forward(t, 2);
+        CHECK(fabs((double)*tape_output(t, 0, 0) + 1) < 1e-6);
+    }
+    CHECK(t->stat[0] == 4 && t->stat[1] == 2);
+    tape_destroy(t);
+    compile_destroy(c);
+}

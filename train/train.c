@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop: see train.h. */
+#include "train/train.h"
+
+#include <assert.h>
+#include <math.h>
+#include <time.h>
+
+#include "train/trainer.h"
+
+struct train_options train_defaults(void)
+{
+    return (struct train_options){
+        .temperature = 4,
+        .alpha = 0.7,
+        .epochs = 5,
+        .batch = 128,
+        .optimizer = {.kind = OPTIMIZER_SGD,
+                      .schedule = SCHEDULE_COSINE,
+                      .rate = 0.01,
+                      .momentum = 0.9,
+                      .decay = 1e-4,
+                      .nesterov = true},
+        .clip = 5,
+        .train_norms = true,
+        .seed = 1,
+        .checkpoint_steps = 100,
+    };
+}
+
+struct ir_value *train_logits(const struct ir_graph *g)
+{
+    struct ir_value *v = g->out[0];
+    const struct ir_node *n = v->def;
+
+    if (n && (n->op == OP_Softmax || n->op == OP_LogSoftmax)) {
+        const int64_t axis = ir_attr_int(n, "axis", -1);
+
+        if (axis == -1 || axis == v->rank - 1)
+            return n->in[0];
+    }
+    return v;
+}
+
+/* ---- a step --------------------------------------------------------------------- */
+
+static void clip_gradient(struct trainer *t)
+{
+    real *g = t->student->gradient;
+    double square = 0;
+
+    for (int64_t i = 0; i < t->student->n_elements; i++)
+        square += (double)g[i] * (double)g[i];
+    if (t->o->clip <= 0 || !(sqrt(square) > t->o->clip))
+        return;
+    for (int64_t i = 0; i < t->student->n_elements; i++)
+        g[i] = (real)((double)g[i] * t->o->clip / sqrt(square));
+}
+
+/* Biases, scales and what else is one number a channel does not decay. */
+static double decay_of(const struct trainer *t, const struct tape_weight *w)
+{
+    int wide = 0;
+
+    for (int d = 0; d < w->value->rank; d++)
+        wide += w->value->dim[d] > 1;
+    return wide > 1 ? t->optimizer.decay : 0;
+}
+
+/* A scale below this would divide by nothing. */
+static const real LEAST_SCALE = (real)1e-10;
+
+static void update(struct trainer *t)
+{
+    struct tape *s = t->student;
+    const double rate = optimizer_rate(&t->optimizer, t->step);
+
+    clip_gradient(t);
+    for (int i = 0; i < s->n_weights; i++) {
+        const struct tape_weight *w = &s->weights[i];
+
+        optimizer_step(&t->optimizer, t->step, rate * (double)w->rate, decay_of(t, w),
+                       w->count, s->gradient + w->at, s->weight + w->at, t->m + w->at,
+                       t->v + w->at);
+    }
+    optimizer_step(&t->optimizer, t->step, rate, t->optimizer.decay,
+                   t->features.n_elements, t->features.gradient, t->features.adapter,
+                   t->features.m, t->features.v);
+    for (int i = 0; i < s->n_weights; i++) {
+        const struct tape_weight *w = &s->weights[i];
+
+        for (int64_t k = 0; w->is_scale && k < w->count; k++)
+            if (s->weight[w->at + k] < LEAST_SCALE)
+                s->weight[w->at + k] = LEAST_SCALE;
+    }
+}
+
+static void note_loss(struct trainer *t, double loss)
+{
+    const bool begins = t->step % t->per_epoch == 0;
+
+    if (begins) {
+        t->epoch_sum[1] = 0;
+        t->epoch_steps[1] = 0;
+    }
+    for (int i = trainer_epoch(t) == 0 ? 0 : 1; i < 2; i++) {
+        t->epoch_sum[i] += loss;
+        t->epoch_steps[i]++;
+    }
+    t->recent = t->step ? 0.9 * t->recent + 0.1 * loss : loss;
+}
+
+static struct status *run_step(struct trainer *t)
+{
+    double loss;
+
+    RETURN_IF_FAIL(trainer_read(t));
+    if (t->teacher)
+        tape_forward(t->teacher, t->batch);
+    tape_forward(t->student, t->batch);
+    loss = trainer_score(t);
+    if (!isfinite(loss))
+        return FAIL(INVALID,
+                    "the loss is no number after step %lld; a smaller rate may help",
+                    (long long)t->step);
+    tape_backward(t->student, t->batch);
+    update(t);
+    note_loss(t, loss);
+    t->step++;
+    return OK;
+}
+
+/* ---- all steps ------------------------------------------------------------------ */
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void report(const struct trainer *t, int64_t begun_at, double begun)
+{
+    const int64_t done = t->step - begun_at;
+    struct train_progress p = {.step = t->step,
+                               .steps = t->optimizer.steps,
+                               .epoch = t->step / t->per_epoch,
+                               .epochs = t->o->epochs,
+                               .loss = t->recent,
+                               .seconds_left = -1};
+
+    if (!t->o->progress)
+        return;
+    if (done > 0)
+        p.seconds_left =
+            (seconds() - begun) / (double)done * (double)(p.steps - p.step);
+    t->o->progress(t->o->progress_arg, &p);
+}
+
+static struct status *run_steps(struct trainer *t)
+{
+    const int64_t begun_at = t->step;
+    const double begun = seconds();
+    const int64_t every = t->o->checkpoint_steps > 0 ? t->o->checkpoint_steps : 100;
+
+    while (t->step < t->optimizer.steps) {
+        report(t, begun_at, begun);
+        RETURN_IF_FAIL(run_step(t));
+        if (t->o->checkpoint && (t->step % every == 0 || t->step == t->optimizer.steps))
+            RETURN_IF_FAIL(checkpoint_write(&t->checkpoint, t->step));
+    }
+    report(t, begun_at, begun);
+    return OK;
+}
+
+/* BatchNormalization's statistics become the mean over some batches of the weights as
+ * they are now (Wu and Johnson 2021, arXiv:2105.07576, "precise BN"). */
+static struct status *reestimate(struct trainer *t)
+{
+    if (!t->student->n_stats || !t->student->training)
+        return OK;
+    t->step = 0; /* the batches of the first epoch */
+    for (int64_t i = 0; i < t->o->reestimate; i++, t->step++) {
+        RETURN_IF_FAIL(trainer_read(t));
+        t->student->stat_share = (real)(1 / (double)(i + 1));
+        tape_forward(t->student, t->batch);
+    }
+    return OK;
+}
+
+static struct status *train(struct trainer *t, const struct ir_graph *teacher,
+                            struct train_result *out)
+{
+    const struct train_options *o = t->o;
+    bool found;
+
+    RETURN_IF_FAIL(trainer_setup(t, teacher));
+    *out = (struct train_result){.n_weights = t->student->n_elements};
+    if (o->checkpoint)
+        RETURN_IF_FAIL(checkpoint_read(&t->checkpoint, &t->step, &found));
+    out->resumed_at = t->step;
+    RETURN_IF_FAIL(run_steps(t));
+    out->steps = t->step;
+    out->first_loss = t->epoch_sum[0] / fmax(1, (double)t->epoch_steps[0]);
+    out->last_loss = t->epoch_sum[1] / fmax(1, (double)t->epoch_steps[1]);
+    RETURN_IF_FAIL(reestimate(t));
+    tape_store(t->student, t->graph);
+    return OK;
+}
+
+struct status *train_graph(struct compile *c, struct ir_graph *student,
+                           const struct ir_graph *teacher,
+                           const struct train_options *o, struct train_result *out)
+{
+    struct trainer t = {.c = c, .o = o, .graph = student, .ordered_epoch = -1};
+    struct status *s;
+
+    assert(student->compile == c);
+    s = train(&t, teacher, out);
+
+    tape_destroy(t.teacher);
+    tape_destroy(t.student);
+    return status_note(s, "while training '%s'", student->name);
+}
