@@ -46,11 +46,11 @@ static struct status *open_all(struct quantized *q)
     return dataset_open(q->o->data, &want, q->a, &q->data);
 }
 
-static void make_splits(struct quantized *q, uint64_t seed)
+static void make_splits(struct quantized *q, uint64_t seed, bool validation)
 {
     const struct splits_options how = {
         .seed = seed,
-        .wants_validation = !q->o->bits && !q->o->plan,
+        .wants_validation = validation,
         .most = {[SPLITS_CALIBRATION] = MOST_CALIBRATION,
                  [SPLITS_VALIDATION] = MOST_VALIDATION},
     };
@@ -133,7 +133,8 @@ static struct status *use_plan(struct quantized *q)
 
     RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &p));
     RETURN_IF_FAIL(plan_check(p, q->o->plan, q->g, q->co->target));
-    make_splits(q, p->split.seed ? (uint64_t)p->split.seed : q->o->seed);
+    make_splits(q, p->split.seed ? (uint64_t)p->split.seed : q->o->seed,
+                p->split.validation > 0);
     q->plan = p;
     if (removes_channels(p))
         RETURN_IF_FAIL(prune(q, p));
@@ -149,7 +150,7 @@ static struct status *decide(struct quantized *q)
 {
     if (q->o->plan)
         return use_plan(q);
-    make_splits(q, q->o->seed);
+    make_splits(q, q->o->seed, !q->o->bits);
     if (q->o->prune > 0.0)
         RETURN_IF_FAIL(prune(q, NULL));
     return q->o->bits ? use_bits(q) : quantized_search(q);

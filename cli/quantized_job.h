@@ -23,9 +23,9 @@ struct quantized {
     struct ir_graph *g; /* the graph as quantize_apply will find it */
     int n_units;
     const struct unit *units;
-    struct plan *plan;    /* what is asked for, then what is done */
-    int n_raised;         /* units that uniform bits would have spoilt (relax.h) */
-    const char *searched; /* a sentence for the reports, or NULL */
+    struct plan *plan;       /* what is asked for, then what is done */
+    int n_raised;            /* units that uniform bits would have spoilt (relax.h) */
+    const char *searched;    /* a sentence for the reports, or NULL */
     struct pruning *pruning; /* NULL: no channel is removed */
     struct quantization *quantization;
     const struct training *training; /* NULL: none, or nothing is decided yet */

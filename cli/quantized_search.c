@@ -139,9 +139,10 @@ static const char *sentence(const struct quantized *q, const struct bits_point *
                             int n)
 {
     return arena_printf(q->a,
-                        "%d plans measured; chosen: %.2f points lost on validation "
+                        "%d plan%s measured; chosen: %.2f points lost on validation "
                         "samples, %.3f ms (modelled), %lld bytes of weights",
-                        n, p->drop, (double)p->ns / 1e6, (long long)p->file_bytes);
+                        n, n == 1 ? "" : "s", p->drop, (double)p->ns / 1e6,
+                        (long long)p->file_bytes);
 }
 
 struct status *quantized_search(struct quantized *q)

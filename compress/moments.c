@@ -9,7 +9,7 @@
 
 #include "support/blas.h"
 
-enum { FLUSH = 16384 };
+enum { FLUSH = 16384, HOLD = 4 }; /* every HOLD-th sample is for choosing */
 
 static const double SHRINK = 4.0; /* rows for each input, at which a half is kept */
 
@@ -24,8 +24,8 @@ struct sums {
 struct moments_sums {
     struct arena *arena;
     const struct product *p;
-    int64_t n_samples, n_fit, at; /* the first n_fit of them fit, the others choose */
-    int64_t step;                 /* every step-th row is taken */
+    int64_t at;   /* samples so far */
+    int64_t step; /* every step-th row is taken */
     struct sums fit, held;
     struct moments of_fit, of_held, of_all;
     float *scratch, *rows_x, *rows_y;
@@ -47,8 +47,7 @@ struct moments_sums *moments_create(struct arena *a, const struct product *p,
 {
     struct moments_sums *s = arena_new(a, struct moments_sums);
 
-    *s = (struct moments_sums){.arena = a, .p = p, .n_samples = n_samples};
-    s->n_fit = n_samples - n_samples / 4;
+    *s = (struct moments_sums){.arena = a, .p = p};
     s->step = (n_samples * p->rows + most_rows - 1) / most_rows;
     s->step = s->step < 1 ? 1 : s->step < p->rows ? s->step : p->rows;
     make_sums(a, p, &s->fit);
@@ -137,7 +136,7 @@ static const float *outputs_of(const struct moments_sums *s, const float *y,
 void moments_add(struct moments_sums *s, const float *x, const float *y)
 {
     const struct product *p = s->p;
-    struct sums *to = s->at < s->n_fit ? &s->fit : &s->held;
+    struct sums *to = s->at % HOLD == HOLD - 1 ? &s->held : &s->fit;
     const int64_t images = p->by_rows ? 1 : p->window.batch, rows = p->rows / images;
     const int64_t m = p->channels / p->groups;
     /* Another place in every sample. */
@@ -324,37 +323,67 @@ double moments_error(const struct moments *m, const float *v, int64_t channel,
     return fmax(error, 0.0);
 }
 
-static double total_error(const struct moments *m, const float *v)
+/* Of a group's channels together, all at once. */
+static double group_error(struct arena *a, const struct moments *m, int64_t group,
+                          const float *v)
 {
+    const int64_t k = m->k, rows = m->channels / m->groups, first = group * rows;
+    double *wide = arena_new_array(a, double, rows *k);
+    double *product = arena_new_array(a, double, rows *k);
     double sum = 0.0;
 
-    for (int64_t c = 0; c < m->channels; c++)
-        sum += moments_error(m, v, c, NULL);
+    for (int64_t i = 0; i < rows * k; i++)
+        wide[i] = v[first * k + i];
+    blas_dgemm(BLAS_PLAIN, BLAS_PLAIN, rows, k, k, 1.0, wide, k, m->h + group * k * k,
+               k, 0.0, product, k);
+    for (int64_t i = 0; i < rows * k; i++)
+        sum += wide[i] * (product[i] - 2.0 * m->c[first * k + i]);
+    for (int64_t c = first; c < first + rows; c++)
+        sum += m->var_y[c];
     return sum;
 }
 
-double moments_fit(const struct moments_sums *s, const float *w, float *v)
+static double total_error(const struct moments *m, const float *v)
+{
+    struct arena *a = arena_create();
+    double sum = 0.0;
+
+    for (int64_t g = 0; g < m->groups; g++) {
+        sum += group_error(a, m, g, v);
+        arena_reset(a);
+    }
+    arena_destroy(a);
+    return sum;
+}
+
+/* Fitted on three of four samples, chosen on the others; INFINITY: W is better
+ * than all, or no sample is left to choose with. */
+static double best_ridge(const struct moments_sums *s, const float *w, float *v)
 {
     static const double ridges[] = {1.0, 0.3, 0.1, 0.03, 0.01, 0.003};
-    const int64_t n = s->p->channels * s->p->k;
     double best = INFINITY, least;
 
     if (!s->held.n)
-        goto keep;
+        return INFINITY;
     least = total_error(&s->of_held, w);
     for (size_t i = 0; i < sizeof ridges / sizeof *ridges; i++) {
-        if (!solve_all(&s->of_fit, w, ridges[i], v))
-            continue;
-        const double error = total_error(&s->of_held, v);
+        const bool solved = solve_all(&s->of_fit, w, ridges[i], v);
+        const double error = solved ? total_error(&s->of_held, v) : INFINITY;
 
         if (error < least) {
             least = error;
             best = ridges[i];
         }
     }
-    if (isfinite(best) && solve_all(&s->of_all, w, best, v))
-        return best;
-keep:
-    memcpy(v, w, (size_t)n * sizeof *v);
+    return best;
+}
+
+double moments_fit(const struct moments_sums *s, const float *w, float *v)
+{
+    const double ridge = best_ridge(s, w, v);
+
+    if (isfinite(ridge) && solve_all(&s->of_all, w, ridge, v))
+        return ridge;
+    memcpy(v, w, (size_t)(s->p->channels * s->p->k) * sizeof *v);
     return INFINITY;
 }

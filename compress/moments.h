@@ -12,8 +12,8 @@
  *     c = Ey - V Ex                        C = E (y - Ey)(x - Ex)^T
  *
  * so that a layer makes good for what was lost before it, as far as its inputs allow.
- * How far the samples can be trusted is measured: three quarters of them fit V for
- * several l, the last quarter chooses among these and W itself.
+ * How far the samples can be trusted is measured: three of four fit V for several l,
+ * the others choose among these and W itself.
  *
  * sources: bias correction, Nagel et al. 2019, arXiv:1906.04721, section 4.2;
  * regression on the inputs of the quantized network, Li et al. 2025, arXiv:2504.02692

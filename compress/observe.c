@@ -89,7 +89,8 @@ static double error_of(const struct observer *o, const struct activation_grid *g
     return count > 0.0 ? sum / count : 0.0;
 }
 
-/* ---- the calibrators --------------------------------------------------------------- */
+/* ---- the calibrators ---------------------------------------------------------------
+ */
 
 static struct activation_grid share_of(const struct observer *o, int i)
 {

@@ -36,7 +36,6 @@ struct ir_value *tensor_source(struct ir_value *v);
 bool tensor_is_source(const struct tensor_uses *u, struct ir_value *v);
 /* The representative of the tensors that have v's scale and zero point. */
 int tensor_group(const struct tensor_uses *u, int id);
-bool tensor_is_joined(const struct tensor_uses *u, const struct ir_value *v);
 
 /* ---- the work ---------------------------------------------------------------------
  */
@@ -61,9 +60,6 @@ const struct activation_grid *quantize_input_grid(const struct quantization *q,
 /* Unit number `unit`, n, on f: its input, for it alone, and its outputs. */
 void quantize_run_alone(const struct quantization *q, const struct ir_node *n, int unit,
                         struct flow *f);
-/* Weights [channels][k] and biases of the codes. */
-void quantize_weights(const struct product *p, const struct quantized_unit *u,
-                      float *weights, float *bias);
 /* x becomes what its codes say. */
 void quantize_values(const struct activation_grid *g, float *x, int64_t n);
 

@@ -20,8 +20,9 @@ static void run_tensor(struct running *r, const struct ir_value *v)
         quantize_values(&t->grid, flow_at(r->flow, v, i), ir_count(v));
 }
 
-void quantize_weights(const struct product *p, const struct quantized_unit *u,
-                      float *weights, float *bias)
+/* Weights [channels][k] and biases of the codes. */
+static void weights_of_codes(const struct product *p, const struct quantized_unit *u,
+                             float *weights, float *bias)
 {
     for (int64_t c = 0; c < p->channels; c++)
         for (int64_t i = 0; i < p->k; i++)
@@ -41,7 +42,7 @@ static void run_unit(struct flow *f, const struct product *p,
     float *bias = arena_new_array(a, float, p->channels);
     float *scratch = arena_new_array(a, float, product_scratch(p) + 1);
 
-    quantize_weights(p, u, weights, bias);
+    weights_of_codes(p, u, weights, bias);
     flow_make(f, n);
     for (int64_t i = 0; i < flow_n(f); i++)
         product_apply(p, weights, bias, flow_at(f, n->in[0], i), scratch,

@@ -121,11 +121,6 @@ bool tensor_is_source(const struct tensor_uses *u, struct ir_value *v)
            && tensor_source(v) == v && !is_concat_of_codes(v);
 }
 
-bool tensor_is_joined(const struct tensor_uses *u, const struct ir_value *v)
-{
-    return u->at[v->id].group != v->id;
-}
-
 struct tensor_uses tensor_uses_find(struct arena *a, const struct ir_graph *g,
                                     const bool *is_unit)
 {

@@ -6,7 +6,7 @@
 
 #include "compress/unit_losses.h"
 
-enum { MOST_SCORED = 64, ROUNDS = 3 };
+enum { MOST_SCORED = 64, ROUNDS = 3, HOLD = 4 };
 
 /* Of the model's outputs, by the least width of weights: nats, or a share of the
  * outputs' power (0.002 is a cosine of 0.999). */
@@ -17,7 +17,8 @@ static const double MOST_RAISED = 0.05; /* of the model */
 struct relaxing {
     struct compile *c;
     struct ir_graph *g;
-    const struct quantize_options *o;
+    struct quantize_options some; /* with the samples that calibrate meanwhile */
+    bool holds_out;
     struct plan *plan;
     const struct unit *units;
     int n_units, bits; /* bits: of the units that are not raised */
@@ -41,22 +42,37 @@ static int least_bits(const struct plan *p)
     return bits;
 }
 
-/* Evenly from the calibration samples. */
-static void choose_scored(struct relaxing *r, struct arena *a)
+/* Many samples: some of them, evenly, are scored.  Few, which are easily learnt by
+ * heart: every HOLD-th is scored and the others calibrate, until all is decided. */
+static void choose_scored(struct relaxing *r, const struct quantize_options *all,
+                          struct arena *a)
 {
-    const int64_t n = r->o->n_samples;
+    const int64_t n = all->n_samples;
+    int64_t *kept = arena_new_array(a, int64_t, n);
 
-    r->n_scored = n < MOST_SCORED ? n : MOST_SCORED;
-    r->scored = arena_new_array(a, int64_t, r->n_scored);
-    for (int64_t i = 0; i < r->n_scored; i++)
-        r->scored[i] = r->o->sample[i * n / r->n_scored];
+    r->holds_out = n >= HOLD && n <= MOST_SCORED;
+    r->scored = arena_new_array(a, int64_t, n);
+    r->some = *all;
+    r->some.sample = kept;
+    r->some.n_samples = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const bool scored = r->holds_out
+                                ? i % HOLD == HOLD - 1
+                                : n <= MOST_SCORED || i * MOST_SCORED % n < MOST_SCORED;
+
+        if (scored)
+            r->scored[r->n_scored++] = all->sample[i];
+        if (!scored || !r->holds_out)
+            kept[r->some.n_samples++] = all->sample[i];
+    }
 }
 
 static struct status *loss_of(const struct relaxing *r, const struct quantization *q,
                               double *loss)
 {
     struct flow *original, *changed;
-    struct status *s = flow_create(r->g, r->o->data, r->n_scored, r->scored, &original);
+    struct status *s =
+        flow_create(r->g, r->some.data, r->n_scored, r->scored, &original);
 
     RETURN_IF_FAIL(s);
     changed = flow_fork(original);
@@ -66,7 +82,7 @@ static struct status *loss_of(const struct relaxing *r, const struct quantizatio
         flow_release(original, n);
     }
     if (!s)
-        *loss = output_loss(r->o->data, r->g, original, changed);
+        *loss = output_loss(r->some.data, r->g, original, changed);
     flow_destroy(changed);
     flow_destroy(original);
     return s;
@@ -145,9 +161,9 @@ static int raise_units(struct relaxing *r, const double *loss, double have)
 static struct status *measure(const struct relaxing *r, struct arena *a, double **loss)
 {
     const struct unit_losses_options o = {
-        .data = r->o->data,
-        .n_calibration = r->o->n_samples,
-        .calibration = r->o->sample,
+        .data = r->some.data,
+        .n_calibration = r->some.n_samples,
+        .calibration = r->some.sample,
         .n_scored = r->n_scored,
         .scored = r->scored,
         .n_levels = 1,
@@ -159,8 +175,8 @@ static struct status *measure(const struct relaxing *r, struct arena *a, double 
 
 static double limit_of(const struct relaxing *r)
 {
-    const bool scores =
-        r->o->data->task == DATASET_CLASSIFY || r->o->data->task == DATASET_LANGUAGE;
+    const bool scores = r->some.data->task == DATASET_CLASSIFY
+                        || r->some.data->task == DATASET_LANGUAGE;
 
     if (scores && ir_count(r->g->out[0]) > 1)
         return r->bits == 4 ? KL_LIMIT_4 : KL_LIMIT_8;
@@ -173,7 +189,7 @@ static struct status *relax(struct relaxing *r, struct arena *a,
     double *loss = NULL;
 
     for (int round = 0;; round++) {
-        RETURN_IF_FAIL(quantize_decide(r->c, r->g, r->o, a, out));
+        RETURN_IF_FAIL(quantize_decide(r->c, r->g, &r->some, a, out));
         RETURN_IF_FAIL(loss_of(r, *out, &result->loss));
         if (r->bits == 32 || result->loss <= r->limit || round == ROUNDS)
             return OK;
@@ -193,13 +209,14 @@ struct status *relax_decide(struct compile *c, struct ir_graph *g,
                             struct relax_result *result)
 {
     struct quantize_options mine = *o;
-    struct relaxing r = {.c = c, .g = g, .o = &mine, .plan = plan};
+    struct relaxing r = {.c = c, .g = g, .plan = plan};
 
     mine.plan = plan;
     r.units = units_find(g, &r.n_units);
     r.bits = least_bits(plan);
+    choose_scored(&r, &mine, a);
     r.limit = limit_of(&r);
-    choose_scored(&r, a);
     *result = (struct relax_result){0};
-    return relax(&r, a, out, result);
+    RETURN_IF_FAIL(relax(&r, a, out, result));
+    return r.holds_out ? quantize_decide(c, g, &mine, a, out) : OK;
 }

@@ -7,7 +7,8 @@
  * take of the model, up to 5 % of it (of the weights for 8 bits, of the multiply-adds
  * for 32), and every unit that alone loses more than the whole model may.
  *
- * All of it is measured on calibration samples.
+ * All of it is measured on calibration samples: where there are few, on a quarter of
+ * them that is held out meanwhile.
  */
 #ifndef HADMC_COMPRESS_RELAX_H
 #define HADMC_COMPRESS_RELAX_H
@@ -16,7 +17,7 @@
 
 struct relax_result {
     int n_raised;
-    double loss; /* of the outputs (output_loss) on calibration samples, at last */
+    double loss; /* of the outputs (output_loss) where it was measured last */
 };
 
 /* quantize_decide with o->plan, whose units may be raised. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "compress/quantize.h"
+#include "compress/relax.h"
 #include "compress/unit_losses.h"
 #include "frontend/interpret.h"
 #include "frontend/pass.h"
@@ -296,6 +297,43 @@ TEST(single_units_lose_more_with_fewer_bits_and_nothing_with_32)
         CHECK(loss[3 * i + 2] > loss[3 * i + 1]);
         CHECK(loss[3 * i + 2] < 0.1);
     }
+    end(&p);
+}
+
+/* One scale for a channel of 1000 and one of 0.01 leaves nothing of the latter, on
+ * which all depends. */
+static const char spoilt_text[] =
+    "graph g(%x: f32[1,2,4,4]) {\n"
+    "  %m = const f32[1,2,1,1] {1000,0.01}\n"
+    "  %w = const f32[2,2,1,1] {0,1,0,-1}\n"
+    "  %s = Mul(%x, %m) : f32[1,2,4,4]\n"
+    "  %c = Conv(%s, %w) {kernel_shape=[1,1]} : f32[1,2,4,4]\n"
+    "  return %c\n"
+    "}\n";
+
+TEST(a_unit_that_alone_spoils_the_model_is_raised)
+{
+    struct pair p;
+    struct relax_result result;
+
+    begin(&p, spoilt_text);
+    CHECK_OK(relax_decide(p.c, p.g, &p.o, p.plan, p.a, &p.result, &result));
+    CHECK_EQ(result.n_raised, 1);
+    CHECK_EQ(p.plan->units[0].weight_bits, 32);
+    CHECK(!p.result->units[0].has_codes);
+    CHECK(result.loss < 1e-3);
+    end(&p);
+}
+
+TEST(where_nothing_is_spoilt_nothing_is_raised)
+{
+    struct pair p;
+    struct relax_result result;
+
+    begin(&p, graph_text);
+    CHECK_OK(relax_decide(p.c, p.g, &p.o, p.plan, p.a, &p.result, &result));
+    CHECK_EQ(result.n_raised, 0);
+    CHECK(result.loss > 0.0 && result.loss < 1e-3);
     end(&p);
 }
 

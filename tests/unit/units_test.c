@@ -165,3 +165,24 @@ TEST(a_unit_becomes_work_for_the_cost_model)
     CHECK(w.weight_bits == 4 && w.activation_bits == 8);
     compile_destroy(c);
 }
+
+TEST(codes_that_a_model_brought_are_a_unit_of_8_bits)
+{
+    struct compile *c = compile_create();
+    int n;
+    const struct unit *u = find(c,
+                                "graph t(%x: u8[2,3]) {\n"
+                                "  %w = const i8[3,4] {*1}\n"
+                                "  %y = MatMulInteger(%x, %w) : i32[2,4] \"fc\" #0\n"
+                                "  return %y\n}\n",
+                                &n);
+
+    CHECK_EQ(n, 1);
+    CHECK_TEXT(u->name, "fc");
+    CHECK_EQ(u->weight_bits, 8);
+    CHECK_EQ(u->activation_bits, 8);
+    CHECK_EQ(u->channels, 4);
+    CHECK_EQ(u->k, 3);
+    CHECK_EQ(u->macs, 24);
+    compile_destroy(c);
+}
