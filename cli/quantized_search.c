@@ -50,15 +50,6 @@ static struct status *open_device(const struct quantized *q, struct device *out)
     return device_parse(q->a, t->name, t->device_json, strlen(t->device_json), out);
 }
 
-/* Codes of 4 bits are stored a byte each, so they cost what those of 8 bits do. */
-static void store_bytes(struct sensitivity *s)
-{
-    for (int i = 0; i < s->n_units; i++) {
-        s->ns[i * N_LEVELS + FOUR_BITS] = s->ns[i * N_LEVELS + EIGHT_BITS];
-        s->bytes[i * N_LEVELS + FOUR_BITS] = s->bytes[i * N_LEVELS + EIGHT_BITS];
-    }
-}
-
 /* With costs, without losses. */
 static struct sensitivity *make_table(const struct quantized *q,
                                       const struct device *device)
@@ -72,7 +63,6 @@ static struct sensitivity *make_table(const struct quantized *q,
         s->levels[l] =
             (struct sensitivity_level){level_bits[l], level_bits[l] < 32 ? 8 : 32};
     sensitivity_model_costs(s, device, q->units);
-    store_bytes(s);
     return s;
 }
 
