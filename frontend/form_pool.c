@@ -5,7 +5,14 @@
  *     Q(act(ReduceMean(DQ(x), spatial)))  =  the same, one window over everything
  *
  * In a rank of 3 to 5 the spatial dims are all but the first two.
+ *
+ * Of 2 x 2 codes with one scale every fourth average lies halfway between two codes.  The
+ * floats of the model fall to either side of it, integers to the even one: windows of an
+ * even number of codes whose scales differ by a power of two stay in floats, so that an
+ * imported model gives what it gave.
  */
+#include <math.h>
+
 #include "frontend/form_integers.h"
 #include "frontend/op_help.h"
 #include "frontend/permute.h"
@@ -51,6 +58,20 @@ static bool multipliers_fit(const struct grid *x, const struct grid *y, int64_t 
 
     return form_multiplier((double)x->scale, (double)y->scale, &m)
            && form_multiplier((double)x->scale, (double)y->scale * (double)taps, &m);
+}
+
+/* Counts at the borders may be even too. */
+static bool ties_are_common(const struct ir_node *n, const struct grid *x,
+                            const struct grid *y)
+{
+    int exponent, count;
+    const int64_t *pads = ir_attr_ints(n, "pads", &count);
+    bool may_be_even = taps_of(n) % 2 == 0;
+
+    for (int i = 0; i < count; i++)
+        may_be_even |= pads[i] != 0;
+    return n->op == OP_AveragePool && may_be_even
+           && frexp((double)x->scale / (double)y->scale, &exponent) == 0.5;
 }
 
 static void copy_window(const struct ir_node *n, struct ir_node *to)
@@ -99,6 +120,10 @@ struct status *form_pool(struct ir_node *n, bool *formed, const char **why)
     if (taps_of(n) > MOST_TAPS || !multipliers_fit(&grid, &r.grid, taps_of(n))) {
         *why =
             "its windows are too large, or the quotient of its scales is out of range";
+        return OK;
+    }
+    if (ties_are_common(n, &grid, &r.grid)) {
+        *why = "many of its averages lie halfway between codes";
         return OK;
     }
     const struct ir_value *old = n->out[0];

@@ -23,12 +23,6 @@ HADMCC, MODELS, WORK = sys.argv[1:4]
 QUANTIZED = re.compile(r"_qdq$")
 SLACK_BYTES = 16 * 1024
 
-# Every fourth average of 2 x 2 codes lies between two codes. Integers round it to even;
-# ONNX Runtime's floats fall to either side, for 3.6 % of all averages to the other one.
-# Here that moves probabilities by two of their 255 steps at most (0.018 of the largest;
-# 0.0036 on average, which may be a tenth of the tolerance).
-ROUNDING = {"micro_kws_m_static_qdq": "0.04"}
-
 
 def models():
     return sorted(os.path.basename(os.path.dirname(p))
@@ -106,8 +100,7 @@ class Models(unittest.TestCase):
 
     def test_quantized_models_run_in_integers_and_match_onnx_runtime(self):
         """Codes are exact, so outputs differ by the rounding of the last float operator
-        only (but for ROUNDING); what is left in floats between codes has a reason in the
-        report."""
+        only; what is left in floats between codes has a reason in the report."""
         wrong = []
         for name in filter(QUANTIZED.search, models()):
             for target in ("host", "orin"):
@@ -118,7 +111,7 @@ class Models(unittest.TestCase):
                     continue
                 for data in sorted(glob.glob(os.path.join(MODELS, name, "test_data_set_*"))):
                     run = hadmcc("verify", folder, "--test-data", data, "--reference",
-                                 "ort_output", "--tolerance", ROUNDING.get(name, "1e-6"))
+                                 "ort_output", "--tolerance", "1e-6")
                     if run.returncode:
                         wrong.append("%s: %s%s" % (name, run.stdout, run.stderr))
                 products = [line for line in report_of(folder)["left_in_floats"]

@@ -121,7 +121,8 @@ TEST(averages_over_windows_and_images_are_pools)
 {
     CHECK_PASS("form-integers",
                "graph g(%x: u8[1,2,4,6]) {\n" GRIDS
-               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2,4,6]\n"
+               "  %vs = const f32[] {0.3}\n"
+               "  %r = DequantizeLinear(%x, %vs, %xz) " LINEAR " : f32[1,2,4,6]\n"
                "  %p = AveragePool(%r) {kernel_shape=[2,2], strides=[2,2], "
                "count_include_pad=1} : f32[1,2,2,3]\n"
                "  %a = Relu(%p) : f32[1,2,2,3]\n"
@@ -131,8 +132,10 @@ TEST(averages_over_windows_and_images_are_pools)
                "  %y = QuantizeLinear(%m, %xs, %xz) " LINEAR " : u8[1,2]\n"
                "  return %y\n"
                "}\n",
-               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS "  %l = const i32[2] {-1,127}\n"
-               "  %q = QLinearAveragePool(%x, %xs, %xz, %ys, %yz, %l) "
+               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS
+               "  %vs = const f32[] {0.3}\n"
+               "  %l = const i32[2] {-1,127}\n"
+               "  %q = QLinearAveragePool(%x, %vs, %xz, %ys, %yz, %l) "
                "{kernel_shape=[2,2], strides=[2,2], count_include_pad=1} "
                ": i8[1,2,2,3]\n"
                "  %m = QLinearAveragePool(%q, %ys, %yz, %xs, %xz) "
@@ -141,6 +144,21 @@ TEST(averages_over_windows_and_images_are_pools)
                "  %y = Reshape(%m) {shape=[1,2]} : u8[1,2]\n"
                "  return %y\n"
                "}\n");
+}
+
+/* Every fourth average of four codes lies between two: the model's floats decide. */
+TEST(averages_that_lie_between_codes_stay_in_floats)
+{
+    CHECK_PASS_DOES_NOTHING(
+        "form-integers",
+        "graph g(%x: i8[1,2,4,6]) {\n"
+        "  %ys = const f32[] {0.25}\n"
+        "  %yz = const i8[] {-1}\n"
+        "  %r = DequantizeLinear(%x, %ys, %yz) " LINEAR " : f32[1,2,4,6]\n"
+        "  %p = AveragePool(%r) {kernel_shape=[2,2], strides=[2,2]} : f32[1,2,2,3]\n"
+        "  %y = QuantizeLinear(%p, %ys, %yz) " LINEAR " : i8[1,2,2,3]\n"
+        "  return %y\n"
+        "}\n");
 }
 
 TEST(codes_move_as_they_are_when_the_scale_stays)
