@@ -109,7 +109,7 @@ static struct quantize_options options_of(const struct quantized *q)
 
 static struct status *use_bits(struct quantized *q)
 {
-    struct relax_result result;
+    struct relax_result result = {0};
 
     q->plan = plan_float(q->g, q->co->target);
     for (int i = 0; i < q->n_units; i++) {
@@ -120,8 +120,11 @@ static struct status *use_bits(struct quantized *q)
 
     const struct quantize_options o = options_of(q);
 
-    RETURN_IF_FAIL(
-        relax_decide(q->c, q->g, &o, q->plan, q->a, &q->quantization, &result));
+    if (q->o->may_raise)
+        RETURN_IF_FAIL(
+            relax_decide(q->c, q->g, &o, q->plan, q->a, &q->quantization, &result));
+    else
+        RETURN_IF_FAIL(quantize_decide(q->c, q->g, &o, q->a, &q->quantization));
     q->n_raised = result.n_raised;
     return OK;
 }

@@ -11,6 +11,7 @@ struct quantized_options {
     const char *spec; /* file of its specification; NULL: what is in it */
     uint64_t seed;    /* of the split into calibration and test samples */
     int bits; /* of weights: 8 or 4, activations have 8; 32; 0: `plan` or a search */
+    bool may_raise;   /* units that these bits would spoil get more (relax.h) */
     const char *plan; /* file, or NULL */
     double prune;     /* share of the multiply-adds to remove before; 0: none */
     const char *distill; /* settings of training.h; NULL: no training afterwards */

@@ -24,7 +24,7 @@ struct quantized {
     int n_units;
     const struct unit *units;
     struct plan *plan;       /* what is asked for, then what is done */
-    int n_raised;            /* units that uniform bits would have spoilt (relax.h) */
+    int n_raised;            /* units that 8 bits would have spoilt (relax.h) */
     const char *searched;    /* a sentence for the reports, or NULL */
     struct pruning *pruning; /* NULL: no channel is removed */
     struct quantization *quantization;

@@ -143,7 +143,7 @@ void quantized_print(const struct quantized *q, const struct compression *k)
                (long long)q->pruning->macs_before);
     print_units(k);
     if (q->n_raised)
-        printf("  %d of them %s more bits than asked for, for what %s would lose\n",
+        printf("  %d of them %s 32 bits, for what %s would lose\n",
                q->n_raised, q->n_raised == 1 ? "has" : "have",
                q->n_raised == 1 ? "it" : "they");
     if (k->why_unmeasured)

@@ -58,19 +58,25 @@ static struct status *unknown_target(const char *name)
 
 static bool wants_search(const struct args *o)
 {
-    return o->max_drop > 0.0 || o->max_ms > 0.0 || o->max_bytes
-           || (o->bits && strcmp(o->bits, "auto") == 0);
+    return o->max_drop > 0.0 || o->max_ms > 0.0 || o->max_bytes;
+}
+
+static bool bits_are(const struct args *o, const char *word)
+{
+    return o->bits && strcmp(o->bits, word) == 0;
 }
 
 static bool has_bits(const struct args *o)
 {
-    return o->bits && (strcmp(o->bits, "8") == 0 || strcmp(o->bits, "4") == 0);
+    return bits_are(o, "8") || bits_are(o, "4") || bits_are(o, "auto");
 }
 
-/* 0: a search decides. */
+/* 0: a search or a plan decides. */
 static int bits_of(const struct args *o)
 {
-    return has_bits(o) ? o->bits[0] - '0' : wants_search(o) || o->plan ? 0 : 32;
+    if (wants_search(o) || o->plan)
+        return 0;
+    return bits_are(o, "4") ? 4 : has_bits(o) ? 8 : 32;
 }
 
 /* Something is to be decided on samples. */
@@ -101,14 +107,13 @@ static struct status *check_decisions(const struct args *o)
         return FAIL(BAD_USAGE, "--no-search forbids the search that %s asks for",
                     o->max_drop > 0.0 ? "--max-drop"
                     : o->max_ms > 0.0 ? "--max-ms"
-                    : o->max_bytes    ? "--max-bytes"
-                                      : "--bits auto");
+                                      : "--max-bytes");
     if (o->plan && (o->bits || wants_search(o) || o->prune > 0.0))
         return FAIL(BAD_USAGE, "--plan says everything; it goes with no other choice");
     if (o->prune > 0.95)
         return FAIL(BAD_USAGE, "--prune %g is more than 0.95, the most that there is",
                     o->prune);
-    if (has_bits(o) && wants_search(o))
+    if (has_bits(o) && !bits_are(o, "auto") && wants_search(o))
         return FAIL(BAD_USAGE, "--bits %s leaves nothing to search for", o->bits);
     if (o->max_bytes && !size_of(o->max_bytes))
         return FAIL(BAD_USAGE, "--max-bytes '%s' is no size, such as 500000 or 512K",
@@ -273,6 +278,7 @@ static struct status *compile(struct arena *a, const char *model, const struct a
                                          .spec = o->data_spec,
                                          .seed = o->seed ? (uint64_t)o->seed : 1,
                                          .bits = bits_of(o),
+                                         .may_raise = bits_are(o, "auto"),
                                          .plan = o->plan,
                                          .prune = o->prune,
                                          .distill = o->distill,
