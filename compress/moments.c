@@ -11,6 +11,8 @@
 
 enum { FLUSH = 16384, HOLD = 4 }; /* every HOLD-th sample is for choosing */
 
+/* Below this share of its mean's square an input's variance is rounding. */
+static const double CONSTANT = 1e-5;
 static const double SHRINK = 4.0; /* rows for each input, at which a half is kept */
 
 /* Sums over the rows of some of the samples. */
@@ -170,6 +172,18 @@ void moments_add(struct moments_sums *s, const float *x, const float *y)
 
 /* ---- moments --------------------------------------------------------------------- */
 
+/* An input that is constant says nothing. */
+static void clear_input(struct moments *m, int64_t group, int64_t i)
+{
+    const int64_t k = m->k, rows = m->channels / m->groups;
+    double *h = m->h + group * k * k;
+
+    for (int64_t j = 0; j < k; j++)
+        h[i * k + j] = h[j * k + i] = 0.0;
+    for (int64_t c = group * rows; c < (group + 1) * rows; c++)
+        m->c[c * k + i] = 0.0;
+}
+
 static void central(struct moments *m, int64_t group)
 {
     const int64_t k = m->k, rows = m->channels / m->groups;
@@ -179,11 +193,12 @@ static void central(struct moments *m, int64_t group)
     for (int64_t i = 0; i < k; i++)
         for (int64_t j = 0; j < k; j++)
             h[i * k + j] -= mean[i] * mean[j];
-    for (int64_t i = 0; i < k; i++)
-        h[i * k + i] = fmax(0.0, h[i * k + i]); /* of an input that is constant */
     for (int64_t c = group * rows; c < (group + 1) * rows; c++)
         for (int64_t j = 0; j < k; j++)
             m->c[c * k + j] -= m->mean_y[c] * mean[j];
+    for (int64_t i = 0; i < k; i++)
+        if (h[i * k + i] <= CONSTANT * mean[i] * mean[i])
+            clear_input(m, group, i);
 }
 
 static void scaled(double *to, const double *a, const double *b, int64_t n, double by)
