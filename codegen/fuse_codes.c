@@ -32,6 +32,7 @@
 #include "codegen/builder.h"
 #include "codegen/loop_nest.h"
 #include "codegen/step_range.h"
+#include "frontend/op_help.h"
 
 enum { CODES = 256 };
 
@@ -47,11 +48,6 @@ struct source {
     const struct step *step;
     const struct chain *ch;
 };
-
-static bool is_code(enum dtype t)
-{
-    return t == DT_u8 || t == DT_i8;
-}
 
 /* ---- reading a chain ----------------------------------------------------------- */
 
@@ -94,7 +90,7 @@ static bool read_code(const struct source *s, int value, int32_t *out)
 {
     const void *at = value < s->ch->n_in ? known(s, value) : NULL;
 
-    if (!at || !is_code(s->ch->in_dtype[value]))
+    if (!at || !op_is_byte(s->ch->in_dtype[value]))
         return false;
     *out = s->ch->in_dtype[value] == DT_i8 ? *(const int8_t *)at : *(const uint8_t *)at;
     return true;
@@ -298,7 +294,7 @@ static int only_codes(const struct source *s)
     for (int k = 0; k < s->ch->n_in; k++) {
         if (known(s, k))
             continue;
-        if (found >= 0 || !is_code(s->ch->in_dtype[k]) || !chain_is_dense(s->ch, k))
+        if (found >= 0 || !op_is_byte(s->ch->in_dtype[k]) || !chain_is_dense(s->ch, k))
             return -1;
         found = k;
     }
@@ -358,7 +354,7 @@ static bool is_simple(const struct source *s)
 {
     return s->step->kind == STEP_CHAIN && s->ch->n_out == 1 && s->ch->n_ops > 0
            && s->ch->out[0] >= s->ch->n_in
-           && is_code(chain_dtype(s->ch, s->ch->out[0]));
+           && op_is_byte(chain_dtype(s->ch, s->ch->out[0]));
 }
 
 static bool match(const struct source *s, const struct isa *isa, struct kernel *k)

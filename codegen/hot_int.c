@@ -11,17 +11,13 @@
 #include "codegen/hot.h"
 #include "codegen/int_shape.h"
 #include "frontend/match.h"
+#include "frontend/op_help.h"
 
 /* Operands of QLinearConv and QLinearMatMul, of ConvInteger and MatMulInteger, of
  * QLinearAveragePool. */
 enum { QX, QX_SCALE, QX_ZERO, QW, QW_SCALE, QW_ZERO, QY_SCALE, QY_ZERO, QB, QLIMITS };
 enum { X, W, X_ZERO, W_ZERO };
 enum { PX, PX_SCALE, PX_ZERO, PY_SCALE, PY_ZERO, PLIMITS };
-
-static bool is_code(enum dtype t)
-{
-    return t == DT_u8 || t == DT_i8;
-}
 
 static int32_t integer_at(const struct ir_value *v, int64_t i)
 {
@@ -78,8 +74,8 @@ static bool has_constants(const struct ir_node *n)
 
 static bool is_constant_product(const struct ir_node *n)
 {
-    return has_constants(n) && is_code(n->in[0]->dtype)
-           && is_code(weights_of(n)->dtype) && !n->in[0]->dynamic && ir_count(n->in[0]) && ir_count(n->out[0]);
+    return has_constants(n) && op_is_byte(n->in[0]->dtype)
+           && op_is_byte(weights_of(n)->dtype) && !n->in[0]->dynamic && ir_count(n->in[0]) && ir_count(n->out[0]);
 }
 
 /* Weights and their zero points as int8, [channel][what one sums]: `products` times
@@ -211,7 +207,7 @@ static bool is_scaled(const struct ir_node *n, float *factor, int32_t *zero)
 {
     double s, z = 0.0;
 
-    if (!n || n->op != OP_DequantizeLinear || !is_code(n->in[0]->dtype)
+    if (!n || n->op != OP_DequantizeLinear || !op_is_byte(n->in[0]->dtype)
         || n->out[0]->dtype != DT_f32 || ir_attr_int(n, "block_size", 0)
         || !ir_const_scalar(n->in[1], &s)
         || (ir_in(n, 2) && !ir_const_scalar(n->in[2], &z)))
@@ -227,7 +223,7 @@ static bool is_rounding(const struct ir_node *n)
     double s, z;
 
     return n && n->op == OP_QuantizeLinear && n->in[0]->dtype == DT_f32
-           && is_code(n->out[0]->dtype) && ir_const_scalar(n->in[1], &s) && s == 1.0
+           && op_is_byte(n->out[0]->dtype) && ir_const_scalar(n->in[1], &s) && s == 1.0
            && (!ir_in(n, 2) || ir_const_scalar(n->in[2], &z));
 }
 
@@ -449,7 +445,7 @@ void hot_int_step(struct builder *b, const struct hot *h)
 
 bool hot_is_int_pool(const struct ir_node *n)
 {
-    return is_code(n->in[PX]->dtype)
+    return op_is_byte(n->in[PX]->dtype)
            && (n->op == OP_MaxPool
                || (n->op == OP_QLinearAveragePool && has_constants(n)));
 }

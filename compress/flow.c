@@ -8,6 +8,9 @@
 #include "frontend/lower.h"
 #include "support/blas.h"
 
+/* What all samples of two flows take at once. */
+static const int64_t MOST_BYTES = INT64_C(3) << 30;
+
 /* A value of all samples: `stride` bytes each, in memory of its own. */
 struct held {
     struct arena *memory; /* NULL: borrowed */
@@ -92,6 +95,14 @@ void flow_release(struct flow *f, const struct ir_node *n)
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i] && f->held[n->out[i]->id].readers == 0)
             drop(&f->held[n->out[i]->id]);
+}
+
+int64_t flow_samples(const struct ir_graph *g, int64_t wanted)
+{
+    const int64_t most = MOST_BYTES / (2 * flow_bytes(g) + 1);
+    const int64_t n = wanted < most ? wanted : most;
+
+    return n > 0 ? n : 1;
 }
 
 /* ---- making ---------------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See prune.h.  The float graph and the one with the removed channels at zero run
- * side by side, node by node, and every unit is fitted
- * before it runs. */
+/* See prune.h.  The float graph and the one with the removed channels at zero run side by
+ * side, node by node, and every unit is fitted before it runs. */
 #include "compress/prune.h"
 
 #include <string.h>
@@ -13,8 +12,6 @@
 #include "compress/unit_losses.h"
 
 enum { MOST_ROWS = 1 << 17 };
-/* Of all values of both graphs for all samples. */
-#define MOST_BYTES ((int64_t)3 << 30)
 
 enum { X, W, B };
 
@@ -25,11 +22,7 @@ bool prune_is_removed(const struct pruner *q, int class)
 
 int64_t prune_samples(const struct pruner *q, int64_t most)
 {
-    const int64_t fit = MOST_BYTES / (2 * flow_bytes(q->g) + 1);
-    int64_t n = q->o->n_samples < most ? q->o->n_samples : most;
-
-    n = n < fit ? n : fit;
-    return n > 0 ? n : 1;
+    return flow_samples(q->g, q->o->n_samples < most ? q->o->n_samples : most);
 }
 
 int prune_input_class(const struct pruner *q, const struct product *p, int64_t i)
@@ -42,8 +35,7 @@ int prune_input_class(const struct pruner *q, const struct product *p, int64_t i
     return q->ch->of[w->id][p->axis == 0 ? 1 : 0][i / taps];
 }
 
-/* ---- fitting
- * ------------------------------------------------------------------------- */
+/* ---- fitting --------------------------------------------------------------------- */
 
 /* Elements of v whose index along dim d is i. */
 static void zero_slab(const struct ir_value *v, int d, int64_t i, float *x)
@@ -184,8 +176,7 @@ struct status *prune_fit(struct pruner *q, int64_t most_samples, double *loss)
     return s;
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------- */
 
 struct status *prune_decide(const struct ir_graph *g, const struct prune_options *o,
                             struct arena *a, struct pruning **out)

@@ -11,9 +11,7 @@
  *                    left against what the original layer gives (moments.h), layer after
  *                    layer, on inputs that carry the errors of the layers before
  *
- * sources: He, Zhang, Sun 2017, arXiv:1707.06168, section 3.1 (least squares); on a
- * ResNet-20 with a quarter of the inner channels removed the mean divergence is 2.0
- * nats without, 0.5 with it
+ * source: least squares as in He, Zhang, Sun 2017, arXiv:1707.06168, section 3.1
  */
 #ifndef HADMC_COMPRESS_PRUNE_H
 #define HADMC_COMPRESS_PRUNE_H

@@ -4,9 +4,6 @@
 
 #include "compress/quantize_parts.h"
 
-/* What all samples take at once, in both graphs. */
-static const int64_t MOST_BYTES = INT64_C(3) << 30;
-
 static bool is_level(const struct plan_unit *u)
 {
     return (u->weight_bits == 32 && u->activation_bits == 32)
@@ -76,14 +73,6 @@ static void find_nodes(struct quantizer *q, const struct unit *units)
     q->uses = tensor_uses_find(q->arena, q->g, is_unit);
 }
 
-static int64_t samples_that_fit(const struct quantizer *q)
-{
-    const int64_t most = MOST_BYTES / (2 * flow_bytes(q->g) + 1);
-    const int64_t n = q->o->n_samples < most ? q->o->n_samples : most;
-
-    return n > 0 ? n : 1;
-}
-
 struct status *quantize_decide(struct compile *c, struct ir_graph *g,
                                const struct quantize_options *o, struct arena *a,
                                struct quantization **out)
@@ -97,7 +86,7 @@ struct status *quantize_decide(struct compile *c, struct ir_graph *g,
     find_nodes(&q, units);
     q.q->n_values = c->n_values;
     q.q->tensors = arena_new_array(a, struct quantized_tensor, c->n_values);
-    q.q->n_samples = samples_that_fit(&q);
+    q.q->n_samples = flow_samples(g, o->n_samples);
     RETURN_IF_FAIL(quantize_find_ranges(&q));
     return quantize_fit_units(&q);
 }

@@ -35,8 +35,7 @@ static int64_t kept(const struct shrink *s, const struct ir_value *v, int d)
     return kept_before(s, v, d, s->dim[v->id][d]);
 }
 
-/* ---- constants ---------------------------------------------------------------------
- */
+/* ---- constants ------------------------------------------------------------------ */
 
 /* Every element of `from` whose indices all stay. */
 static void gather(const struct shrink *s, const struct ir_value *v, uint8_t *to)
@@ -79,8 +78,7 @@ static void shrink_constant(struct shrink *s, struct ir_node *n, int i)
     ir_set_input(n, i, ir_const_ref(s->c, v->name, v->dtype, v->rank, dim, data));
 }
 
-/* ---- attributes --------------------------------------------------------------------
- */
+/* ---- attributes ----------------------------------------------------------------- */
 
 static void kept_dims(const struct shrink *s, const struct ir_value *v, int64_t *out)
 {
@@ -141,11 +139,8 @@ static void shrink_attributes(const struct shrink *s, struct ir_node *n)
     switch (n->op) {
     case OP_Conv:
     case OP_ConvTranspose:
-        if (ir_attr_int(n, "group", 1) > 1)
-            ir_set_attr_int(n, "group",
-                            kept(s, n->in[0], 1) == s->dim[n->in[0]->id][1]
-                                ? ir_attr_int(n, "group", 1)
-                                : kept(s, n->in[0], 1));
+        if (ir_attr_int(n, "group", 1) > 1) /* depthwise: all others are fixed */
+            ir_set_attr_int(n, "group", kept(s, n->in[0], 1));
         return;
     case OP_Reshape:
         kept_dims(s, n->out[0], dim);
@@ -169,8 +164,7 @@ static void shrink_attributes(const struct shrink *s, struct ir_node *n)
     }
 }
 
-/* ---- all ---------------------------------------------------------------------------
- */
+/* ---- all ------------------------------------------------------------------------ */
 
 static void note_dims(struct shrink *s, const struct ir_value *v)
 {

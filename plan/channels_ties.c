@@ -77,8 +77,7 @@ static void tie_elements(struct ties *t, const struct ir_node *n)
                 join_broadcast(t, n->in[i], n->out[k], n->out[k]->rank);
 }
 
-/* ---- products ----------------------------------------------------------------------
- */
+/* ---- products ------------------------------------------------------------------- */
 
 /* One input and `per` outputs a group. */
 static void tie_depthwise(struct ties *t, const struct ir_value *x,
@@ -156,8 +155,7 @@ static void tie_matmul(struct ties *t, const struct ir_node *n)
     }
 }
 
-/* ---- windows, norms, sums
- * ------------------------------------------------------------ */
+/* ---- windows, norms, sums ------------------------------------------------------- */
 
 /* Batch and channels pass; parameters are one a channel. */
 static void tie_by_channel(struct ties *t, const struct ir_node *n)
@@ -221,8 +219,7 @@ static void tie_along_axis(struct ties *t, const struct ir_node *n, int n_axes)
         ties_fix_all(t, n->out[i]);
 }
 
-/* ---- movement
- * ------------------------------------------------------------------------ */
+/* ---- movement ------------------------------------------------------------------- */
 
 static void tie_transpose(struct ties *t, const struct ir_node *n)
 {
@@ -370,8 +367,7 @@ static void tie_reshape(struct ties *t, const struct ir_value *x,
     }
 }
 
-/* ---- all
- * ------------------------------------------------------------------------------ */
+/* ---- all ------------------------------------------------------------------------ */
 
 static bool is_movable(const struct ir_node *n)
 {
