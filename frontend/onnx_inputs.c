@@ -61,6 +61,13 @@ static bool is_length_of(const struct onnx_value_info *info, const char *symbol)
         && !strcmp(symbol + n, ".length");
 }
 
+/* Equal symbols are equal sizes; NULL: the size is open and has no name.  Exporters
+ * write "?" for any number of different ones. */
+static const char *symbol_of(const struct onnx_dim *d)
+{
+    return d->param && *d->param && strcmp(d->param, "?") != 0 ? d->param : NULL;
+}
+
 /* Lists the open dimensions; true when `symbol` is one. */
 static bool list_symbols(const struct scope *s, const struct onnx_graph *g,
                          const char *symbol, struct text *out)
@@ -81,7 +88,7 @@ static bool list_symbols(const struct scope *s, const struct onnx_graph *g,
         for (int k = 0; p.tensor && p.tensor->shape && k < p.tensor->shape->dim.n; k++) {
             const struct onnx_dim *d = p.tensor->shape->dim.at[k];
 
-            if (!d->param || !*d->param)
+            if (!symbol_of(d))
                 continue;
             text_printf(out, " %s (input '%s')", d->param, info->name);
             found |= !strcmp(d->param, symbol);
@@ -177,7 +184,7 @@ static struct status *match_shape(struct scope *s, const struct onnx_graph *g,
     for (int i = 0; i < rank; i++) {
         const struct onnx_dim *d = t->shape->dim.at[i];
 
-        if (d->param && *d->param && !item)
+        if (symbol_of(d) && !item)
             RETURN_IF_FAIL(bind_symbol(s->im, d->param, dim[i], input));
         else if (wire_has(d->has, 1) && d->value > 0 && d->value != dim[i])
             return FAIL(BAD_USAGE, "%s: dimension %d of input '%s' is %" PRId64 ", not %"
@@ -214,7 +221,7 @@ static struct status *take_options(struct scope *s, const struct onnx_graph *g)
 static int64_t resolve_dim(const struct importer *im, const struct onnx_dim *d,
                            const char *input, int axis, struct text *open)
 {
-    const bool named = d->param && *d->param;
+    const bool named = symbol_of(d);
     const int64_t *bound = named ? name_map_get(&im->symbols, d->param) : NULL;
 
     if (bound)

@@ -207,6 +207,57 @@ struct status *import_LSTM(struct ir_node *n, int opset)
     return import_recurrent(n);
 }
 
+/* ---- codes ------------------------------------------------------------------ */
+
+/* (q - zero) * scale; scale and zero: [directions], or [directions, n*hidden] for each
+ * column of q [directions, ..., n*hidden]. */
+static struct status *decode(struct ir_node *n, int q, int scale, int zero,
+                             struct ir_value **out)
+{
+    struct ir_value *x = ir_in(n, q), *factor[2] = {ir_in(n, scale), ir_in(n, zero)};
+
+    if (!x || !factor[0] || !factor[1])
+        return FAIL_AT(n, INVALID, "input %d, its scale or its zero point is left out", q);
+    RETURN_IF_FAIL(op_check_rank(n, q, 3, 3));
+    for (int i = 0; i < 2; i++) {
+        const int at = i ? zero : scale;
+
+        RETURN_IF_FAIL(op_check_rank(n, at, 1, 2));
+        if (factor[i]->dim[0] != x->dim[0]
+            || (factor[i]->rank == 2 && factor[i]->dim[1] != x->dim[2]))
+            return FAIL_AT(n, INVALID, "'%s' does not fit to '%s'", factor[i]->name, x->name);
+        RETURN_IF_FAIL(op_emit_ints(
+            n, OP_Reshape, factor[i], "shape", 3,
+            (int64_t[]){x->dim[0], 1, factor[i]->rank == 2 ? x->dim[2] : 1}, &factor[i]));
+    }
+    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Cast, NULL, 1, &x, "to=1", &x));
+    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Cast, NULL, 1, &factor[1], "to=1", &factor[1]));
+    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Sub, NULL, 2,
+                           (struct ir_value *[]){x, factor[1]}, NULL, &x));
+    return ir_emit(n->graph, n, OP_Mul, NULL, 2, (struct ir_value *[]){x, factor[0]}, NULL,
+                   out);
+}
+
+/* An LSTM whose W and R are codes and lie transposed.  Inputs and state stay float,
+ * where others round them to codes before each product. */
+struct status *import_DynamicQuantizeLSTM(struct ir_node *n, int opset)
+{
+    enum { W_SCALE = 8, W_ZERO, R_SCALE, R_ZERO };
+    static const int64_t swap[] = {0, 2, 1};
+    struct ir_value *w, *r;
+
+    (void)opset;
+    RETURN_IF_FAIL(decode(n, ONNX_W, W_SCALE, W_ZERO, &w));
+    RETURN_IF_FAIL(decode(n, ONNX_R, R_SCALE, R_ZERO, &r));
+    RETURN_IF_FAIL(op_emit_ints(n, OP_Transpose, w, "perm", 3, swap, &w));
+    RETURN_IF_FAIL(op_emit_ints(n, OP_Transpose, r, "perm", 3, swap, &r));
+    ir_set_input(n, ONNX_W, w);
+    ir_set_input(n, ONNX_R, r);
+    n->op = OP_LSTM;
+    op_keep_inputs(n, ONNX_P + 1);
+    return import_recurrent(n);
+}
+
 /* ---- shape ------------------------------------------------------------------ */
 
 static int find_function(const char *name)

@@ -52,10 +52,11 @@ static inline void pb_message(struct text *out, int field, struct text *inner)
 
 /* ---- what ONNX models are made of --------------------------------------------------- */
 
-enum { ONNX_FLOAT = 1, ONNX_INT64 = 7, ONNX_STRING = 8, ONNX_BOOL = 9 };
+enum { ONNX_FLOAT = 1, ONNX_INT8 = 3, ONNX_INT64 = 7, ONNX_STRING = 8, ONNX_BOOL = 9 };
 enum { GRAPH_NODE = 1, GRAPH_INITIALIZER = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12 };
 
-/* "3,N,?" : sizes, names of open dimensions, dimensions without either. */
+/* "3,N,?,??" : sizes, names of open dimensions, dimensions without either or called
+ * "?". */
 static inline void onnx_value(struct text *graph, int field, const char *name, int type,
                               const char *dims)
 {
@@ -67,8 +68,8 @@ static inline void onnx_value(struct text *graph, int field, const char *name, i
 
         if (*dims >= '0' && *dims <= '9')
             pb_int(&dim, 1, *dims - '0');
-        else if (*dims != '?')
-            pb_bytes(&dim, 2, dims, n);
+        else if (*dims != '?' || n > 1)
+            pb_bytes(&dim, 2, dims, *dims == '?' ? 1 : n);
         pb_message(&shape, 1, &dim);
         dims += n + (dims[n] == ',');
     }

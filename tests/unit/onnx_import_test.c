@@ -164,6 +164,49 @@ TEST(a_shape_fixes_a_named_dimension_everywhere)
     CHECK(strstr(imported(&g, 13, &o), "(%x: f32[4,3], %z: f32[4,3])"));
 }
 
+TEST(question_marks_are_no_names)
+{
+    struct onnx_options o = {.n_shapes = 1};
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "??,??");
+    onnx_node(&g, GRAPH_NODE, "Relu", "x", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "??,??");
+    o.shape[0].input = "x";
+    o.shape[0].rank = 2;
+    o.shape[0].dim[0] = 4;
+    o.shape[0].dim[1] = 3;
+    CHECK(strstr(imported(&g, 13, &o), "(%x: f32[4,3])"));
+}
+
+/* One gate's worth of numbers each: hidden size 1, W and R [1, 1, 4]. */
+static struct text codes_lstm(int64_t n_scales)
+{
+    static const int8_t w[4] = {1, 2, 3, 4}, zero[4] = {1, 1, 1, 1};
+    static const float scale[4] = {0.5f, 0.5f, 0.5f, 0.5f};
+    const int64_t dims[3] = {1, 1, 4}, scales[2] = {1, n_scales};
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,1,1");
+    onnx_initializer(&g, "w", ONNX_INT8, 3, dims, w, sizeof w);
+    onnx_initializer(&g, "s", ONNX_FLOAT, 2, scales, scale, (size_t)n_scales * 4);
+    onnx_initializer(&g, "z", ONNX_INT8, 2, scales, zero, (size_t)n_scales);
+    onnx_node(&g, GRAPH_NODE, "DynamicQuantizeLSTM", "x w w - - - - - s z s z", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,1,1,1");
+    return g;
+}
+
+TEST(weights_of_an_lstm_may_be_codes)
+{
+    struct text g = codes_lstm(4);
+    const char *text = imported(&g, 13, NULL);
+
+    CHECK(strstr(text, "LSTM(") && !strstr(text, "DynamicQuantize"));
+    CHECK(strstr(text, "{0,0.5,1,1.5}"));
+    g = codes_lstm(3);
+    check_refused(&g, 13, NULL, INVALID, "'s' does not fit to 'w'");
+}
+
 TEST(options_that_fit_nothing_name_what_there_is)
 {
     struct onnx_options o = {.n_dims = 1, .dim = {{"M", 4}}};

@@ -13,7 +13,7 @@
 #include "frontend/onnx_import.h"
 #include "frontend/pass.h"
 
-/* ---- networks: constants called %w... and %v... get random contents -------------- */
+/* ---- networks: constants %w..., %v... and long %c... get random contents -------------- */
 
 #define POINT "kernel_shape=[1,1], strides=[1,1], dilations=[1,1], pads=[0,0,0,0]"
 #define THREE "kernel_shape=[3,3], strides=[2,2], dilations=[1,1], pads=[1,1,1,1]"
@@ -186,6 +186,27 @@ static const char residual[] =
     "  return %y\n"
     "}\n";
 
+/* Dynamic quantization: codes whose zero point is known when running only. */
+static const char dynamic[] =
+    "graph dynamic(%x: f32[1,2,5,6]) {\n"
+    "  %c0 = const i8[3,2,3,3] {*0}\n"
+    "  %c1 = const i8[3] {3,-5,7}\n"
+    "  %c2 = const u8[2,30,4] {*0}\n"
+    "  %c3 = const u8[] {131}\n"
+    "  %step = const f32[] {0.02}\n"
+    "  %least = ReduceMin(%x) {axes=[0,1,2,3], keepdims=0} : f32[]\n"
+    "  %up = Mul(%least, %least) : f32[]\n"
+    "  %z = Cast(%up) {to=2} : u8[]\n"
+    "  %q = QuantizeLinear(%x, %step, %z) {axis=0, block_size=0} : u8[1,2,5,6]\n"
+    "  %a = ConvInteger(%q, %c0, %z, %c1) {kernel_shape=[3,3], strides=[2,1], "
+    "dilations=[1,2], pads=[1,0,0,3]} : i32[1,3,2,5]\n"
+    "  %r = Reshape(%q) {shape=[2,30]} : u8[2,30]\n"
+    "  %b = MatMulInteger(%r, %c2, %z, %c3) : i32[2,2,4]\n"
+    "  %ya = Cast(%a) {to=1} : f32[1,3,2,5]\n"
+    "  %yb = Cast(%b) {to=1} : f32[2,2,4]\n"
+    "  return %ya, %yb\n"
+    "}\n";
+
 /* ---- running ------------------------------------------------------------------------ */
 
 static float random_unit(uint64_t *seed)
@@ -203,6 +224,9 @@ static void fill_weights(struct ir_graph *g)
             const struct ir_value *v = n->in[i];
             float *to = v && v->data ? (float *)(uintptr_t)v->data : NULL;
 
+            if (to && v->name[0] == 'c' && ir_count(v) > 8)
+                for (int64_t k = 0; k < ir_count(v); k++)
+                    ((uint8_t *)to)[k] = (uint8_t)(int)(127.0f * random_unit(&seed));
             if (!to || (v->name[0] != 'w' && v->name[0] != 'v'))
                 continue;
             for (int64_t k = 0; k < ir_count(v); k++)
@@ -314,6 +338,11 @@ TEST(passes_keep_the_results_of_a_network_on_bytes)
 TEST(passes_keep_the_results_of_a_residual_block)
 {
     check_text(residual);
+}
+
+TEST(passes_keep_the_results_of_dynamic_quantization)
+{
+    check_text(dynamic);
 }
 
 TEST(passes_keep_the_results_of_the_example_model)
