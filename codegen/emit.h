@@ -33,6 +33,7 @@ struct isa {
     bool lane_fma;      /* multiply by one lane of a register (NEON fmla v.s[i]) */
     bool masks;         /* masked loads and stores (AVX-512) */
     bool dot;           /* sums of four products of bytes (VNNI, AVX-VNNI, dotprod) */
+    bool mxcsr;         /* a mode in which subnormal numbers count as zeros (x86) */
     bool table;         /* a register of bytes indexed by another (AVX-512 VBMI, NEON) */
     int64_t l1_bytes, l2_bytes; /* data caches of one core, for blocking */
 };

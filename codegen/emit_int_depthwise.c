@@ -11,6 +11,9 @@
 #include "codegen/int_depthwise.h"
 
 #include <assert.h>
+#include <string.h>
+
+enum { MAX_LANES = 16 };
 
 struct depthwise {
     struct emitter *e;
@@ -18,7 +21,8 @@ struct depthwise {
     const struct conv *s;
     struct int_depthwise_cut cut;
     struct int_classes rows, columns;
-    int64_t width; /* channels, with padding */
+    int64_t width;     /* channels, with padding */
+    int64_t out_bytes; /* of a result */
     LLVMValueRef function;
 };
 
@@ -286,6 +290,27 @@ static int64_t column_class(const struct depthwise *d, int64_t x0, int pixel)
     return x0 < 0 ? d->columns.before : int_class_of(&d->columns, d->s->ow, x0 + pixel);
 }
 
+/* Four vectors in the order of channels. */
+static void unweave(struct emitter *e, int lanes, LLVMValueRef sum[4])
+{
+    LLVMValueRef half[2], all[4];
+    int index[2 * MAX_LANES];
+
+    for (int i = 0; i < 2 * lanes; i++)
+        index[i] = i;
+    for (int i = 0; i < 2; i++)
+        half[i] = emit_shuffle(e, sum[2 * i], sum[2 * i + 1], index, 2 * lanes);
+    for (int j = 0; j < 4; j++) {
+        for (int i = 0; i < lanes; i++) {
+            const int channel = j * lanes + i;
+
+            index[i] = channel % 16 / 4 * lanes + channel / 16 * 4 + channel % 4;
+        }
+        all[j] = emit_shuffle(e, half[0], half[1], index, lanes);
+    }
+    memcpy(sum, all, sizeof all);
+}
+
 static void finish(const struct depthwise *d, struct window *w,
                    struct int_tile_end *end, const struct band *band, LLVMValueRef out,
                    LLVMValueRef residual)
@@ -297,8 +322,11 @@ static void finish(const struct depthwise *d, struct window *w,
     for (int r = 0; r < band->rows; r++) {
         for (int i = 0; i < w->pixels * 4; i++)
             row.sum[i] = w->t.sum[r * w->pixels * 4 + i];
+        if (d->c->result != INT_CODES)
+            for (int i = 0; i < w->pixels; i++)
+                unweave(e, w->t.lanes, row.sum + i * 4);
         end->residual = residual ? emit_at(e, residual, r * d->s->res_y) : NULL;
-        int_tile_finish(e, &row, end, emit_at(e, out, r * d->s->out_y));
+        int_tile_finish(e, &row, end, emit_at(e, out, r * d->s->out_y * d->out_bytes));
     }
 }
 
@@ -335,7 +363,7 @@ static void emit_tile_at(const struct depthwise *d, const struct slice *slice,
         .header = param(d, CORE_BIAS),
         .m = emit_at_value(e, rows, emit_mul(e, slice->channel, 4)),
         .residual_pixel = s->res_x,
-        .out_pixel = s->out_x,
+        .out_pixel = s->out_x * d->out_bytes,
     };
     LLVMValueRef bias = emit_at(e, end.m, d->width * 4);
 
@@ -351,8 +379,9 @@ static void emit_tile_at(const struct depthwise *d, const struct slice *slice,
     }
     in = emit_at_value(e, emit_at_value(e, band->in, slice->channel),
                        emit_mul(e, x, s->stride_x * s->in_x));
-    out = emit_at_value(e, emit_at_value(e, band->out, slice->channel),
-                        emit_mul(e, x, s->out_x));
+    out = emit_at_value(
+        e, emit_at_value(e, band->out, emit_mul(e, slice->channel, d->out_bytes)),
+        emit_mul(e, x, s->out_x * d->out_bytes));
     if (s->has_residual)
         residual = emit_at_value(e, emit_at_value(e, band->residual, slice->channel),
                                  emit_mul(e, x, s->res_x));
@@ -406,7 +435,7 @@ static void emit_band(const struct depthwise *d, const struct slice *slice,
     band.y = y;
     band.iy = emit_add(e, emit_mul(e, y, s->stride_y), -s->pad_top);
     band.in = emit_at_value(e, image->in, emit_mul(e, band.iy, s->in_y));
-    band.out = emit_at_value(e, image->out, emit_mul(e, y, s->out_y));
+    band.out = emit_at_value(e, image->out, emit_mul(e, y, s->out_y * d->out_bytes));
     if (s->has_residual)
         band.residual = emit_at_value(e, image->residual, emit_mul(e, y, s->res_y));
     emit_row(d, slice, &band);
@@ -445,7 +474,8 @@ static struct band place_image(const struct depthwise *d, LLVMValueRef image)
     const struct conv *s = d->s;
     struct band b = {
         .in = emit_at_value(e, param(d, CORE_IN), emit_mul(e, image, s->in_n)),
-        .out = emit_at_value(e, param(d, CORE_OUT), emit_mul(e, image, s->out_n)),
+        .out = emit_at_value(e, param(d, CORE_OUT),
+                             emit_mul(e, image, s->out_n * d->out_bytes)),
     };
 
     if (s->has_residual)
@@ -507,10 +537,11 @@ LLVMValueRef emit_int_depthwise(struct emitter *e, const struct int_conv *c,
     struct emit_loop l = {0};
 
     assert(c->shape.in_c == 1 && c->shape.c_in == 1 && c->shape.c_out == 1
-           && c->weight_bits == 8 && c->result == INT_CODES);
+           && c->weight_bits == 8);
     plain.weight_zeros = false; /* the packer has subtracted them */
     d.c = &plain;
     d.width = int_depthwise_width(&d.cut);
+    d.out_bytes = c->result == INT_CODES ? 1 : 4;
     d.function = emit_core(e, name);
     emit_loop_begin(e, &l, param(&d, CORE_BEGIN), param(&d, CORE_END), 1, NULL, 0);
     emit_unit(&d, l.at);

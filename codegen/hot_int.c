@@ -75,7 +75,8 @@ static bool has_constants(const struct ir_node *n)
 static bool is_constant_product(const struct ir_node *n)
 {
     return has_constants(n) && op_is_byte(n->in[0]->dtype)
-           && op_is_byte(weights_of(n)->dtype) && !n->in[0]->dynamic && ir_count(n->in[0]) && ir_count(n->out[0]);
+           && op_is_byte(weights_of(n)->dtype) && !n->in[0]->dynamic
+           && ir_count(n->in[0]) && ir_count(n->out[0]);
 }
 
 /* Weights and their zero points as int8, [channel][what one sums]: `products` times
@@ -154,8 +155,6 @@ struct hot *hot_recognise_int_conv(struct builder *b, const struct ir_node *n)
     hot_fill_convolution(n, w, &h->conv);
     if (h->conv.groups > 1 && h->conv.c_in == 1 && h->conv.c_out == 1)
         h->kind = STEP_INT_DEPTHWISE;
-    if (h->kind == STEP_INT_DEPTHWISE && !is_requantized(n))
-        return NULL;
     read_learned(b, h, false);
     hot_read_in_place(b, h);
     return h;

@@ -147,9 +147,9 @@ static int64_t channel_in(const struct pack *p, int64_t at)
     const int64_t vector = at / p->cut.bytes;
     const int lanes = (vector < p->cut.vectors ? p->cut.bytes : p->cut.tail_bytes) / 4;
     const int64_t in_vector = at % p->cut.bytes;
-    const int64_t channel = vector * p->cut.bytes
-                            + int_channel_at(p->c, lanes, 4, (int)(in_vector / lanes),
-                                             (int)(in_vector % lanes));
+    const int64_t channel =
+        vector * p->cut.bytes
+        + int_woven_channel((int)(in_vector / lanes), (int)(in_vector % lanes));
 
     return channel < p->c->shape.groups ? channel : -1;
 }
@@ -254,8 +254,10 @@ static void pack_epilogue(const struct pack *p, uint8_t *to)
     memcpy(to, &h, sizeof h);
     to += sizeof h;
     for (int64_t at = 0; at < width; at++) {
-        const int64_t channel = channel_in(p, at);
-        const float m = channel < 0 ? 0.0f : p->from->m[channel];
+        const int64_t channel = p->c->result == INT_CODES ? channel_in(p, at)
+                                : at < s->groups          ? at
+                                                          : -1;
+        const float m = channel < 0 || !p->from->m ? 0.0f : p->from->m[channel];
 
         to = put_word(&m, to);
     }

@@ -4,7 +4,8 @@
  * One vector of bytes holds a channel a byte.  Neighbouring kernel columns are taken in
  * groups: four with products of four bytes, two with pairs of 16 bits, else one.  The
  * inputs of a group are woven into four vectors of 32-bit lanes (emit_int_build.h) and
- * multiplied with weights of the same order.
+ * multiplied with weights of the same order; so are biases.  Codes come out of it in
+ * order, wider results are put in order, and their multipliers are.
  *
  * Two neighbouring outputs share the inputs of a group where that costs no more groups:
  * of 3 taps in a group of 4, [w0 w1 w2 0] gives one and [0 w0 w1 w2] the next.

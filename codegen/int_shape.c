@@ -166,6 +166,11 @@ int64_t int_group_width(const struct int_conv *c, const struct int_tiling *t)
     return int_whole_blocks(c, t) * int_block_width(t) + int_tail_width(t);
 }
 
+int64_t int_woven_channel(int vector, int lane)
+{
+    return lane / 4 * 16 + vector * 4 + lane % 4;
+}
+
 int64_t int_channel_at(const struct int_conv *c, int lanes, int vectors, int vector,
                        int lane)
 {
@@ -174,7 +179,7 @@ int64_t int_channel_at(const struct int_conv *c, int lanes, int vectors, int vec
 
     if (vector >= mixed)
         return (int64_t)vector * lanes + lane;
-    return (int64_t)first * lanes + lane / 4 * 16 + (vector - first) * 4 + lane % 4;
+    return (int64_t)first * lanes + int_woven_channel(vector - first, lane);
 }
 
 int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width)

@@ -67,6 +67,9 @@ int64_t int_group_width(const struct int_conv *c, const struct int_tiling *t);
 int64_t int_channel_at(const struct int_conv *c, int lanes, int vectors, int vector,
                        int lane);
 
+/* Of four vectors, the channel in a lane of those that bytes are woven into. */
+int64_t int_woven_channel(int vector, int lane);
+
 /* Bytes of the weights of a run's steps for `width` channels. */
 int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width);
 

@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "codegen/emit_build.h"
 #include "codegen/module.h"
 
 enum { WS, W, IO, BEGIN, END, WORKER };
@@ -372,6 +373,43 @@ static void add_chain_step(struct part *p, const struct step *s, const char *nam
     call_core(e, core, args, n);
 }
 
+/* ---- subnormal numbers -------------------------------------------------- */
+
+/* A multiply-add with a subnormal number takes a hundred times as long on x86, and
+ * channels that training has let die are full of them.  Emitted products of floats
+ * count them as zeros: no sum changes by more than 2^-126 a product.  Everything else
+ * keeps them: the logarithm of one is a number. */
+enum { FLUSH_TO_ZERO = 1 << 15, DENORMALS_ARE_ZEROS = 1 << 6 };
+
+static bool flushes_subnormals(const struct emitter *e, const struct step *s)
+{
+    return e->isa->mxcsr
+           && (s->kind == STEP_CONV || s->kind == STEP_DEPTHWISE
+               || s->kind == STEP_MATMUL);
+}
+
+static void set_mxcsr(struct emitter *e, LLVMValueRef at)
+{
+    emit_intrinsic(e, "llvm.x86.sse.ldmxcsr", NULL, 0, &at, 1);
+}
+
+/* Where the caller's mode is kept. */
+static LLVMValueRef begin_flush(struct emitter *e)
+{
+    LLVMValueRef own = LLVMBuildAlloca(e->builder, e->i32, "");
+    LLVMValueRef flush = LLVMBuildAlloca(e->builder, e->i32, "");
+    LLVMValueRef bits =
+        LLVMConstInt(e->i32, FLUSH_TO_ZERO | DENORMALS_ARE_ZEROS, false);
+
+    emit_intrinsic(e, "llvm.x86.sse.stmxcsr", NULL, 0, &own, 1);
+    LLVMBuildStore(
+        e->builder,
+        LLVMBuildOr(e->builder, LLVMBuildLoad2(e->builder, e->i32, own, ""), bits, ""),
+        flush);
+    set_mxcsr(e, flush);
+    return own;
+}
+
 /* ---- emitted kernels ---------------------------------------------------- */
 
 static LLVMValueRef new_emitted_core(struct part *p, const struct step *s)
@@ -391,7 +429,8 @@ static LLVMValueRef new_emitted_core(struct part *p, const struct step *s)
         return emit_int_conv(e, &s->u.int_conv.conv, &s->u.int_conv.tiling,
                              core_name(p, "int_conv"));
     case STEP_INT_DEPTHWISE:
-        return emit_int_depthwise(e, &s->u.int_conv.conv, core_name(p, "int_depthwise"));
+        return emit_int_depthwise(e, &s->u.int_conv.conv,
+                                  core_name(p, "int_depthwise"));
     case STEP_INT_POOL:
         return emit_int_pool(e, &s->u.int_pool, core_name(p, "int_pool"));
     case STEP_INT_ELEMENTS:
@@ -433,7 +472,15 @@ static void add_emitted_step(struct part *p, const struct step *s, const char *n
     args[n++] = s->scratch_bytes ? scratch_address(p, fn, s, 0) : LLVMConstNull(e->ptr);
     args[n++] = LLVMGetParam(fn, BEGIN);
     args[n++] = LLVMGetParam(fn, END);
-    call_core(e, core, args, n);
+    if (!flushes_subnormals(e, s)) {
+        call_core(e, core, args, n);
+        return;
+    }
+    const LLVMValueRef mode = begin_flush(e);
+
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(core), core, args, n, "");
+    set_mxcsr(e, mode);
+    LLVMBuildRetVoid(e->builder);
 }
 
 struct status *part_add_step(struct part *p, const struct step *s, const char *name)

@@ -351,6 +351,7 @@ static inline struct int_conv random_int_depthwise(void)
         .residual_signed = random_in(0, 1),
         .weight_zeros = random_in(0, 2) == 0,
         .weight_bits = 8,
+        .result = random_in(0, 2) ? INT_CODES : (enum int_result)random_in(1, 2),
     };
     struct conv *s = &c.shape;
     const int64_t bottom = random_in(0, 4), right = random_in(0, 4);
@@ -359,6 +360,8 @@ static inline struct int_conv random_int_depthwise(void)
     const int64_t ow =
         out_size(s->w, s->pad_left + right, s->kw, s->stride_x, s->dilation_x);
 
+    if (c.result != INT_CODES)
+        s->has_residual = false;
     s->oh = oh > 0 ? oh : 1;
     s->ow = ow > 0 ? ow : 1;
     set_strides(s, false, random_in(0, 3));

@@ -91,6 +91,17 @@ TEST(int_depthwise_of_signed_codes_and_weights_with_zero_points)
     check_depthwise(c);
 }
 
+TEST(int_depthwise_sums_and_floats_come_in_order)
+{
+    struct int_conv c = square(70, 8, 3, 1, 1);
+
+    c.result = INT_FLOAT;
+    check_depthwise(c);
+    c.in_signed = true;
+    c.result = INT_ACC;
+    check_depthwise(c);
+}
+
 /* Four columns in a group with VNNI, two without. */
 TEST(int_depthwise_fields_tell_packings_apart)
 {
@@ -106,6 +117,6 @@ TEST(int_depthwise_fields_tell_packings_apart)
 
 TEST(int_depthwise_of_random_shapes_matches_plain_loops)
 {
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 24; i++)
         check_depthwise(random_int_depthwise());
 }

@@ -389,6 +389,21 @@ TEST(module_repeats_a_body_and_collects_its_rows)
 
 /* ---- the object --------------------------------------------------------- */
 
+/* Emitted products count subnormal numbers as zeros, nothing after them does. */
+TEST(module_keeps_subnormal_numbers_outside_of_products)
+{
+    run_text("graph t(%x: f32[1,4,5,5]) {\n"
+             "  %w = const f32[4,4,1,1] {*0.25}\n"
+             "  %tiny = const f32[] {1e-39}\n"
+             "  %a = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,4,5,5]\n"
+             "  %b = Abs(%a) : f32[1,4,5,5]\n"
+             "  %c = Mul(%b, %tiny) : f32[1,4,5,5]\n"
+             "  %d = Log(%c) : f32[1,4,5,5]\n"
+             "  return %d\n"
+             "}\n",
+             1e-6f);
+}
+
 TEST(module_emits_the_same_bytes_every_time)
 {
     struct bytes object[2];
