@@ -120,9 +120,10 @@ static struct status *use_bits(struct quantized *q)
 
     const struct quantize_options o = options_of(q);
 
-    if (q->o->may_raise)
-        RETURN_IF_FAIL(
-            relax_decide(q->c, q->g, &o, q->plan, q->a, &q->quantization, &result));
+    if (q->o->bits == 8)
+        RETURN_IF_FAIL(relax_decide(q->c, q->g, &o,
+                                    q->o->may_raise ? RELAX_TO_FLOATS : RELAX_TO_PAIRS,
+                                    q->plan, q->a, &q->quantization, &result));
     else
         RETURN_IF_FAIL(quantize_decide(q->c, q->g, &o, q->a, &q->quantization));
     q->n_raised = result.n_raised;
@@ -292,8 +293,7 @@ static struct status *compile_decided(struct quantized *q)
 static struct status *run(struct quantized *q)
 {
     struct training training;
-    struct training_args args = {.train = q->o->train,
-                                 .spec = q->o->spec};
+    struct training_args args = {.train = q->o->train, .spec = q->o->spec};
     struct status *s;
 
     RETURN_IF_FAIL(open_all(q));

@@ -26,6 +26,7 @@ static const struct compression_unit *units_of(const struct quantized *q)
             .name = q->units[i].name,
             .weight_bits = u->weight_bits,
             .activation_bits = u->activation_bits,
+            .activation_codes = u->calibrator == CALIBRATOR_pair ? 2 : 1,
             .macs = u->macs,
             .weight_bytes = cost_weight_bytes(q->units[i].n_weights,
                                               q->units[i].channels, u->weight_bits),
@@ -131,6 +132,25 @@ static void print_units(const struct compression *k)
     printf("\n");
 }
 
+/* "2 of them read 2 x 8 bits for each number (43.0 % of the multiply-adds, twice)" */
+static void print_pairs(const struct compression *k)
+{
+    int64_t all = 0, macs = 0;
+    int n = 0;
+
+    for (int i = 0; i < k->n_units; i++) {
+        all += k->units[i].macs;
+        if (k->units[i].activation_codes == 2) {
+            macs += k->units[i].macs;
+            n++;
+        }
+    }
+    if (n)
+        printf("  %d of them %s 2 x 8 bits for each number (%.1f %% of the "
+               "multiply-adds, twice), for what one code would lose\n",
+               n, n == 1 ? "reads" : "read", 100.0 * (double)macs / (double)all);
+}
+
 void quantized_print(const struct quantized *q, const struct compression *k)
 {
     printf("calibrated on %s%s%s\n", k->calibrated_on, q->o->data ? " of " : "",
@@ -142,10 +162,10 @@ void quantized_print(const struct quantized *q, const struct compression *k)
                100.0 * (double)q->pruning->macs_after / (double)q->pruning->macs_before,
                (long long)q->pruning->macs_before);
     print_units(k);
-    if (q->n_raised)
-        printf("  %d of them %s 32 bits, for what %s would lose\n",
-               q->n_raised, q->n_raised == 1 ? "has" : "have",
-               q->n_raised == 1 ? "it" : "they");
+    print_pairs(k);
+    if (q->n_raised && q->o->may_raise)
+        printf("  %d of them %s 32 bits, for what %s would lose\n", q->n_raised,
+               q->n_raised == 1 ? "has" : "have", q->n_raised == 1 ? "it" : "they");
     if (k->why_unmeasured)
         printf("accuracy is not measured: %s\n", k->why_unmeasured);
     if (!k->tested_on)

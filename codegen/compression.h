@@ -11,6 +11,7 @@
 struct compression_unit {
     const char *name;
     int weight_bits, activation_bits;
+    int activation_codes; /* for a number: 1; 2 where one would be too coarse */
     int64_t macs;
     int64_t weight_bytes; /* codes packed, and scales */
     double error;         /* of its result, relative to the variance; 0 for 32 bits */

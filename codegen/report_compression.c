@@ -44,10 +44,11 @@ json_t *report_compression_json(const struct compression *k)
 
         json_array_append_new(
             units,
-            json_pack("{s:s, s:i, s:i, s:I, s:I, s:f}", "name", u->name, "weight_bits",
-                      u->weight_bits, "activation_bits", u->activation_bits, "macs",
-                      (json_int_t)u->macs, "weight_bytes", (json_int_t)u->weight_bytes,
-                      "error", u->error));
+            json_pack("{s:s, s:i, s:i, s:i, s:I, s:I, s:f}", "name", u->name,
+                      "weight_bits", u->weight_bits, "activation_bits",
+                      u->activation_bits, "activation_codes", u->activation_codes,
+                      "macs", (json_int_t)u->macs, "weight_bytes",
+                      (json_int_t)u->weight_bytes, "error", u->error));
     }
     json_object_set_new(o, "calibrated_on", json_string(k->calibrated_on));
     if (k->search)
@@ -115,11 +116,12 @@ void report_compression_html(const struct bundle_job *job, const struct compress
         text_puts(t, "<tr><td>");
         report_put_escaped(t, u->name);
         text_printf(t,
-                    "</td><td class=n>%d bits</td><td class=n>%d bits</td>"
+                    "</td><td class=n>%d bits</td><td class=n>%s%d bits</td>"
                     "<td class=n>%lld</td><td class=n>%lld</td><td class=n>%.2g</td>"
                     "</tr>\n",
-                    u->weight_bits, u->activation_bits, (long long)u->weight_bytes,
-                    (long long)u->macs, u->error);
+                    u->weight_bits, u->activation_codes == 2 ? "2 x " : "",
+                    u->activation_bits, (long long)u->weight_bytes, (long long)u->macs,
+                    u->error);
     }
     text_puts(t, "</table>\n");
 }

@@ -10,6 +10,40 @@ enum { SHARES = 70 };
 static const double LEAST_SHARE = 0.3, N_BINS = OBSERVE_BINS, N_SHARES = SHARES;
 static const double TAILS = 0.00005; /* of the values, on either side */
 
+/* ---- grids ----------------------------------------------------------------------- */
+
+float activation_step(const struct activation_grid *g)
+{
+    return g->second > 0.0f ? g->second : g->scale;
+}
+
+/* Rounds to even as long as the number is below 2^22. */
+static float rounded(float x)
+{
+    return x + 12582912.0f - 12582912.0f;
+}
+
+static float limited(float x, float least, float most)
+{
+    return x < least ? least : x > most ? most : x;
+}
+
+void activation_round(const struct activation_grid *g, float *x, int64_t n)
+{
+    const float inverse = 1.0f / g->scale, zero = (float)g->zero;
+    const float least = -128.0f - zero, most = 127.0f - zero;
+    const float inverse2 = g->second > 0.0f ? 1.0f / g->second : 0.0f;
+
+    for (int64_t i = 0; i < n; i++) {
+        const float first = rounded(limited(x[i] * inverse, least, most)) * g->scale;
+        const float rest = limited((x[i] - first) * inverse2, -128.0f, 127.0f);
+
+        x[i] = first + rounded(rest) * g->second;
+    }
+}
+
+/* ---- what is seen ---------------------------------------------------------------- */
+
 void observe_range(struct observer *o, const float *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -67,6 +101,16 @@ static struct activation_grid grid_of(double least, double most)
     const double zero = nearbyint(-128.0 - least / (double)g.scale);
 
     g.zero = zero < -128.0 ? -128 : zero > 127.0 ? 127 : (int32_t)zero;
+    return g;
+}
+
+/* The rest after the first code is at most half of its scale. */
+static struct activation_grid pair_of(double least, double most)
+{
+    struct activation_grid g =
+        grid_of((double)OBSERVE_SPARE * least, (double)OBSERVE_SPARE * most);
+
+    g.second = (float)((double)g.scale / 254.0);
     return g;
 }
 
@@ -183,6 +227,8 @@ struct activation_grid observe_choose(const struct observer *o,
     case CALIBRATOR_entropy:
         g = best_share(o, divergence_of);
         break;
+    case CALIBRATOR_pair:
+        return pair_of((double)o->least, (double)o->most);
     default:
         g = grid_of((double)o->least, (double)o->most);
     }

@@ -47,7 +47,9 @@ static struct status *take_plan(struct quantizer *q, const struct unit *units, i
         to->has_codes = true;
         to->weight_bits = u->weight_bits;
         to->activation_bits = u->activation_bits;
-        to->calibrator = q->o->keep_calibrators ? u->calibrator : CALIBRATOR_none;
+        to->calibrator = q->o->keep_calibrators || u->calibrator == CALIBRATOR_pair
+                             ? u->calibrator
+                             : CALIBRATOR_none;
     }
     return OK;
 }
@@ -61,16 +63,19 @@ static void find_nodes(struct quantizer *q, const struct unit *units)
         n++;
     q->unit_of = arena_new_array(q->arena, int, n);
 
-    bool *is_unit = arena_new_array(q->arena, bool, n);
+    enum tensor_reader *reader = arena_new_array(q->arena, enum tensor_reader, n);
 
     for (const struct ir_node *node = q->g->first; node; node = node->next, i++) {
         q->unit_of[i] = -1;
         for (int u = 0; u < q->q->n_units; u++)
             if (units[u].node == node && q->q->units[u].has_codes)
                 q->unit_of[i] = u;
-        is_unit[i] = q->unit_of[i] >= 0;
+        reader[i] = q->unit_of[i] < 0 ? READS_FLOATS
+                    : q->q->units[q->unit_of[i]].calibrator == CALIBRATOR_pair
+                        ? READS_PAIRS
+                        : READS_CODES;
     }
-    q->uses = tensor_uses_find(q->arena, q->g, is_unit);
+    q->uses = tensor_uses_find(q->arena, q->g, reader);
 }
 
 struct status *quantize_decide(struct compile *c, struct ir_graph *g,

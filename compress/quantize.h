@@ -45,6 +45,7 @@ struct quantized_unit {
     bool has_codes; /* the rest is set; otherwise it stays as it is */
     int weight_bits, activation_bits;
     enum plan_calibrator calibrator; /* of its input */
+    int group;                       /* units of one have one calibrator */
     int64_t macs;
     int64_t n_codes, n_channels;
     const int8_t *codes; /* as the weights lie in the model */

@@ -16,6 +16,7 @@
 
 struct tensor_use {
     bool wanted; /* read as codes */
+    bool paired; /* two of them, by all who share them */
     int group;   /* value id of the representative; operands of a Concat share */
 };
 
@@ -24,9 +25,12 @@ struct tensor_uses {
     struct tensor_use *at; /* by value id */
 };
 
-/* Those of the nodes with is_unit[i], i counting the nodes of g. */
+/* How a node reads its input. */
+enum tensor_reader { READS_FLOATS, READS_CODES, READS_PAIRS };
+
+/* Of the nodes of g, reader[i] being number i's. */
 struct tensor_uses tensor_uses_find(struct arena *a, const struct ir_graph *g,
-                                    const bool *is_unit);
+                                    const enum tensor_reader *reader);
 /* Can be the input of a unit of codes. */
 bool tensor_can_be_codes(const struct ir_value *v);
 /* Where the codes of v come from, through what moves elements: scale and zero point are
@@ -60,7 +64,5 @@ const struct activation_grid *quantize_input_grid(const struct quantization *q,
 /* Unit number `unit`, n, on f: its input, for it alone, and its outputs. */
 void quantize_run_alone(const struct quantization *q, const struct ir_node *n, int unit,
                         struct flow *f);
-/* x becomes what its codes say. */
-void quantize_values(const struct activation_grid *g, float *x, int64_t n);
 
 #endif /* HADMC_COMPRESS_QUANTIZE_PARTS_H */

@@ -25,19 +25,6 @@ struct ranges {
     struct seen *seen; /* by value id */
 };
 
-void quantize_values(const struct activation_grid *g, float *x, int64_t n)
-{
-    const float inverse = 1.0f / g->scale, zero = (float)g->zero;
-    const float least = -128.0f - zero, most = 127.0f - zero;
-
-    for (int64_t i = 0; i < n; i++) {
-        float t = x[i] * inverse;
-
-        t = t < least ? least : t > most ? most : t;
-        x[i] = (t + 12582912.0f - 12582912.0f) * g->scale;
-    }
-}
-
 static void observe_tensor(struct ranges *r, struct ir_value *v)
 {
     struct seen *s;
@@ -72,7 +59,7 @@ static double error_of(const struct ranges *r, const struct product *p,
         const float *x = flow_at(r->flow, v, i * n / tried);
 
         memcpy(error, x, (size_t)n_in * sizeof *x);
-        quantize_values(g, error, n_in);
+        activation_round(g, error, n_in);
         for (int64_t k = 0; k < n_in; k++)
             error[k] -= x[k];
         product_apply(p, weights, no_bias, error, scratch, out);
@@ -102,6 +89,13 @@ static void try_calibrators(struct ranges *r, const struct product *p)
     arena_destroy(a);
 }
 
+/* Who reads pairs does so for all. */
+static void want(struct seen *s, enum plan_calibrator calibrator)
+{
+    if (s->wanted != CALIBRATOR_pair)
+        s->wanted = calibrator;
+}
+
 static struct status *observe_all(struct ranges *r)
 {
     const struct quantizer *q = r->q;
@@ -113,8 +107,8 @@ static struct status *observe_all(struct ranges *r)
         struct product p;
 
         if (q->unit_of[i] >= 0 && product_of(n, &p)) {
-            r->seen[tensor_source(n->in[0])->id].wanted =
-                q->q->units[q->unit_of[i]].calibrator;
+            want(&r->seen[tensor_source(n->in[0])->id],
+                 q->q->units[q->unit_of[i]].calibrator);
             try_calibrators(r, &p);
         }
         RETURN_IF_FAIL(flow_run(r->flow, n));
@@ -152,7 +146,7 @@ static void join_groups(struct ranges *r)
         if (!whole->observer)
             whole->observer = arena_new(r->q->arena, struct observer);
         observe_join(whole->observer, r->seen[i].observer);
-        whole->wanted = r->seen[i].wanted;
+        want(whole, r->seen[i].wanted);
     }
 }
 
@@ -167,9 +161,7 @@ static void choose_grids(struct ranges *r)
         if (!r->seen[i].observer || u->at[i].wanted == false)
             continue;
         t->is_source = true;
-        t->grid = tensor_group(u, i) == i && s->grid[0].scale > 0.0f
-                      ? s->grid[best_of(s) - 1]
-                      : observe_choose(s->observer, best_of(s));
+        t->grid = observe_choose(s->observer, best_of(s));
     }
 }
 
@@ -183,8 +175,10 @@ static void name_calibrators(struct ranges *r)
         if (q->unit_of[i] >= 0) {
             const int id = tensor_source(n->in[0])->id;
 
-            q->q->units[q->unit_of[i]].calibrator =
-                best_of(&r->seen[tensor_group(&q->uses, id)]);
+            struct quantized_unit *u = &q->q->units[q->unit_of[i]];
+
+            u->group = tensor_group(&q->uses, id);
+            u->calibrator = best_of(&r->seen[u->group]);
         }
 }
 

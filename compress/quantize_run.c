@@ -17,7 +17,7 @@ static void run_tensor(struct running *r, const struct ir_value *v)
         return;
     flow_own(r->flow, v);
     for (int64_t i = 0; i < flow_n(r->flow); i++)
-        quantize_values(&t->grid, flow_at(r->flow, v, i), ir_count(v));
+        activation_round(&t->grid, flow_at(r->flow, v, i), ir_count(v));
 }
 
 /* Weights [channels][k] and biases of the codes. */
@@ -68,7 +68,7 @@ void quantize_run_alone(const struct quantization *q, const struct ir_node *n, i
 
     flow_own(f, x);
     for (int64_t i = 0; i < flow_n(f); i++)
-        quantize_values(quantize_input_grid(q, n), flow_at(f, x, i), ir_count(x));
+        activation_round(quantize_input_grid(q, n), flow_at(f, x, i), ir_count(x));
     product_of(n, &p);
     run_unit(f, &p, &q->units[unit]);
     flow_release(f, n);

@@ -25,6 +25,21 @@ bool tensor_can_be_codes(const struct ir_value *v)
     return v && v->dtype == DT_f32 && !v->data && !v->dynamic && !v->is_sequence;
 }
 
+int tensor_group(const struct tensor_uses *u, int id)
+{
+    while (u->at[id].group != id)
+        id = u->at[id].group;
+    return id;
+}
+
+/* By an operator on codes: a pair is made of floats. */
+static bool is_wanted(const struct tensor_uses *u, const struct ir_node *n,
+                      const struct ir_value *v)
+{
+    return u->at[v->id].wanted
+           && (match_moves_elements(n) || !u->at[tensor_group(u, v->id)].paired);
+}
+
 /* The result, or what its activation makes of it, is read as codes. */
 static bool result_is_wanted(const struct tensor_uses *u, const struct ir_node *n)
 {
@@ -33,9 +48,9 @@ static bool result_is_wanted(const struct tensor_uses *u, const struct ir_node *
 
         if (!n->out[i])
             continue;
-        if (u->at[n->out[i]->id].wanted)
+        if (is_wanted(u, n, n->out[i]))
             return true;
-        if (reader && is_act(reader) && u->at[reader->out[0]->id].wanted)
+        if (reader && is_act(reader) && is_wanted(u, n, reader->out[0]))
             return true;
     }
     return false;
@@ -70,12 +85,14 @@ static int count_nodes(const struct ir_graph *g)
 
 /* Readers come behind, so one walk from the end suffices. */
 static void find_wanted(struct tensor_uses *u, const struct ir_graph *g,
-                        const bool *is_unit)
+                        const enum tensor_reader *reader)
 {
     int i = count_nodes(g);
 
+    for (int k = 0; k < u->n_values; k++)
+        u->at[k].wanted = false;
     for (const struct ir_node *n = g->last; n; n = n->prev) {
-        if (is_unit[--i])
+        if (reader[--i] != READS_FLOATS)
             u->at[n->in[0]->id].wanted = true;
         else if (has_integer_form(n) && result_is_wanted(u, n) && all_operands_can(n))
             want(u, n);
@@ -94,19 +111,10 @@ static bool is_concat_of_codes(const struct ir_value *v)
     return v->def && v->def->op == OP_Concat && all_operands_can(v->def);
 }
 
-int tensor_group(const struct tensor_uses *u, int id)
-{
-    while (u->at[id].group != id)
-        id = u->at[id].group;
-    return id;
-}
-
 /* Operands of a Concat that stays in codes have one scale and zero point; so have those
  * of a Concat that is an operand. */
 static void group_operands(struct tensor_uses *u, const struct ir_graph *g)
 {
-    for (int i = 0; i < u->n_values; i++)
-        u->at[i].group = i;
     for (const struct ir_node *n = g->first; n; n = n->next)
         if (n->op == OP_Concat && is_concat_of_codes(n->out[0])
             && result_is_wanted(u, n))
@@ -121,13 +129,31 @@ bool tensor_is_source(const struct tensor_uses *u, struct ir_value *v)
            && tensor_source(v) == v && !is_concat_of_codes(v);
 }
 
+static bool pair_groups(struct tensor_uses *u, const struct ir_graph *g,
+                        const enum tensor_reader *reader)
+{
+    bool any = false;
+    int i = 0;
+
+    for (const struct ir_node *n = g->first; n; n = n->next, i++)
+        if (reader[i] == READS_PAIRS) {
+            u->at[tensor_group(u, tensor_source(n->in[0])->id)].paired = true;
+            any = true;
+        }
+    return any;
+}
+
 struct tensor_uses tensor_uses_find(struct arena *a, const struct ir_graph *g,
-                                    const bool *is_unit)
+                                    const enum tensor_reader *reader)
 {
     struct tensor_uses u = {.n_values = g->compile->n_values};
 
     u.at = arena_new_array(a, struct tensor_use, u.n_values);
-    find_wanted(&u, g, is_unit);
+    for (int i = 0; i < u.n_values; i++)
+        u.at[i].group = i;
+    find_wanted(&u, g, reader);
     group_operands(&u, g);
+    if (pair_groups(&u, g, reader))
+        find_wanted(&u, g, reader);
     return u;
 }

@@ -29,7 +29,7 @@ static void quantize_tensor(struct fitting *f, const struct ir_value *v)
         return;
     flow_own(f->codes, v);
     for (int64_t i = 0; i < flow_n(f->codes); i++)
-        quantize_values(&t->grid, flow_at(f->codes, v, i), ir_count(v));
+        activation_round(&t->grid, flow_at(f->codes, v, i), ir_count(v));
 }
 
 /* So that the bias has a code below 2^30 (docs/numerics.md). */
@@ -127,7 +127,8 @@ static struct status *fit(struct fitting *f, const struct product *p,
     moments_fit(sums, weights, fitted);
     RETURN_IF_FAIL(round_groups(
         a, p, moments_all(sums), fitted,
-        least_scales(a, p, bias, quantize_input_grid(f->q->q, p->node)->scale),
+        least_scales(a, p, bias,
+                     activation_step(quantize_input_grid(f->q->q, p->node))),
         u->weight_bits, &rounded));
     store(f, p, moments_all(sums), &rounded, u, fitted, bias);
     flow_make(f->codes, p->node);
@@ -157,8 +158,8 @@ static struct status *run_unit_alone(struct fitting *f, const struct product *p,
 
     flow_own(alone.codes, x);
     for (int64_t i = 0; i < flow_n(alone.codes); i++)
-        quantize_values(quantize_input_grid(f->q->q, p->node),
-                        flow_at(alone.codes, x, i), ir_count(x));
+        activation_round(quantize_input_grid(f->q->q, p->node),
+                         flow_at(alone.codes, x, i), ir_count(x));
 
     struct status *s = run_unit(&alone, p, u);
 

@@ -4,6 +4,7 @@
 
 #include "compress/quantize_parts.h"
 #include "frontend/match.h"
+#include "frontend/permute.h"
 
 enum { X, W, B };
 
@@ -19,24 +20,32 @@ static void redirect(struct ir_graph *g, const struct ir_value *v, struct ir_val
                 ir_set_input(n, i, by);
 }
 
-static struct status *write_tensor(struct compile *c, struct ir_graph *g,
-                                   struct ir_value *v, const struct quantization *q)
+/* DequantizeLinear(QuantizeLinear(v)) before `at`. */
+static struct status *write_codes(struct ir_graph *g, struct ir_node *at,
+                                  struct ir_value *v, float scale, int zero,
+                                  struct ir_value **out)
+{
+    struct compile *c = g->compile;
+    const int8_t z = (int8_t)zero;
+    struct ir_value *in[] = {v, ir_const_f32(c, scale),
+                             ir_const(c, NULL, DT_i8, 0, NULL, &z)};
+
+    RETURN_IF_FAIL(ir_emit(g, at, OP_QuantizeLinear, NULL, 3, in, linear, &in[0]));
+    return ir_emit(g, at, OP_DequantizeLinear, NULL, 3, in, linear, out);
+}
+
+static struct status *write_tensor(struct ir_graph *g, struct ir_value *v,
+                                   const struct quantization *q)
 {
     const struct quantized_tensor *t =
         v && v->id < q->n_values ? &q->tensors[v->id] : NULL;
-    struct ir_value *codes, *reals;
+    struct ir_value *reals;
 
-    if (!t || !t->is_source)
+    if (!t || !t->is_source || t->grid.second > 0.0f)
         return OK;
-    struct ir_node *at = v->def ? v->def->next : g->first;
-    const int8_t zero = (int8_t)t->grid.zero;
-    struct ir_value *in[] = {v, ir_const_f32(c, t->grid.scale),
-                             ir_const(c, NULL, DT_i8, 0, NULL, &zero)};
-
-    RETURN_IF_FAIL(ir_emit(g, at, OP_QuantizeLinear, NULL, 3, in, linear, &codes));
-    in[0] = codes;
-    RETURN_IF_FAIL(ir_emit(g, at, OP_DequantizeLinear, NULL, 3, in, linear, &reals));
-    redirect(g, v, reals, codes->def);
+    RETURN_IF_FAIL(write_codes(g, v->def ? v->def->next : g->first, v, t->grid.scale,
+                               t->grid.zero, &reals));
+    redirect(g, v, reals, reals->def->in[0]->def);
     return OK;
 }
 
@@ -53,8 +62,50 @@ static void write_bias(struct compile *c, struct ir_node *n,
         ir_set_attr_float(n, "beta", 1.0f);
 }
 
+/* n without a bias, on x, before `at`. */
+static struct status *write_again(struct ir_node *at, const struct ir_node *n,
+                                  struct ir_value *x, struct ir_value **out)
+{
+    struct ir_node *m = ir_node_create(n->graph, at, n->op, n->name, 2, 1);
+
+    m->onnx_index = n->onnx_index;
+    permute_copy_attrs(n, m);
+    ir_set_input(m, X, x);
+    ir_set_input(m, W, n->in[W]);
+    *out = ir_new_output(m, 0, NULL);
+    return ir_infer(m);
+}
+
+/* n(x) = n'(first code of x) + n(second code): the bias has the finer steps.  Equal
+ * codes of one tensor are found by common_subexpressions. */
+static struct status *write_pair(struct ir_node *n, const struct activation_grid *grid)
+{
+    struct ir_graph *g = n->graph;
+    struct ir_node *after = n->next;
+    struct ir_value *y = n->out[0], *x = n->in[X], *first, *rest, *second, *coarse;
+
+    RETURN_IF_FAIL(write_codes(g, n, x, grid->scale, grid->zero, &first));
+    RETURN_IF_FAIL(
+        ir_emit(g, n, OP_Sub, NULL, 2, (struct ir_value *[]){x, first}, NULL, &rest));
+    RETURN_IF_FAIL(write_codes(g, n, rest, grid->second, 0, &second));
+    RETURN_IF_FAIL(write_again(n, n, first, &coarse));
+    ir_set_input(n, X, second);
+
+    struct ir_node *sum = ir_node_create(g, after, OP_Add, NULL, 2, 1);
+
+    ir_set_input(sum, 0, coarse);
+    ir_set_input(sum, 1, coarse);
+    struct ir_value *both = ir_new_output(sum, 0, NULL);
+
+    RETURN_IF_FAIL(ir_infer(sum));
+    ir_replace_uses(g, y, both);
+    ir_set_input(sum, 1, y);
+    return OK;
+}
+
 static struct status *write_unit(struct compile *c, struct ir_node *n,
-                                 const struct quantized_unit *u)
+                                 const struct quantized_unit *u,
+                                 const struct activation_grid *grid)
 {
     const struct ir_value *w = n->in[W];
     const enum dtype dtype = u->weight_bits == 4 ? DT_i4 : DT_i8;
@@ -71,7 +122,7 @@ static struct status *write_unit(struct compile *c, struct ir_node *n,
         arena_printf(c->perm, "axis=%d block_size=0", product_axis(n)), &reals));
     write_bias(c, n, u);
     ir_set_input(n, W, reals);
-    return OK;
+    return grid->second > 0.0f ? write_pair(n, grid) : OK;
 }
 
 struct status *quantize_apply(struct compile *c, struct ir_graph *g,
@@ -80,17 +131,23 @@ struct status *quantize_apply(struct compile *c, struct ir_graph *g,
     int n;
     const struct unit *units = units_find(g, &n);
 
+    const struct activation_grid **grid =
+        arena_new_array(c->perm, const struct activation_grid *, n);
+
     assert(n == q->n_units);
+    for (int i = 0; i < n; i++)
+        if (q->units[i].has_codes)
+            grid[i] = quantize_input_grid(q, units[i].node);
     for (int i = 0; i < g->n_in; i++)
-        RETURN_IF_FAIL(write_tensor(c, g, g->in[i], q));
+        RETURN_IF_FAIL(write_tensor(g, g->in[i], q));
     for (struct ir_node *node = g->first, *next; node; node = next) {
         next = node->next;
         for (int i = 0; i < node->n_out; i++)
-            RETURN_IF_FAIL(write_tensor(c, g, node->out[i], q));
+            RETURN_IF_FAIL(write_tensor(g, node->out[i], q));
     }
     for (int i = 0; i < n; i++)
         if (q->units[i].has_codes)
             RETURN_IF_FAIL(
-                write_unit(c, (struct ir_node *)units[i].node, &q->units[i]));
+                write_unit(c, (struct ir_node *)units[i].node, &q->units[i], grid[i]));
     return OK;
 }

@@ -6,41 +6,30 @@
 
 #include "compress/unit_losses.h"
 
-enum { MOST_SCORED = 64, ROUNDS = 3, HOLD = 4 };
+enum { MOST_SCORED = 64, ROUNDS = 4, HOLD = 4 };
 
-/* Of the model's outputs, by the least width of weights: nats, or a share of the
- * outputs' power (0.002 is a cosine of 0.999). */
-static const double KL_LIMIT_8 = 0.005, KL_LIMIT_4 = 0.05;
-static const double SHARE_LIMIT_8 = 0.001, SHARE_LIMIT_4 = 0.01;
-static const double MOST_RAISED = 0.05; /* of the model */
+static const double KL_LIMIT = 0.005, SHARE_LIMIT = 0.001; /* of the outputs */
+static const double MOST_FLOATS = 0.05;                    /* of the multiply-adds */
 
 struct relaxing {
     struct compile *c;
     struct ir_graph *g;
     struct quantize_options some; /* with the samples that calibrate meanwhile */
     bool holds_out;
+    enum relax_to to;
     struct plan *plan;
     const struct unit *units;
-    int n_units, bits; /* bits: of the units that are not raised */
+    int n_units;
     int64_t n_scored;
     int64_t *scored;
     double limit;
     double raised_share;
 };
 
-static int level_above(int bits)
-{
-    return bits == 4 ? 8 : 32;
-}
-
-static int least_bits(const struct plan *p)
-{
-    int bits = 32;
-
-    for (int i = 0; i < p->n_units; i++)
-        bits = p->units[i].weight_bits < bits ? p->units[i].weight_bits : bits;
-    return bits;
-}
+/* Of the units that are raised together: those that read one tensor's codes. */
+struct worth {
+    double loss, share; /* of the multiply-adds */
+};
 
 /* Many samples: some of them, evenly, are scored.  Few, which are easily learnt by
  * heart: every HOLD-th is scored and the others calibrate, until all is decided. */
@@ -90,37 +79,59 @@ static struct status *loss_of(const struct relaxing *r, const struct quantizatio
 
 /* ---- which units ----------------------------------------------------------------- */
 
-static double size_of(const struct relaxing *r, int i)
+static bool is_raised(const struct relaxing *r, int i)
 {
-    return r->bits == 4 ? (double)r->units[i].n_weights : (double)r->units[i].macs;
+    const struct plan_unit *u = &r->plan->units[i];
+
+    return u->weight_bits != 8 || u->calibrator == CALIBRATOR_pair;
 }
 
-static double share_of(const struct relaxing *r, int unit)
+static bool go_together(const struct relaxing *r, const struct quantization *q, int i,
+                        int j)
 {
-    double all = 0.0;
+    return i == j
+           || (r->to == RELAX_TO_PAIRS && q->units[i].has_codes && q->units[j].has_codes
+               && q->units[i].group == q->units[j].group);
+}
+
+static void weigh(const struct relaxing *r, const struct quantization *q,
+                  const double *loss, struct worth *worth)
+{
+    double macs = 0.0;
 
     for (int i = 0; i < r->n_units; i++)
-        all += size_of(r, i);
-    return all > 0.0 ? size_of(r, unit) / all : 0.0;
+        macs += (double)r->units[i].macs;
+    for (int i = 0; i < r->n_units; i++)
+        for (int j = 0; j < r->n_units; j++)
+            if (go_together(r, q, i, j)) {
+                worth[i].loss += isfinite(loss[j]) ? loss[j] : 0.0;
+                worth[i].share += (double)r->units[j].macs / macs;
+            }
 }
 
-static bool may_rise(const struct relaxing *r, const double *loss, int i)
+static bool is_alone_too_much(const struct relaxing *r, const struct worth *w)
 {
-    return r->plan->units[i].weight_bits == r->bits && isfinite(loss[i])
-           && loss[i] > 0.0
-           && (loss[i] > r->limit || r->raised_share + share_of(r, i) <= MOST_RAISED);
+    return w->loss > r->limit;
+}
+
+static bool may_rise(const struct relaxing *r, const struct worth *w, int i)
+{
+    return !is_raised(r, i) && w[i].loss > 0.0
+           && (r->to == RELAX_TO_PAIRS || is_alone_too_much(r, &w[i])
+               || r->raised_share + w[i].share <= MOST_FLOATS);
 }
 
 /* The most loss for its share of the model; what alone is too much comes first. */
-static int next_unit(const struct relaxing *r, const double *loss)
+static int next_unit(const struct relaxing *r, const struct worth *w)
 {
     int best = -1;
     double most = 0.0;
 
     for (int i = 0; i < r->n_units; i++) {
-        const double worth = loss[i] > r->limit ? INFINITY : loss[i] / share_of(r, i);
+        const double worth =
+            is_alone_too_much(r, &w[i]) ? INFINITY : w[i].loss / w[i].share;
 
-        if (may_rise(r, loss, i) && worth > most) {
+        if (may_rise(r, w, i) && worth > most) {
             most = worth;
             best = i;
         }
@@ -128,32 +139,48 @@ static int next_unit(const struct relaxing *r, const double *loss)
     return best;
 }
 
-static void raise(struct relaxing *r, int i, double loss)
+static void raise(struct plan_unit *u, enum relax_to to)
 {
-    struct plan_unit *u = &r->plan->units[i];
-
-    if (loss <= r->limit)
-        r->raised_share += share_of(r, i);
-    u->weight_bits = level_above(r->bits);
-    if (u->weight_bits == 32) {
-        u->activation_bits = 32;
-        u->calibrator = CALIBRATOR_none;
+    if (to == RELAX_TO_PAIRS) {
+        u->calibrator = CALIBRATOR_pair;
+        return;
     }
+    u->weight_bits = u->activation_bits = 32;
+    u->calibrator = CALIBRATOR_none;
+}
+
+static int raise_with(struct relaxing *r, const struct quantization *q,
+                      const struct worth *w, int unit)
+{
+    int n = 0;
+
+    if (!is_alone_too_much(r, &w[unit]))
+        r->raised_share += w[unit].share;
+    for (int i = 0; i < r->n_units; i++)
+        if (go_together(r, q, unit, i)) {
+            raise(&r->plan->units[i], r->to);
+            n++;
+        }
+    return n;
 }
 
 /* Losses add up, roughly: by their sum, what `have` leaves too much goes. */
-static int raise_units(struct relaxing *r, const double *loss, double have)
+static int raise_units(struct relaxing *r, const struct quantization *q,
+                       const double *loss, double have, struct arena *a)
 {
-    double sum = 0.0, over = 0.0;
+    struct worth *w = arena_new_array(a, struct worth, r->n_units);
+    double sum = 0.0;
     int n = 0;
 
+    weigh(r, q, loss, w);
     for (int i = 0; i < r->n_units; i++)
-        sum += r->plan->units[i].weight_bits == r->bits && isfinite(loss[i]) ? loss[i]
-                                                                             : 0.0;
-    over = sum * (1.0 - r->limit / have);
-    for (int i; over > 0.0 && (i = next_unit(r, loss)) >= 0; n++) {
-        over -= loss[i];
-        raise(r, i, loss[i]);
+        sum += !is_raised(r, i) && isfinite(loss[i]) ? loss[i] : 0.0;
+
+    double over = sum * (1.0 - r->limit / have);
+
+    for (int i; over > 0.0 && (i = next_unit(r, w)) >= 0;) {
+        over -= w[i].loss;
+        n += raise_with(r, q, w, i);
     }
     return n;
 }
@@ -167,7 +194,7 @@ static struct status *measure(const struct relaxing *r, struct arena *a, double 
         .n_scored = r->n_scored,
         .scored = r->scored,
         .n_levels = 1,
-        .weight_bits = &r->bits,
+        .weight_bits = &(const int){8},
     };
 
     return unit_losses_measure(r->c, r->g, &o, a, loss);
@@ -178,9 +205,7 @@ static double limit_of(const struct relaxing *r)
     const bool scores = r->some.data->task == DATASET_CLASSIFY
                         || r->some.data->task == DATASET_LANGUAGE;
 
-    if (scores && ir_count(r->g->out[0]) > 1)
-        return r->bits == 4 ? KL_LIMIT_4 : KL_LIMIT_8;
-    return r->bits == 4 ? SHARE_LIMIT_4 : SHARE_LIMIT_8;
+    return scores && ir_count(r->g->out[0]) > 1 ? KL_LIMIT : SHARE_LIMIT;
 }
 
 static struct status *relax(struct relaxing *r, struct arena *a,
@@ -191,11 +216,12 @@ static struct status *relax(struct relaxing *r, struct arena *a,
     for (int round = 0;; round++) {
         RETURN_IF_FAIL(quantize_decide(r->c, r->g, &r->some, a, out));
         RETURN_IF_FAIL(loss_of(r, *out, &result->loss));
-        if (r->bits == 32 || result->loss <= r->limit || round == ROUNDS)
+        if (result->loss <= r->limit || round == ROUNDS)
             return OK;
         if (!loss)
             RETURN_IF_FAIL(measure(r, a, &loss));
-        const int n = raise_units(r, loss, result->loss);
+
+        const int n = raise_units(r, *out, loss, result->loss, a);
 
         if (!n)
             return OK;
@@ -204,16 +230,15 @@ static struct status *relax(struct relaxing *r, struct arena *a,
 }
 
 struct status *relax_decide(struct compile *c, struct ir_graph *g,
-                            const struct quantize_options *o, struct plan *plan,
-                            struct arena *a, struct quantization **out,
-                            struct relax_result *result)
+                            const struct quantize_options *o, enum relax_to to,
+                            struct plan *plan, struct arena *a,
+                            struct quantization **out, struct relax_result *result)
 {
     struct quantize_options mine = *o;
-    struct relaxing r = {.c = c, .g = g, .plan = plan};
+    struct relaxing r = {.c = c, .g = g, .plan = plan, .to = to};
 
     mine.plan = plan;
     r.units = units_find(g, &r.n_units);
-    r.bits = least_bits(plan);
     choose_scored(&r, &mine, a);
     r.limit = limit_of(&r);
     *result = (struct relax_result){0};

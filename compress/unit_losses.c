@@ -37,22 +37,30 @@ static double divergence(const struct ir_value *v, int64_t row,
     return sum / (double)(n * rows);
 }
 
-static double relative_error(const struct ir_value *v, const struct flow *original,
-                             const struct flow *changed)
+/* Of one sample; at most as if the output were zero. */
+static double error_share(const float *a, const float *b, int64_t n)
 {
     double error = 0.0, power = 0.0;
 
-    for (int64_t i = 0; i < flow_n(original); i++) {
-        const float *a = flow_at(original, v, i), *b = flow_at(changed, v, i);
+    for (int64_t k = 0; k < n; k++) {
+        const double d = (double)b[k] - (double)a[k];
 
-        for (int64_t k = 0; k < ir_count(v); k++) {
-            const double d = (double)b[k] - (double)a[k];
-
-            error += d * d;
-            power += (double)a[k] * (double)a[k];
-        }
+        error += d * d;
+        power += (double)a[k] * (double)a[k];
     }
-    return power > 0.0 ? error / power : error;
+    return error >= power ? error > 0.0 : error / power;
+}
+
+static double relative_error(const struct ir_value *v, const struct flow *original,
+                             const struct flow *changed)
+{
+    const int64_t n = flow_n(original);
+    double sum = 0.0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum +=
+            error_share(flow_at(original, v, i), flow_at(changed, v, i), ir_count(v));
+    return sum / (double)n;
 }
 
 double output_loss(const struct dataset *d, const struct ir_graph *g,
@@ -60,13 +68,16 @@ double output_loss(const struct dataset *d, const struct ir_graph *g,
 {
     const int64_t row = row_of(d, g->out[0]);
     double sum = 0.0;
+    int n = 0;
 
     if (row >= 2 && g->out[0]->dtype == DT_f32)
         return divergence(g->out[0], row, original, changed);
     for (int i = 0; i < g->n_out; i++)
-        if (g->out[i]->dtype == DT_f32 && !g->out[i]->dynamic)
+        if (g->out[i]->dtype == DT_f32 && !g->out[i]->dynamic) {
             sum += relative_error(g->out[i], original, changed);
-    return sum;
+            n++;
+        }
+    return n ? sum / n : 0.0;
 }
 
 /* ---- one unit at a time -----------------------------------------------------------

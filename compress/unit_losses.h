@@ -14,7 +14,7 @@
 
 /* How far outputs are from those of the original graph: for scores of classes and of
  * tokens the mean divergence KL in nats (metrics.h), otherwise
- * E |y' - y|^2 / E |y|^2, summed over the float32 outputs. */
+ * E min(1, |y' - y|^2 / |y|^2), the mean of the float32 outputs. */
 double output_loss(const struct dataset *d, const struct ir_graph *g,
                    const struct flow *original, const struct flow *changed);
 

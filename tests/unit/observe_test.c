@@ -127,3 +127,21 @@ TEST(a_single_outlier_among_many_is_outside_of_the_percentile)
     CHECK(observe_choose(&o, CALIBRATOR_percentile).scale < 1.01f / 255.0f);
     CHECK(observe_choose(&o, CALIBRATOR_minmax).scale > 7.9f / 255.0f);
 }
+
+/* 16 times the range in 256 codes, and the rest of each in 254. */
+TEST(pairs_round_finely_what_was_seen_and_reach_far_beyond)
+{
+    static const float seen[] = {-1.0f, 3.0f};
+    const struct observer o = observed(seen, 2);
+    const struct activation_grid g = observe_choose(&o, CALIBRATOR_pair);
+    float x[] = {0.0f, 0.12345f, -0.98765f, 2.99999f, 40.0f, -15.0f, 1000.0f};
+    const float exact[] = {0.0f, 0.12345f, -0.98765f, 2.99999f, 40.0f, -15.0f};
+
+    CHECK(fabsf(g.scale - 64.0f / 255.0f) < 1e-6f);
+    CHECK(activation_step(&g) == g.second && g.second < 0.001f);
+    activation_round(&g, x, 7);
+    CHECK(x[0] == 0.0f);
+    for (int i = 0; i < 6; i++)
+        CHECK(fabsf(x[i] - exact[i]) <= 0.51f * g.second);
+    CHECK(x[6] < 49.0f);
+}

@@ -329,13 +329,39 @@ static const char spoilt_text[] =
     "  return %c\n"
     "}\n";
 
+static const char two_readers_text[] =
+    "graph g(%x: f32[1,2,4,4]) {\n"
+    "  %w = const f32[1,2,1,1] {3,-2}\n"
+    "  %v = const f32[1,2,1,1] {1,0.5}\n"
+    "  %t = Transpose(%x) {perm=[0,1,3,2]} : f32[1,2,4,4]\n"
+    "  %a = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
+    "  %b = Conv(%t, %v) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
+    "  %y = Add(%a, %b) : f32[1,1,4,4]\n"
+    "  return %y\n"
+    "}\n";
+
+static const char sum_text[] =
+    "graph g(%x: f32[1,2,4,4]) {\n"
+    "  %v = const f32[1,2,1,1] {1,0.5}\n"
+    "  %r = Transpose(%x) {perm=[0,1,3,2]} : f32[1,2,4,4]\n"
+    "  %s = Add(%r, %x) : f32[1,2,4,4]\n"
+    "  %y = Conv(%s, %v) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
+    "  return %y\n"
+    "}\n";
+
+static struct status *relax(struct pair *p, enum relax_to to,
+                            struct relax_result *result)
+{
+    return relax_decide(p->c, p->g, &p->o, to, p->plan, p->a, &p->result, result);
+}
+
 TEST(a_unit_that_alone_spoils_the_model_is_raised)
 {
     struct pair p;
     struct relax_result result;
 
     begin(&p, spoilt_text);
-    CHECK_OK(relax_decide(p.c, p.g, &p.o, p.plan, p.a, &p.result, &result));
+    CHECK_OK(relax(&p, RELAX_TO_FLOATS, &result));
     CHECK_EQ(result.n_raised, 1);
     CHECK_EQ(p.plan->units[0].weight_bits, 32);
     CHECK(!p.result->units[0].has_codes);
@@ -349,9 +375,72 @@ TEST(where_nothing_is_spoilt_nothing_is_raised)
     struct relax_result result;
 
     begin(&p, graph_text);
-    CHECK_OK(relax_decide(p.c, p.g, &p.o, p.plan, p.a, &p.result, &result));
+    CHECK_OK(relax(&p, RELAX_TO_FLOATS, &result));
     CHECK_EQ(result.n_raised, 0);
     CHECK(result.loss > 0.0 && result.loss < 1e-3);
+    end(&p);
+}
+
+/* Two products in integers, whose results are added. */
+TEST(pairs_of_codes_save_what_one_code_spoils)
+{
+    struct pair p;
+    struct relax_result result;
+
+    begin(&p, spoilt_text);
+    CHECK_OK(relax(&p, RELAX_TO_PAIRS, &result));
+    CHECK_EQ(result.n_raised, 1);
+    CHECK_EQ(p.result->units[0].calibrator, CALIBRATOR_pair);
+    CHECK_EQ(p.result->units[0].weight_bits, 8);
+    CHECK_OK(write_codes(&p));
+    CHECK_EQ(count(p.g, OP_ConvInteger), 2);
+    CHECK_EQ(count(p.g, OP_Conv), 0);
+    end(&p);
+}
+
+/* Also through what moves elements, with a bias, and in a Gemm. */
+TEST(a_graph_of_pairs_is_close_to_its_original)
+{
+    struct pair p;
+
+    begin(&p, graph_text);
+    for (int i = 0; i < p.plan->n_units; i++)
+        p.plan->units[i].calibrator = CALIBRATOR_pair;
+    finish(&p);
+    CHECK_EQ(count(p.g, OP_ConvInteger), 2);
+    CHECK_EQ(count(p.g, OP_MatMulInteger), 2);
+    CHECK_EQ(count(p.g, OP_Conv) + count(p.g, OP_Gemm), 0);
+    check_close(&p, 0.02f);
+    end(&p);
+}
+
+/* Each where it reads, so that what moves may be a MaxPool. */
+TEST(who_reads_the_tensor_of_a_pair_reads_pairs)
+{
+    struct pair p;
+
+    begin(&p, two_readers_text);
+    p.plan->units[0].calibrator = CALIBRATOR_pair;
+    finish(&p);
+    CHECK_EQ(p.result->units[1].calibrator, CALIBRATOR_pair);
+    CHECK_EQ(count(p.g, OP_QuantizeLinear), 4);
+    end(&p);
+}
+
+/* The sum is made of floats, so its operands need no codes. */
+TEST(operands_of_a_sum_that_becomes_a_pair_stay_float)
+{
+    struct pair p;
+
+    begin(&p, sum_text);
+    finish(&p);
+    CHECK(p.result->tensors[p.g->in[0]->id].is_source);
+    end(&p);
+    begin(&p, sum_text);
+    p.plan->units[0].calibrator = CALIBRATOR_pair;
+    finish(&p);
+    CHECK(!p.result->tensors[p.g->in[0]->id].is_source);
+    CHECK_EQ(count(p.g, OP_QuantizeLinear), 2);
     end(&p);
 }
 
