@@ -248,3 +248,41 @@ TEST(a_product_whose_sums_could_leave_32_bits_stays_in_floats)
     CHECK(strstr(c->left_in_floats.bytes, "its sums could leave 32 bits"));
     compile_destroy(c);
 }
+
+static int nodes_after_passes(const char *text, enum ir_op op)
+{
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    int count = 0;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    CHECK_OK(passes_run(c, g, NULL));
+    for (const struct ir_node *n = g->first; n; n = n->next)
+        count += n->op == op;
+    compile_destroy(c);
+    return count;
+}
+
+/* Norms are found before islands are written in integers. */
+TEST(a_layer_normalization_spelled_out_between_codes_is_one_on_codes)
+{
+    CHECK_EQ(nodes_after_passes(
+                 "graph g(%x: u8[2,4]) {\n" GRIDS "  %two = const f32[] {2}\n"
+                 "  %eps = const f32[] {1}\n"
+                 "  %g = const f32[4] {1,2,3,4}\n"
+                 "  %b = const f32[4] {5,6,7,8}\n"
+                 "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[2,4]\n"
+                 "  %m = ReduceMean(%r) {axes=[1], keepdims=1} : f32[2,1]\n"
+                 "  %d = Sub(%r, %m) : f32[2,4]\n"
+                 "  %s = Pow(%d, %two) : f32[2,4]\n"
+                 "  %v = ReduceMean(%s) {axes=[1], keepdims=1} : f32[2,1]\n"
+                 "  %e = Add(%v, %eps) : f32[2,1]\n"
+                 "  %t = Sqrt(%e) : f32[2,1]\n"
+                 "  %q = Div(%d, %t) : f32[2,4]\n"
+                 "  %p = Mul(%q, %g) : f32[2,4]\n"
+                 "  %n = Add(%p, %b) : f32[2,4]\n"
+                 "  %y = QuantizeLinear(%n, %ys, %yz) " LINEAR " : i8[2,4]\n"
+                 "  return %y\n}\n",
+                 OP_QLinearLayerNormalization),
+             1);
+}
