@@ -8,8 +8,8 @@
 
 enum { MOST_SCORED = 64, ROUNDS = 4, HOLD = 4 };
 
-static const double KL_LIMIT = 0.005, SHARE_LIMIT = 0.001; /* of the outputs */
-static const double MOST_FLOATS = 0.05;                    /* of the multiply-adds */
+static const double KL_LIMIT = 0.005, SHARE_LIMIT = 0.0015; /* of the outputs */
+static const double MOST_FLOATS = 0.05;                     /* of the multiply-adds */
 
 struct relaxing {
     struct compile *c;
@@ -56,6 +56,24 @@ static void choose_scored(struct relaxing *r, const struct quantize_options *all
     }
 }
 
+/* The mean over samples and its standard error. */
+static double safe_loss(const struct relaxing *r, const struct flow *original,
+                        const struct flow *changed)
+{
+    const double n = (double)r->n_scored;
+    double sum = 0.0, squares = 0.0;
+
+    for (int64_t i = 0; i < r->n_scored; i++) {
+        const double loss = output_loss_at(r->some.data, r->g, original, changed, i);
+
+        sum += loss;
+        squares += loss * loss;
+    }
+    const double variance = fmax(0.0, squares / n - sum / n * (sum / n));
+
+    return sum / n + (n > 1.0 ? sqrt(variance / (n - 1.0)) : 0.0);
+}
+
 static struct status *loss_of(const struct relaxing *r, const struct quantization *q,
                               double *loss)
 {
@@ -71,7 +89,7 @@ static struct status *loss_of(const struct relaxing *r, const struct quantizatio
         flow_release(original, n);
     }
     if (!s)
-        *loss = output_loss(r->some.data, r->g, original, changed);
+        *loss = safe_loss(r, original, changed);
     flow_destroy(changed);
     flow_destroy(original);
     return s;

@@ -17,27 +17,21 @@ static int64_t row_of(const struct dataset *d, const struct ir_value *v)
     return d->task == DATASET_LANGUAGE && v->rank ? v->dim[v->rank - 1] : 0;
 }
 
-static double divergence(const struct ir_value *v, int64_t row,
-                         const struct flow *original, const struct flow *changed)
+static double divergence(const struct ir_value *v, int64_t row, const float *a,
+                         const float *b)
 {
-    const int64_t n = flow_n(original), rows = ir_count(v) / row;
+    const int64_t rows = ir_count(v) / row;
+    const enum metrics_scale scale =
+        metrics_scale_of(a, rows, row) == METRICS_PROBABILITIES ? METRICS_PROBABILITIES
+                                                                : METRICS_LOGITS;
     double sum = 0.0;
-    bool probabilities = true;
 
-    for (int64_t i = 0; i < n && probabilities; i++)
-        probabilities = metrics_scale_of(flow_at(original, v, i), rows, row)
-                        == METRICS_PROBABILITIES;
-    for (int64_t i = 0; i < n; i++) {
-        const float *a = flow_at(original, v, i), *b = flow_at(changed, v, i);
-
-        for (int64_t r = 0; r < rows; r++)
-            sum += metrics_kl(a + r * row, b + r * row, row,
-                              probabilities ? METRICS_PROBABILITIES : METRICS_LOGITS);
-    }
-    return sum / (double)(n * rows);
+    for (int64_t r = 0; r < rows; r++)
+        sum += metrics_kl(a + r * row, b + r * row, row, scale);
+    return sum / (double)rows;
 }
 
-/* Of one sample; at most as if the output were zero. */
+/* At most as if the output were zero. */
 static double error_share(const float *a, const float *b, int64_t n)
 {
     double error = 0.0, power = 0.0;
@@ -51,33 +45,45 @@ static double error_share(const float *a, const float *b, int64_t n)
     return error >= power ? error > 0.0 : error / power;
 }
 
-static double relative_error(const struct ir_value *v, const struct flow *original,
-                             const struct flow *changed)
+static double mean_share(const struct ir_graph *g, const struct flow *original,
+                         const struct flow *changed, int64_t i)
 {
-    const int64_t n = flow_n(original);
     double sum = 0.0;
+    int n = 0;
 
-    for (int64_t i = 0; i < n; i++)
+    for (int k = 0; k < g->n_out; k++) {
+        const struct ir_value *v = g->out[k];
+
+        if (v->dtype != DT_f32 || v->dynamic)
+            continue;
         sum +=
             error_share(flow_at(original, v, i), flow_at(changed, v, i), ir_count(v));
-    return sum / (double)n;
+        n++;
+    }
+    return n ? sum / n : 0.0;
+}
+
+double output_loss_at(const struct dataset *d, const struct ir_graph *g,
+                      const struct flow *original, const struct flow *changed,
+                      int64_t i)
+{
+    const struct ir_value *v = g->out[0];
+    const int64_t row = row_of(d, v);
+
+    return row >= 2 && v->dtype == DT_f32
+               ? divergence(v, row, flow_at(original, v, i), flow_at(changed, v, i))
+               : mean_share(g, original, changed, i);
 }
 
 double output_loss(const struct dataset *d, const struct ir_graph *g,
                    const struct flow *original, const struct flow *changed)
 {
-    const int64_t row = row_of(d, g->out[0]);
+    const int64_t n = flow_n(original);
     double sum = 0.0;
-    int n = 0;
 
-    if (row >= 2 && g->out[0]->dtype == DT_f32)
-        return divergence(g->out[0], row, original, changed);
-    for (int i = 0; i < g->n_out; i++)
-        if (g->out[i]->dtype == DT_f32 && !g->out[i]->dynamic) {
-            sum += relative_error(g->out[i], original, changed);
-            n++;
-        }
-    return n ? sum / n : 0.0;
+    for (int64_t i = 0; i < n; i++)
+        sum += output_loss_at(d, g, original, changed, i);
+    return sum / (double)n;
 }
 
 /* ---- one unit at a time -----------------------------------------------------------

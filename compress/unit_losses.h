@@ -13,8 +13,12 @@
 #include "compress/quantize.h"
 
 /* How far outputs are from those of the original graph: for scores of classes and of
- * tokens the mean divergence KL in nats (metrics.h), otherwise
- * E min(1, |y' - y|^2 / |y|^2), the mean of the float32 outputs. */
+ * tokens the divergence KL in nats (metrics.h), otherwise min(1, |y' - y|^2 / |y|^2),
+ * the mean of the float32 outputs. */
+double output_loss_at(const struct dataset *d, const struct ir_graph *g,
+                      const struct flow *original, const struct flow *changed,
+                      int64_t sample);
+/* The mean over all samples. */
 double output_loss(const struct dataset *d, const struct ir_graph *g,
                    const struct flow *original, const struct flow *changed);
 
