@@ -8,8 +8,8 @@
 
 enum { MOST_SCORED = 64, ROUNDS = 4, HOLD = 4 };
 
-static const double KL_LIMIT = 0.005, SHARE_LIMIT = 0.0015; /* of the outputs */
-static const double MOST_FLOATS = 0.05;                     /* of the multiply-adds */
+static const double KL_LIMIT = 0.005, SHARE_LIMIT = 0.001; /* of the outputs */
+static const double MOST_FLOATS = 0.05;                    /* of the multiply-adds */
 
 struct relaxing {
     struct compile *c;
@@ -56,7 +56,7 @@ static void choose_scored(struct relaxing *r, const struct quantize_options *all
     }
 }
 
-/* The mean over samples and its standard error. */
+/* Above the mean over samples with a chance of 2.5 %. */
 static double safe_loss(const struct relaxing *r, const struct flow *original,
                         const struct flow *changed)
 {
@@ -71,7 +71,7 @@ static double safe_loss(const struct relaxing *r, const struct flow *original,
     }
     const double variance = fmax(0.0, squares / n - sum / n * (sum / n));
 
-    return sum / n + (n > 1.0 ? sqrt(variance / (n - 1.0)) : 0.0);
+    return sum / n + (n > 1.0 ? 1.96 * sqrt(variance / (n - 1.0)) : 0.0);
 }
 
 static struct status *loss_of(const struct relaxing *r, const struct quantization *q,

@@ -11,8 +11,8 @@
  *                  than the whole model may
  *
  * Too far is a mean divergence of 0.005 nats for scores of classes and of tokens, else
- * a share of 0.0015 of the outputs' power, which is a cosine of 0.99925.  Means count
- * with their standard error, so that luck with few samples does not pass for accuracy.
+ * a share of 0.001 of the outputs' power, which is a cosine of 0.9995; and not below
+ * with 97.5 % certainty is too far, so that luck with few samples does not count.
  *
  * All of it is measured on calibration samples: where there are few, on a quarter of
  * them that is held out meanwhile.
@@ -26,7 +26,7 @@ enum relax_to { RELAX_TO_PAIRS, RELAX_TO_FLOATS };
 
 struct relax_result {
     int n_raised;
-    double loss; /* of the outputs where it was measured last: mean and error */
+    double loss; /* of the outputs where it was measured last, upper limit */
 };
 
 /* quantize_decide with o->plan, whose units may be raised. */
