@@ -110,7 +110,7 @@ static struct activation_grid pair_of(double least, double most)
     struct activation_grid g =
         grid_of((double)OBSERVE_SPARE * least, (double)OBSERVE_SPARE * most);
 
-    g.second = (float)((double)g.scale / 254.0);
+    g.second = fmaxf((float)((double)g.scale / 254.0), FLT_MIN);
     return g;
 }
 

@@ -120,8 +120,7 @@ TEST(a_sum_of_codes_has_quotients_of_scales)
 TEST(averages_over_windows_and_images_are_pools)
 {
     CHECK_PASS("form-integers",
-               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS
-               "  %vs = const f32[] {0.3}\n"
+               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS "  %vs = const f32[] {0.3}\n"
                "  %r = DequantizeLinear(%x, %vs, %xz) " LINEAR " : f32[1,2,4,6]\n"
                "  %p = AveragePool(%r) {kernel_shape=[2,2], strides=[2,2], "
                "count_include_pad=1} : f32[1,2,2,3]\n"
@@ -132,8 +131,7 @@ TEST(averages_over_windows_and_images_are_pools)
                "  %y = QuantizeLinear(%m, %xs, %xz) " LINEAR " : u8[1,2]\n"
                "  return %y\n"
                "}\n",
-               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS
-               "  %vs = const f32[] {0.3}\n"
+               "graph g(%x: u8[1,2,4,6]) {\n" GRIDS "  %vs = const f32[] {0.3}\n"
                "  %l = const i32[2] {-1,127}\n"
                "  %q = QLinearAveragePool(%x, %vs, %xz, %ys, %yz, %l) "
                "{kernel_shape=[2,2], strides=[2,2], count_include_pad=1} "
