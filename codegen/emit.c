@@ -410,6 +410,39 @@ LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int us
     return masked_load(e, p, lanes, 0, used, LLVMGetPoison(type));
 }
 
+/* As f32_of_f16() of kernels/half.h, for what is finite. */
+static LLVMValueRef widen_bits(struct emitter *e, LLVMValueRef x, int lanes)
+{
+    LLVMBuilderRef b = e->builder;
+    LLVMTypeRef type = LLVMVectorType(e->i32, (unsigned)lanes);
+    LLVMValueRef bits = LLVMBuildZExt(b, x, type, "");
+    LLVMValueRef magnitude = emit_splat(e, LLVMConstInt(e->i32, 0x7fff, 0), lanes);
+    LLVMValueRef sign = emit_splat(e, LLVMConstInt(e->i32, 0x8000, 0), lanes);
+    LLVMValueRef up13 = emit_splat(e, LLVMConstInt(e->i32, 13, 0), lanes);
+    LLVMValueRef up16 = emit_splat(e, LLVMConstInt(e->i32, 16, 0), lanes);
+
+    magnitude = LLVMBuildShl(b, LLVMBuildAnd(b, bits, magnitude, ""), up13, "");
+    sign = LLVMBuildShl(b, LLVMBuildAnd(b, bits, sign, ""), up16, "");
+    magnitude = LLVMBuildBitCast(b, magnitude, emit_vector(e, lanes), "");
+    magnitude = LLVMBuildFMul(b, magnitude, emit_constant(e, 0x1p112f, lanes), "");
+    magnitude = LLVMBuildBitCast(b, magnitude, type, "");
+    return LLVMBuildBitCast(b, LLVMBuildOr(b, magnitude, sign, ""),
+                            emit_vector(e, lanes), "");
+}
+
+LLVMValueRef emit_load_half(struct emitter *e, LLVMValueRef p, int lanes)
+{
+    LLVMTypeRef bits =
+        LLVMVectorType(LLVMInt16TypeInContext(e->context), (unsigned)lanes);
+    LLVMTypeRef half =
+        LLVMVectorType(LLVMHalfTypeInContext(e->context), (unsigned)lanes);
+    LLVMValueRef x = LLVMBuildLoad2(e->builder, e->isa->half ? half : bits, p, "");
+
+    LLVMSetAlignment(x, 2);
+    return e->isa->half ? LLVMBuildFPExt(e->builder, x, emit_vector(e, lanes), "")
+                        : widen_bits(e, x, lanes);
+}
+
 LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo,
                              int hi)
 {

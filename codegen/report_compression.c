@@ -49,7 +49,8 @@ json_t *report_compression_json(const struct compression *k)
                       (json_int_t)u->macs, "weight_bytes", (json_int_t)u->weight_bytes,
                       "error", u->error));
     }
-    json_object_set_new(o, "calibrated_on", json_string(k->calibrated_on));
+    if (k->calibrated_on)
+        json_object_set_new(o, "calibrated_on", json_string(k->calibrated_on));
     if (k->search)
         json_object_set_new(o, "search", json_string(k->search));
     json_object_set_new(o, "accuracy", accuracy_json(k));
@@ -99,7 +100,8 @@ void report_compression_html(const struct bundle_job *job, const struct compress
     text_puts(t, "<h2>Compression</h2>\n<table class=facts>\n");
     if (k->search)
         put_row(t, "searched for", k->search);
-    put_row(t, "calibrated on", k->calibrated_on);
+    if (k->calibrated_on)
+        put_row(t, "calibrated on", k->calibrated_on);
     if (k->why_unmeasured)
         put_row(t, "accuracy", arena_printf(a, "not measured: %s", k->why_unmeasured));
     if (k->tested_on) {
