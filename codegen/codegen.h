@@ -143,6 +143,8 @@ struct run_options {
     int warm_up;
     int n_workers;       /* 0 and 1: the calling thread */
     bool per_step;       /* time every step */
+    bool all_cores;      /* sets of inputs side by side, a context a thread; times of
+                            that mean nothing.  Native objects only */
     bool keep_workspace; /* give the workspace back as the last run left it */
     bool as_program;     /* a linked program instead of ORC: what peak memory means */
     int timeout_s;       /* 0: none */
