@@ -120,6 +120,7 @@ struct bundle_io {       /* what the bundle's report says about its doors */
 struct bundle_step {
     const char *name, *node, *covers;
     int64_t flops;
+    int64_t modelled_ns; /* -1: no time is modelled */
 };
 
 struct bundle_meta {     /* from foo.report.json, checked */
@@ -132,6 +133,7 @@ struct bundle_meta {     /* from foo.report.json, checked */
     struct bundle_io *io; /* inputs, then outputs */
     int n_steps;
     struct bundle_step *steps;
+    const char *modelled_for; /* the device of modelled_ns; "" */
 };
 
 /* The report of the one bundle in `folder`: its only *.report.json. */
