@@ -52,7 +52,7 @@ struct rule {
 /* Cycles of the multiply units to make a vector of floats of halves. */
 static double half_cycles(const struct isa *isa)
 {
-    return !isa->half ? 3.5 : isa->vector_bytes == 64 ? 1.0 : 0.5;
+    return !isa->half ? 5.0 : isa->vector_bytes == 64 ? 1.0 : 0.5;
 }
 
 /* Sums, one row of weights, what holds an input (a broadcast on x86, and a product

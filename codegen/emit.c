@@ -410,24 +410,37 @@ LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int us
     return masked_load(e, p, lanes, 0, used, LLVMGetPoison(type));
 }
 
-/* As f32_of_f16() of kernels/half.h, for what is finite. */
+static LLVMValueRef every_lane(struct emitter *e, uint32_t value, int lanes)
+{
+    return emit_splat(e, LLVMConstInt(e->i32, value, 0), lanes);
+}
+
+/* The exponent's bias goes from 15 to 127.  Below 2^-14 the number has no leading one:
+ * it gets one, worth 2^-14, which is then taken away.  No subnormal float32 is met, as
+ * kernels may run in a mode that takes them for zeros. */
 static LLVMValueRef widen_bits(struct emitter *e, LLVMValueRef x, int lanes)
 {
     LLVMBuilderRef b = e->builder;
     LLVMTypeRef type = LLVMVectorType(e->i32, (unsigned)lanes);
+    LLVMTypeRef reals = emit_vector(e, lanes);
     LLVMValueRef bits = LLVMBuildZExt(b, x, type, "");
-    LLVMValueRef magnitude = emit_splat(e, LLVMConstInt(e->i32, 0x7fff, 0), lanes);
-    LLVMValueRef sign = emit_splat(e, LLVMConstInt(e->i32, 0x8000, 0), lanes);
-    LLVMValueRef up13 = emit_splat(e, LLVMConstInt(e->i32, 13, 0), lanes);
-    LLVMValueRef up16 = emit_splat(e, LLVMConstInt(e->i32, 16, 0), lanes);
+    LLVMValueRef magnitude = LLVMBuildAnd(b, bits, every_lane(e, 0x7fff, lanes), "");
+    LLVMValueRef sign = LLVMBuildAnd(b, bits, every_lane(e, 0x8000, lanes), "");
+    LLVMValueRef is_tiny =
+        LLVMBuildICmp(b, LLVMIntSLT, magnitude, every_lane(e, 0x0400, lanes), "");
 
-    magnitude = LLVMBuildShl(b, LLVMBuildAnd(b, bits, magnitude, ""), up13, "");
-    sign = LLVMBuildShl(b, LLVMBuildAnd(b, bits, sign, ""), up16, "");
-    magnitude = LLVMBuildBitCast(b, magnitude, emit_vector(e, lanes), "");
-    magnitude = LLVMBuildFMul(b, magnitude, emit_constant(e, 0x1p112f, lanes), "");
-    magnitude = LLVMBuildBitCast(b, magnitude, type, "");
-    return LLVMBuildBitCast(b, LLVMBuildOr(b, magnitude, sign, ""),
-                            emit_vector(e, lanes), "");
+    magnitude = LLVMBuildShl(b, magnitude, every_lane(e, 13, lanes), "");
+    LLVMValueRef normal =
+        LLVMBuildAdd(b, magnitude, every_lane(e, 112u << 23, lanes), "");
+    LLVMValueRef tiny =
+        LLVMBuildAdd(b, magnitude, every_lane(e, 113u << 23, lanes), "");
+
+    tiny = LLVMBuildFSub(b, LLVMBuildBitCast(b, tiny, reals, ""),
+                         emit_constant(e, 0x1p-14f, lanes), "");
+    tiny = LLVMBuildBitCast(b, tiny, type, "");
+    sign = LLVMBuildShl(b, sign, every_lane(e, 16, lanes), "");
+    magnitude = LLVMBuildSelect(b, is_tiny, tiny, normal, "");
+    return LLVMBuildBitCast(b, LLVMBuildOr(b, magnitude, sign, ""), reals, "");
 }
 
 LLVMValueRef emit_load_half(struct emitter *e, LLVMValueRef p, int lanes)

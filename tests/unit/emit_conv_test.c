@@ -180,6 +180,41 @@ TEST(conv_reads_weights_of_16_bits)
     check_halves(grouped);
 }
 
+/* All finite halves, in the mode that takes subnormal floats for zeros. */
+TEST(every_weight_of_16_bits_keeps_its_value_when_subnormal_floats_are_zeros)
+{
+    enum { N = 63488 };
+    struct conv c = square(1, 1, N, 1, 1, 0);
+    struct work w = {.c = c};
+
+    w.c.half_weights = true;
+    w.c.has_bias = false;
+    w.c.act = ACT_NONE;
+    make_operands(&w);
+    w.in[0] = 1.0f;
+    for (int i = 0; i < N; i++)
+        w.want[i] = w.onnx[i] = f32_of_f16((uint16_t)(i + (i >= N / 2 ? 0x400 : 0)));
+    for (int i = jit_first_isa(); i < JIT_N_ISAS; i++) {
+        struct jit j = jit_open(&jit_isas[i]);
+        const unsigned mode = __builtin_ia32_stmxcsr();
+
+        w.t = conv_tile(&w.c, &jit_isas[i]);
+        conv_pack(&w.c, &w.t, w.onnx, w.packed);
+        store_packed(&w);
+        emit_conv(&j.emitter, &w.c, &w.t, "core");
+        jit_finish(&j);
+        core_fn *core = jit_find(&j, "core");
+
+        __builtin_ia32_ldmxcsr(mode | 0x8040);
+        core(w.in, w.packed, NULL, NULL, w.out, NULL, 0, conv_units(&w.c, &w.t));
+        __builtin_ia32_ldmxcsr(mode);
+        for (int k = 0; k < N; k++)
+            CHECK(w.out[k] == w.want[k]);
+        jit_close(&j);
+    }
+    free_operands(&w);
+}
+
 TEST(winograd_reads_weights_of_16_bits)
 {
     struct conv c = square(20, 19, 37, 3, 1, 1);
