@@ -41,9 +41,15 @@ static struct status *open_all(struct quantized *q)
     RETURN_IF_FAIL(compile_graph(q->c, q->model, q->co, NULL, &q->g));
     q->units = units_find(q->g, &q->n_units);
     RETURN_IF_FAIL(dataset_inputs_of(q->g, q->a, &want));
-    if (!q->o->data)
-        return open_made_up(q, &want);
-    return dataset_open(q->o->data, &want, q->a, &q->data);
+    if (q->o->data)
+        return dataset_open(q->o->data, &want, q->a, &q->data);
+
+    struct status *s = open_made_up(q, &want);
+
+    if (!s || q->o->bits < 16 || status_code(s) != UNSUPPORTED)
+        return s;
+    status_free(s); /* nothing to calibrate; and nothing will be measured */
+    return OK;
 }
 
 static void make_splits(struct quantized *q, uint64_t seed, bool validation)
@@ -55,6 +61,8 @@ static void make_splits(struct quantized *q, uint64_t seed, bool validation)
                  [SPLITS_VALIDATION] = MOST_VALIDATION},
     };
 
+    if (!q->data)
+        return;
     q->splits = splits_make(q->data, &how, q->a);
 }
 
@@ -114,7 +122,7 @@ static struct status *use_bits(struct quantized *q)
     q->plan = plan_float(q->g, q->co->target);
     for (int i = 0; i < q->n_units; i++) {
         q->plan->units[i].weight_bits = q->o->bits;
-        q->plan->units[i].activation_bits = q->o->bits < 32 ? 8 : 32;
+        q->plan->units[i].activation_bits = q->o->bits < 16 ? 8 : 32;
     }
     progress("calibrating");
 
@@ -256,7 +264,10 @@ static struct status *measure(struct quantized *q, const struct compression **ou
     struct status *s;
 
     if (!q->splits.use[SPLITS_TEST].n) {
-        *out = quantized_report(q, NULL, "the data set has no samples left to test on");
+        *out = quantized_report(q, NULL,
+                                q->data ? "the data set has no samples left to test on"
+                                        : "samples cannot be made up for its inputs, "
+                                          "give --data");
         return OK;
     }
     s = compare(q, &score);

@@ -14,6 +14,16 @@ static const char *samples_of(const struct quantized *q, enum splits_use use, in
                         dataset_split_name(q->splits.use[use].from));
 }
 
+/* NULL: nothing was to be decided on samples. */
+static const char *calibrated_on(const struct quantized *q)
+{
+    bool any = q->pruning != NULL;
+
+    for (int i = 0; i < q->n_units; i++)
+        any |= q->quantization->units[i].has_codes;
+    return any ? samples_of(q, SPLITS_CALIBRATION, q->quantization->n_samples) : NULL;
+}
+
 static const struct compression_unit *units_of(const struct quantized *q)
 {
     struct compression_unit *to =
@@ -57,7 +67,7 @@ const struct compression *quantized_report(const struct quantized *q,
     struct compression *k = arena_new(q->a, struct compression);
 
     *k = (struct compression){
-        .calibrated_on = samples_of(q, SPLITS_CALIBRATION, q->quantization->n_samples),
+        .calibrated_on = calibrated_on(q),
         .search = q->searched,
         .why_unmeasured = why,
         .n_units = q->n_units,
@@ -107,7 +117,7 @@ static void print_score(const struct compression *k)
 /* "19 units of 4 bits, 1 of 8, 1 of 32 (0.3 % of the multiply-adds)" */
 static void print_units(const struct compression *k)
 {
-    static const int widths[] = {4, 8, 32};
+    static const int widths[] = {4, 8, 16, 32};
     int64_t all = 0;
     const char *between = "  ";
 
@@ -153,8 +163,9 @@ static void print_pairs(const struct compression *k)
 
 void quantized_print(const struct quantized *q, const struct compression *k)
 {
-    printf("calibrated on %s%s%s\n", k->calibrated_on, q->o->data ? " of " : "",
-           q->o->data ? q->o->data : "");
+    if (k->calibrated_on)
+        printf("calibrated on %s%s%s\n", k->calibrated_on, q->o->data ? " of " : "",
+               q->o->data ? q->o->data : "");
     if (k->search)
         printf("  %s\n", k->search);
     if (q->pruning)

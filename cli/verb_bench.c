@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/bundle_args.h"
+#include "cli/bench_report.h"
 #include "cli/json_out.h"
 #include "cli/progress.h"
 
@@ -13,14 +13,6 @@
 #include "cli/option_rows.h"
 
 enum { TRIAL_RUNS = 3, LEAST_RUNS = 10, MOST_RUNS = 2000 };
-
-struct figures {
-    int n;
-    double median_us, p90_us, min_us, cpu_median_us, open_us;
-    int64_t peak_rss_bytes; /* 0: not measured */
-    int64_t weights_bytes, library_bytes;
-    bool emulated;
-};
 
 static int by_value(const void *a, const void *b)
 {
@@ -82,7 +74,7 @@ static int64_t file_bytes(const char *path)
 }
 
 static void fill_in(const struct bundle_args *b, const struct run_result *r,
-                    struct figures *out)
+                    struct bench_figures *out)
 {
     struct arena *a = b->arena;
     const int n = b->run.repeat;
@@ -148,7 +140,7 @@ static double total_of(const struct run_result *r)
 
 /* ---- printing -------------------------------------------------------------- */
 
-static void print_figures(const struct bundle_args *b, const struct figures *f)
+static void print_figures(const struct bundle_args *b, const struct bench_figures *f)
 {
     printf("%s for %s (%s), %d run%s%s\n", b->meta.prefix, b->meta.target, b->meta.cpu,
            f->n, f->n == 1 ? "" : "s",
@@ -220,7 +212,8 @@ static json_t *json_steps(const struct bundle_args *b, const struct run_result *
     return list;
 }
 
-static struct status *print_json(const struct bundle_args *b, const struct figures *f,
+static struct status *print_json(const struct bundle_args *b,
+                                 const struct bench_figures *f,
                                  const struct run_result *steps, bool per_step)
 {
     json_t *all = json_pack(
@@ -249,7 +242,7 @@ static struct status *bench(struct arena *a, const char *folder, const struct ar
 {
     struct bundle_args b;
     struct run_result whole, steps;
-    struct figures f = {0};
+    struct bench_figures f = {0};
 
     RETURN_IF_FAIL(bundle_args_load(a, "bench", folder, o->test_data, &b));
     b.run.n_workers = o->workers;
@@ -262,6 +255,8 @@ static struct status *bench(struct arena *a, const char *folder, const struct ar
     b.run.per_step = true;
     RETURN_IF_FAIL(bundle_run(a, folder, &b.meta, b.inputs, &b.run, &steps));
     progress(NULL);
+    if (o->report)
+        RETURN_IF_FAIL(bench_report_write(o->report, &b, &f, &steps));
     if (o->json)
         return print_json(&b, &f, &steps, o->per_step);
     print_figures(&b, &f);

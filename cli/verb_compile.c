@@ -68,7 +68,8 @@ static bool bits_are(const struct args *o, const char *word)
 
 static bool has_bits(const struct args *o)
 {
-    return bits_are(o, "8") || bits_are(o, "4") || bits_are(o, "auto");
+    return bits_are(o, "16") || bits_are(o, "8") || bits_are(o, "4")
+           || bits_are(o, "auto");
 }
 
 /* 0: a search or a plan decides. */
@@ -76,7 +77,7 @@ static int bits_of(const struct args *o)
 {
     if (wants_search(o) || o->plan)
         return 0;
-    return bits_are(o, "4") ? 4 : has_bits(o) ? 8 : 32;
+    return bits_are(o, "auto") ? 8 : has_bits(o) ? atoi(o->bits) : 32;
 }
 
 /* Something is to be decided on samples. */
@@ -274,21 +275,21 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         return print_stopped(model, &co);
     co.command_options = options_text(a, o);
 
-    const struct quantized_options qo = {.data = o->data,
-                                         .spec = o->data_spec,
-                                         .seed = o->seed ? (uint64_t)o->seed : 1,
-                                         .bits = bits_of(o),
-                                         .may_raise = bits_are(o, "auto"),
-                                         .plan = o->plan,
-                                         .prune = o->prune,
-                                         .distill = o->distill,
-                                         .train = o->train,
-                                         .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
-                                         .max_ms = o->max_ms,
-                                         .max_bytes =
-                                             o->max_bytes ? size_of(o->max_bytes) : 0};
+    const struct quantized_options qo = {
+        .data = o->data,
+        .spec = o->data_spec,
+        .seed = o->seed ? (uint64_t)o->seed : 1,
+        .bits = bits_of(o),
+        .may_raise = bits_are(o, "auto"),
+        .plan = o->plan,
+        .prune = o->prune,
+        .distill = o->distill,
+        .train = o->train,
+        .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
+        .max_ms = o->max_ms,
+        .max_bytes = o->max_bytes ? size_of(o->max_bytes) : 0};
     struct status *s = needs_data(o) ? quantized_compile(a, model, &co, &qo)
-                                       : compile_model(model, &co);
+                                     : compile_model(model, &co);
 
     if (s && (status_code(s) == UNSUPPORTED || status_code(s) == INVALID))
         list_problems(model, &co.onnx);

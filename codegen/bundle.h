@@ -45,12 +45,20 @@ void api_header(const struct bundle_job *job, struct text *out);
 struct status *api_source(const struct bundle_job *job, struct text *out);
 struct status *selftest_source(const struct bundle_job *job, struct text *source,
                                struct text *probe);
+/* Modelled nanoseconds of every step on one core of *device; NULL: nothing is known of
+ * the processor, as with C. */
+const int64_t *report_times(const struct bundle_job *job, const char **device);
 /* Part of both reports when there is compression. */
 json_t *report_compression_json(const struct compression *k);
 void report_compression_html(const struct bundle_job *job, const struct compression *k,
                              struct text *out);
-/* words with what HTML would take for its own written out. */
+/* Also used for what is measured of a bundle: the page up to its first heading, and
+ * its end; words with what HTML would take for its own written out; 1,234,567. */
+void report_html_begin(struct text *t, const char *title, const char *about);
+void report_html_end(struct text *t);
 void report_put_escaped(struct text *t, const char *words);
+void report_put_name(struct text *t, const char *words); /* long ones may be broken */
+void report_put_count(struct text *t, int64_t n);
 void report_json(const struct bundle_job *job, struct text *out);
 void report_html(const struct bundle_job *job, struct text *out);
 void package_pkg_config(const struct bundle_job *job, struct text *out);

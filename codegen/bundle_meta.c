@@ -125,6 +125,10 @@ static struct status *read_steps(struct arena *a, const json_t *report,
         RETURN_IF_FAIL(get_text(a, object, "node", &s->node));
         RETURN_IF_FAIL(get_text(a, object, "covers", &s->covers));
         RETURN_IF_FAIL(get_count(object, "flops", INT64_MAX, &s->flops));
+        s->modelled_ns = -1;
+        if (json_object_get(object, "modelled_ns"))
+            RETURN_IF_FAIL(
+                get_count(object, "modelled_ns", INT64_MAX, &s->modelled_ns));
     }
     return OK;
 }
@@ -169,6 +173,9 @@ static struct status *read_report(struct arena *a, const json_t *report,
         get_count(report, "weights_bytes", INT64_C(1) << 40, &out->weights_bytes));
     RETURN_IF_FAIL(get_count(report, "max_workers", 1 << 16, &max_workers));
     out->max_workers = (int)max_workers;
+    out->modelled_for = "";
+    if (json_object_get(report, "modelled_for"))
+        RETURN_IF_FAIL(get_text(a, report, "modelled_for", &out->modelled_for));
     RETURN_IF_FAIL(read_doors(a, report, out));
     return read_steps(a, report, out);
 }

@@ -120,6 +120,7 @@ struct bundle_io {       /* what the bundle's report says about its doors */
 struct bundle_step {
     const char *name, *node, *covers;
     int64_t flops;
+    int64_t modelled_ns; /* -1: no time is modelled */
 };
 
 struct bundle_meta {     /* from foo.report.json, checked */
@@ -132,6 +133,7 @@ struct bundle_meta {     /* from foo.report.json, checked */
     struct bundle_io *io; /* inputs, then outputs */
     int n_steps;
     struct bundle_step *steps;
+    const char *modelled_for; /* the device of modelled_ns; "" */
 };
 
 /* The report of the one bundle in `folder`: its only *.report.json. */
@@ -143,6 +145,8 @@ struct run_options {
     int warm_up;
     int n_workers;       /* 0 and 1: the calling thread */
     bool per_step;       /* time every step */
+    bool all_cores;      /* sets of inputs side by side, a context a thread; times of
+                            that mean nothing.  Native objects only */
     bool keep_workspace; /* give the workspace back as the last run left it */
     bool as_program;     /* a linked program instead of ORC: what peak memory means */
     int timeout_s;       /* 0: none */

@@ -190,7 +190,18 @@ int64_t conv_units(const struct conv *c, const struct conv_tiling *t)
     return v.n * v.groups * conv_blocks(&v, t) * conv_strips(&v, t) * t->chunks;
 }
 
+int64_t conv_widened_bytes(const struct conv *c, const struct conv_tiling *t)
+{
+    int64_t width = conv_whole_blocks(c, t) ? t->block : 0;
+
+    for (int i = 0; i < t->n_tails; i++)
+        width = max64(width, t->tail[i].width);
+    return width * c->c_in * c->kh * c->kw * 4 + 64;
+}
+
 int64_t conv_scratch_bytes(const struct conv *c, const struct conv_tiling *t)
 {
-    return t->winograd ? winograd_cut(c, t).bytes : 0;
+    return t->winograd  ? winograd_cut(c, t).bytes
+           : t->widened ? conv_widened_bytes(c, t)
+                        : 0;
 }

@@ -63,6 +63,9 @@ int64_t conv_blocks(const struct conv *c, const struct conv_tiling *t);
 int64_t conv_whole_blocks(const struct conv *c, const struct conv_tiling *t);
 int64_t conv_strips(const struct conv *c, const struct conv_tiling *t);
 
+/* The weights of the widest block as float32, and what a tile may read after them. */
+int64_t conv_widened_bytes(const struct conv *c, const struct conv_tiling *t);
+
 /* What the rule expects of conv_tile's choice: cycles of one group of an image. */
 double conv_direct_cycles(const struct conv *c, const struct isa *isa);
 

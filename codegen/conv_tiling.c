@@ -25,7 +25,10 @@ static const double EPILOGUE = 2;       /* cycles a stored vector */
 static const double UNIT_OVERHEAD = 60; /* cycles to find a unit's operands */
 static const double L2_RATE = 40; /* bytes a cycle from the second-level cache ... */
 static const double L3_RATE = 20; /* ... and from beyond */
-static const double UNIT_CYCLES = 40000; /* work worth handing to a thread */
+static const double UNIT_CYCLES = 40000; /* work worth handing to a thread ... */
+static const double WIDENED_UNIT_CYCLES = 200000; /* ... that widens weights first */
+static const double WIDEN = 2;     /* cycles to widen a vector of halves ... */
+static const double WIDEN_FAR = 4; /* ... and more where L1 cannot hold them */
 
 /* Tiles along y read and write with larger strides: they must promise this much. */
 static const double SWAP_GAIN = 0.8;
@@ -43,7 +46,14 @@ struct rule {
     const struct isa *isa;
     int lanes;
     bool plain; /* no depth, no division of the tail */
+    double unit_cycles;
 };
+
+/* Cycles of the multiply units to make a vector of floats of halves. */
+static double half_cycles(const struct isa *isa)
+{
+    return !isa->half ? 5.0 : isa->vector_bytes == 64 ? 1.0 : 0.5;
+}
 
 /* Sums, one row of weights, what holds an input (a broadcast on x86, and a product
  * without fma; one register a pixel where multiply-add takes lanes), and with many
@@ -83,7 +93,7 @@ static int64_t kernel_steps(const struct conv *c, int depth)
 /* Cycles in which a step's weights arrive, when their block is no longer in L1. */
 static double stream_cycles(const struct rule *r, const struct conv_piece *piece)
 {
-    const double step = (double)(piece->width * piece->depth * 4);
+    const double step = (double)(piece->width * piece->depth * conv_weight_bytes(r->c));
     const double block = step * (double)kernel_steps(r->c, piece->depth);
 
     if (block < 0.6 * (double)r->isa->l1_bytes)
@@ -122,7 +132,8 @@ static double load_cycles(const struct rule *r, const struct conv_piece *piece, 
 static double step_cycles(const struct rule *r, const struct conv_piece *piece, int p)
 {
     const int v = (int)ceil_div(piece->width * piece->depth, r->lanes);
-    const double multiply = p * v * (r->isa->fma ? 0.5 : 1.0);
+    const double multiply = p * v * (r->isa->fma ? 0.5 : 1.0)
+                            + (r->c->half_weights ? v * half_cycles(r->isa) : 0.0);
     double cycles =
         max_double(max_double(multiply, load_cycles(r, piece, p, v)), LATENCY);
 
@@ -265,7 +276,7 @@ static double row_bytes(const struct conv *c)
     return 4.0 * (in + out);
 }
 
-/* A unit is some rows of one block, worth about UNIT_CYCLES; one long row (a matrix,
+/* A unit is some rows of one block, worth about unit_cycles; one long row (a matrix,
  * a signal) is cut across instead.  Where groups take turns at the same rows, these
  * stay in the L2 cache. */
 static void cut_units(const struct rule *r, struct conv_tiling *t)
@@ -278,10 +289,10 @@ static void cut_units(const struct rule *r, struct conv_tiling *t)
 
     t->rows = 1;
     t->chunks = 1;
-    if (row < UNIT_CYCLES)
-        t->rows = min64(r->c->oh, max64(1, (int64_t)(UNIT_CYCLES / row)));
+    if (row < r->unit_cycles)
+        t->rows = min64(r->c->oh, max64(1, (int64_t)(r->unit_cycles / row)));
     else
-        t->chunks = min64(tiles, max64(1, (int64_t)(row / UNIT_CYCLES)));
+        t->chunks = min64(tiles, max64(1, (int64_t)(row / r->unit_cycles)));
     if (r->c->groups == 1)
         return;
     t->rows = min64(t->rows, max64(1, (int64_t)(1.0 / share)));
@@ -341,20 +352,22 @@ static struct choice choose(const struct rule *r)
 struct conv_tiling conv_tile_plain(const struct conv *c, const struct isa *isa)
 {
     const struct conv f = conv_flatten(c);
-    const struct rule r = {&f, isa, isa->vector_bytes / 4, true};
+    const struct rule r = {&f, isa, isa->vector_bytes / 4, true, UNIT_CYCLES};
 
     return choose(&r).tiling;
 }
 
-static struct choice choose_direct(const struct conv *c, const struct isa *isa)
+static struct choice choose_direct(const struct conv *c, const struct isa *isa,
+                                   double unit_cycles)
 {
     const struct conv_tiling turn = {.swapped = true};
     const struct conv f = conv_flatten(c), turned = conv_view(c, &turn);
-    const struct rule upright = {&f, isa, isa->vector_bytes / 4, false};
+    const struct rule upright = {&f, isa, isa->vector_bytes / 4, false, unit_cycles};
     struct choice best = choose(&upright);
 
     if (f.oh > 1) {
-        const struct rule swapped = {&turned, isa, isa->vector_bytes / 4, false};
+        const struct rule swapped = {&turned, isa, isa->vector_bytes / 4, false,
+                                     unit_cycles};
         const struct choice other = choose(&swapped);
 
         if (other.cost < SWAP_GAIN * best.cost) {
@@ -367,12 +380,43 @@ static struct choice choose_direct(const struct conv *c, const struct isa *isa)
 
 struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa)
 {
-    return choose_direct(c, isa).tiling;
+    return choose_direct(c, isa, UNIT_CYCLES).tiling;
+}
+
+/* Cycles in which all units of a group of an image widen their weights. */
+static double widening_cycles(const struct conv *c, const struct isa *isa,
+                              const struct conv_tiling *t)
+{
+    const struct conv v = conv_view(c, t);
+    const int64_t n_bytes = conv_widened_bytes(c, t);
+    const double units = (double)(conv_blocks(&v, t) * conv_strips(&v, t) * t->chunks);
+    const double far = (double)n_bytes < 0.6 * (double)isa->l1_bytes ? 0.0 : WIDEN_FAR;
+
+    return units * (double)n_bytes / isa->vector_bytes
+           * (WIDEN + far + half_cycles(isa));
+}
+
+void conv_try_widening(const struct conv *c, const struct isa *isa, int64_t scratch,
+                       struct conv_tiling *t)
+{
+    struct conv wide = *c;
+
+    if (!c->half_weights || t->winograd)
+        return;
+    wide.half_weights = false;
+    struct choice of = choose_direct(&wide, isa, WIDENED_UNIT_CYCLES);
+
+    if (conv_widened_bytes(c, &of.tiling) > scratch
+        || of.cost + widening_cycles(c, isa, &of.tiling)
+               >= choose_direct(c, isa, UNIT_CYCLES).cost)
+        return;
+    *t = of.tiling;
+    t->widened = true;
 }
 
 double conv_direct_cycles(const struct conv *c, const struct isa *isa)
 {
-    return choose_direct(c, isa).cost;
+    return choose_direct(c, isa, UNIT_CYCLES).cost;
 }
 
 void conv_tiling_fields(const struct conv_tiling *t, int64_t out[CONV_TILING_FIELDS])
@@ -390,6 +434,7 @@ void conv_tiling_fields(const struct conv_tiling *t, int64_t out[CONV_TILING_FIE
     out[n++] = t->chunks;
     out[n++] = t->rows_outer;
     out[n++] = t->winograd;
+    out[n++] = t->widened;
     out[n++] = t->n_tails;
     for (int i = 0; i < t->n_tails; i++) {
         out[n++] = t->tail[i].width;

@@ -410,6 +410,52 @@ LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int us
     return masked_load(e, p, lanes, 0, used, LLVMGetPoison(type));
 }
 
+static LLVMValueRef every_lane(struct emitter *e, uint32_t value, int lanes)
+{
+    return emit_splat(e, LLVMConstInt(e->i32, value, 0), lanes);
+}
+
+/* The exponent's bias goes from 15 to 127.  Below 2^-14 the number has no leading one:
+ * it gets one, worth 2^-14, which is then taken away.  No subnormal float32 is met, as
+ * kernels may run in a mode that takes them for zeros. */
+static LLVMValueRef widen_bits(struct emitter *e, LLVMValueRef x, int lanes)
+{
+    LLVMBuilderRef b = e->builder;
+    LLVMTypeRef type = LLVMVectorType(e->i32, (unsigned)lanes);
+    LLVMTypeRef reals = emit_vector(e, lanes);
+    LLVMValueRef bits = LLVMBuildZExt(b, x, type, "");
+    LLVMValueRef magnitude = LLVMBuildAnd(b, bits, every_lane(e, 0x7fff, lanes), "");
+    LLVMValueRef sign = LLVMBuildAnd(b, bits, every_lane(e, 0x8000, lanes), "");
+    LLVMValueRef is_tiny =
+        LLVMBuildICmp(b, LLVMIntSLT, magnitude, every_lane(e, 0x0400, lanes), "");
+
+    magnitude = LLVMBuildShl(b, magnitude, every_lane(e, 13, lanes), "");
+    LLVMValueRef normal =
+        LLVMBuildAdd(b, magnitude, every_lane(e, 112u << 23, lanes), "");
+    LLVMValueRef tiny =
+        LLVMBuildAdd(b, magnitude, every_lane(e, 113u << 23, lanes), "");
+
+    tiny = LLVMBuildFSub(b, LLVMBuildBitCast(b, tiny, reals, ""),
+                         emit_constant(e, 0x1p-14f, lanes), "");
+    tiny = LLVMBuildBitCast(b, tiny, type, "");
+    sign = LLVMBuildShl(b, sign, every_lane(e, 16, lanes), "");
+    magnitude = LLVMBuildSelect(b, is_tiny, tiny, normal, "");
+    return LLVMBuildBitCast(b, LLVMBuildOr(b, magnitude, sign, ""), reals, "");
+}
+
+LLVMValueRef emit_load_half(struct emitter *e, LLVMValueRef p, int lanes)
+{
+    LLVMTypeRef bits =
+        LLVMVectorType(LLVMInt16TypeInContext(e->context), (unsigned)lanes);
+    LLVMTypeRef half =
+        LLVMVectorType(LLVMHalfTypeInContext(e->context), (unsigned)lanes);
+    LLVMValueRef x = LLVMBuildLoad2(e->builder, e->isa->half ? half : bits, p, "");
+
+    LLVMSetAlignment(x, 2);
+    return e->isa->half ? LLVMBuildFPExt(e->builder, x, emit_vector(e, lanes), "")
+                        : widen_bits(e, x, lanes);
+}
+
 LLVMValueRef emit_load_range(struct emitter *e, LLVMValueRef p, int lanes, int lo,
                              int hi)
 {

@@ -34,6 +34,7 @@ struct isa {
     bool masks;         /* masked loads and stores (AVX-512) */
     bool dot;           /* sums of four products of bytes (VNNI, AVX-VNNI, dotprod) */
     bool mxcsr;         /* a mode in which subnormal numbers count as zeros (x86) */
+    bool half;          /* float16 becomes float32 in one instruction (F16C, NEON) */
     bool table;         /* a register of bytes indexed by another (AVX-512 VBMI, NEON) */
     int64_t l1_bytes, l2_bytes; /* data caches of one core, for blocking */
 };
@@ -81,7 +82,8 @@ enum activation {
  *
  * Weights are packed per conv_pack(): blocks of output channels, in each
  * [kh][kw][c_in][block]; the last blocks of a group are narrower, nothing is padded.
- * 16 more floats must be readable after the last weight.
+ * 16 more floats must be readable after the last weight.  With half_weights they are
+ * IEEE binary16, finite, in the same order; sums stay float32.
  *
  * Unit: one (image, group, channel block, strip of rows, part of a row); see
  * conv_units().  A 1 x 1 convolution without stride or padding whose pixels are
@@ -95,11 +97,17 @@ struct conv {
     int64_t in_n, in_c, in_y, in_x;
     int64_t out_n, out_y, out_x; /* channel stride is 1 */
     int64_t res_n, res_y, res_x; /* residual operand, channel stride 1 */
+    bool half_weights;           /* binary16 */
     bool has_bias, has_residual;
     enum activation act_before;  /* applied before the residual is added */
     enum activation act;         /* applied last */
     float act_a, act_b;          /* parameters of `act`; act_before takes none */
 };
+
+static inline int64_t conv_weight_bytes(const struct conv *c)
+{
+    return c->half_weights ? 2 : 4;
+}
 
 /* Output channels that share a kind of tile.  With depth d, lanes hold d consecutive
  * inputs of every channel and are added up at the end: 8 channels of depth 2 fill 16
@@ -125,6 +133,7 @@ struct conv_tiling {
     int64_t rows;    /* output rows per unit */
     int64_t chunks;  /* parts of a row that are units of their own */
     bool rows_outer; /* units: rows, then blocks (else blocks, then rows) */
+    bool widened;    /* weights of binary16 become float32 once a unit, in scratch */
     bool winograd;   /* by F(4x4, 3x3), winograd.h: rows and chunks are of its tiles */
 };
 
@@ -132,6 +141,10 @@ struct conv_tiling conv_tile(const struct conv *c, const struct isa *isa);
 /* Replaces *t by Winograd's algorithm if it is worth it and needs at most `scratch`
  * bytes a worker (conv_scratch_bytes then says how many). */
 bool conv_try_winograd(const struct conv *c, const struct isa *isa, int64_t scratch,
+                       struct conv_tiling *t);
+/* Replaces *t by one whose units widen halves in scratch, rather than at every use, if
+ * that is faster and they fit into `scratch` bytes a worker. */
+void conv_try_widening(const struct conv *c, const struct isa *isa, int64_t scratch,
                        struct conv_tiling *t);
 int64_t conv_scratch_bytes(const struct conv *c, const struct conv_tiling *t);
 /* All that code and packed weights depend on, as numbers: for keys and hashes. */

@@ -72,6 +72,8 @@ void emit_store(struct emitter *e, LLVMValueRef value, LLVMValueRef p);
 /* The first `used` lanes of a vector of `lanes`; nothing else is touched, other
  * lanes are undefined. */
 LLVMValueRef emit_load_part(struct emitter *e, LLVMValueRef p, int lanes, int used);
+/* `lanes` finite numbers of binary16 at p, all of which may be read, as float32. */
+LLVMValueRef emit_load_half(struct emitter *e, LLVMValueRef p, int lanes);
 /* Asks for the cache line at p, which need not exist. */
 void emit_prefetch(struct emitter *e, LLVMValueRef p);
 /* Lanes [lo, hi) of a vector of `lanes`, the others 0; nothing else is touched. */

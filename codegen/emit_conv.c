@@ -60,7 +60,7 @@ static void sum_kernel(const struct conv_emitter *ce, struct tile *t,
     struct emitter *e = ce->e;
     const struct conv *c = &ce->c;
     const int64_t row_bytes = c->dilation_y * c->in_y * 4;
-    const int64_t row_weights = c->kw * c->c_in * t->width * 4;
+    const int64_t row_weights = c->kw * c->c_in * t->width * tile_weight_bytes(t);
     const int n = t->pixels * t->vectors;
     struct emit_loop l = {.never_empty = rows_never_empty(c)};
     LLVMValueRef carry[EMIT_MAX_CARRY], weights = at->weights;
@@ -106,7 +106,8 @@ struct row {
     struct place at;
 };
 
-/* An emit_tile_fn: the tile at output pixel x (x0 when that is known and the tile at a border). */
+/* An emit_tile_fn: the tile at output pixel x (x0 when that is known and the tile at a
+ * border). */
 static void emit_tile_at(const void *arg, int pixels, LLVMValueRef x, int64_t x0)
 {
     const struct row *row = arg;
@@ -122,10 +123,13 @@ static void emit_tile_at(const void *arg, int pixels, LLVMValueRef x, int64_t x0
         .width = (int)piece->width,
         .depth = piece->depth,
         .pixel_bytes = c->stride_x * c->in_x * 4,
-        .weight_step = piece->width * piece->depth * 4,
+        .half_weights = c->half_weights && !ce->t->widened,
         .weights_padded = true,
         .unroll = ce->t->unroll,
     };
+
+    t.weight_step = piece->width * piece->depth * tile_weight_bytes(&t);
+
     const struct tile_end end = {
         .act_before = c->act_before,
         .act = c->act,
@@ -223,8 +227,8 @@ static void place_channel(const struct conv_emitter *ce, const struct unit_index
     LLVMValueRef bytes = emit_mul(e, channel, 4);
     LLVMValueRef out = LLVMBuildAdd(b, emit_mul(e, x->image, c->out_n * 4), bytes, "");
 
-    at->weights =
-        emit_at_value(e, param(ce, CORE_WEIGHTS), emit_mul(e, channel, steps * 4));
+    at->weights = emit_at_value(e, param(ce, CORE_WEIGHTS),
+                                emit_mul(e, channel, steps * conv_weight_bytes(c)));
     at->out = emit_at_value(e, param(ce, CORE_OUT), out);
     if (c->has_bias)
         at->bias = emit_at_value(e, param(ce, CORE_BIAS), bytes);
@@ -234,6 +238,24 @@ static void place_channel(const struct conv_emitter *ce, const struct unit_index
 
         at->residual = emit_at_value(e, param(ce, CORE_RESIDUAL), r);
     }
+}
+
+/* n halves as floats in scratch; up to a vector more of both. */
+static LLVMValueRef widen(const struct conv_emitter *ce, LLVMValueRef from, int64_t n)
+{
+    struct emitter *e = ce->e;
+    const int lanes = emit_lanes(e);
+    LLVMValueRef to = param(ce, CORE_SCRATCH);
+    struct emit_loop l = {0};
+
+    emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, (n + lanes - 1) / lanes), 1,
+                    NULL, 0);
+    emit_store(
+        e,
+        emit_load_half(e, emit_at_value(e, from, emit_mul(e, l.at, lanes * 2)), lanes),
+        emit_at_value(e, to, emit_mul(e, l.at, lanes * 4)));
+    emit_loop_end(e, &l, NULL);
+    return to;
 }
 
 /* The unit's work if its block is one of [first, first + n), which start at channel
@@ -251,6 +273,9 @@ static void emit_blocks(const struct conv_emitter *ce, const struct unit_index *
                   LLVMBuildICmp(e->builder, LLVMIntULT, index, emit_int(e, n), ""),
                   NULL, 0);
     place_channel(ce, x, emit_add(e, emit_mul(e, index, piece->width), channel), &at);
+    if (ce->t->widened)
+        at.weights =
+            widen(ce, at.weights, piece->width * ce->c.kh * ce->c.kw * ce->c.c_in);
     emit_rows(ce, &at, x->chunk, piece);
     emit_if_end(e, &is, NULL);
 }

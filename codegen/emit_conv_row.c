@@ -149,8 +149,9 @@ static void sum_part(struct emitter *e, struct tile *t, LLVMValueRef in,
         lo[i] = from < 0 ? 0 : from > deep ? deep : (int)from;
         hi[i] = to < 0 ? 0 : to > deep ? deep : (int)to;
     }
-    tile_step_part(e, t, emit_at(e, in, k * 4), emit_at(e, weights, k * t->width * 4),
-                   lo, hi, deep);
+    tile_step_part(e, t, emit_at(e, in, k * 4),
+                   emit_at(e, weights, k * t->width * tile_weight_bytes(t)), lo, hi,
+                   deep);
 }
 
 static void sum_deep_run(struct emitter *e, struct tile *t, LLVMValueRef in,
@@ -175,8 +176,9 @@ static void sum_deep_run(struct emitter *e, struct tile *t, LLVMValueRef in,
                && next_whole)
             n++;
         if (r.first < r.end)
-            tile_run(e, t, emit_at(e, in, k * 4), emit_at(e, weights, k * t->width * 4),
-                     r.first, r.end, n);
+            tile_run(e, t, emit_at(e, in, k * 4),
+                     emit_at(e, weights, k * t->width * tile_weight_bytes(t)), r.first,
+                     r.end, n);
         in = emit_hide(e, in);
         k += n * t->depth;
     }
@@ -194,7 +196,8 @@ static void slide_step(struct emitter *e, const struct conv *c, struct tile *t,
 
     for (int64_t tap = 0; tap < c->kw; tap++)
         w[tap] = tile_deep_weights(
-            e, t, emit_at(e, weights, tap * c->c_in * t->width * 4), deep);
+            e, t, emit_at(e, weights, tap * c->c_in * t->width * tile_weight_bytes(t)),
+            deep);
     for (int64_t column = 0; column < columns; column++) {
         LLVMValueRef x = NULL;
 
@@ -234,7 +237,7 @@ static void slide_kernel_row(struct emitter *e, const struct conv *c, struct til
     for (int i = 0; i < n; i++)
         carry[i] = t->sum[i];
     carry[n] = emit_at(e, in, t->depth * 4);
-    carry[n + 1] = emit_at(e, weights, t->depth * t->width * 4);
+    carry[n + 1] = emit_at(e, weights, t->depth * t->width * tile_weight_bytes(t));
     emit_loop_end(e, &l, carry);
     for (int i = 0; i < n; i++)
         t->sum[i] = carry[i];
@@ -246,7 +249,7 @@ static void sum_kernel_row_deep(struct emitter *e, const struct conv *c, struct 
                                 LLVMValueRef in, LLVMValueRef weights, int64_t x0)
 {
     const struct conv_runs runs = conv_runs(c, t->depth);
-    const int64_t run_weights = runs.length * t->width * 4;
+    const int64_t run_weights = runs.length * t->width * tile_weight_bytes(t);
     const bool alike = x0 < 0 || runs.kind == RUN_COLUMNS;
     struct emit_loop l = {0};
 

@@ -134,8 +134,10 @@ static bool tap_inside(const struct conv *c, const struct dw_tile *t, int64_t co
 static LLVMValueRef weight_at(const struct depthwise *d, const struct dw_tile *t,
                               LLVMValueRef row, int64_t kx)
 {
-    const int64_t at = kx * d->c->groups * 4;
+    const int64_t at = kx * d->c->groups * conv_weight_bytes(d->c);
 
+    if (d->c->half_weights)
+        return emit_load_half(d->e, emit_at(d->e, row, at), d->cut.lanes);
     return emit_load_part(d->e, emit_at(d->e, row, at), d->cut.lanes, t->used);
 }
 
@@ -241,8 +243,8 @@ static void sum_row_loop(const struct depthwise *d, struct dw_tile *t)
     LLVMValueRef y = LLVMBuildAdd(e->builder, t->iy, offset, "");
 
     emit_if_begin(e, &inside, row_exists(d, y, 0), t->sum, t->pixels);
-    LLVMValueRef row =
-        emit_at_value(e, t->weights, emit_mul(e, l.at, c->kw * c->groups * 4));
+    LLVMValueRef row = emit_at_value(
+        e, t->weights, emit_mul(e, l.at, c->kw * c->groups * conv_weight_bytes(c)));
 
     for (int64_t kx = 0; kx < c->kw; kx++)
         w[kx] = weight_at(d, t, row, kx);
@@ -308,7 +310,8 @@ static void emit_vector_tile(const struct depthwise *d, const struct dw_place *a
         t.sum[i] = start;
     t.iy = at->iy;
     t.in = emit_at_value(e, emit_at(e, in, -c->pad_left * c->in_x * 4), bytes);
-    t.weights = emit_at_value(e, LLVMGetParam(d->function, CORE_WEIGHTS), bytes);
+    t.weights = emit_at_value(e, LLVMGetParam(d->function, CORE_WEIGHTS),
+                              emit_mul(e, channel, conv_weight_bytes(c)));
     prefetch_next_rows(d, &t);
     if (d->cut.row_loop)
         sum_row_loop(d, &t);

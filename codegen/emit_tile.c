@@ -48,9 +48,14 @@ static void load_weights(struct emitter *e, const struct tile *t, LLVMValueRef w
 {
     const int lanes = emit_lanes(e);
 
-    for (int j = 0; j < t->vectors; j++)
-        w[j] = emit_load_part(e, emit_at(e, weights, vector_at(e, t, j)), lanes,
-                              t->weights_padded ? lanes : lanes_used(e, t));
+    for (int j = 0; j < t->vectors; j++) {
+        const int64_t at = vector_at(e, t, j);
+
+        w[j] = t->half_weights
+                   ? emit_load_half(e, emit_at(e, weights, at / 2), lanes)
+                   : emit_load_part(e, emit_at(e, weights, at), lanes,
+                                    t->weights_padded ? lanes : lanes_used(e, t));
+    }
 }
 
 /* x86 can leave a multiply-add in the register of a factor, and LLVM does so when that
@@ -115,7 +120,8 @@ LLVMValueRef tile_deep_weights(struct emitter *e, const struct tile *t,
                                LLVMValueRef weights, int deep)
 {
     const int lanes = emit_lanes(e);
-    LLVMValueRef w = emit_load(e, emit_vector(e, lanes), weights);
+    LLVMValueRef w = t->half_weights ? emit_load_half(e, weights, lanes)
+                                     : emit_load(e, emit_vector(e, lanes), weights);
     int index[MAX_LANES];
 
     if (deep == t->depth)

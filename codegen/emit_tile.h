@@ -16,10 +16,16 @@ struct tile {
     int64_t pixel_bytes; /* from an input pixel to the next one of the tile */
     int64_t in_step;     /* bytes from one step to the next: input ... */
     int64_t weight_step; /* ... and weights */
+    bool half_weights;   /* binary16, and padded; width * depth of them are a step */
     bool weights_padded; /* a whole vector may be read where the last one is narrow */
     int unroll;
     LLVMValueRef sum[EMIT_MAX_CARRY]; /* [pixel * vectors + vector] */
 };
+
+static inline int64_t tile_weight_bytes(const struct tile *t)
+{
+    return t->half_weights ? 2 : 4;
+}
 
 /* Sums start at the bias, or at 0 when it is NULL (as they must with depth). */
 void tile_start(struct emitter *e, struct tile *t, LLVMValueRef bias);

@@ -223,17 +223,21 @@ static void transform_filters(struct wino *w, LLVMValueRef weights, int64_t widt
 {
     struct emitter *e = w->e;
     LLVMValueRef to = emit_at(e, w->scratch, w->cut.weights_at);
+    const int64_t size = conv_weight_bytes(w->c);
     struct emit_loop l = {0};
     LLVMValueRef g[9], half[N * 3], u[N * N];
 
     emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, w->c->c_in), 1, NULL, 0);
     LLVMValueRef from =
-        emit_hide(e, emit_at_value(e, weights, emit_mul(e, l.at, 9 * width * 4)));
+        emit_hide(e, emit_at_value(e, weights, emit_mul(e, l.at, 9 * width * size)));
 
     to = emit_hide(e, emit_at_value(e, to, emit_mul(e, l.at, w->t->block * 4)));
-    for (int k = 0; k < 9; k++)
-        g[k] =
-            emit_load(e, emit_vector(e, w->cut.lanes), emit_at(e, from, k * width * 4));
+    for (int k = 0; k < 9; k++) {
+        LLVMValueRef p = emit_at(e, from, k * width * size);
+
+        g[k] = w->c->half_weights ? emit_load_half(e, p, w->cut.lanes)
+                                  : emit_load(e, emit_vector(e, w->cut.lanes), p);
+    }
     for (int k = 0; k < 3; k++)
         transform_weights(w, g + k, 3, half + k, 3);
     for (int k = 0; k < N; k++)
@@ -369,8 +373,11 @@ static void emit_block(struct wino *w, LLVMValueRef first, int64_t width)
         w->block.bias = emit_load_part(
             e, emit_at_value(e, LLVMGetParam(w->function, CORE_BIAS), w->block.at),
             w->cut.lanes, w->block.width);
-    transform_filters(w, emit_at_value(e, weights, emit_mul(e, first, w->c->c_in * 36)),
-                      width);
+    transform_filters(
+        w,
+        emit_at_value(e, weights,
+                      emit_mul(e, first, w->c->c_in * 9 * conv_weight_bytes(w->c))),
+        width);
     multiply(w);
     each_tile(w, finish_tile);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "codegen/hot.h"
+#include "kernels/half.h"
 
 enum { FEW_CHANNELS = 8 };
 
@@ -122,17 +123,40 @@ void hot_fill_convolution(const struct ir_node *n, const struct ir_value *w,
     hot_fill_strides(c, c->c_in * groups, c->c_out * groups);
 }
 
+static bool is_finite(const struct ir_value *v)
+{
+    const uint16_t *at = v->data;
+
+    for (int64_t i = 0; i < ir_count(v); i++)
+        if ((at[i] & 0x7c00) == 0x7c00)
+            return false;
+    return true;
+}
+
+struct ir_value *hot_learned(const struct ir_node *n)
+{
+    struct ir_value *w = n->in[1];
+
+    if (w->dtype != DT_f32 || w->data)
+        return w->dtype == DT_f32 ? w : NULL;
+    if (!w->def || w->def->op != OP_Cast)
+        return NULL;
+    w = w->def->in[0];
+    return w->data && w->dtype == DT_f16 && is_finite(w) ? w : NULL;
+}
+
 static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
 {
-    const struct ir_value *w = n->in[1];
+    struct ir_value *w = hot_learned(n);
 
-    if (!is_window_of_floats(n) || !w->data || w->dtype != DT_f32)
+    if (!is_window_of_floats(n) || !w)
         return NULL;
     struct hot *h = hot_new(b, STEP_CONV, n);
     struct conv *c = &h->conv;
 
     hot_fill_convolution(n, w, c);
-    h->weights = n->in[1];
+    c->half_weights = w->dtype == DT_f16;
+    h->weights = w;
     h->bias = ir_in(n, 2);
     c->has_bias = h->bias != NULL;
     if (c->groups > 1 && c->c_in == 1 && c->c_out == 1)
@@ -143,9 +167,9 @@ static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
 
 static struct hot *recognise_transpose(struct builder *b, const struct ir_node *n)
 {
-    const struct ir_value *w = n->in[1];
+    struct ir_value *w = hot_learned(n);
 
-    if (!is_window_of_floats(n) || !w->data || w->dtype != DT_f32)
+    if (!is_window_of_floats(n) || !w)
         return NULL;
     struct hot *h = hot_new(b, STEP_CONV, n);
     struct conv *c = &h->conv;
@@ -154,11 +178,12 @@ static struct hot *recognise_transpose(struct builder *b, const struct ir_node *
     c->groups = ir_attr_int(n, "group", 1);
     c->c_in = w->dim[0] / c->groups;
     c->c_out = w->dim[1];
+    c->half_weights = w->dtype == DT_f16;
     hot_fill_strides(c, c->c_in * c->groups, c->c_out * c->groups);
     if (!hot_transpose_fits(c))
         return NULL;
     h->transposed = true;
-    h->weights = n->in[1];
+    h->weights = w;
     h->bias = ir_in(n, 2);
     c->has_bias = h->bias != NULL;
     if (c->groups > 1 && c->c_in == 1 && c->c_out == 1)
@@ -229,9 +254,39 @@ struct hot *hot_recognise(struct builder *b, const struct ir_node *n)
 
 /* ---- weights and steps -------------------------------------------------- */
 
+const float *hot_real_weights(struct builder *b, const struct hot *h)
+{
+    const int64_t n = ir_count(h->weights);
+
+    if (!h->conv.half_weights)
+        return h->weights->data;
+    const uint16_t *from = h->weights->data;
+    float *to = arena_new_array(b->compile->scratch, float, n);
+
+    for (int64_t i = 0; i < n; i++)
+        to[i] = f32_of_f16(from[i]);
+    return to;
+}
+
+int hot_weights_tensor(struct builder *b, const struct hot *h, const float *packed,
+                       int64_t n)
+{
+    const void *data = packed;
+
+    if (h->conv.half_weights) {
+        uint16_t *to = arena_new_array(b->arena, uint16_t, n);
+
+        for (int64_t i = 0; i < n; i++)
+            to[i] = f16_of_f32(packed[i]);
+        data = to;
+    }
+    return build_const(b, h->weights->name, data, n * conv_weight_bytes(&h->conv),
+                       HOT_READABLE_AFTER);
+}
+
 static const float *ordered_weights(struct builder *b, const struct hot *h)
 {
-    const float *from = h->weights->data;
+    const float *from = hot_real_weights(b, h);
     const int64_t n = ir_count(h->weights);
     const int64_t k = h->conv.c_in, cols = h->conv.c_out;
 
@@ -246,15 +301,15 @@ static const float *ordered_weights(struct builder *b, const struct hot *h)
 
 static int pack_weights(struct builder *b, const struct hot *h)
 {
-    float *to = arena_new_array(b->arena, float, ir_count(h->weights));
+    const int64_t n = ir_count(h->weights);
+    float *to = arena_new_array(b->arena, float, n);
     const float *from = ordered_weights(b, h);
 
     if (h->kind == STEP_DEPTHWISE)
         depthwise_pack(&h->conv, from, to);
     else
         conv_pack(&h->conv, &h->tiling, from, to);
-    return build_const(b, h->weights->name, to, ir_bytes(h->weights),
-                       HOT_READABLE_AFTER);
+    return hot_weights_tensor(b, h, to, n);
 }
 
 static int bias_tensor(struct builder *b, const struct hot *h)
@@ -298,8 +353,8 @@ static void describe(struct builder *b, struct step *s, const struct hot *h)
     }
     s->u.conv.conv = *c;
     s->u.conv.tiling = h->tiling;
-    s->n_units = h->kind == STEP_CONV ? conv_units(c, &h->tiling)
-                                      : depthwise_units(c, b->isa);
+    s->n_units =
+        h->kind == STEP_CONV ? conv_units(c, &h->tiling) : depthwise_units(c, b->isa);
     if (h->kind == STEP_CONV)
         s->scratch_bytes = (conv_scratch_bytes(c, &h->tiling) + 63) / 64 * 64;
     s->flops = hot_flops(c);

@@ -27,6 +27,13 @@ struct hot {
 
 /* Of kind, reading and writing what `n` reads first and writes. */
 struct hot *hot_new(struct builder *b, enum step_kind kind, const struct ir_node *n);
+/* The constant that `n` multiplies with: its second input, float32, or the finite
+ * float16 behind a Cast; NULL if there is none. */
+struct ir_value *hot_learned(const struct ir_node *n);
+/* h->weights as float32, and what was made of them as a tensor of the weights file. */
+const float *hot_real_weights(struct builder *b, const struct hot *h);
+int hot_weights_tensor(struct builder *b, const struct hot *h, const float *packed,
+                       int64_t n);
 /* Input and output of 3 or 4 dims with channels last. */
 bool hot_is_channels_last(const struct ir_node *n);
 /* Sizes and dense strides of a convolution with weights w, in the model's order. */

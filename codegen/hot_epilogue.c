@@ -140,7 +140,10 @@ const struct ir_node *hot_extend(struct builder *b, struct hot *h)
     if (h->kind == STEP_CONV && !h->transposed) {
         /* strides of operands count in the choice of tiles */
         h->tiling = conv_tile(&h->conv, b->isa);
-        conv_try_winograd(&h->conv, b->isa, hot_scratch_room(b, h->main), &h->tiling);
+        const int64_t room = hot_scratch_room(b, h->main);
+
+        conv_try_winograd(&h->conv, b->isa, room, &h->tiling);
+        conv_try_widening(&h->conv, b->isa, room, &h->tiling);
     }
     return last;
 }

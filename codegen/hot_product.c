@@ -64,14 +64,16 @@ struct hot *hot_recognise_gemm(struct builder *b, const struct ir_node *n)
     struct ir_value *bias = ir_in(n, 2);
     const bool trans_a = ir_attr_int(n, "transA", 0),
                trans_b = ir_attr_int(n, "transB", 0);
+    const float alpha = ir_attr_float(n, "alpha", 1.0f);
     const float beta = ir_attr_float(n, "beta", 1.0f);
+    struct ir_value *learned = hot_learned(n);
 
     if (x->dtype != DT_f32 || x->dynamic || w->dynamic || ir_count(y) == 0
         || ir_count(x) == 0)
         return NULL;
     if (bias && (!hot_is_row_vector(bias, y->dim[1]) || (beta != 1.0f && !bias->data)))
         return NULL;
-    if (!w->data)
+    if (!learned || (learned->dtype == DT_f16 && alpha != 1.0f))
         return recognise_gemm_of_activations(b, n, trans_a, trans_b);
     struct hot *h = hot_new(b, STEP_CONV, n);
 
@@ -81,10 +83,11 @@ struct hot *hot_recognise_gemm(struct builder *b, const struct ir_node *n)
         h->conv.in_c = y->dim[0];
     }
     h->conv.has_bias = bias != NULL;
-    h->weights = n->in[1];
+    h->conv.half_weights = learned->dtype == DT_f16;
+    h->weights = learned;
     h->weights_transposed = !trans_b;
     h->bias = bias;
-    h->alpha = ir_attr_float(n, "alpha", 1.0f);
+    h->alpha = alpha;
     h->beta = beta;
     return h;
 }
@@ -152,16 +155,18 @@ static struct hot *recognise_batched(struct builder *b, const struct ir_node *n)
 struct hot *hot_recognise_matmul(struct builder *b, const struct ir_node *n)
 {
     const struct ir_value *x = n->in[0], *w = n->in[1];
+    struct ir_value *learned = hot_learned(n);
 
     if (x->dtype != DT_f32 || x->dynamic || w->dynamic || x->rank < 1 || w->rank < 2
         || ir_count(n->out[0]) == 0 || ir_count(x) == 0)
         return NULL;
-    if (w->data && w->rank == 2) {
+    if (learned && w->rank == 2) {
         struct hot *h = hot_new(b, STEP_CONV, n);
         const int64_t k = w->dim[0];
 
         hot_fill_rows(&h->conv, ir_count(x) / k, k, w->dim[1]);
-        h->weights = n->in[1];
+        h->conv.half_weights = learned->dtype == DT_f16;
+        h->weights = learned;
         h->weights_transposed = true;
         return h;
     }

@@ -61,7 +61,7 @@ static const float *phase_weights(struct builder *b, const struct hot *h,
                                   int64_t *count)
 {
     const struct conv *c = &h->conv;
-    const float *from = h->weights->data; /* [groups * c_in][c_out][kh][kw] */
+    const float *from = hot_real_weights(b, h); /* [groups * c_in][c_out][kh][kw] */
 
     *count = c->groups * c->c_out * c->c_in * y->taps * x->taps;
     float *to = arena_new_array(b->arena, float, *count), *at = to;
@@ -117,12 +117,13 @@ static void phase_step(struct builder *b, const struct hot *h, int64_t py, int64
 
     if (part.kind == STEP_CONV) {
         part.tiling = conv_tile(&part.conv, b->isa);
+        conv_try_widening(&part.conv, b->isa, hot_scratch_room(b, h->main),
+                          &part.tiling);
         conv_pack(&part.conv, &part.tiling, weights, packed);
     } else {
         depthwise_pack(&part.conv, weights, packed);
     }
-    at.weights = build_const(b, h->weights->name, packed,
-                             count * (int64_t)sizeof(float), HOT_READABLE_AFTER);
+    at.weights = hot_weights_tensor(b, h, packed, count);
     at.in = (y.skip * c->in_y + x.skip * c->in_x) * (int64_t)sizeof(float);
     at.out = (py * c->out_y + px * c->out_x) * (int64_t)sizeof(float);
     hot_add_step(b, &part, &at);

@@ -138,7 +138,7 @@ static const char *step_kernel(const struct step *s)
     return s->kind == STEP_LIBRARY ? s->u.call->kernel->name : names[s->kind];
 }
 
-static json_t *step(const struct step *s)
+static json_t *step(const struct step *s, const int64_t *modelled_ns)
 {
     json_t *o = json_object(), *reads = json_array(), *writes = json_array();
 
@@ -148,6 +148,8 @@ static json_t *step(const struct step *s)
     json_object_set_new(o, "emitted", json_boolean(s->kind != STEP_LIBRARY));
     put_text(o, "kernel", step_kernel(s));
     put_number(o, "flops", s->flops);
+    if (modelled_ns)
+        put_number(o, "modelled_ns", *modelled_ns);
     put_number(o, "units", s->n_units);
     put_number(o, "grain", s->grain);
     put_number(o, "scratch_bytes", s->scratch_bytes);
@@ -183,12 +185,17 @@ static json_t *tensor(const struct ptensor *t)
     return o;
 }
 
-static void put_program(json_t *report, const struct program *p)
+static void put_program(json_t *report, const struct bundle_job *job)
 {
+    const struct program *p = job->program;
+    const char *device = "";
+    const int64_t *ns = report_times(job, &device);
     json_t *steps = json_array(), *tensors = json_array(), *memory = json_object();
 
     for (int i = 0; i < p->n_steps; i++)
-        json_array_append_new(steps, step(&p->steps[i]));
+        json_array_append_new(steps, step(&p->steps[i], ns ? &ns[i] : NULL));
+    if (ns)
+        put_text(report, "modelled_for", device);
     for (int i = 0; i < p->n_tensors; i++)
         json_array_append_new(tensors, tensor(&p->tensors[i]));
     put_number(memory, "largest_live_sum_bytes", planner_lower_bound(p));
@@ -310,7 +317,7 @@ void report_json(const struct bundle_job *job, struct text *out)
         json_object_set_new(report, "compression",
                             report_compression_json(job->options->compression));
     put_doors(report, job);
-    put_program(report, job->program);
+    put_program(report, job);
     put_grown(report, job->program);
     put_lines(report, "left_in_floats", &job->compile->left_in_floats);
     put_lines(report, "warnings", &job->compile->warnings);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Accuracy and bits in the reports of a bundle. */
+#include <string.h>
+
 #include "codegen/bundle.h"
 
 /* ---- foo.report.json ------------------------------------------------------------- */
@@ -50,7 +52,8 @@ json_t *report_compression_json(const struct compression *k)
                       "macs", (json_int_t)u->macs, "weight_bytes",
                       (json_int_t)u->weight_bytes, "error", u->error));
     }
-    json_object_set_new(o, "calibrated_on", json_string(k->calibrated_on));
+    if (k->calibrated_on)
+        json_object_set_new(o, "calibrated_on", json_string(k->calibrated_on));
     if (k->search)
         json_object_set_new(o, "search", json_string(k->search));
     json_object_set_new(o, "accuracy", accuracy_json(k));
@@ -92,15 +95,30 @@ static void put_scores(struct text *t, struct arena *a, const struct compression
     put_row(t, "mean cosine", arena_printf(a, "%.6f", k->cosine));
 }
 
+/* Of all steps that are made of the unit's node. */
+static double unit_us(const struct bundle_job *job, const char *name, const int64_t *ns)
+{
+    const struct program *p = job->program;
+    double us = 0.0;
+
+    for (int i = 0; i < p->n_steps; i++)
+        if (p->steps[i].node && !strcmp(p->steps[i].node->name, name))
+            us += (double)ns[i] * 1e-3;
+    return us;
+}
+
 void report_compression_html(const struct bundle_job *job, const struct compression *k,
                              struct text *t)
 {
     struct arena *a = job->arena;
+    const char *device;
+    const int64_t *ns = report_times(job, &device);
 
     text_puts(t, "<h2>Compression</h2>\n<table class=facts>\n");
     if (k->search)
         put_row(t, "searched for", k->search);
-    put_row(t, "calibrated on", k->calibrated_on);
+    if (k->calibrated_on)
+        put_row(t, "calibrated on", k->calibrated_on);
     if (k->why_unmeasured)
         put_row(t, "accuracy", arena_printf(a, "not measured: %s", k->why_unmeasured));
     if (k->tested_on) {
@@ -109,19 +127,27 @@ void report_compression_html(const struct bundle_job *job, const struct compress
     }
     text_puts(t, "</table>\n<table><thead><tr><th>unit</th><th class=n>weights</th>"
                  "<th class=n>activations</th><th class=n>bytes of weights</th>"
-                 "<th class=n>multiply-adds</th><th class=n>error</th></tr></thead>\n");
+                 "<th class=n>multiply-adds</th><th class=n>error</th>");
+    text_puts(t, ns ? "<th class=n>modelled &micro;s</th>" : "");
+    text_puts(t, "</tr></thead>\n");
     for (int i = 0; i < k->n_units; i++) {
         const struct compression_unit *u = &k->units[i];
 
         text_puts(t, "<tr><td>");
-        report_put_escaped(t, u->name);
-        text_printf(t,
-                    "</td><td class=n>%d bits</td><td class=n>%s%d bits</td>"
-                    "<td class=n>%lld</td><td class=n>%lld</td><td class=n>%.2g</td>"
-                    "</tr>\n",
+        report_put_name(t, u->name);
+        text_printf(t, "</td><td class=n>%d bits</td><td class=n>%s%d bits</td>",
                     u->weight_bits, u->activation_codes == 2 ? "2 x " : "",
-                    u->activation_bits, (long long)u->weight_bytes, (long long)u->macs,
-                    u->error);
+                    u->activation_bits);
+        text_puts(t, "<td class=n>");
+        report_put_count(t, u->weight_bytes);
+        text_puts(t, "</td><td class=n>");
+        report_put_count(t, u->macs);
+        text_printf(
+            t, u->weight_bits < 16 ? "</td><td class=n>%.2g</td>" : "</td><td></td>",
+            u->error);
+        if (ns)
+            text_printf(t, "<td class=n>%.1f</td>", unit_us(job, u->name, ns));
+        text_puts(t, "</tr>\n");
     }
     text_puts(t, "</table>\n");
 }

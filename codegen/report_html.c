@@ -30,8 +30,22 @@ void report_put_escaped(struct text *t, const char *words)
     }
 }
 
+void report_put_name(struct text *t, const char *words)
+{
+    for (const char *p = words ? words : ""; *p;) {
+        const size_t n = strcspn(p, "+/_.") + 1;
+        char part[64] = "";
+
+        /* a part at a time, so that none is cut inside of what is escaped */
+        for (size_t i = 0; i < n && i + 1 < sizeof part && *p; i++)
+            part[i] = *p++;
+        report_put_escaped(t, part);
+        text_puts(t, "<wbr>");
+    }
+}
+
 /* 1234567 -> "1,234,567". */
-static void put_count(struct text *t, int64_t n)
+void report_put_count(struct text *t, int64_t n)
 {
     char digits[32];
     const int len = snprintf(digits, sizeof digits, "%lld", (long long)n);
@@ -54,7 +68,7 @@ static void put_bytes_fact(struct text *t, const char *name, int64_t bytes,
                            const char *about)
 {
     text_printf(t, "<tr><th>%s</th><td>", name);
-    put_count(t, bytes);
+    report_put_count(t, bytes);
     text_printf(t, " bytes <small>%s</small></td></tr>\n", about);
 }
 
@@ -66,8 +80,10 @@ static const char style[] =
     "p.about{color:#57606a;margin-top:0}"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
     "th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid #e3e6ea;"
-    "vertical-align:top}td.n,th.n{text-align:right}thead th{border-bottom:2px solid "
+    "vertical-align:top}td.n,th.n{text-align:right}td.n{white-space:nowrap}"
+    "thead th{border-bottom:2px solid "
     "#8c959f}"
+    "table+table{margin-top:1rem}td.bar{width:18%}"
     "table.facts th{width:12rem;font-weight:600}table.facts td{overflow-wrap:anywhere}small{color:#57606a}code{font-size:.92em}"
     "svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#57606a}"
     "div.bar{background:#2f6fb2;height:.6rem;margin-top:.4rem}"
@@ -117,7 +133,7 @@ static void put_doors(struct text *t, const struct bundle_job *job)
                     v->dynamic ? "up to " : "");
         c_put_shape(t, v);
         text_puts(t, "</td><td class=n>");
-        put_count(t, ir_bytes(v));
+        report_put_count(t, ir_bytes(v));
         text_puts(t, "</td></tr>\n");
     }
     text_puts(t, "</table>\n");
@@ -177,49 +193,64 @@ static void put_plot(struct text *t, const struct bundle_job *job)
         boxes++;
     }
     text_puts(t, "<text x=\"2\" y=\"-3\">");
-    put_count(t, p->workspace_bytes);
+    report_put_count(t, p->workspace_bytes);
     text_puts(t, " bytes</text>\n</svg>\n");
 }
 
 /* ---- steps ----------------------------------------------------------------------- */
 
-static int64_t largest_flops(const struct program *p)
-{
-    int64_t most = 1;
-
-    for (int i = 0; i < p->n_steps; i++)
-        if (p->steps[i].flops > most)
-            most = p->steps[i].flops;
-    return most;
-}
-
-static void put_step(struct text *t, const struct step *s, int i, int64_t most)
+static void put_step(struct text *t, const struct step *s, int i)
 {
     text_printf(t, "<tr><td class=n>%d</td><td>", i);
-    report_put_escaped(t, s->covers);
+    report_put_name(t, s->covers);
     text_puts(t, "</td><td>");
-    report_put_escaped(t, s->node ? s->node->name : "");
+    report_put_name(t, s->node ? s->node->name : "");
     text_printf(t, "</td><td>%s</td><td class=n>",
                 s->kind == STEP_LIBRARY ? s->u.call->kernel->name : "emitted");
     if (s->flops)
-        put_count(t, s->flops / 2);
-    text_printf(t, "</td><td style=\"width:18%%\">%s",
-                s->flops && s->node ? arena_printf(s->node->graph->compile->perm,
-                                        "<div class=bar style=\"width:%lld%%\"></div>",
-                                        (long long)(s->flops * 100 / most))
-                         : "");
-    text_puts(t, "</td></tr>\n");
+        report_put_count(t, s->flops / 2);
+    text_puts(t, "</td>");
 }
 
-static void put_steps(struct text *t, const struct program *p)
+/* Its time, and a bar as long as its share of the slowest step's. */
+static void put_time(struct text *t, int64_t ns, int64_t most)
 {
-    const int64_t most = largest_flops(p);
+    text_printf(t,
+                "<td class=n>%.1f</td><td class=bar><div class=bar "
+                "style=\"width:%lld%%\"></div></td>",
+                (double)ns * 1e-3, (long long)(ns * 100 / most));
+}
 
-    text_puts(t, "<h2>Steps</h2>\n<table><thead><tr><th class=n>#</th><th>operators</th>"
-                 "<th>node</th><th>kernel</th><th "
-                 "class=n>multiply-adds</th><th></th></tr></thead>\n");
-    for (int i = 0; i < p->n_steps; i++)
-        put_step(t, &p->steps[i], i, most);
+static void put_steps(struct text *t, const struct bundle_job *job)
+{
+    const struct program *p = job->program;
+    const char *device = "";
+    const int64_t *ns = report_times(job, &device);
+    int64_t most = 1, sum = 0;
+
+    for (int i = 0; ns && i < p->n_steps; i++) {
+        most = ns[i] > most ? ns[i] : most;
+        sum += ns[i];
+    }
+    text_puts(t, "<h2>Steps</h2>\n");
+    if (ns) {
+        text_puts(t, "<p class=about>Times are modelled, for one core of ");
+        report_put_escaped(t, device);
+        text_printf(t,
+                    ": %.1f &micro;s together. <code>hadmcc bench --report</code> "
+                    "measures them.</p>\n",
+                    (double)sum * 1e-3);
+    }
+    text_puts(t, "<table><thead><tr><th class=n>#</th><th>operators</th><th>node</th>"
+                 "<th>kernel</th><th class=n>multiply-adds</th>");
+    text_puts(t, ns ? "<th class=n>modelled &micro;s</th><th></th>" : "");
+    text_puts(t, "</tr></thead>\n");
+    for (int i = 0; i < p->n_steps; i++) {
+        put_step(t, &p->steps[i], i);
+        if (ns)
+            put_time(t, ns[i], most);
+        text_puts(t, "</tr>\n");
+    }
     text_puts(t, "</table>\n");
 }
 
@@ -232,21 +263,33 @@ static void put_lines(struct text *t, const char *title, const struct text *line
     text_puts(t, "</pre>\n");
 }
 
-void report_html(const struct bundle_job *job, struct text *t)
+void report_html_begin(struct text *t, const char *title, const char *about)
 {
     text_puts(t, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
                  "<meta name=viewport content=\"width=device-width\">\n<title>");
-    report_put_escaped(t, job->names->prefix);
+    report_put_escaped(t, title);
     text_printf(t, "</title>\n<style>%s</style></head><body>\n<h1>", style);
-    report_put_escaped(t, job->names->prefix);
-    text_puts(t, "</h1>\n<p class=about>a compiled neural network</p>\n");
+    report_put_escaped(t, title);
+    text_puts(t, "</h1>\n<p class=about>");
+    report_put_escaped(t, about);
+    text_puts(t, "</p>\n");
+}
+
+void report_html_end(struct text *t)
+{
+    text_puts(t, "</body></html>\n");
+}
+
+void report_html(const struct bundle_job *job, struct text *t)
+{
+    report_html_begin(t, job->names->prefix, "a compiled neural network");
     put_summary(t, job);
     if (job->options->compression)
         report_compression_html(job, job->options->compression, t);
     put_doors(t, job);
     put_plot(t, job);
-    put_steps(t, job->program);
+    put_steps(t, job);
     put_lines(t, "Left in floats between integers", &job->compile->left_in_floats);
     put_lines(t, "Warnings", &job->compile->warnings);
-    text_puts(t, "</body></html>\n");
+    report_html_end(t);
 }

@@ -303,7 +303,8 @@ struct status *bundle_run_many(struct arena *a, const char *folder,
     memset(out, 0, sizeof *out);
     RETURN_IF_FAIL(check_inputs(meta, n_sets, inputs));
     if (o->n_workers > meta->max_workers)
-        return FAIL(BAD_USAGE, "this bundle was compiled for at most %d worker%s",
+        return FAIL(BAD_USAGE, "this bundle was compiled for at most %d worker%s: "
+                    "compile with --workers for more",
                     meta->max_workers, meta->max_workers == 1 ? "" : "s");
     job.request = make_request(a, meta, n_sets, o, inputs);
 

@@ -22,6 +22,7 @@
 
 #include "codegen/runner.h"
 #include "runtime/pool.h"
+#include "support/workers.h"
 
 enum { PATTERN = 0xa5 };
 
@@ -232,16 +233,74 @@ static struct status *run_guarded(const struct runner_job *job,
     return OK;
 }
 
+/* `io` has room for a pointer per operand. */
 static void run_plain(const struct runner_job *job, const struct run_api *api,
-                      const struct hadm_context *model, int64_t set)
+                      const struct hadm_context *model, void **io, int64_t set)
 {
     const struct run_request *q = job->request;
     const int64_t n_io = q->n_in + q->n_out + q->n_dims;
-    void **io = (void **)(job->response + q->pointers_begin);
 
     for (int64_t i = 0; i < n_io; i++)
         io[i] = place_of(job, set, i);
     run_core_set(api, q, model, io, set, job->response);
+}
+
+/* Sets of inputs on all cores: a context, a workspace and pointers per thread. */
+struct crew {
+    const struct runner_job *job;
+    const struct run_api *api;
+    struct hadm_context *model;
+    void ***io;
+};
+
+static void run_task(void *arg, int64_t set, int worker)
+{
+    const struct crew *c = arg;
+
+    run_plain(c->job, c->api, &c->model[worker], c->io[worker], set);
+}
+
+static struct status *run_by_crew(const struct runner_job *job,
+                                  const struct run_api *api, const void *weights)
+{
+    const struct run_request *q = job->request;
+    const int64_t n_io = q->n_in + q->n_out + q->n_dims;
+    struct workers *w = workers_create(0);
+    const int n = workers_count(w);
+    struct crew c = {job, api, arena_new_array(job->arena, struct hadm_context, n),
+                     arena_new_array(job->arena, void **, n)};
+    struct status *s = OK;
+
+    for (int i = 0; i < n && !s; i++) {
+        uint8_t *workspace = NULL;
+
+        c.io[i] = arena_new_array(job->arena, void *, n_io + 1);
+        s = plain(q->workspace_bytes, &workspace);
+        if (!s)
+            api->open(&c.model[i], weights, (size_t)q->weights_bytes, workspace,
+                      (size_t)q->workspace_bytes, 0); /* as it did before */
+    }
+    if (!s)
+        workers_run(w, run_task, &c, q->n_sets);
+    workers_destroy(w);
+    return s;
+}
+
+/* All sets on one thread: the bundle's own threads, if any, share each inference. */
+static struct status *run_in_turn(const struct runner_job *job,
+                                  const struct run_api *api,
+                                  const struct hadm_context *model, bool timed)
+{
+    const struct run_request *q = job->request;
+    void **io = (void **)(job->response + q->pointers_begin);
+
+    for (int64_t set = 0; set < q->n_sets; set++) {
+        if (timed)
+            run_plain(job, api, model, io, set);
+        else
+            RETURN_IF_FAIL(run_guarded(job, api, model, set));
+    }
+    return OK;
 }
 
 struct native_call {
@@ -271,12 +330,9 @@ static struct status *run_in_child(void *arg, FILE *out)
         return FAIL(NO_FIT, "cannot start %d threads", (int)q->n_workers);
     if (run_core_open(&api, q, weights, workspace, &model, r)
         && r->n_steps == q->n_steps)
-        for (int64_t set = 0; set < q->n_sets; set++) {
-            if (timed)
-                run_plain(job, &api, &model, set);
-            else
-                RETURN_IF_FAIL(run_guarded(job, &api, &model, set));
-        }
+        RETURN_IF_FAIL(job->options->all_cores && timed
+                           ? run_by_crew(job, &api, weights)
+                           : run_in_turn(job, &api, &model, timed));
     if (q->keep_workspace)
         memcpy(job->response + q->workspace_begin, workspace,
                (size_t)q->workspace_bytes);

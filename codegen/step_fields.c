@@ -60,6 +60,7 @@ static void add_window(struct fields *f, const struct conv *c)
         c->has_residual ? c->res_n : 0,
         c->has_residual ? c->res_y : 0,
         c->has_residual ? c->res_x : 0,
+        c->half_weights,
         c->has_bias,
         c->has_residual,
         c->act_before,
@@ -83,8 +84,9 @@ static void add_matmul(struct fields *f, const struct matmul *m)
 
 static void add_int_conv(struct fields *f, const struct int_conv *c)
 {
-    const int64_t numbers[] = {c->in_signed,    c->out_signed,  c->residual_signed,
-                               c->weight_zeros, c->even_bias, c->weight_bits, c->result};
+    const int64_t numbers[] = {c->in_signed,    c->out_signed, c->residual_signed,
+                               c->weight_zeros, c->even_bias,  c->weight_bits,
+                               c->result};
 
     add_window(f, &c->shape);
     add_all(f, numbers, (int)(sizeof numbers / sizeof numbers[0]));
@@ -93,8 +95,9 @@ static void add_int_conv(struct fields *f, const struct int_conv *c)
 static void add_int_elements(struct fields *f, const struct int_elements *c)
 {
     const int64_t numbers[] = {
-        c->op,  c->n,     c->rows,    c->columns, c->a_n,      c->a_row,    c->b_n,
-        c->b_row, c->out_n, c->out_row, c->b_one,   c->a_signed, c->b_signed, c->out_signed,
+        c->op,    c->n,        c->rows,     c->columns,    c->a_n,
+        c->a_row, c->b_n,      c->b_row,    c->out_n,      c->out_row,
+        c->b_one, c->a_signed, c->b_signed, c->out_signed,
     };
 
     add_all(f, numbers, (int)(sizeof numbers / sizeof numbers[0]));

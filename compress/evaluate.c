@@ -54,7 +54,8 @@ static struct status *run_batch(struct arena *a, const char *folder,
                                 struct outputs *out)
 {
     struct tensor *in = arena_new_array(a, struct tensor, n * d->n_inputs);
-    const struct run_options o = {.repeat = 1, .target = target_find(m->target)};
+    const struct run_options o = {
+        .repeat = 1, .all_cores = true, .target = target_find(m->target)};
     struct run_result r;
 
     RETURN_IF_FAIL(read_inputs(a, d, n, sample, in));

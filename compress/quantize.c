@@ -2,11 +2,13 @@
 /* See quantize.h: the plan's units, then the steps of quantize_parts.h. */
 #include "compress/quantize.h"
 
+#include <math.h>
+
 #include "compress/quantize_parts.h"
 
 static bool is_level(const struct plan_unit *u)
 {
-    return (u->weight_bits == 32 && u->activation_bits == 32)
+    return ((u->weight_bits == 32 || u->weight_bits == 16) && u->activation_bits == 32)
            || ((u->weight_bits == 8 || u->weight_bits == 4) && u->activation_bits == 8);
 }
 
@@ -16,6 +18,46 @@ static bool can_have_codes(const struct ir_graph *g, const struct ir_node *n)
     struct product p;
 
     return n->graph == g && product_of(n, &p) && tensor_can_be_codes(n->in[0]);
+}
+
+/* Those that kernels read as halves; 65520 is halfway to what would be infinite. */
+static bool can_have_halves(const struct ir_graph *g, const struct unit *u)
+{
+    const struct ir_node *n = u->node;
+    const struct ir_value *w = n->in[u->weight_operand];
+    const float *x = w->data;
+
+    if (n->graph != g || u->weight_operand != 1 || w->dtype != DT_f32
+        || (n->op == OP_MatMul && w->rank != 2)
+        || (n->op == OP_Gemm && ir_attr_float(n, "alpha", 1.0f) != 1.0f))
+        return false;
+    for (int64_t i = 0; i < ir_count(w); i++)
+        if (!(fabsf(x[i]) < 65520.0f))
+            return false;
+    return true;
+}
+
+static void take_unit(const struct quantizer *q, const struct unit *unit,
+                      const struct plan_unit *u, struct quantized_unit *to)
+{
+    *to = (struct quantized_unit){
+        .weight_bits = unit->weight_bits,
+        .activation_bits = unit->activation_bits,
+        .calibrator = unit->activation_bits < 16 ? CALIBRATOR_minmax : CALIBRATOR_none,
+        .macs = unit->macs,
+    };
+    if (u->weight_bits == 16 && can_have_halves(q->g, unit)) {
+        to->has_halves = true;
+        to->weight_bits = 16;
+    }
+    if (u->weight_bits > 8 || !can_have_codes(q->g, unit->node))
+        return;
+    to->has_codes = true;
+    to->weight_bits = u->weight_bits;
+    to->activation_bits = u->activation_bits;
+    to->calibrator = q->o->keep_calibrators || u->calibrator == CALIBRATOR_pair
+                         ? u->calibrator
+                         : CALIBRATOR_none;
 }
 
 static struct status *take_plan(struct quantizer *q, const struct unit *units, int n)
@@ -28,28 +70,13 @@ static struct status *take_plan(struct quantizer *q, const struct unit *units, i
     q->q->units = arena_new_array(q->arena, struct quantized_unit, n);
     for (int i = 0; i < n; i++) {
         const struct plan_unit *u = &plan->units[i];
-        struct quantized_unit *to = &q->q->units[i];
 
         if (!is_level(u))
             return FAIL(UNSUPPORTED,
                         "unit '%s' has %d bits for weights and %d for activations; "
-                        "there are 32 and 32, 8 and 8, 4 and 8",
+                        "there are 32 and 32, 16 and 32, 8 and 8, 4 and 8",
                         u->name, u->weight_bits, u->activation_bits);
-        *to = (struct quantized_unit){
-            .weight_bits = units[i].weight_bits,
-            .activation_bits = units[i].activation_bits,
-            .calibrator =
-                units[i].activation_bits < 16 ? CALIBRATOR_minmax : CALIBRATOR_none,
-            .macs = units[i].macs,
-        };
-        if (u->weight_bits == 32 || !can_have_codes(q->g, units[i].node))
-            continue;
-        to->has_codes = true;
-        to->weight_bits = u->weight_bits;
-        to->activation_bits = u->activation_bits;
-        to->calibrator = q->o->keep_calibrators || u->calibrator == CALIBRATOR_pair
-                             ? u->calibrator
-                             : CALIBRATOR_none;
+        take_unit(q, &units[i], u, &q->q->units[i]);
     }
     return OK;
 }
@@ -78,6 +105,14 @@ static void find_nodes(struct quantizer *q, const struct unit *units)
     q->uses = tensor_uses_find(q->arena, q->g, reader);
 }
 
+static bool has_codes(const struct quantization *q)
+{
+    for (int i = 0; i < q->n_units; i++)
+        if (q->units[i].has_codes)
+            return true;
+    return false;
+}
+
 struct status *quantize_decide(struct compile *c, struct ir_graph *g,
                                const struct quantize_options *o, struct arena *a,
                                struct quantization **out)
@@ -92,6 +127,8 @@ struct status *quantize_decide(struct compile *c, struct ir_graph *g,
     q.q->n_values = c->n_values;
     q.q->tensors = arena_new_array(a, struct quantized_tensor, c->n_values);
     q.q->n_samples = flow_samples(g, o->n_samples);
+    if (!has_codes(q.q))
+        return OK;
     RETURN_IF_FAIL(quantize_find_ranges(&q));
     return quantize_fit_units(&q);
 }

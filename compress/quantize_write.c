@@ -5,6 +5,7 @@
 #include "compress/quantize_parts.h"
 #include "frontend/match.h"
 #include "frontend/permute.h"
+#include "kernels/half.h"
 
 enum { X, W, B };
 
@@ -125,6 +126,23 @@ static struct status *write_unit(struct compile *c, struct ir_node *n,
     return grid->second > 0.0f ? write_pair(n, grid) : OK;
 }
 
+/* Kernels read the halves; the Cast says what they mean. */
+static struct status *write_halves(struct compile *c, struct ir_node *n)
+{
+    const struct ir_value *w = n->in[W];
+    const float *from = w->data;
+    uint16_t *to = arena_new_array(c->perm, uint16_t, ir_count(w));
+    struct ir_value *halves, *reals;
+
+    for (int64_t i = 0; i < ir_count(w); i++)
+        to[i] = f16_of_f32(from[i]);
+    halves = ir_const_ref(c, w->name, DT_f16, w->rank, w->dim, to);
+    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Cast, NULL, 1, &halves, "to=1", &reals));
+    ir_set_input(n, W, reals);
+    c->halves_stay = true;
+    return OK;
+}
+
 struct status *quantize_apply(struct compile *c, struct ir_graph *g,
                               const struct quantization *q)
 {
@@ -145,9 +163,13 @@ struct status *quantize_apply(struct compile *c, struct ir_graph *g,
         for (int i = 0; i < node->n_out; i++)
             RETURN_IF_FAIL(write_tensor(g, node->out[i], q));
     }
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        struct ir_node *node = (struct ir_node *)units[i].node;
+
         if (q->units[i].has_codes)
-            RETURN_IF_FAIL(
-                write_unit(c, (struct ir_node *)units[i].node, &q->units[i], grid[i]));
+            RETURN_IF_FAIL(write_unit(c, node, &q->units[i], grid[i]));
+        if (q->units[i].has_halves)
+            RETURN_IF_FAIL(write_halves(c, node));
+    }
     return OK;
 }

@@ -22,7 +22,8 @@ static void take_name(struct compile *c, const char *wanted, struct ir_value *v)
     char *name = wanted ? arena_strdup(c->perm, wanted) : NULL;
 
     while (!name || name_map_get(&names->taken, name))
-        name = arena_printf(c->perm, "%s.%d", wanted ? wanted : "t", names->next_suffix++);
+        name =
+            arena_printf(c->perm, "%s.%d", wanted ? wanted : "t", names->next_suffix++);
     name_map_put(&names->taken, name, v);
     v->name = name;
 }
@@ -81,8 +82,8 @@ struct ir_value *ir_value_create(struct compile *c, const char *name, enum dtype
     return v;
 }
 
-struct ir_value *ir_input(struct ir_graph *g, const char *name, enum dtype dtype, int rank,
-                          const int64_t *dim)
+struct ir_value *ir_input(struct ir_graph *g, const char *name, enum dtype dtype,
+                          int rank, const int64_t *dim)
 {
     struct ir_value *v = ir_value_create(g->compile, name, dtype, rank, dim);
 
@@ -94,7 +95,8 @@ struct ir_value *ir_input(struct ir_graph *g, const char *name, enum dtype dtype
 
 void ir_output(struct ir_graph *g, struct ir_value *v)
 {
-    g->out = arena_grow(g->compile->perm, g->out, sizeof(*g->out), g->n_out, &g->cap_out);
+    g->out =
+        arena_grow(g->compile->perm, g->out, sizeof(*g->out), g->n_out, &g->cap_out);
     g->out[g->n_out++] = v;
     v->n_uses++;
 }
@@ -109,8 +111,8 @@ struct ir_value *ir_const_ref(struct compile *c, const char *name, enum dtype dt
     return v;
 }
 
-struct ir_value *ir_const(struct compile *c, const char *name, enum dtype dtype, int rank,
-                          const int64_t *dim, const void *data)
+struct ir_value *ir_const(struct compile *c, const char *name, enum dtype dtype,
+                          int rank, const int64_t *dim, const void *data)
 {
     struct ir_value *v = ir_value_create(c, name, dtype, rank, dim);
 
@@ -128,7 +130,8 @@ struct ir_value *ir_const_f32(struct compile *c, float value)
     return ir_const(c, NULL, DT_f32, 0, NULL, &value);
 }
 
-/* ---- nodes ------------------------------------------------------------------------- */
+/* ---- nodes -------------------------------------------------------------------------
+ */
 
 static void link_before(struct ir_graph *g, struct ir_node *n, struct ir_node *at)
 {
@@ -167,7 +170,8 @@ struct ir_node *ir_node_create(struct ir_graph *g, struct ir_node *at, enum ir_o
 void ir_set_input(struct ir_node *n, int i, struct ir_value *v)
 {
     if (i >= n->n_in) {
-        n->in = arena_grow(n->graph->compile->perm, n->in, sizeof(*n->in), i, &n->cap_in);
+        n->in =
+            arena_grow(n->graph->compile->perm, n->in, sizeof(*n->in), i, &n->cap_in);
         n->n_in = i + 1;
     }
     if (v)
@@ -220,7 +224,8 @@ struct status *ir_infer(struct ir_node *n)
         const struct ir_value *v = n->out[i];
 
         if (v && v->dtype == DT_NONE)
-            return FAIL_AT(n, UNSUPPORTED, "output %d ('%s') is not computed", i, v->name);
+            return FAIL_AT(n, UNSUPPORTED, "output %d ('%s') is not computed", i,
+                           v->name);
         if (v && !v->is_sequence && !ir_shape_fits(v->dtype, v->rank, v->dim))
             return FAIL_AT(n, UNSUPPORTED, "output %d is too large", i);
     }
@@ -246,9 +251,11 @@ struct status *ir_emit(struct ir_graph *g, struct ir_node *before, enum ir_op op
     return s;
 }
 
-/* ---- changing ------------------------------------------------------------------------ */
+/* ---- changing
+ * ------------------------------------------------------------------------ */
 
-static void replace_operands(struct ir_graph *g, struct ir_value *old, struct ir_value *by)
+static void replace_operands(struct ir_graph *g, struct ir_value *old,
+                             struct ir_value *by)
 {
     for (struct ir_node *n = g->first; n && old->n_uses; n = n->next) {
         for (int i = 0; i < n->n_in; i++)
@@ -274,7 +281,7 @@ bool ir_replace_needs_identity(const struct ir_graph *g, const struct ir_value *
                                const struct ir_value *by)
 {
     return !g->outer && ir_is_graph_output(g, old)
-        && (by->is_input || by->data || ir_is_graph_output(g, by));
+           && (by->is_input || by->data || ir_is_graph_output(g, by));
 }
 
 static struct ir_value *identity_named(struct ir_graph *g, struct ir_value *of,
@@ -361,7 +368,8 @@ void ir_remove(struct ir_node *n)
     unlink_node(n);
 }
 
-/* ---- asking -------------------------------------------------------------------------- */
+/* ---- asking
+ * -------------------------------------------------------------------------- */
 
 int64_t ir_count(const struct ir_value *v)
 {
@@ -399,7 +407,7 @@ bool ir_shape_fits(enum dtype dtype, int rank, const int64_t *dim)
 bool ir_same_shape(const struct ir_value *a, const struct ir_value *b)
 {
     return a->rank == b->rank
-        && (!a->rank || !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof a->dim[0]));
+           && (!a->rank || !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof a->dim[0]));
 }
 
 bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v)
@@ -412,6 +420,8 @@ bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v)
 
 bool ir_may_fold(const struct ir_node *n)
 {
+    if (n->op == OP_Cast && n->graph->compile->halves_stay)
+        return ir_in(n, 0)->dtype != DT_f16;
     return n->op != OP_DequantizeLinear || n->graph->compile->islands_formed;
 }
 
@@ -442,8 +452,8 @@ static double half_to_double(uint16_t h)
 {
     const int exponent = h >> 10 & 31, fraction = h & 1023;
     const double magnitude = exponent == 31 ? (fraction ? NAN : INFINITY)
-                           : exponent     ? ldexp(fraction + 1024, exponent - 25)
-                                          : ldexp(fraction, -24);
+                             : exponent     ? ldexp(fraction + 1024, exponent - 25)
+                                            : ldexp(fraction, -24);
 
     return h >> 15 ? -magnitude : magnitude;
 }
@@ -462,28 +472,54 @@ bool ir_const_scalar(const struct ir_value *v, double *out)
     if (!v || !v->data || ir_count(v) != 1)
         return false;
     switch (v->dtype) {
-    case DT_f32: *out = (double)*(const float *)v->data; return true;
-    case DT_f64: *out = *(const double *)v->data; return true;
+    case DT_f32:
+        *out = (double)*(const float *)v->data;
+        return true;
+    case DT_f64:
+        *out = *(const double *)v->data;
+        return true;
     case DT_u8:
     case DT_u4:
-    case DT_bool: *out = *(const uint8_t *)v->data; return true;
+    case DT_bool:
+        *out = *(const uint8_t *)v->data;
+        return true;
     case DT_i8:
-    case DT_i4: *out = *(const int8_t *)v->data; return true;
-    case DT_u16: *out = *(const uint16_t *)v->data; return true;
-    case DT_i16: *out = *(const int16_t *)v->data; return true;
-    case DT_u32: *out = *(const uint32_t *)v->data; return true;
-    case DT_i32: *out = *(const int32_t *)v->data; return true;
-    case DT_u64: *out = (double)*(const uint64_t *)v->data; return true;
-    case DT_i64: *out = (double)*(const int64_t *)v->data; return true;
-    case DT_f16: *out = half_to_double(*(const uint16_t *)v->data); return true;
-    case DT_bf16: *out = bfloat_to_double(*(const uint16_t *)v->data); return true;
+    case DT_i4:
+        *out = *(const int8_t *)v->data;
+        return true;
+    case DT_u16:
+        *out = *(const uint16_t *)v->data;
+        return true;
+    case DT_i16:
+        *out = *(const int16_t *)v->data;
+        return true;
+    case DT_u32:
+        *out = *(const uint32_t *)v->data;
+        return true;
+    case DT_i32:
+        *out = *(const int32_t *)v->data;
+        return true;
+    case DT_u64:
+        *out = (double)*(const uint64_t *)v->data;
+        return true;
+    case DT_i64:
+        *out = (double)*(const int64_t *)v->data;
+        return true;
+    case DT_f16:
+        *out = half_to_double(*(const uint16_t *)v->data);
+        return true;
+    case DT_bf16:
+        *out = bfloat_to_double(*(const uint16_t *)v->data);
+        return true;
     case DT_NONE:
-    case DT_COUNT: break;
+    case DT_COUNT:
+        break;
     }
     return false;
 }
 
-/* ---- attributes ------------------------------------------------------------------------ */
+/* ---- attributes
+ * ------------------------------------------------------------------------ */
 
 const struct ir_attr *ir_attr(const struct ir_node *n, const char *name)
 {
@@ -509,7 +545,8 @@ float ir_attr_float(const struct ir_node *n, const char *name, float otherwise)
     return at && at->kind == ATTR_FLOAT ? at->f : otherwise;
 }
 
-const char *ir_attr_str(const struct ir_node *n, const char *name, const char *otherwise)
+const char *ir_attr_str(const struct ir_node *n, const char *name,
+                        const char *otherwise)
 {
     const struct ir_attr *at = ir_attr(n, name);
 
@@ -559,7 +596,8 @@ void ir_set_attr_str(struct ir_node *n, const char *name, const char *value)
     fresh_attr(n, name, ATTR_STRING)->s = arena_strdup(n->graph->compile->perm, value);
 }
 
-const char *const *ir_attr_strings(const struct ir_node *n, const char *name, int *count)
+const char *const *ir_attr_strings(const struct ir_node *n, const char *name,
+                                   int *count)
 {
     const struct ir_attr *at = ir_attr(n, name);
     const bool found = at && at->kind == ATTR_STRINGS;
@@ -590,7 +628,8 @@ void ir_set_attr_ints(struct ir_node *n, const char *name, int n_ints, const int
     at->ints = copy;
 }
 
-void ir_set_attr_floats(struct ir_node *n, const char *name, int n_floats, const float *v)
+void ir_set_attr_floats(struct ir_node *n, const char *name, int n_floats,
+                        const float *v)
 {
     float *copy = arena_copy(n->graph->compile->perm, v, (size_t)n_floats * sizeof *v);
     struct ir_attr *at = fresh_attr(n, name, ATTR_FLOATS);

@@ -30,27 +30,28 @@
 enum {
     IR_MAX_RANK = 8,
     IR_MAX_BODIES = 2,
-    IR_SPARE_OPERANDS = 16, /* in[i] and out[i] may be read up to here: NULL past n_in */
+    IR_SPARE_OPERANDS =
+        16, /* in[i] and out[i] may be read up to here: NULL past n_in */
 };
 
 struct ir_graph;
 struct ir_node;
 
 struct ir_value {
-    const char *name;     /* ONNX name or made up; unique in the whole model */
+    const char *name; /* ONNX name or made up; unique in the whole model */
     enum dtype dtype;
     int rank;
     int64_t dim[IR_MAX_RANK]; /* row-major; all >= 0 and known. Capacity if `dynamic` */
-    bool dynamic;         /* size known only when running: dim is the capacity, and
-                             an int64_t[rank] of actual dims travels with the data */
-    const void *data;     /* constant contents, dense row-major; NULL if computed */
-    struct ir_node *def;  /* NULL for inputs and constants */
-    int def_index;        /* which output of `def` */
-    int n_uses;           /* operands of nodes plus graph outputs, this graph and
-                             bodies; kept by ir_* functions */
-    bool is_input;        /* of a graph or of a body */
-    int id;               /* dense, unique in the compile; for side tables */
-    bool made_up;         /* the name is not from the model */
+    bool dynamic;             /* size known only when running: dim is the capacity, and
+                                 an int64_t[rank] of actual dims travels with the data */
+    const void *data;         /* constant contents, dense row-major; NULL if computed */
+    struct ir_node *def;      /* NULL for inputs and constants */
+    int def_index;            /* which output of `def` */
+    int n_uses;               /* operands of nodes plus graph outputs, this graph and
+                                 bodies; kept by ir_* functions */
+    bool is_input;            /* of a graph or of a body */
+    int id;                   /* dense, unique in the compile; for side tables */
+    bool made_up;             /* the name is not from the model */
     struct ir_value *replaced_by; /* after ir_replace_uses: who took its place */
 
     /* Set by the layout pass: this value is `origin` transposed by origin_perm
@@ -65,7 +66,13 @@ struct ir_value {
 };
 
 enum ir_attr_kind {
-    ATTR_INT, ATTR_FLOAT, ATTR_STRING, ATTR_INTS, ATTR_FLOATS, ATTR_TENSOR, ATTR_STRINGS
+    ATTR_INT,
+    ATTR_FLOAT,
+    ATTR_STRING,
+    ATTR_INTS,
+    ATTR_FLOATS,
+    ATTR_TENSOR,
+    ATTR_STRINGS
 };
 
 struct ir_attr {
@@ -84,8 +91,8 @@ struct ir_attr {
 
 struct ir_node {
     enum ir_op op;
-    const char *name;   /* for people: ONNX node name, or its first output's */
-    int onnx_index;     /* position in the model file, -1 if hadmcc made it */
+    const char *name; /* for people: ONNX node name, or its first output's */
+    int onnx_index;   /* position in the model file, -1 if hadmcc made it */
     int n_in, n_out;
     struct ir_value **in;  /* NULL where an optional input is left out */
     struct ir_value **out; /* NULL where an optional output is left out */
@@ -93,9 +100,9 @@ struct ir_node {
     struct ir_graph *body[IR_MAX_BODIES]; /* If: then, else.  Loop: [0] */
     struct ir_graph *graph;               /* the one it stands in */
     struct ir_node *prev, *next;
-    int cap_in;                           /* room in `in` (ir_set_input) */
-    bool on_codes;                        /* in floats that stand for codes, exactly
-                                             (form_integers) */
+    int cap_in;    /* room in `in` (ir_set_input) */
+    bool on_codes; /* in floats that stand for codes, exactly
+                      (form_integers) */
 };
 
 /* Control operators that the importer could not resolve.  Bodies read values of the
@@ -123,21 +130,22 @@ struct ir_graph {
 
 /* What one run of the compiler shares: memory, numbering, options of passes. */
 struct compile {
-    struct arena *perm;    /* until the end */
-    struct arena *scratch; /* until the end of the current pass */
-    int n_values;          /* next ir_value.id */
+    struct arena *perm;     /* until the end */
+    struct arena *scratch;  /* until the end of the current pass */
+    int n_values;           /* next ir_value.id */
     const char *model_name; /* file name for messages */
     const char *producer;   /* ONNX producer, may be "" */
     int opset;              /* of the default domain */
     uint8_t model_sha256[32];
-    struct text warnings;   /* one line each, for the report */
-    bool islands_formed;    /* from now on DequantizeLinear of constants is folded */
+    struct text warnings; /* one line each, for the report */
+    bool halves_stay;     /* weights are float16 behind a Cast that is not folded */
+    bool islands_formed;  /* from now on DequantizeLinear of constants is folded */
     struct text left_in_floats; /* nodes between codes that have no integer form, and
                                why: one line each, for the report */
-    struct text data_files; /* external data that was read, relative to the model's
-                               folder, one line each */
-    struct ir_names *names; /* of all values, taken or once taken (ir.c) */
-    struct mapped_file *files; /* the model's, open until compile_destroy */
+    struct text data_files;     /* external data that was read, relative to the model's
+                                   folder, one line each */
+    struct ir_names *names;     /* of all values, taken or once taken (ir.c) */
+    struct mapped_file *files;  /* the model's, open until compile_destroy */
 };
 
 struct compile *compile_create(void);
@@ -151,17 +159,18 @@ struct ir_graph *ir_graph_create(struct compile *c, const char *name);
  * suffix only when it came from hadmcc itself (ONNX names are unique). */
 struct ir_value *ir_value_create(struct compile *c, const char *name, enum dtype dtype,
                                  int rank, const int64_t *dim);
-struct ir_value *ir_input(struct ir_graph *g, const char *name, enum dtype dtype, int rank,
-                          const int64_t *dim);
+struct ir_value *ir_input(struct ir_graph *g, const char *name, enum dtype dtype,
+                          int rank, const int64_t *dim);
 void ir_output(struct ir_graph *g, struct ir_value *v);
 
 /* Constants; `data` is copied unless it already is in c->perm (the _ref form). */
-struct ir_value *ir_const(struct compile *c, const char *name, enum dtype dtype, int rank,
-                          const int64_t *dim, const void *data);
+struct ir_value *ir_const(struct compile *c, const char *name, enum dtype dtype,
+                          int rank, const int64_t *dim, const void *data);
 struct ir_value *ir_const_ref(struct compile *c, const char *name, enum dtype dtype,
                               int rank, const int64_t *dim, const void *data);
-struct ir_value *ir_const_i64s(struct compile *c, int n, const int64_t *values); /* [n] */
-struct ir_value *ir_const_f32(struct compile *c, float value);                   /* [] */
+struct ir_value *ir_const_i64s(struct compile *c, int n,
+                               const int64_t *values);         /* [n] */
+struct ir_value *ir_const_f32(struct compile *c, float value); /* [] */
 
 /* A node with room for operands, appended at the end of g or put before `at`.
  * Operands are set with ir_set_input; outputs with ir_set_output or ir_new_output. */
@@ -193,7 +202,7 @@ void ir_replace_uses(struct ir_graph *g, struct ir_value *old, struct ir_value *
 /* ir_replace_uses would add an Identity: no gain in removing a node for it. */
 bool ir_replace_needs_identity(const struct ir_graph *g, const struct ir_value *old,
                                const struct ir_value *by);
-void ir_remove(struct ir_node *n);  /* its outputs must be unused */
+void ir_remove(struct ir_node *n); /* its outputs must be unused */
 
 /* ---- asking ---------------------------------------------------------------- */
 
@@ -209,25 +218,31 @@ bool ir_is_graph_output(const struct ir_graph *g, const struct ir_value *v);
 bool ir_may_fold(const struct ir_node *n);
 /* The i-th input; NULL when left out or past the end, or for i < 0. */
 struct ir_value *ir_in(const struct ir_node *n, int i);
-/* Contents of a constant i64 or i32 tensor as i64 (perm memory); NULL if not constant. */
+/* Contents of a constant i64 or i32 tensor as i64 (perm memory); NULL if not constant.
+ */
 const int64_t *ir_const_ints(struct compile *c, const struct ir_value *v, int *n);
-/* Scalar or one-element constant of any numeric type as double; false if not constant. */
+/* Scalar or one-element constant of any numeric type as double; false if not constant.
+ */
 bool ir_const_scalar(const struct ir_value *v, double *out);
 
 const struct ir_attr *ir_attr(const struct ir_node *n, const char *name); /* or NULL */
 int64_t ir_attr_int(const struct ir_node *n, const char *name, int64_t otherwise);
 float ir_attr_float(const struct ir_node *n, const char *name, float otherwise);
-const char *ir_attr_str(const struct ir_node *n, const char *name, const char *otherwise);
+const char *ir_attr_str(const struct ir_node *n, const char *name,
+                        const char *otherwise);
 /* NULL and *n = 0 when absent. */
 const int64_t *ir_attr_ints(const struct ir_node *n, const char *name, int *n_ints);
-const char *const *ir_attr_strings(const struct ir_node *n, const char *name, int *count);
+const char *const *ir_attr_strings(const struct ir_node *n, const char *name,
+                                   int *count);
 void ir_set_attr_strings(struct ir_node *n, const char *name, int n_strings,
                          const char *const *v);
 void ir_set_attr_int(struct ir_node *n, const char *name, int64_t value);
 void ir_set_attr_float(struct ir_node *n, const char *name, float value);
 void ir_set_attr_str(struct ir_node *n, const char *name, const char *value);
-void ir_set_attr_ints(struct ir_node *n, const char *name, int n_ints, const int64_t *v);
-void ir_set_attr_floats(struct ir_node *n, const char *name, int n_floats, const float *v);
+void ir_set_attr_ints(struct ir_node *n, const char *name, int n_ints,
+                      const int64_t *v);
+void ir_set_attr_floats(struct ir_node *n, const char *name, int n_floats,
+                        const float *v);
 void ir_set_attr_tensor(struct ir_node *n, const char *name, struct ir_value *constant);
 void ir_remove_attr(struct ir_node *n, const char *name);
 /* "axis=1 perm=[0,2,1] mode=\"linear\"" (ir_text.c). */

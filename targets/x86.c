@@ -84,6 +84,7 @@ static void describe(const struct x86_cpu *cpu, struct isa *out, uint64_t *cpu_f
         .masks = avx512,
         .dot = cpu->need & (avx512 ? HADM_CPU_AVX512_VNNI : HADM_CPU_AVX_VNNI),
         .mxcsr = true,
+        .half = avx2,
         .table = cpu->need & HADM_CPU_AVX512_ICELAKE,
         .l1_bytes = cpu->l1_kib * INT64_C(1024),
         .l2_bytes = cpu->l2_kib * INT64_C(1024),

@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "kernels/half.h"
 #include "tests/jit.h"
 #include "tests/test.h"
 
@@ -72,14 +73,15 @@ static inline double sum_window(const struct work *w, int64_t n, int64_t g, int6
     for (int64_t i = 0; i < c->c_in; i++)
         for (int64_t ky = 0; ky < c->kh; ky++)
             for (int64_t kx = 0; kx < c->kw; kx++) {
-                const int64_t iy = y * c->stride_y - c->pad_top + ky * c->dilation_y;
-                const int64_t ix = x * c->stride_x - c->pad_left + kx * c->dilation_x;
+                const int64_t row = y * c->stride_y - c->pad_top + ky * c->dilation_y;
+                const int64_t column =
+                    x * c->stride_x - c->pad_left + kx * c->dilation_x;
 
-                if (iy < 0 || iy >= c->h || ix < 0 || ix >= c->w)
+                if (row < 0 || row >= c->h || column < 0 || column >= c->w)
                     continue;
                 sum += (double)filter[(i * c->kh + ky) * c->kw + kx]
                        * (double)w->in[n * c->in_n + (g * c->c_in + i) * c->in_c
-                                       + iy * c->in_y + ix * c->in_x];
+                                       + row * c->in_y + column * c->in_x];
             }
     return sum;
 }
@@ -142,6 +144,16 @@ static inline void make_operands(struct work *w)
     compute_want(w);
 }
 
+/* Packed weights as the description wants them; random weights are exact in binary16.
+ * What may be read behind halves is NaN. */
+static inline void store_packed(struct work *w)
+{
+    uint16_t *to = (uint16_t *)w->packed;
+
+    for (int64_t i = 0; w->c.half_weights && i < 2 * w->n_weights; i++)
+        to[i] = i < w->n_weights ? f16_of_f32(w->packed[i]) : 0xffff;
+}
+
 static inline void free_operands(struct work *w)
 {
     release(w->in);
@@ -160,13 +172,13 @@ static inline void describe(const struct work *w)
     print_error(
         "n %ld in %ldx%ldx%ldx%ld out %ldx%ldx%ld kernel %ldx%ld stride %ldx%ld "
         "dilation %ldx%ld pad %ld,%ld in_c %ld tile %dx%d block %ld rows %ld "
-        "chunks %ld outer %d swapped %d winograd %d tails",
+        "chunks %ld outer %d swapped %d winograd %d half %d widened %d tails",
         (long)c->n, (long)c->groups, (long)c->c_in, (long)c->h, (long)c->w,
         (long)c->c_out, (long)c->oh, (long)c->ow, (long)c->kh, (long)c->kw,
         (long)c->stride_y, (long)c->stride_x, (long)c->dilation_y, (long)c->dilation_x,
         (long)c->pad_top, (long)c->pad_left, (long)c->in_c, w->t.pixels, w->t.vectors,
         (long)w->t.block, (long)w->t.rows, (long)w->t.chunks, w->t.rows_outer,
-        w->t.swapped, w->t.winograd);
+        w->t.swapped, w->t.winograd, c->half_weights, w->t.widened);
     for (int i = 0; i < w->t.n_tails; i++)
         print_error(" %ldx%d,%d", (long)w->t.tail[i].width, w->t.tail[i].depth,
                     w->t.tail[i].pixels);

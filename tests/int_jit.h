@@ -16,14 +16,14 @@ typedef void int_core_fn(const void *in, const void *weights, const void *epilog
 /* Best first: AVX-512 with and without VNNI, AVX2 with and without it, SSE2. */
 static const struct isa int_isas[] = {
     {JIT_TRIPLE, "x86-64-v4", "+avx512vnni,+avx512vbmi", 64, 32, true, false, true,
-     true, true, true, 48 << 10, 1 << 20},
-    {JIT_TRIPLE, "x86-64-v4", "", 64, 32, true, false, true, false, true, false,
+     true, true, true, true, 48 << 10, 1 << 20},
+    {JIT_TRIPLE, "x86-64-v4", "", 64, 32, true, false, true, false, true, true, false,
      48 << 10, 1 << 20},
-    {JIT_TRIPLE, "x86-64-v3", "+avxvnni", 32, 16, true, false, false, true, true, false,
+    {JIT_TRIPLE, "x86-64-v3", "+avxvnni", 32, 16, true, false, false, true, true, true,
+     false, 32 << 10, 512 << 10},
+    {JIT_TRIPLE, "x86-64-v3", "", 32, 16, true, false, false, false, true, true, false,
      32 << 10, 512 << 10},
-    {JIT_TRIPLE, "x86-64-v3", "", 32, 16, true, false, false, false, true, false,
-     32 << 10, 512 << 10},
-    {JIT_TRIPLE, "x86-64", "", 16, 16, false, false, false, false, true, false,
+    {JIT_TRIPLE, "x86-64", "", 16, 16, false, false, false, false, true, false, false,
      32 << 10, 256 << 10},
 };
 

@@ -33,10 +33,10 @@ struct jit {
 /* The levels that emitted kernels are written for, best first. */
 static const struct isa jit_isas[] = {
     {JIT_TRIPLE, "x86-64-v4", "+avx512vnni", 64, 32, true, false, true, true, true,
-     false, 48 << 10, 1 << 20},
-    {JIT_TRIPLE, "x86-64-v3", "", 32, 16, true, false, false, false, true, false,
+     true, false, 48 << 10, 1 << 20},
+    {JIT_TRIPLE, "x86-64-v3", "", 32, 16, true, false, false, false, true, true, false,
      32 << 10, 512 << 10},
-    {JIT_TRIPLE, "x86-64", "", 16, 16, false, false, false, false, true, false,
+    {JIT_TRIPLE, "x86-64", "", 16, 16, false, false, false, false, true, false, false,
      32 << 10, 256 << 10},
 };
 

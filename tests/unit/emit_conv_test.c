@@ -16,6 +16,7 @@ static void run_on(struct work *w, const struct isa *isa)
     struct jit j = jit_open(isa);
 
     conv_pack(c, &w->t, w->onnx, w->packed);
+    store_packed(w);
     emit_conv(&j.emitter, c, &w->t, "core");
     jit_finish(&j);
     core_fn *core = jit_find(&j, "core");
@@ -42,6 +43,22 @@ static void check_conv(struct conv c)
         w.t = conv_tile(&w.c, &jit_isas[i]);
         run_on(&w, &jit_isas[i]);
     }
+    free_operands(&w);
+}
+
+/* With weights of binary16, used as they are and widened once a unit. */
+static void check_halves(struct conv c)
+{
+    struct work w = {.c = c};
+
+    w.c.half_weights = true;
+    make_operands(&w);
+    for (int i = jit_first_isa(); i < JIT_N_ISAS; i++)
+        for (int widened = 0; widened < 2; widened++) {
+            w.t = conv_tile(&w.c, &jit_isas[i]);
+            w.t.widened = widened;
+            run_on(&w, &jit_isas[i]);
+        }
     free_operands(&w);
 }
 
@@ -148,6 +165,82 @@ TEST(winograd_takes_smaller_strips_when_scratch_is_short)
     check_winograd(c, 150 << 10);
 }
 
+TEST(conv_reads_weights_of_16_bits)
+{
+    struct conv image = square(3, 30, 24, 7, 2, 3), grouped = square(6, 9, 10, 3, 1, 1);
+
+    set_strides(&image, true, 0);
+    grouped.groups = 3;
+    set_strides(&grouped, false, 0);
+    check_halves(square(16, 14, 48, 3, 1, 1));
+    check_halves(square(9, 20, 4, 3, 1, 1));
+    check_halves(square(19, 9, 21, 5, 2, 2));
+    check_halves(square(100, 1, 300, 1, 1, 0));
+    check_halves(image);
+    check_halves(grouped);
+}
+
+/* All finite halves, in the mode that takes subnormal floats for zeros. */
+TEST(every_weight_of_16_bits_keeps_its_value_when_subnormal_floats_are_zeros)
+{
+    enum { N = 63488 };
+    struct conv c = square(1, 1, N, 1, 1, 0);
+    struct work w = {.c = c};
+
+    w.c.half_weights = true;
+    w.c.has_bias = false;
+    w.c.act = ACT_NONE;
+    make_operands(&w);
+    w.in[0] = 1.0f;
+    for (int i = 0; i < N; i++)
+        w.want[i] = w.onnx[i] = f32_of_f16((uint16_t)(i + (i >= N / 2 ? 0x400 : 0)));
+    for (int i = jit_first_isa(); i < JIT_N_ISAS; i++) {
+        struct jit j = jit_open(&jit_isas[i]);
+        const unsigned mode = __builtin_ia32_stmxcsr();
+
+        w.t = conv_tile(&w.c, &jit_isas[i]);
+        conv_pack(&w.c, &w.t, w.onnx, w.packed);
+        store_packed(&w);
+        emit_conv(&j.emitter, &w.c, &w.t, "core");
+        jit_finish(&j);
+        core_fn *core = jit_find(&j, "core");
+
+        __builtin_ia32_ldmxcsr(mode | 0x8040);
+        core(w.in, w.packed, NULL, NULL, w.out, NULL, 0, conv_units(&w.c, &w.t));
+        __builtin_ia32_ldmxcsr(mode);
+        for (int k = 0; k < N; k++)
+            CHECK(w.out[k] == w.want[k]);
+        jit_close(&j);
+    }
+    free_operands(&w);
+}
+
+TEST(winograd_reads_weights_of_16_bits)
+{
+    struct conv c = square(20, 19, 37, 3, 1, 1);
+
+    c.half_weights = true;
+    check_winograd(c, 1 << 20);
+}
+
+/* 56 x 56 pixels read the same weights again and again, one pixel reads them once; and
+ * widening needs its scratch. */
+TEST(weights_of_16_bits_are_widened_where_many_tiles_read_them)
+{
+    struct conv image = square(64, 56, 64, 3, 1, 1),
+                row = square(1000, 1, 1000, 1, 1, 0);
+    struct conv_tiling t = {0};
+
+    image.half_weights = row.half_weights = true;
+    conv_try_widening(&image, &jit_isas[0], 1 << 20, &t);
+    CHECK(t.widened);
+    t = (struct conv_tiling){0};
+    conv_try_widening(&image, &jit_isas[0], 1 << 10, &t);
+    CHECK(!t.widened);
+    conv_try_widening(&row, &jit_isas[0], 1 << 20, &t);
+    CHECK(!t.widened);
+}
+
 /* 19 channels: the last vector overlaps its neighbour, whose residual is already
  * overwritten by then. */
 TEST(conv_adds_a_residual_in_place_once)
@@ -200,6 +293,7 @@ TEST(conv_of_random_shapes_matches_a_plain_loop)
             .act = (enum activation)random_in(0, 5),
             .act_a = 0.25f,
             .act_b = 0.75f,
+            .half_weights = random_in(0, 2) == 0,
         };
         const int64_t oh =
             out_size(c.h, c.pad_top + random_in(0, 4), c.kh, c.stride_y, c.dilation_y);

@@ -11,6 +11,7 @@ static void run_on(struct work *w, const struct isa *isa)
     struct jit j = jit_open(isa);
 
     depthwise_pack(c, w->onnx, w->packed);
+    store_packed(w);
     emit_depthwise(&j.emitter, c, "core");
     jit_finish(&j);
     core_fn *core = jit_find(&j, "core");
@@ -56,6 +57,16 @@ TEST(depthwise_3x3_matches_a_plain_loop)
     check_depthwise(depthwise(32, 14, 14, 3, 1, 1, 1));
     check_depthwise(depthwise(40, 7, 9, 3, 2, 1, 1));
     check_depthwise(depthwise(6, 5, 30, 3, 1, 1, 0));
+}
+
+TEST(depthwise_reads_weights_of_16_bits)
+{
+    struct conv small = depthwise(40, 7, 9, 3, 2, 1, 1);
+    struct conv large = depthwise(21, 13, 12, 9, 1, 1, 4);
+
+    small.half_weights = large.half_weights = true;
+    check_depthwise(small);
+    check_depthwise(large);
 }
 
 TEST(depthwise_with_a_large_kernel_loops_over_its_rows)

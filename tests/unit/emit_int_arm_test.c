@@ -8,9 +8,9 @@
 #define ARM_TRIPLE "aarch64-unknown-linux-gnu"
 
 static const struct isa arm_isas[] = {
-    {ARM_TRIPLE, "cortex-a76", "", 16, 32, true, true, false, true, false, true,
+    {ARM_TRIPLE, "cortex-a76", "", 16, 32, true, true, false, true, false, true, true,
      64 << 10, 128 << 10},
-    {ARM_TRIPLE, "cortex-a53", "", 16, 32, true, true, false, false, false, true,
+    {ARM_TRIPLE, "cortex-a53", "", 16, 32, true, true, false, false, false, true, true,
      32 << 10, 128 << 10},
 };
 

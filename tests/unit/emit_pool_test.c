@@ -13,12 +13,12 @@ static float pool_window(const struct work *w, int64_t n, int64_t y, int64_t x,
 
     for (int64_t ky = 0; ky < c->kh; ky++)
         for (int64_t kx = 0; kx < c->kw; kx++) {
-            const int64_t iy = y * c->stride_y - c->pad_top + ky * c->dilation_y;
-            const int64_t ix = x * c->stride_x - c->pad_left + kx * c->dilation_x;
+            const int64_t row = y * c->stride_y - c->pad_top + ky * c->dilation_y;
+            const int64_t column = x * c->stride_x - c->pad_left + kx * c->dilation_x;
 
-            if (iy < 0 || iy >= c->h || ix < 0 || ix >= c->w)
+            if (row < 0 || row >= c->h || column < 0 || column >= c->w)
                 continue;
-            const float v = w->in[n * c->in_n + iy * c->in_y + ix * c->in_x + ch];
+            const float v = w->in[n * c->in_n + row * c->in_y + column * c->in_x + ch];
 
             sum = max ? (v > sum ? v : sum) : sum + v;
             count++;

@@ -238,6 +238,69 @@ TEST(units_of_32_bits_stay_float_among_others)
     end(&p);
 }
 
+/* The first unit's weights are exact in binary16, the second one's codes are not asked
+ * for: only the Cast is new, and no pass folds it. */
+TEST(units_of_16_bits_have_halves_behind_a_cast_that_stays)
+{
+    struct pair p;
+
+    begin(&p, graph_text);
+    for (int i = 0; i < 2; i++) {
+        p.plan->units[i].weight_bits = i ? 32 : 16;
+        p.plan->units[i].activation_bits = 32;
+    }
+    finish(&p);
+    CHECK_EQ(p.result->units[0].weight_bits, 16);
+    CHECK_EQ(p.result->units[0].activation_bits, 32);
+    CHECK_EQ(count(p.g, OP_Cast), 1);
+    for (const struct ir_node *n = p.g->first; n; n = n->next)
+        if (n->op == OP_Conv)
+            CHECK_EQ(n->in[1]->def->in[0]->dtype, DT_f16);
+    check_close(&p, 1e-6f);
+    end(&p);
+}
+
+TEST(units_of_16_and_of_8_bits_stand_side_by_side)
+{
+    struct pair p;
+
+    begin(&p, graph_text);
+    p.plan->units[0].weight_bits = 16;
+    p.plan->units[0].activation_bits = 32;
+    finish(&p);
+    CHECK_EQ(count(p.g, OP_Conv), 1);
+    CHECK_EQ(count(p.g, OP_Cast), 1);
+    CHECK_EQ(count(p.g, OP_MatMulInteger), 1);
+    check_close(&p, 0.05f);
+    end(&p);
+}
+
+TEST(a_unit_with_a_weight_beyond_float16_keeps_32_bits)
+{
+    static const char *const texts[] = {
+        "graph g(%x: f32[1,2,4,4]) {\n"
+        "  %w = const f32[1,2,1,1] {65519,1}\n"
+        "  %y = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
+        "  return %y\n"
+        "}\n",
+        "graph g(%x: f32[1,2,4,4]) {\n"
+        "  %w = const f32[1,2,1,1] {65520,1}\n"
+        "  %y = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
+        "  return %y\n"
+        "}\n"};
+
+    for (int i = 0; i < 2; i++) {
+        struct pair p;
+
+        begin(&p, texts[i]);
+        p.plan->units[0].weight_bits = 16;
+        p.plan->units[0].activation_bits = 32;
+        CHECK_OK(decide(&p));
+        CHECK_EQ(p.result->units[0].weight_bits, i ? 32 : 16);
+        end(&p);
+    }
+}
+
 TEST(widths_without_code_are_refused_by_the_name_of_their_unit)
 {
     struct pair p;

@@ -239,6 +239,52 @@ TEST(runs_and_steps_are_timed_and_the_workspace_comes_back)
     drop_bundle();
 }
 
+TEST(sets_on_all_cores_give_what_they_give_in_turn)
+{
+    enum { N = 500 };
+    static float x[N][3];
+    static struct tensor in[N];
+    const struct run_options in_turn = {.repeat = 1},
+                             o = {.repeat = 1, .all_cores = true};
+    struct bundle_meta meta;
+    struct run_result a, b;
+
+    make_bundle("obj");
+    for (int i = 0; i < N; i++) {
+        for (int k = 0; k < 3; k++)
+            x[i][k] = (float)(i % 7 + k);
+        in[i] = (struct tensor){.dtype = DT_f32, .rank = 1, .dim = {3}, .data = x[i]};
+    }
+    CHECK_OK(bundle_read_meta(arena, folder, &meta));
+    CHECK_OK(bundle_run_many(arena, folder, &meta, N, in, &in_turn, &a));
+    CHECK_OK(bundle_run_many(arena, folder, &meta, N, in, &o, &b));
+    for (int i = 0; i < N; i++) {
+        CHECK_EQ(b.outputs[i].dim[0], a.outputs[i].dim[0]);
+        CHECK_BYTES(b.outputs[i].data, a.outputs[i].data,
+                    (size_t)a.outputs[i].dim[0] * sizeof(float));
+    }
+    drop_bundle();
+}
+
+TEST(modelled_times_of_a_report_are_read_and_may_be_missing)
+{
+    struct bundle_meta meta;
+
+    make_bundle("c");
+    CHECK_OK(bundle_read_meta(arena, folder, &meta));
+    CHECK_EQ(meta.steps[0].modelled_ns, -1);
+    shell(arena_printf(arena,
+                       "sed -i 's/\"flops\": 3/\"flops\": 3, \"modelled_ns\": 12/' "
+                       "%s/foo.report.json",
+                       folder));
+    CHECK_OK(bundle_read_meta(arena, folder, &meta));
+    CHECK_EQ(meta.steps[0].modelled_ns, 12);
+    CHECK_EQ(meta.steps[1].modelled_ns, -1);
+    shell(arena_printf(arena, "sed -i 's/: 12/: -12/' %s/foo.report.json", folder));
+    CHECK_FAILS(bundle_read_meta(arena, folder, &meta), INVALID, "'modelled_ns'");
+    drop_bundle();
+}
+
 TEST(writing_past_an_output_is_caught)
 {
     struct run_result r;
