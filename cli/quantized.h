@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The main job with --bits, --plan, --distill or a search: calibrates, trains, compiles,
+/* The main job with --bits, --plan, --distill or a search: decides, calibrates, trains, compiles,
  * and says what that does to accuracy, on samples that nothing was decided on. */
 #ifndef HADMC_CLI_QUANTIZED_H
 #define HADMC_CLI_QUANTIZED_H
@@ -17,9 +17,17 @@ struct quantized_options {
     const char *distill; /* settings of training.h; NULL: no training afterwards */
     const char *train;   /* data set to train on; NULL: what `data` has for it */
     /* Of a search. */
-    double max_drop;   /* points of accuracy */
-    double max_ms;     /* 0: no budget */
-    int64_t max_bytes; /* of weights; 0: no budget */
+    double max_drop;         /* points of accuracy */
+    bool has_max_drop;       /* it was asked for */
+    double max_ms;           /* 0: no budget */
+    double max_energy;       /* mJ; 0: no budget */
+    int64_t max_bytes;       /* of weights; 0: no budget */
+    int64_t max_ram;         /* 0: no budget */
+    int evaluations;
+    const char *method;      /* of methods.def, or what `controller` is a half of */
+    const char *controller;
+    const char *search_file; /* where evaluations are noted as they happen */
+    bool resume;             /* from that file */
 };
 
 /* compile_model(model, co) with the graph quantized; prints what was decided and the

@@ -58,6 +58,7 @@ const struct compression *quantized_report(const struct quantized *q,
     *k = (struct compression){
         .calibrated_on = samples_of(q, SPLITS_CALIBRATION, q->quantization->n_samples),
         .search = q->searched,
+        .evaluations = q->evaluations,
         .why_unmeasured = why,
         .n_units = q->n_units,
         .units = units_of(q),

@@ -1,153 +1,563 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --max-drop, --max-ms, --max-bytes: bits for every unit (docs/search.md).  Losses are
- * measured on validation samples, costs are modelled for the target; plans that the
- * programme proposes are compiled for this machine and measured. */
+/* The main job's search (docs/search.md): plans are put together from compressed units
+ * and scored on one half of the validation samples (search/model_problem.h); the best
+ * are carried out, compiled for this machine and measured on the other half. */
 #include <math.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/progress.h"
 #include "cli/quantized_job.h"
-#include "compress/unit_losses.h"
-#include "search/bits_search.h"
+#include "search/method.h"
+#include "search/model_problem.h"
+#include "search/reach.h"
+#include "search/record.h"
+#include "search/walk.h"
+#include "support/blas.h"
 
-enum { MOST_SCORED = 128 }; /* of the validation samples, for the table */
-
-enum { FLOAT, EIGHT_BITS, FOUR_BITS, N_LEVELS };
-
-static const int level_bits[N_LEVELS] = {32, 8, 4};
-
-/* ---- the table ------------------------------------------------------------------- */
-
-struct clock {
-    struct arena *a;
-    double start;
+enum {
+    MOST_SCORED = 256, /* samples of an evaluation */
+    MOST_TRIALS = 10,  /* plans that are carried out */
+    MOST_FRONT = 256,
 };
 
-static double seconds(void)
-{
-    struct timespec t;
+/* Nats beyond which a plan's accuracy says nothing of that of a good one. */
+static const double MOST_LOSS = 0.5;
+/* What a plan loses when it is carried out, as a share of what its evaluation says
+ * (docs/search.md). */
+static const double CARRIED_OUT = 0.6;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+struct searching {
+    struct quantized *q;
+    struct device device;
+    struct variants *variants;
+    struct model_problem *model;
+    const struct search_problem *p;
+    struct evaluator *e;
+    struct record *record;
+    struct status *failed; /* of the record */
+    struct reward reward;
+    double points_per_nat; /* drop by loss; 0: samples have no labels */
+    struct choices *best;
+    double best_value;
+    double started;
+    int n_started; /* evaluations that were recalled */
+    /* halves of the validation samples */
+    int64_t n_scored, n_checked;
+    int64_t *scored, *checked;
+    struct outputs original; /* of the checked ones */
+};
+
+/* ---- Ctrl-C ---------------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+    signal(SIGINT, SIG_DFL); /* the second one ends the program */
 }
 
-static void show_unit(int unit, int n_units, void *arg)
-{
-    const struct clock *c = arg;
-    const double spent = seconds() - c->start;
-    const char *left = unit ? arena_printf(c->a, ", about %.0f s left",
-                                           spent / unit * (n_units - unit))
-                            : "";
+/* ---- samples --------------------------------------------------------------------- */
 
-    progress(arena_printf(c->a, "measuring unit %d of %d%s", unit + 1, n_units, left));
+/* Every other one, at most MOST_SCORED of them, for evaluations; the rest for checks. */
+static void divide_samples(struct searching *s)
+{
+    const struct quantized *q = s->q;
+    const int64_t n = q->splits.use[SPLITS_VALIDATION].n,
+                  *at = q->splits.use[SPLITS_VALIDATION].at;
+    const int64_t wanted = (n + 1) / 2 < MOST_SCORED ? (n + 1) / 2 : MOST_SCORED;
+
+    s->scored = arena_new_array(q->a, int64_t, n);
+    s->checked = arena_new_array(q->a, int64_t, n);
+    for (int64_t i = 0; i < n; i++)
+        if (i * wanted / n != (i + 1) * wanted / n)
+            s->scored[s->n_scored++] = at[i];
+        else
+            s->checked[s->n_checked++] = at[i];
+    if (!s->n_checked) /* a single sample */
+        s->checked[s->n_checked++] = at[0];
 }
 
-static struct status *open_device(const struct quantized *q, struct device *out)
-{
-    const struct target *t = target_find(q->co->target);
+/* ---- budgets --------------------------------------------------------------------- */
 
-    return device_parse(q->a, t->name, t->device_json, strlen(t->device_json), out);
+static bool has_budget(const struct quantized_options *o)
+{
+    return o->max_ms > 0.0 || o->max_bytes || o->max_ram || o->max_energy > 0.0;
 }
 
-/* With costs, without losses. */
-static struct sensitivity *make_table(const struct quantized *q,
-                                      const struct device *device)
+static void set_budgets(const struct quantized_options *o, double *budgets)
 {
-    struct sensitivity *s = sensitivity_create(q->a, q->n_units, N_LEVELS);
-
-    memcpy(s->model_sha256, q->c->model_sha256, sizeof s->model_sha256);
-    s->target = q->co->target;
-    s->seed = (int64_t)q->splits.seed;
-    for (int l = 0; l < N_LEVELS; l++)
-        s->levels[l] =
-            (struct sensitivity_level){level_bits[l], level_bits[l] < 32 ? 8 : 32};
-    sensitivity_model_costs(s, device, q->units);
-    return s;
+    for (int k = 0; k < COST_COUNT; k++)
+        budgets[k] = INFINITY;
+    if (o->max_ms > 0.0)
+        budgets[COST_latency] = o->max_ms * 1e6;
+    if (o->max_bytes)
+        budgets[COST_bytes] = (double)o->max_bytes;
+    if (o->max_ram)
+        budgets[COST_ram] = (double)o->max_ram;
+    if (o->max_energy > 0.0)
+        budgets[COST_energy] = o->max_energy * 1e-3;
 }
 
-static struct status *measure_losses(struct quantized *q, struct sensitivity *s)
+static const char *amount(struct arena *a, enum search_cost k, double cost)
 {
-    struct clock clock = {q->a, seconds()};
-    const int64_t n = q->splits.use[SPLITS_VALIDATION].n;
-    const struct unit_losses_options o = {
-        .data = q->data,
-        .n_calibration = q->splits.use[SPLITS_CALIBRATION].n,
-        .calibration = q->splits.use[SPLITS_CALIBRATION].at,
-        .n_scored = n < MOST_SCORED ? n : MOST_SCORED,
-        .scored = q->splits.use[SPLITS_VALIDATION].at,
-        .n_levels = N_LEVELS,
-        .weight_bits = level_bits,
-        .progress = show_unit,
-        .arg = &clock,
+    switch (k) {
+    case COST_latency:
+        return arena_printf(a, "%.4g ms (modelled)", cost / 1e6);
+    case COST_energy:
+        return arena_printf(a, "%.4g mJ (modelled)", cost * 1e3);
+    case COST_bytes:
+        return arena_printf(a, "%.0f bytes of weights", cost);
+    case COST_ram:
+    case COST_COUNT:
+        break;
+    }
+    return arena_printf(a, "%.0f bytes of memory (modelled)", cost);
+}
+
+static const char *const budget_options[] = {
+    [COST_latency] = "--max-ms",
+    [COST_energy] = "--max-energy",
+    [COST_bytes] = "--max-bytes",
+    [COST_ram] = "--max-ram",
+};
+
+/* NO_FIT names the budget that blocks, the least there is of it, and the closest plan.
+ */
+static struct status *check_budgets(const struct searching *s)
+{
+    struct arena *a = s->q->a;
+    const struct reach r = reach_find(
+        a, s->p, (void (*)(void *, const struct choices *, double *))model_problem_costs);
+    const double *costs = r.costs;
+
+    if (r.fits)
+        return OK;
+    return FAIL(NO_FIT,
+                "no plan meets %s: %s is asked for, %s the least there is. The closest "
+                "plan has %s, %s and %s",
+                budget_options[r.blocks], amount(a, r.blocks, s->p->budgets[r.blocks]),
+                amount(a, r.blocks, r.least[r.blocks]),
+                amount(a, COST_latency, costs[COST_latency]),
+                amount(a, COST_bytes, costs[COST_bytes]),
+                amount(a, COST_ram, costs[COST_ram]));
+}
+
+/* ---- progress -------------------------------------------------------------------- */
+
+static double value_of(const struct searching *s, const struct evaluation *v)
+{
+    return v->feasible ? reward_of(&s->reward, s->p, &v->result) : -INFINITY;
+}
+
+static void show(struct searching *s, const struct evaluation *best)
+{
+    const struct progress_state state = {
+        .stage = "searching",
+        .done = s->e->n,
+        .all = s->e->budget,
+        .started_at = s->n_started,
+        .seconds = progress_seconds() - s->started,
+        .best = best ? arena_printf(s->q->a, "%.4f nats, %s, %.0f bytes",
+                                    best->result.loss,
+                                    amount(s->q->a, COST_latency,
+                                           best->result.costs[COST_latency]),
+                                    best->result.costs[COST_bytes])
+                     : NULL,
     };
 
-    s->samples = o.n_scored;
-    return unit_losses_measure(q->c, q->g, &o, q->a, &s->kl);
+    progress_show(&state);
 }
 
-/* ---- measured plans ----------------------------------------------------------------
+static const struct evaluation *best_of(const struct searching *s)
+{
+    const struct evaluation *best = NULL;
+
+    for (int i = 0; i < s->e->n; i++)
+        if (s->e->all[i].feasible
+            && (!best || value_of(s, &s->e->all[i]) > value_of(s, best)))
+            best = &s->e->all[i];
+    return best;
+}
+
+static void watch(void *arg, struct evaluator *e)
+{
+    struct searching *s = arg;
+
+    if (!s->failed)
+        s->failed = record_add(s->record, e);
+    if (progress_is_due())
+        show(s, best_of(s));
+    if (interrupted || s->failed || s->model->failed)
+        e->budget = e->n;
+}
+
+static bool recall(void *arg, int n, const struct choices *c, struct search_result *out)
+{
+    struct searching *s = arg;
+
+    if (!record_recall(s->record, n, c, out))
+        return false;
+    s->n_started = n + 1;
+    return true;
+}
+
+/* ---- accuracy by loss -------------------------------------------------------------
  */
 
+/* The same share and width for all units: the first plans that are evaluated. */
+static void evaluate_uniform(struct searching *s)
+{
+    struct arena *a = arena_create();
+    struct walk *w = walk_create(a, s->p);
+    struct choices *c = choices_create(a, s->p->n_units);
+
+    for (int bits = 1; bits >= 0; bits--)
+        for (int ratio = 0; ratio < CHOICE_RATIOS; ratio++) {
+            for (int i = 0; i < c->n_units; i++)
+                c->units[i] = (struct choice){0, (uint8_t)ratio, (uint8_t)bits};
+            walk_repair(w, c, c);
+            evaluator_run(s->e, c, "uniform");
+        }
+    arena_destroy(a);
+}
+
+/* Points of accuracy that a nat costs, over all plans that lose little. */
+static double find_points_per_nat(const struct searching *s)
+{
+    double points = 0, nats = 0;
+
+    for (int i = 0; i < s->e->n; i++) {
+        const struct search_result *r = &s->e->all[i].result;
+
+        if (r->loss < MOST_LOSS) {
+            points += r->drop;
+            nats += r->loss;
+        }
+    }
+    return nats > 0 ? points / nats : 0;
+}
+
+/* Without budgets costs count, as long as the loss is allowed; with them the loss. */
+static void set_reward(struct searching *s)
+{
+    const double least = 5, most = 200; /* believable points for a nat */
+
+    s->reward = reward_defaults(REWARD_LOG);
+    if (!s->model->has_energy)
+        s->reward.w[COST_energy] = 0;
+    s->points_per_nat = find_points_per_nat(s);
+    if (s->points_per_nat > 0)
+        s->points_per_nat = fmin(fmax(s->points_per_nat, least), most);
+    if (has_budget(s->q->o)) {
+        for (int k = 0; k < COST_COUNT; k++)
+            s->reward.w[k] *= 0.2;
+        return;
+    }
+    s->reward.allowed_loss =
+        s->q->o->max_drop / (s->points_per_nat > 0 ? s->points_per_nat : 20)
+        / CARRIED_OUT;
+}
+
+/* ---- searching ------------------------------------------------------------------- */
+
+static const char *record_header(const struct searching *s)
+{
+    const struct quantized *q = s->q;
+    const struct quantized_options *o = q->o;
+    struct text splits = {0}, hash = {0};
+    const char *line;
+
+    splits_print_json(&q->splits, &splits);
+    for (int i = 0; i < 32; i++)
+        text_printf(&hash, "%02x", q->c->model_sha256[i]);
+    for (char *c = splits.bytes; *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    line = arena_printf(
+        q->a,
+        "{\"search\": 1, \"model_sha256\": \"%s\", \"target\": \"%s\", \"units\": %d, "
+        "\"evaluations\": %d, \"method\": \"%s\", \"controller\": \"%s\", \"seed\": %lld, \"max_drop\": %.9g, "
+        "\"max_ms\": %.9g, \"max_energy\": %.9g, \"max_bytes\": %lld, \"max_ram\": "
+        "%lld, \"splits\": %s}",
+        hash.bytes, q->co->target, s->p->n_units, o->evaluations, o->method, o->controller,
+        (long long)o->seed, o->max_drop, o->max_ms, o->max_energy,
+        (long long)o->max_bytes, (long long)o->max_ram, splits.bytes);
+    text_free(&splits);
+    text_free(&hash);
+    return line;
+}
+
+static int index_of(const char *const *names, const char *name)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+/* By name of a method or of a controller; a controller alone, or "both". */
+static void run_method(struct searching *s)
+{
+    const struct quantized_options *o = s->q->o;
+    const int method = index_of(method_names, o->method);
+    struct method_options options = method_defaults();
+    struct controller_options c =
+        controller_defaults((enum controller_kind)index_of(controller_names, o->controller));
+
+    options.reward = s->reward;
+    if (method >= 0)
+        method_run((enum method)method, s->e, &options, o->seed);
+    else
+        method_run_both(&c, s->e, &options, o->seed);
+}
+
+static struct status *search(struct searching *s)
+{
+    struct quantized *q = s->q;
+    void (*before)(int) = signal(SIGINT, interrupt);
+
+    RETURN_IF_FAIL(blas_open());
+    RETURN_IF_FAIL(record_open(q->o->search_file, record_header(s), q->o->resume,
+                               s->p->n_units, &s->record));
+    s->e = evaluator_create(q->a, s->p, q->o->evaluations);
+    s->e->recall = recall;
+    s->e->watch = watch;
+    s->e->arg = s;
+    s->started = progress_seconds();
+    s->reward = reward_defaults(REWARD_LOG);
+    evaluate_uniform(s);
+    set_reward(s);
+    run_method(s);
+    signal(SIGINT, before);
+    if (s->model->failed)
+        return s->model->failed;
+    return s->failed;
+}
+
+/* ---- trials ---------------------------------------------------------------------- */
+
 struct trial {
-    struct quantized *q;
-    struct outputs original; /* of the validation samples */
-    int n;
-    const int *levels; /* of the plan that was measured last */
+    const struct evaluation *of; /* NULL: the original */
+    struct quantized q;          /* as the plan leaves it */
+    struct score score;          /* on the checked samples */
+    int64_t file_bytes;
+    double loss, drop;
+    bool done;
 };
 
-static struct status *measure_plan(struct bits_point *p, void *arg)
+static double loss_of(const struct score *s)
 {
-    struct trial *t = arg;
-    struct quantized *q = t->q;
-    const struct quantize_options o = {
-        .plan = q->plan,
-        .data = q->data,
-        .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
-        .sample = q->splits.use[SPLITS_CALIBRATION].at,
-    };
-    struct outputs compressed;
-    struct score score;
+    return s->has_kl ? s->kl : 1.0 - s->cosine;
+}
 
-    progress(arena_printf(q->a, "measuring plan %d of at most %d", ++t->n,
-                          BITS_SEARCH_MOST));
-    for (int i = 0; i < q->n_units; i++) {
-        q->plan->units[i].weight_bits = level_bits[p->levels[i]];
-        q->plan->units[i].activation_bits = level_bits[p->levels[i]] < 32 ? 8 : 32;
-    }
-    RETURN_IF_FAIL(quantize_decide(q->c, q->g, &o, q->a, &q->quantization));
-    RETURN_IF_FAIL(
-        quantized_run_here(q, true, SPLITS_VALIDATION, &compressed, &p->file_bytes));
-    RETURN_IF_FAIL(evaluate_score(q->data, q->splits.use[SPLITS_VALIDATION].at,
-                                  &t->original, &compressed, &score));
-    p->drop = score_drop(&score);
-    t->levels = p->levels;
+static struct status *carry_out(struct searching *s, const struct evaluation *v,
+                                struct trial *t)
+{
+    struct outputs compressed;
+
+    *t = (struct trial){.of = v, .q = *s->q};
+    RETURN_IF_FAIL(quantized_carry_out(
+        &t->q, model_problem_plan(s->model, v->choices, s->q->co->target)));
+    RETURN_IF_FAIL(quantized_run_here(&t->q, true, s->n_checked, s->checked,
+                                      &compressed, &t->file_bytes));
+    RETURN_IF_FAIL(evaluate_score(s->q->data, s->checked, &s->original, &compressed,
+                                  &t->score));
+    t->loss = loss_of(&t->score);
+    t->drop = score_drop(&t->score);
+    t->done = true;
     return OK;
 }
 
-static const char *sentence(const struct quantized *q, const struct bits_point *p,
-                            int n)
+/* Measured, and by what its loss says, which depends less on which samples there are. */
+static bool is_accurate(const struct searching *s, const struct trial *t)
 {
-    return arena_printf(q->a,
-                        "%d plan%s measured; chosen: %.2f points lost on validation "
-                        "samples, %.3f ms (modelled), %lld bytes of weights",
-                        n, n == 1 ? "" : "s", p->drop, (double)p->ns / 1e6,
-                        (long long)p->file_bytes);
+    const double most = s->q->o->max_drop;
+
+    if (s->points_per_nat > 0)
+        return t->drop <= most && t->loss * s->points_per_nat <= most;
+    return t->loss <= s->reward.allowed_loss * CARRIED_OUT;
 }
 
-struct status *quantized_search(struct quantized *q)
+static int by_loss(const void *a, const void *b)
 {
-    struct trial trial = {.q = q};
-    struct bits_search s = {
-        .max_drop = q->o->max_drop,
-        .max_ns = q->o->max_ms > 0.0 ? (int64_t)(q->o->max_ms * 1e6) : BITS_NO_BUDGET,
-        .max_bytes = q->o->max_bytes ? q->o->max_bytes : BITS_NO_BUDGET,
-        .measure = measure_plan,
-        .arg = &trial,
+    const struct evaluation *const *x = a, *const *y = b;
+    const double lx = (*x)->result.loss, ly = (*y)->result.loss;
+
+    return lx != ly ? (lx > ly) - (lx < ly) : (*x > *y) - (*x < *y);
+}
+
+/* Feasible evaluations by loss; with `rising` only those cheaper than all before. */
+static int list_candidates(const struct searching *s, bool rising,
+                           const struct evaluation **out)
+{
+    const struct evaluator *e = s->e;
+    double best = -INFINITY;
+    int n = 0, kept = 0;
+
+    for (int i = 0; i < e->n; i++)
+        if (e->all[i].feasible)
+            out[n++] = &e->all[i];
+    qsort(out, (size_t)n, sizeof *out, by_loss);
+    for (int i = 0; i < n; i++) {
+        const double value = reward_of_costs(&s->reward, s->p, out[i]->result.costs);
+
+        if (rising && !(value > best + 1e-9))
+            continue;
+        best = value;
+        out[kept++] = out[i];
+    }
+    return kept;
+}
+
+/* The cheapest plan of the front that is accurate when it is carried out: the point
+ * where that ends is bisected, from where the evaluations say that it is. */
+static struct status *choose_cheapest(struct searching *s, struct trial *best)
+{
+    const struct evaluation **front =
+        arena_new_array(s->q->a, const struct evaluation *, s->e->n + 1);
+    const int n = list_candidates(s, true, front);
+    const int trials = interrupted ? 2 : MOST_TRIALS;
+    int low = -1, high = n, at = 0;
+
+    while (at + 1 < n && front[at + 1]->result.loss <= s->reward.allowed_loss)
+        at++;
+    for (int i = 0; i < trials && low + 1 < high; i++) {
+        struct trial t;
+
+        progress(arena_printf(s->q->a, "carrying out plan %d of at most %d", i + 1,
+                              trials));
+        RETURN_IF_FAIL(carry_out(s, front[at], &t));
+        if (is_accurate(s, &t)) {
+            *best = t;
+            low = at;
+        } else {
+            if (!best->done && low + 1 == at)
+                *best = t; /* nothing better is left */
+            high = at;
+        }
+        at = low + (high - low) / 2;
+        at = at > low ? at : low + 1;
+    }
+    return OK;
+}
+
+/* The most accurate of the ten best, where its file is as small as it was thought. */
+static struct status *choose_most_accurate(struct searching *s, struct trial *best)
+{
+    const struct evaluation **all =
+        arena_new_array(s->q->a, const struct evaluation *, s->e->n + 1);
+    const int n = list_candidates(s, false, all), most = interrupted ? 1 : MOST_TRIALS;
+    const int64_t max_bytes = s->q->o->max_bytes;
+    int64_t least = INT64_MAX;
+    double limit = INFINITY; /* modelled bytes of plans that are still tried */
+
+    for (int i = 0, tried = 0; i < n && tried < most; i++) {
+        struct trial t;
+
+        if (all[i]->result.costs[COST_bytes] > limit)
+            continue;
+        progress(arena_printf(s->q->a, "carrying out plan %d of at most %d", ++tried,
+                              most));
+        RETURN_IF_FAIL(carry_out(s, all[i], &t));
+        least = t.file_bytes < least ? t.file_bytes : least;
+        if (max_bytes && t.file_bytes > max_bytes)
+            limit = all[i]->result.costs[COST_bytes] * (double)max_bytes
+                    / (double)t.file_bytes;
+        else if (!best->done || t.loss < best->loss)
+            *best = t;
+    }
+    if (best->done)
+        return OK;
+    return FAIL(NO_FIT,
+                n ? "no plan was found whose file meets --max-bytes: the smallest one "
+                    "has %lld bytes"
+                  : "no plan was found that meets the budgets (%lld)",
+                (long long)(n ? least : 0));
+}
+
+static const char *sentence(const struct searching *s, const struct trial *t)
+{
+    const struct search_result *r = &t->of->result;
+    struct arena *a = s->q->a;
+
+    return arena_printf(
+        a,
+        "%d plans evaluated%s; chosen, proposed by %s: %s, %.0f bytes of weights "
+        "(modelled), %lld in the file; loss %.4f nats as evaluated, %.4f carried out; "
+        "%.2f points lost on %lld other validation samples",
+        s->e->n, interrupted ? " (interrupted)" : "", t->of->proposer,
+        amount(a, COST_latency, r->costs[COST_latency]), r->costs[COST_bytes],
+        (long long)t->file_bytes, r->loss, t->loss, t->drop, (long long)s->n_checked);
+}
+
+static struct status *choose(struct searching *s)
+{
+    struct quantized *q = s->q;
+    struct trial best = {0};
+
+    RETURN_IF_FAIL(has_budget(q->o) ? choose_most_accurate(s, &best)
+                                    : choose_cheapest(s, &best));
+    if (!best.done)
+        return FAIL(NO_FIT, "no plan was found that meets the budgets");
+    if (q->o->has_max_drop && has_budget(q->o) && best.drop > q->o->max_drop)
+        return FAIL(NO_FIT,
+                    "the most accurate plan within the budgets loses %.2f points on "
+                    "validation samples; %.2f are allowed. It has %lld bytes of weights",
+                    best.drop, q->o->max_drop, (long long)best.file_bytes);
+    q->searched = sentence(s, &best);
+    q->evaluations = arena_strdup(q->a, record_text(s->record));
+    quantized_take(q, &best.q);
+    return OK;
+}
+
+/* ---- the whole ------------------------------------------------------------------- */
+
+static struct status *open_device(struct searching *s)
+{
+    const struct target *t = target_find(s->q->co->target);
+
+    return device_parse(s->q->a, t->name, t->device_json, strlen(t->device_json),
+                        &s->device);
+}
+
+static struct status *prepare(struct searching *s)
+{
+    struct quantized *q = s->q;
+    int64_t file_bytes;
+    struct model_problem_options o = {.device = &s->device};
+    const double tile = s->device.figures[FIGURE_TILE_CHANNELS].value;
+
+    divide_samples(s);
+    const struct variants_options how = {
+        .data = q->data,
+        .n_calibration = q->splits.use[SPLITS_CALIBRATION].n,
+        .calibration = q->splits.use[SPLITS_CALIBRATION].at,
+        .n_scored = s->n_scored,
+        .scored = s->scored,
+        .tile = tile > 1 ? (int)tile : 1,
     };
-    struct sensitivity *table;
-    struct device device;
-    struct bits_point best;
+
+    progress("compressing every unit for itself");
+    RETURN_IF_FAIL(variants_create(q->c, q->g, &how, &s->variants));
+    progress("running the original model on the validation samples");
+    RETURN_IF_FAIL(quantized_run_here(q, false, s->n_checked, s->checked, &s->original,
+                                      &file_bytes));
+    set_budgets(q->o, o.budgets);
+    for (int i = 0; i < q->n_units; i++)
+        file_bytes -= cost_weight_bytes(q->units[i].n_weights, q->units[i].channels,
+                                        q->units[i].weight_bits);
+    o.more_bytes = file_bytes > 0 ? (double)file_bytes : 0.0;
+    s->model = model_problem_create(q->a, s->variants, &o);
+    s->p = &s->model->problem;
+    return check_budgets(s);
+}
+
+static struct status *run(struct searching *s)
+{
+    struct quantized *q = s->q;
 
     if (!q->splits.use[SPLITS_VALIDATION].n)
         return FAIL(INVALID,
@@ -156,15 +566,18 @@ struct status *quantized_search(struct quantized *q)
                     q->data->path);
     if (!q->n_units)
         return FAIL(UNSUPPORTED, "the model has no layers with weights to choose for");
-    RETURN_IF_FAIL(open_device(q, &device));
-    s.table = table = make_table(q, &device);
-    s.conversion_ns = sensitivity_conversions(q->a, table, &device, q->units);
-    RETURN_IF_FAIL(bits_search_check(q->a, &s));
-    RETURN_IF_FAIL(measure_losses(q, table));
-    q->plan = plan_float(q->g, q->co->target);
-    RETURN_IF_FAIL(
-        quantized_run_here(q, false, SPLITS_VALIDATION, &trial.original, NULL));
-    RETURN_IF_FAIL(bits_search(q->a, &s, &best));
-    q->searched = sentence(q, &best, trial.n);
-    return trial.levels == best.levels ? OK : measure_plan(&best, &trial);
+    RETURN_IF_FAIL(open_device(s));
+    RETURN_IF_FAIL(prepare(s));
+    RETURN_IF_FAIL(search(s));
+    return choose(s);
+}
+
+struct status *quantized_search(struct quantized *q)
+{
+    struct searching s = {.q = q};
+    struct status *status = run(&s);
+
+    record_close(s.record, !status);
+    variants_destroy(s.variants);
+    return status;
 }

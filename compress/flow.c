@@ -42,8 +42,8 @@ static void hold(struct flow *f, const struct ir_value *v)
 {
     struct held *h = &f->held[v->id];
 
-    if (h->memory)
-        arena_destroy(h->memory);
+    if (h->memory) /* from an earlier run */
+        return;
     h->memory = arena_create();
     h->at = arena_alloc_array(h->memory, (size_t)f->n, (size_t)stride_of(v));
     h->dims =

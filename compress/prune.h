@@ -49,6 +49,12 @@ struct pruning {
 struct status *prune_decide(const struct ir_graph *g, const struct prune_options *o,
                             struct arena *a, struct pruning **out);
 
+/* In which order the classes of each group go when only this group loses any: rank
+ * [n_classes of channels_find()] in `a`, 0 for the first of its group.  o->ratio and
+ * o->plan are not read. */
+struct status *prune_rank(const struct ir_graph *g, const struct prune_options *o,
+                          struct arena *a, int **rank);
+
 /* Changes g, which is the graph that was decided on, or made in the same way. */
 struct status *prune_apply(struct compile *c, struct ir_graph *g,
                            const struct pruning *p);

@@ -18,31 +18,32 @@ static int64_t row_of(const struct dataset *d, const struct ir_value *v)
 }
 
 static double divergence(const struct ir_value *v, int64_t row,
-                         const struct flow *original, const struct flow *changed)
+                         const struct flow *original, const struct flow *changed,
+                         int64_t first)
 {
     const int64_t n = flow_n(original), rows = ir_count(v) / row;
     double sum = 0.0;
     bool probabilities = true;
 
-    for (int64_t i = 0; i < n && probabilities; i++)
+    for (int64_t i = first; i < n && probabilities; i++)
         probabilities = metrics_scale_of(flow_at(original, v, i), rows, row)
                         == METRICS_PROBABILITIES;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = first; i < n; i++) {
         const float *a = flow_at(original, v, i), *b = flow_at(changed, v, i);
 
         for (int64_t r = 0; r < rows; r++)
             sum += metrics_kl(a + r * row, b + r * row, row,
                               probabilities ? METRICS_PROBABILITIES : METRICS_LOGITS);
     }
-    return sum / (double)(n * rows);
+    return sum / (double)((n - first) * rows);
 }
 
 static double relative_error(const struct ir_value *v, const struct flow *original,
-                             const struct flow *changed)
+                             const struct flow *changed, int64_t first)
 {
     double error = 0.0, power = 0.0;
 
-    for (int64_t i = 0; i < flow_n(original); i++) {
+    for (int64_t i = first; i < flow_n(original); i++) {
         const float *a = flow_at(original, v, i), *b = flow_at(changed, v, i);
 
         for (int64_t k = 0; k < ir_count(v); k++) {
@@ -55,18 +56,25 @@ static double relative_error(const struct ir_value *v, const struct flow *origin
     return power > 0.0 ? error / power : error;
 }
 
-double output_loss(const struct dataset *d, const struct ir_graph *g,
-                   const struct flow *original, const struct flow *changed)
+double output_loss_from(const struct dataset *d, const struct ir_graph *g,
+                        const struct flow *original, const struct flow *changed,
+                        int64_t first)
 {
     const int64_t row = row_of(d, g->out[0]);
     double sum = 0.0;
 
     if (row >= 2 && g->out[0]->dtype == DT_f32)
-        return divergence(g->out[0], row, original, changed);
+        return divergence(g->out[0], row, original, changed, first);
     for (int i = 0; i < g->n_out; i++)
         if (g->out[i]->dtype == DT_f32 && !g->out[i]->dynamic)
-            sum += relative_error(g->out[i], original, changed);
+            sum += relative_error(g->out[i], original, changed, first);
     return sum;
+}
+
+double output_loss(const struct dataset *d, const struct ir_graph *g,
+                   const struct flow *original, const struct flow *changed)
+{
+    return output_loss_from(d, g, original, changed, 0);
 }
 
 /* ---- one unit at a time -----------------------------------------------------------

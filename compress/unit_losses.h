@@ -17,6 +17,10 @@
  * E |y' - y|^2 / E |y|^2, summed over the float32 outputs. */
 double output_loss(const struct dataset *d, const struct ir_graph *g,
                    const struct flow *original, const struct flow *changed);
+/* Of the samples from `first` on. */
+double output_loss_from(const struct dataset *d, const struct ir_graph *g,
+                        const struct flow *original, const struct flow *changed,
+                        int64_t first);
 
 struct unit_losses_options {
     const struct dataset *data;
