@@ -7,9 +7,15 @@
  */
 #include <string.h>
 
+#include "compress/product_batch.h"
 #include "compress/unit_losses.h"
 #include "compress/variants_parts.h"
 #include "support/random.h"
+#include "train/tiles.h"
+
+enum { CHUNK_BYTES = 512 << 10, MOST_CHUNK = 32 };
+
+struct job;
 
 struct stitching {
     struct variants_whole *w;
@@ -17,6 +23,16 @@ struct stitching {
     const bool *removed;
     struct tensor_uses uses;
     struct arena *a;
+    struct job *jobs;
+    int n_jobs;
+};
+
+/* A node that has to be computed again. */
+struct job {
+    const struct ir_node *n;
+    const struct made_unit *u; /* NULL: no unit */
+    struct product_batch *batch;
+    float *bias; /* of the unit; takes up what the means have moved by */
 };
 
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -34,13 +50,19 @@ static bool is_codes(const struct stitching *s, struct ir_value *v)
            && tensor_is_source(&s->uses, v);
 }
 
-static void quantize(const struct stitching *s, const struct ir_value *v)
+/* To the nearest codes. */
+static void quantize(const struct stitching *s, const struct ir_value *v, int64_t first,
+                     int64_t n)
 {
-    struct flow *f = s->w->stitched;
+    const struct activation_grid *g = &s->w->observed.q->tensors[v->id].grid;
+    const struct tiles_codes codes = {g->scale, (float)(-128 - g->zero),
+                                      (float)(127 - g->zero)};
 
-    for (int64_t i = 0; i < flow_n(f); i++)
-        quantize_values(&s->w->observed.q->tensors[v->id].grid, flow_at(f, v, i),
-                        ir_count(v));
+    for (int64_t i = first; i < first + n; i++) {
+        float *x = flow_at(s->w->stitched, v, i);
+
+        tiles_here()->round(ir_count(v), &codes, x, x);
+    }
 }
 
 static void run_inputs(const struct stitching *s)
@@ -57,12 +79,12 @@ static void run_inputs(const struct stitching *s)
             memcpy(flow_at(w->stitched, v, i), w->inputs[i * w->g->n_in + k],
                    (size_t)ir_bytes(v));
         if (is_codes(s, v))
-            quantize(s, v);
+            quantize(s, v, 0, flow_n(w->stitched));
         w->signature[v->id] = signature;
     }
 }
 
-/* ---- units ----------------------------------------------------------------------- */
+/* ---- what is to be done ---------------------------------------------------------- */
 
 /* Inputs of a channel that are removed; NULL: none. */
 static const bool *gone_inputs(const struct stitching *s, const struct made_unit *u)
@@ -75,66 +97,6 @@ static const bool *gone_inputs(const struct stitching *s, const struct made_unit
     }
     return any ? gone : NULL;
 }
-
-/* Biases take up what the matched samples' means have moved by. */
-static void match_means(const struct stitching *s, const struct made_unit *u)
-{
-    struct flow *f = s->w->stitched;
-    const struct ir_value *y = u->p.node->out[0];
-    const int64_t inner = u->p.by_rows ? 1 : u->p.out[0] * u->p.out[1] * u->p.out[2];
-    const int64_t n = ir_count(y), channels = u->p.channels;
-    double *mean = arena_new_array(s->a, double, channels);
-
-    for (int64_t i = 0; i < s->w->n_matched; i++) {
-        const float *x = flow_at(f, y, i);
-
-        for (int64_t b = 0; b < n / inner; b++) {
-            double sum = 0.0;
-
-            for (int64_t k = 0; k < inner; k++)
-                sum += (double)x[b * inner + k];
-            mean[b % channels] += sum;
-        }
-    }
-    for (int64_t c = 0; c < channels; c++)
-        mean[c] = u->mean_y[c] - mean[c] / (double)(s->w->n_matched * n / channels);
-    for (int64_t i = 0; i < flow_n(f); i++) {
-        float *x = flow_at(f, y, i);
-
-        for (int64_t b = 0; b < n / inner; b++) {
-            const float change = (float)mean[b % channels];
-
-            for (int64_t k = 0; k < inner; k++)
-                x[b * inner + k] += change;
-        }
-    }
-}
-
-static void run_unit(const struct stitching *s, const struct made_unit *u,
-                     const struct made *m)
-{
-    struct flow *f = s->w->stitched;
-    const struct product *p = &u->p;
-    float *scratch = arena_new_array(s->a, float, product_scratch(p) + 1);
-    const float *weights = m->weights;
-
-    if (m->codes) {
-        float *real = arena_new_array(s->a, float, p->channels * p->k);
-
-        for (int64_t c = 0; c < p->channels; c++)
-            for (int64_t i = 0; i < p->k; i++)
-                real[c * p->k + i] = m->scale[c] * (float)m->codes[c * p->k + i];
-        weights = real;
-    }
-    flow_make(f, p->node);
-    for (int64_t i = 0; i < flow_n(f); i++)
-        product_apply(p, weights, m->bias, flow_at(f, p->node->in[0], i), scratch,
-                      flow_at(f, p->node->out[0], i));
-    if (p->node->op != OP_MatMul)
-        match_means(s, u);
-}
-
-/* ---- nodes ----------------------------------------------------------------------- */
 
 /* Bodies read what is not among the operands: all that there is so far. */
 static uint64_t signature_of(const struct stitching *s, const struct ir_node *n, int at,
@@ -162,31 +124,171 @@ static bool is_there(const struct variants_whole *w, const struct ir_node *n,
     return true;
 }
 
-static struct status *run_node(const struct stitching *s, const struct ir_node *n,
-                               int at)
+static void add_job(struct stitching *s, const struct ir_node *n,
+                    const struct made_unit *u, const struct made *m)
+{
+    struct job *j = &s->jobs[s->n_jobs++];
+    const float *weights;
+
+    *j = (struct job){.n = n, .u = u};
+    flow_make(s->w->stitched, n);
+    if (!u)
+        return;
+    weights = m->weights;
+    if (m->codes) {
+        float *reals = arena_new_array(s->a, float, u->p.channels * u->p.k);
+
+        for (int64_t c = 0; c < u->p.channels; c++)
+            for (int64_t i = 0; i < u->p.k; i++)
+                reals[c * u->p.k + i] = m->scale[c] * (float)m->codes[c * u->p.k + i];
+        weights = reals;
+    }
+    j->batch = product_batch_create(s->a, &u->p, weights);
+    j->bias = arena_copy(s->a, m->bias, (size_t)u->p.channels * sizeof *m->bias);
+}
+
+static struct status *list_jobs(struct stitching *s)
 {
     struct variants_whole *w = s->w;
-    const int unit = w->unit_of[at];
-    const struct made *m = NULL;
+    int at = 0;
 
-    if (unit >= 0)
-        RETURN_IF_FAIL(variants_make(
-            w, unit, gone_inputs(s, &w->made[unit]),
-            w->v.unit[unit].may_be_codes ? s->plan[unit].bits : 32, &m));
+    s->jobs = arena_new_array(s->a, struct job, w->n_nodes + 1);
+    for (const struct ir_node *n = w->g->first; n; n = n->next, at++) {
+        const int unit = w->unit_of[at];
+        const struct made *m = NULL;
 
-    const uint64_t signature = signature_of(s, n, at, m);
+        if (unit >= 0)
+            RETURN_IF_FAIL(variants_make(
+                w, unit, gone_inputs(s, &w->made[unit]),
+                w->v.unit[unit].may_be_codes ? s->plan[unit].bits : 32, &m));
 
-    if (is_there(w, n, signature))
-        return OK;
-    if (m)
-        run_unit(s, &w->made[unit], m);
-    else
-        RETURN_IF_FAIL(flow_run(w->stitched, n));
-    for (int i = 0; i < n->n_out; i++) {
-        if (is_codes(s, n->out[i]))
-            quantize(s, n->out[i]);
-        if (n->out[i])
-            w->signature[n->out[i]->id] = signature + 2 * (uint64_t)i;
+        const uint64_t signature = signature_of(s, n, at, m);
+
+        if (is_there(w, n, signature))
+            continue;
+        add_job(s, n, m ? &w->made[unit] : NULL, m);
+        for (int i = 0; i < n->n_out; i++)
+            if (n->out[i])
+                w->signature[n->out[i]->id] = signature + 2 * (uint64_t)i;
+    }
+    return OK;
+}
+
+/* ---- doing it -------------------------------------------------------------------- */
+
+/* The bias takes up what the means of the matched samples have moved by. */
+static void match_means(const struct stitching *s, const struct job *j)
+{
+    struct flow *f = s->w->stitched;
+    const struct product *p = &j->u->p;
+    const struct ir_value *y = p->node->out[0];
+    const int64_t inner = p->by_rows ? 1 : p->out[0] * p->out[1] * p->out[2];
+    const int64_t n = ir_count(y), channels = p->channels;
+    double *mean = arena_new_array(s->a, double, channels);
+
+    for (int64_t i = 0; i < s->w->n_matched; i++) {
+        const float *x = flow_at(f, y, i);
+
+        for (int64_t b = 0; b < n / inner; b++) {
+            float sum = 0.0f;
+
+            for (int64_t k = 0; k < inner; k++)
+                sum += x[b * inner + k];
+            mean[b % channels] += (double)sum;
+        }
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        mean[c] = j->u->mean_y[c] - mean[c] / (double)(s->w->n_matched * n / channels);
+        j->bias[c] += (float)mean[c];
+    }
+    for (int64_t i = 0; i < s->w->n_matched; i++) {
+        float *x = flow_at(f, y, i);
+
+        for (int64_t k = 0; k < n; k++)
+            x[k] += (float)mean[k / inner % channels];
+    }
+}
+
+static void run_unit(const struct stitching *s, const struct job *j, int64_t first,
+                     int64_t n)
+{
+    struct flow *f = s->w->stitched;
+    const struct ir_value *x = j->n->in[0], *y = j->n->out[0];
+
+    product_batch_run(j->batch, n, flow_at(f, x, first), flow_pitch(x), j->bias,
+                      flow_at(f, y, first), flow_pitch(y));
+}
+
+static bool is_plain(const struct ir_value *v, int64_t count)
+{
+    return v && v->dtype == DT_f32 && !v->dynamic && !v->data && ir_count(v) == count;
+}
+
+/* The two that are between most units; false: it is neither. */
+static bool run_simple(const struct stitching *s, const struct ir_node *n, int64_t i)
+{
+    struct flow *f = s->w->stitched;
+    const struct ir_value *v = n->out[0];
+    const int64_t count = ir_count(v);
+    float *y = flow_at(f, v, i);
+
+    if (n->op == OP_Relu && is_plain(n->in[0], count)) {
+        tiles_here()->relu(count, flow_at(f, n->in[0], i), y);
+        return true;
+    }
+    if (n->op != OP_Add || !is_plain(n->in[0], count) || !is_plain(n->in[1], count))
+        return false;
+
+    const float *a = flow_at(f, n->in[0], i), *b = flow_at(f, n->in[1], i);
+
+    for (int64_t k = 0; k < count; k++)
+        y[k] = a[k] + b[k];
+    return true;
+}
+
+static struct status *run_job(const struct stitching *s, const struct job *j,
+                              int64_t first, int64_t n)
+{
+    int64_t done = 0;
+
+    if (j->u) {
+        run_unit(s, j, first, n);
+        done = n;
+    }
+    while (done < n && run_simple(s, j->n, first + done))
+        done++;
+    if (done < n)
+        RETURN_IF_FAIL(flow_run_some(s->w->stitched, j->n, first + done, n - done));
+    if (j->u && first == 0 && j->n->op != OP_MatMul)
+        match_means(s, j);
+    for (int i = 0; i < j->n->n_out; i++)
+        if (is_codes(s, j->n->out[i]))
+            quantize(s, j->n->out[i], first, n);
+    return OK;
+}
+
+/* Samples whose values stay in a cache from one node to the next. */
+static int64_t chunk_of(const struct stitching *s)
+{
+    int64_t most = 1;
+
+    for (int i = 0; i < s->n_jobs; i++)
+        for (int k = 0; k < s->jobs[i].n->n_out; k++)
+            if (s->jobs[i].n->out[k] && ir_bytes(s->jobs[i].n->out[k]) > most)
+                most = ir_bytes(s->jobs[i].n->out[k]);
+    return CHUNK_BYTES / most < 1          ? 1
+           : CHUNK_BYTES / most > MOST_CHUNK ? MOST_CHUNK
+                                             : CHUNK_BYTES / most;
+}
+
+static struct status *run_jobs(const struct stitching *s)
+{
+    const int64_t n = flow_n(s->w->stitched), chunk = chunk_of(s);
+
+    for (int64_t i = 0, count; i < n; i += count) {
+        count = i == 0 ? s->w->n_matched : n - i < chunk ? n - i : chunk;
+        for (int k = 0; k < s->n_jobs; k++)
+            RETURN_IF_FAIL(run_job(s, &s->jobs[k], i, count));
     }
     return OK;
 }
@@ -244,14 +346,13 @@ static struct status *run(struct stitching *s, struct variants_result *out)
 {
     struct variants_whole *w = s->w;
     bool *removed = arena_new_array(s->a, bool, w->v.channels->n_classes + 1);
-    int at = 0;
 
     variants_remove(&w->v, s->plan, removed);
     s->removed = removed;
     find_uses(s);
     run_inputs(s);
-    for (const struct ir_node *n = w->g->first; n; n = n->next)
-        RETURN_IF_FAIL(run_node(s, n, at++));
+    RETURN_IF_FAIL(list_jobs(s));
+    RETURN_IF_FAIL(run_jobs(s));
     return score(s, out);
 }
 
