@@ -84,8 +84,9 @@ void progress_show(const struct progress_state *s)
     char line[320], rest[48] = "";
 
     if (kind == PROGRESS_json) {
-        json_t *object = json_pack("{s:s, s:i, s:i, s:f}", "stage", s->stage, "done",
-                                   s->done, "of", s->all, "seconds", s->seconds);
+        json_t *object = json_pack("{s:s, s:i, s:i, s:f, s:f}", "stage", s->stage,
+                                   "done", s->done, "of", s->all, "seconds", s->seconds,
+                                   "cpu_seconds", (double)clock() / CLOCKS_PER_SEC);
 
         if (left(s) >= 0)
             json_object_set_new(object, "seconds_left", json_real(left(s)));

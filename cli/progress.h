@@ -30,8 +30,8 @@ void progress(const char *what);
 struct progress_state {
     const char *stage; /* "searching" */
     int done, all;
-    int started_at;  /* steps that were done before, without taking time */
-    double seconds;  /* since then */
+    int started_at;   /* steps that were done before, without taking time */
+    double seconds;   /* since then */
     const char *best; /* so far; or NULL */
 };
 

@@ -9,13 +9,21 @@
 #include "compress/relax.h"
 #include "compress/synthetic.h"
 
-enum { MOST_CALIBRATION = 512, MOST_VALIDATION = 1536, MADE_UP = 64 };
+enum {
+    MOST_CALIBRATION = 512,
+    MOST_VALIDATION = 1536,
+    MADE_UP = 64,
+    MADE_UP_TO_SEARCH = 256
+};
 
 /* The folder goes at once: the arrays are mapped. */
 static struct status *open_made_up(struct quantized *q, struct dataset_options *want)
 {
-    const struct synthetic_options o = {
-        .n_train = MADE_UP, .n_test = MADE_UP, .seed = q->o->seed};
+    const bool searches = !q->o->bits && !q->o->plan;
+    const struct synthetic_options o = {.n_train =
+                                            searches ? MADE_UP_TO_SEARCH : MADE_UP,
+                                        .n_test = MADE_UP,
+                                        .seed = q->o->seed};
     struct compile *c = compile_create();
     struct ir_graph *g;
     char *folder = NULL;
@@ -320,13 +328,14 @@ static struct status *compile_decided(struct quantized *q)
 static struct status *run(struct quantized *q)
 {
     struct training training;
-    struct training_args args = {.train = q->o->train,
-                                 .spec = q->o->spec};
+    struct training_args args = {.train = q->o->train, .spec = q->o->spec};
     struct status *s;
 
     RETURN_IF_FAIL(open_all(q));
     RETURN_IF_FAIL(decide(q));
     args.settings = distill_settings(q);
+    if (!args.settings && q->searched && q->o->train)
+        args.settings = "";
     if (!args.settings)
         return compile_decided(q);
     if (!q->o->data)

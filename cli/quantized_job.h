@@ -23,15 +23,15 @@ struct quantized {
     struct ir_graph *g; /* the graph as quantize_apply will find it */
     int n_units;
     const struct unit *units;
-    struct plan *plan;       /* what is asked for, then what is done */
-    int n_raised;            /* units that 8 bits would have spoilt (relax.h) */
-    const char *searched;    /* a sentence for the reports, or NULL */
-    const char *evaluations; /* of the search, lines of JSON; or NULL */
+    struct plan *plan;           /* what is asked for, then what is done */
+    int n_raised;                /* units that 8 bits would have spoilt (relax.h) */
+    const char *searched;        /* a sentence for the reports, or NULL */
+    const char *evaluations;     /* of the search, lines of JSON; or NULL */
     struct compile *searched_in; /* holds the plan that a search chose; or NULL */
-    struct pruning *pruning; /* NULL: no channel is removed */
+    struct pruning *pruning;     /* NULL: no channel is removed */
     struct quantization *quantization;
     const struct training *training; /* NULL: none, or nothing is decided yet */
-    struct plan *written; /* `plan` in memory of the compile in progress */
+    struct plan *written;            /* `plan` in memory of the compile in progress */
 };
 
 /* Compiles for this machine, with or without what was decided, and runs samples.

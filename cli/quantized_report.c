@@ -144,9 +144,8 @@ void quantized_print(const struct quantized *q, const struct compression *k)
                (long long)q->pruning->macs_before);
     print_units(k);
     if (q->n_raised)
-        printf("  %d of them %s 32 bits, for what %s would lose\n",
-               q->n_raised, q->n_raised == 1 ? "has" : "have",
-               q->n_raised == 1 ? "it" : "they");
+        printf("  %d of them %s 32 bits, for what %s would lose\n", q->n_raised,
+               q->n_raised == 1 ? "has" : "have", q->n_raised == 1 ? "it" : "they");
     if (k->why_unmeasured)
         printf("accuracy is not measured: %s\n", k->why_unmeasured);
     if (!k->tested_on)

@@ -13,6 +13,7 @@
 #include "search/model_problem.h"
 #include "search/reach.h"
 #include "search/record.h"
+#include "search/search_environment.h"
 #include "search/walk.h"
 #include "support/blas.h"
 
@@ -62,7 +63,8 @@ static void interrupt(int signal_number)
 
 /* ---- samples --------------------------------------------------------------------- */
 
-/* Every other one, at most MOST_SCORED of them, for evaluations; the rest for checks. */
+/* Every other one, at most MOST_SCORED of them, for evaluations; the rest for checks.
+ */
 static void divide_samples(struct searching *s)
 {
     const struct quantized *q = s->q;
@@ -131,7 +133,8 @@ static struct status *check_budgets(const struct searching *s)
 {
     struct arena *a = s->q->a;
     const struct reach r = reach_find(
-        a, s->p, (void (*)(void *, const struct choices *, double *))model_problem_costs);
+        a, s->p,
+        (void (*)(void *, const struct choices *, double *))model_problem_costs);
     const double *costs = r.costs;
 
     if (r.fits)
@@ -161,12 +164,12 @@ static void show(struct searching *s, const struct evaluation *best)
         .all = s->e->budget,
         .started_at = s->n_started,
         .seconds = progress_seconds() - s->started,
-        .best = best ? arena_printf(s->q->a, "%.4f nats, %s, %.0f bytes",
-                                    best->result.loss,
-                                    amount(s->q->a, COST_latency,
-                                           best->result.costs[COST_latency]),
-                                    best->result.costs[COST_bytes])
-                     : NULL,
+        .best =
+            best ? arena_printf(
+                       s->q->a, "loss %.4f, %s, %.0f bytes", best->result.loss,
+                       amount(s->q->a, COST_latency, best->result.costs[COST_latency]),
+                       best->result.costs[COST_bytes])
+                 : NULL,
     };
 
     progress_show(&state);
@@ -257,9 +260,9 @@ static void set_reward(struct searching *s)
             s->reward.w[k] *= 0.2;
         return;
     }
-    s->reward.allowed_loss =
-        s->q->o->max_drop / (s->points_per_nat > 0 ? s->points_per_nat : 20)
-        / CARRIED_OUT;
+    s->reward.allowed_loss = s->q->o->max_drop
+                             / (s->points_per_nat > 0 ? s->points_per_nat : 20)
+                             / CARRIED_OUT;
 }
 
 /* ---- searching ------------------------------------------------------------------- */
@@ -279,11 +282,12 @@ static const char *record_header(const struct searching *s)
     line = arena_printf(
         q->a,
         "{\"search\": 1, \"model_sha256\": \"%s\", \"target\": \"%s\", \"units\": %d, "
-        "\"evaluations\": %d, \"method\": \"%s\", \"controller\": \"%s\", \"seed\": %lld, \"max_drop\": %.9g, "
+        "\"evaluations\": %d, \"method\": \"%s\", \"controller\": \"%s\", \"seed\": "
+        "%lld, \"max_drop\": %.9g, "
         "\"max_ms\": %.9g, \"max_energy\": %.9g, \"max_bytes\": %lld, \"max_ram\": "
         "%lld, \"splits\": %s}",
-        hash.bytes, q->co->target, s->p->n_units, o->evaluations, o->method, o->controller,
-        (long long)o->seed, o->max_drop, o->max_ms, o->max_energy,
+        hash.bytes, q->co->target, s->p->n_units, o->evaluations, o->method,
+        o->controller, (long long)o->seed, o->max_drop, o->max_ms, o->max_energy,
         (long long)o->max_bytes, (long long)o->max_ram, splits.bytes);
     text_free(&splits);
     text_free(&hash);
@@ -304,8 +308,8 @@ static void run_method(struct searching *s)
     const struct quantized_options *o = s->q->o;
     const int method = index_of(method_names, o->method);
     struct method_options options = method_defaults();
-    struct controller_options c =
-        controller_defaults((enum controller_kind)index_of(controller_names, o->controller));
+    struct controller_options c = controller_defaults(
+        (enum controller_kind)index_of(controller_names, o->controller));
 
     options.reward = s->reward;
     if (method >= 0)
@@ -363,21 +367,34 @@ static struct status *carry_out(struct searching *s, const struct evaluation *v,
         &t->q, model_problem_plan(s->model, v->choices, s->q->co->target)));
     RETURN_IF_FAIL(quantized_run_here(&t->q, true, s->n_checked, s->checked,
                                       &compressed, &t->file_bytes));
-    RETURN_IF_FAIL(evaluate_score(s->q->data, s->checked, &s->original, &compressed,
-                                  &t->score));
+    RETURN_IF_FAIL(
+        evaluate_score(s->q->data, s->checked, &s->original, &compressed, &t->score));
     t->loss = loss_of(&t->score);
     t->drop = score_drop(&t->score);
     t->done = true;
     return OK;
 }
 
-/* Measured, and by what its loss says, which depends less on which samples there are. */
+/* Of the drop, in points; 0: not known. */
+static double standard_error(const struct score *s)
+{
+    const struct metrics_paired *p = &s->top1;
+    const double lost = (double)p->lost, gained = (double)p->gained, n = (double)s->n;
+
+    if (s->kind != SCORE_TOP1)
+        return 0;
+    return 100 * sqrt(lost + gained - (lost - gained) * (lost - gained) / n) / n;
+}
+
+/* Other samples will not say the same: the mean of what was measured and of what the
+ * loss says, which depends less on them, has half a standard error to spare. */
 static bool is_accurate(const struct searching *s, const struct trial *t)
 {
-    const double most = s->q->o->max_drop;
+    const double most = s->q->o->max_drop, said = t->loss * s->points_per_nat;
 
     if (s->points_per_nat > 0)
-        return t->drop <= most && t->loss * s->points_per_nat <= most;
+        return t->drop <= most
+               && (t->drop + said) / 2 + standard_error(&t->score) / 2 <= most;
     return t->loss <= s->reward.allowed_loss * CARRIED_OUT;
 }
 
@@ -427,8 +444,8 @@ static struct status *choose_cheapest(struct searching *s, struct trial *best)
     for (int i = 0; i < trials && low + 1 < high; i++) {
         struct trial t;
 
-        progress(arena_printf(s->q->a, "carrying out plan %d of at most %d", i + 1,
-                              trials));
+        progress(
+            arena_printf(s->q->a, "carrying out plan %d of at most %d", i + 1, trials));
         RETURN_IF_FAIL(carry_out(s, front[at], &t));
         if (is_accurate(s, &t)) {
             *best = t;
@@ -459,8 +476,8 @@ static struct status *choose_most_accurate(struct searching *s, struct trial *be
 
         if (all[i]->result.costs[COST_bytes] > limit)
             continue;
-        progress(arena_printf(s->q->a, "carrying out plan %d of at most %d", ++tried,
-                              most));
+        progress(
+            arena_printf(s->q->a, "carrying out plan %d of at most %d", ++tried, most));
         RETURN_IF_FAIL(carry_out(s, all[i], &t));
         least = t.file_bytes < least ? t.file_bytes : least;
         if (max_bytes && t.file_bytes > max_bytes)
@@ -478,6 +495,31 @@ static struct status *choose_most_accurate(struct searching *s, struct trial *be
                 (long long)(n ? least : 0));
 }
 
+/* "fusion (...), update (...)"; "": all agents have a choice. */
+static const char *inert_agents(const struct searching *s)
+{
+    const char *list = "";
+
+    for (int i = 0; i < AGENT_COUNT; i++) {
+        const char *why = search_inert(s->p, (enum choice_agent)i);
+
+        if (why)
+            list = arena_printf(
+                s->q->a, "%s%s%s (%s)", list,
+                *list ? ", " : "; without a choice: ", choice_agent_names[i], why);
+    }
+    return list;
+}
+
+static const char *loss_name(const struct searching *s)
+{
+    const enum dataset_task task = s->q->data->task;
+
+    return task == DATASET_CLASSIFY || task == DATASET_LANGUAGE
+               ? "nats"
+               : "of the outputs' power";
+}
+
 static const char *sentence(const struct searching *s, const struct trial *t)
 {
     const struct search_result *r = &t->of->result;
@@ -486,11 +528,12 @@ static const char *sentence(const struct searching *s, const struct trial *t)
     return arena_printf(
         a,
         "%d plans evaluated%s; chosen, proposed by %s: %s, %.0f bytes of weights "
-        "(modelled), %lld in the file; loss %.4f nats as evaluated, %.4f carried out; "
-        "%.2f points lost on %lld other validation samples",
+        "(modelled), %lld in the file; loss %.4f %s as evaluated, %.4f carried out; "
+        "%.2f points lost on %lld other validation samples%s",
         s->e->n, interrupted ? " (interrupted)" : "", t->of->proposer,
         amount(a, COST_latency, r->costs[COST_latency]), r->costs[COST_bytes],
-        (long long)t->file_bytes, r->loss, t->loss, t->drop, (long long)s->n_checked);
+        (long long)t->file_bytes, r->loss, loss_name(s), t->loss, t->drop,
+        (long long)s->n_checked, inert_agents(s));
 }
 
 static struct status *choose(struct searching *s)
@@ -503,10 +546,11 @@ static struct status *choose(struct searching *s)
     if (!best.done)
         return FAIL(NO_FIT, "no plan was found that meets the budgets");
     if (q->o->has_max_drop && has_budget(q->o) && best.drop > q->o->max_drop)
-        return FAIL(NO_FIT,
-                    "the most accurate plan within the budgets loses %.2f points on "
-                    "validation samples; %.2f are allowed. It has %lld bytes of weights",
-                    best.drop, q->o->max_drop, (long long)best.file_bytes);
+        return FAIL(
+            NO_FIT,
+            "the most accurate plan within the budgets loses %.2f points on "
+            "validation samples; %.2f are allowed. It has %lld bytes of weights",
+            best.drop, q->o->max_drop, (long long)best.file_bytes);
     q->searched = sentence(s, &best);
     q->evaluations = arena_strdup(q->a, record_text(s->record));
     quantized_take(q, &best.q);

@@ -9,6 +9,7 @@
 #include "cli/quantized.h"
 #include "cli/training.h"
 #include "codegen/compile_model.h"
+#include "search/method.h"
 #include "support/nearest.h"
 
 #define OPTIONS_FILE "cli/verb_compile.def"
@@ -35,25 +36,37 @@ static struct status *about_hadmcc(const struct args *o)
     return s;
 }
 
-static struct status *unknown_target(const char *name)
+/* `names` ends with NULL. */
+static struct status *check_name(const char *what, const char *name,
+                                 const char *const *names)
 {
-    const char *names[LIST_MAX] = {NULL};
     struct text list = {0};
 
-    for (int i = 0; all_targets[i] && i < LIST_MAX - 1; i++) {
-        names[i] = all_targets[i]->name;
+    for (int i = 0; names[i]; i++) {
+        if (!name || strcmp(name, names[i]) == 0) {
+            text_free(&list);
+            return OK;
+        }
         text_printf(&list, "%s%s", i ? ", " : "", names[i]);
     }
 
     const char *near = nearest_word(name, names);
-    struct status *s =
-        near
-            ? FAIL(BAD_USAGE, "there is no target '%s'; did you mean '%s'?", name, near)
-            : FAIL(BAD_USAGE, "there is no target '%s'; there are %s", name,
-                   list.bytes);
+    struct status *s = near ? FAIL(BAD_USAGE, "there is no %s '%s'; did you mean '%s'?",
+                                   what, name, near)
+                            : FAIL(BAD_USAGE, "there is no %s '%s'; there are %s", what,
+                                   name, list.bytes);
 
     text_free(&list);
     return s;
+}
+
+static struct status *check_target(const char *name)
+{
+    const char *names[LIST_MAX] = {NULL};
+
+    for (int i = 0; all_targets[i] && i < LIST_MAX - 1; i++)
+        names[i] = all_targets[i]->name;
+    return check_name("target", name, names);
 }
 
 /* The first option that asks for a search; NULL: none does. */
@@ -146,6 +159,8 @@ static struct status *check_decisions(const struct args *o)
         return FAIL(BAD_USAGE, "--bits %s leaves nothing to search for", o->bits);
     RETURN_IF_FAIL(check_size("--max-bytes", o->max_bytes));
     RETURN_IF_FAIL(check_size("--max-ram", o->max_ram));
+    RETURN_IF_FAIL(check_name("method", o->method, method_names));
+    RETURN_IF_FAIL(check_name("controller", o->controller, controller_names));
     if (o->method && o->controller)
         return FAIL(BAD_USAGE, "--method %s leaves nothing to --controller %s",
                     o->method, o->controller);
@@ -162,8 +177,10 @@ static struct status *check_decisions(const struct args *o)
                     o->data ? "--data" : "--data-spec");
     if (o->distill && !o->data)
         return FAIL(BAD_USAGE, "--distill needs --data to train and to test on");
-    if (o->train && !o->distill)
-        return FAIL(BAD_USAGE, "--train is of use with --distill only");
+    if (o->train && !o->distill && !wants_search(o))
+        return FAIL(BAD_USAGE, "--train is of use with --distill or a search only");
+    if (o->train && !o->data)
+        return FAIL(BAD_USAGE, "--train needs --data to test on");
     return o->distill ? training_parse(o->distill, &(struct train_options){0}) : OK;
 }
 
@@ -173,8 +190,7 @@ static struct status *check_args(const char *model, const struct args *o)
         return FAIL(BAD_USAGE, "no model given; `hadmcc --help` says how");
     if (!o->target && !o->stop_after)
         return FAIL(BAD_USAGE, "--target is missing; `hadmcc targets` lists them");
-    if (o->target && !target_find(o->target))
-        return unknown_target(o->target);
+    RETURN_IF_FAIL(check_target(o->target));
     return check_decisions(o);
 }
 
@@ -302,7 +318,11 @@ static void list_problems(const char *model, const struct onnx_options *o)
 static const char *search_file(struct arena *a, const char *model,
                                const struct compile_options *co)
 {
-    return co->folder ? arena_printf(a, "%s.search.jsonl", co->folder)
+    size_t n = co->folder ? strlen(co->folder) : 0;
+
+    while (n > 1 && co->folder[n - 1] == '/')
+        n--;
+    return co->folder ? arena_printf(a, "%.*s.search.jsonl", (int)n, co->folder)
                       : arena_printf(a, "%s.%s.search.jsonl",
                                      model_short_name(a, model), co->target);
 }
@@ -326,31 +346,29 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         return print_stopped(model, &co);
     co.command_options = options_text(a, o);
 
-    const struct quantized_options qo = {.data = o->data,
-                                         .spec = o->data_spec,
-                                         .seed = o->seed ? (uint64_t)o->seed : 1,
-                                         .bits = bits_of(o),
-                                         .may_raise = bits_are(o, "auto"),
-                                         .plan = o->plan,
-                                         .prune = o->prune,
-                                         .distill = o->distill,
-                                         .train = o->train,
-                                         .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
-                                         .has_max_drop = o->max_drop > 0.0,
-                                         .max_ms = o->max_ms,
-                                         .max_energy = o->max_energy,
-                                         .max_bytes =
-                                             o->max_bytes ? size_of(o->max_bytes) : 0,
-                                         .max_ram = o->max_ram ? size_of(o->max_ram) : 0,
-                                         .evaluations =
-                                             o->evaluations ? o->evaluations : 1000,
-                                         .controller =
-                                             o->controller ? o->controller : "mappo",
-                                         .method = o->method ? o->method : "both",
-                                         .search_file = search_file(a, model, &co),
-                                         .resume = o->resume};
+    const struct quantized_options qo = {
+        .data = o->data,
+        .spec = o->data_spec,
+        .seed = o->seed ? (uint64_t)o->seed : 1,
+        .bits = bits_of(o),
+        .may_raise = bits_are(o, "auto"),
+        .plan = o->plan,
+        .prune = o->prune,
+        .distill = o->distill,
+        .train = o->train,
+        .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
+        .has_max_drop = o->max_drop > 0.0,
+        .max_ms = o->max_ms,
+        .max_energy = o->max_energy,
+        .max_bytes = o->max_bytes ? size_of(o->max_bytes) : 0,
+        .max_ram = o->max_ram ? size_of(o->max_ram) : 0,
+        .evaluations = o->evaluations ? o->evaluations : 1000,
+        .controller = o->controller ? o->controller : "mappo",
+        .method = o->method ? o->method : "both",
+        .search_file = search_file(a, model, &co),
+        .resume = o->resume};
     struct status *s = needs_data(o) ? quantized_compile(a, model, &co, &qo)
-                                       : compile_model(model, &co);
+                                     : compile_model(model, &co);
 
     if (s && (status_code(s) == UNSUPPORTED || status_code(s) == INVALID))
         list_problems(model, &co.onnx);

@@ -25,7 +25,8 @@ struct flow;
 
 /* Bytes of all live values of one sample where they are most. */
 int64_t flow_bytes(const struct ir_graph *g);
-/* Of `wanted` samples those that two flows side by side have memory for; at least one. */
+/* Of `wanted` samples those that two flows side by side have memory for; at least one.
+ */
 int64_t flow_samples(const struct ir_graph *g, int64_t wanted);
 
 /* Reads the samples; UNSUPPORTED without OpenBLAS. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A product (product.h) whose weights stay while many samples go through it: taps of
- * 3 x 3 without strides take a quarter of the multiplications (train/filtering.h), where
- * that pays; everything else is product_apply. */
+ * 3 x 3 without strides take a quarter of the multiplications (train/filtering.h),
+ * where that pays; everything else is product_apply. */
 #ifndef HADMC_COMPRESS_PRODUCT_BATCH_H
 #define HADMC_COMPRESS_PRODUCT_BATCH_H
 
@@ -13,8 +13,8 @@ struct product_batch;
 struct product_batch *product_batch_create(struct arena *a, const struct product *p,
                                            const float *weights);
 
-/* n samples, pitch_x and pitch_y elements apart.  What a sample gives does not depend on
- * the others. */
+/* n samples, pitch_x and pitch_y elements apart.  What a sample gives does not depend
+ * on the others. */
 void product_batch_run(const struct product_batch *b, int64_t n, const float *x,
                        int64_t pitch_x, const float *bias, float *y, int64_t pitch_y);
 

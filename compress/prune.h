@@ -8,8 +8,8 @@
  *                    (prune_choose.c), for each multiply-add saved, until the wanted
  *                    share of these is gone
  *   their readers    get new weights and biases: least squares on the inputs that are
- *                    left against what the original layer gives (moments.h), layer after
- *                    layer, on inputs that carry the errors of the layers before
+ *                    left against what the original layer gives (moments.h), layer
+ * after layer, on inputs that carry the errors of the layers before
  *
  * source: least squares as in He, Zhang, Sun 2017, arXiv:1707.06168, section 3.1
  */

@@ -10,17 +10,17 @@
  *
  *     W - W_c ((H^-1)_cc)^-1 (H^-1)_c.        H^-1 - (H^-1)_.c ((H^-1)_cc)^-1 (H^-1)_c.
  *
- * The loss as a share of y's variance, summed over the readers of a class, says which of
- * a group go first.  What such a loss does to the model's outputs differs from group to
- * group: it is measured once, with a quarter of the group's classes removed.  The product
- * divided by the multiply-adds that go with a class is its price; the cheapest class
- * goes, prices are made anew, until enough multiply-adds are gone.
+ * The loss as a share of y's variance, summed over the readers of a class, says which
+ * of a group go first.  What such a loss does to the model's outputs differs from group
+ * to group: it is measured once, with a quarter of the group's classes removed.  The
+ * product divided by the multiply-adds that go with a class is its price; the cheapest
+ * class goes, prices are made anew, until enough multiply-adds are gone.
  *
  * cifar_resnet20_jpegft with half of its multiply-adds, 512 samples, 8 bits, mean
  * divergence of the outputs: 0.28 nats; without measuring the groups 0.44; by
  * |W_c|^2 E x_c^2 alone 0.41, and the same share of every group by that 0.40 with still
- * 54 % of the multiply-adds.  The measure needs samples: with 64 instead of 384 units of
- * many inputs fit badly, and it misleads (0.92).
+ * 54 % of the multiply-adds.  The measure needs samples: with 64 instead of 384 units
+ * of many inputs fit badly, and it misleads (0.92).
  *
  * source: optimal brain surgeon, Hassibi and Stork 1993; for blocks Kurtic et al. 2023,
  *         arXiv:2302.04089, section 3
@@ -383,7 +383,8 @@ static struct status *weigh_groups(struct chooser *h)
     return OK;
 }
 
-/* ---- choosing ---------------------------------------------------------------------- */
+/* ---- choosing ----------------------------------------------------------------------
+ */
 
 /* The cheapest of the classes that are left; CHANNEL_FIXED: none may go. */
 static int cheapest(const struct chooser *h, const bool *must_stay)
@@ -453,7 +454,8 @@ struct status *prune_choose(struct pruner *q)
     return OK;
 }
 
-/* ---- one group alone --------------------------------------------------------------- */
+/* ---- one group alone ---------------------------------------------------------------
+ */
 
 static bool reads_group(const struct chooser *h, const struct reader *r, int group)
 {

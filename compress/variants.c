@@ -177,8 +177,7 @@ static void take_moments(struct variants_whole *w, struct made_unit *m,
                          const struct flow *f)
 {
     struct arena *a = arena_create();
-    struct moments_sums *sums =
-        moments_create(a, &m->p, flow_n(f), (int64_t)MOST_ROWS);
+    struct moments_sums *sums = moments_create(a, &m->p, flow_n(f), (int64_t)MOST_ROWS);
     const struct ir_node *n = m->p.node;
     const size_t k = (size_t)(m->p.groups * m->p.k);
 
@@ -203,7 +202,8 @@ static struct status *find_moments(struct variants_whole *w,
         flow_create(w->g, o->data, flow_samples(w->g, n), o->calibration, &f);
     int at = 0;
 
-    for (const struct ir_node *node = w->g->first; node && !s; node = node->next, at++) {
+    for (const struct ir_node *node = w->g->first; node && !s;
+         node = node->next, at++) {
         const int unit = w->unit_of[at];
 
         s = flow_run(f, node);
@@ -250,29 +250,18 @@ static int64_t all_bytes(const struct ir_graph *g)
     return n;
 }
 
-/* Means of a unit's channels over the matched samples. */
-static void find_means(struct variants_whole *w, struct made_unit *m)
+static void find_statistics(struct variants_whole *w, struct made_unit *m)
 {
-    const struct ir_value *y = m->p.node->out[0];
-    const int64_t inner = m->p.by_rows ? 1 : m->p.out[0] * m->p.out[1] * m->p.out[2];
-    const int64_t n = ir_count(y);
-
     m->mean_y = arena_new_array(w->arena, double, m->p.channels);
-    for (int64_t i = 0; i < w->n_matched; i++) {
-        const float *x = flow_at(w->original, y, i);
-
-        for (int64_t k = 0; k < n; k++)
-            m->mean_y[k / inner % m->p.channels] += (double)x[k];
-    }
-    for (int64_t c = 0; c < m->p.channels; c++)
-        m->mean_y[c] /= (double)(w->n_matched * n / m->p.channels);
+    m->deviation_y = arena_new_array(w->arena, double, m->p.channels);
+    variants_matched(w, &m->p, w->original, m->mean_y, m->deviation_y);
 }
 
 static void keep_inputs(struct variants_whole *w)
 {
     const int64_t n = flow_n(w->original);
 
-    w->inputs = arena_new_array(w->arena, void *, n *w->g->n_in + 1);
+    w->inputs = arena_new_array(w->arena, void *, n * w->g->n_in + 1);
     for (int64_t i = 0; i < n; i++)
         for (int k = 0; k < w->g->n_in; k++)
             w->inputs[i * w->g->n_in + k] =
@@ -300,13 +289,13 @@ static struct status *run_original(struct variants_whole *w,
     for (int64_t i = 0; i < w->v.n_scored; i++)
         sample[w->n_matched + i] = o->scored[i * o->n_scored / w->v.n_scored];
     w->scored = sample + w->n_matched;
-    RETURN_IF_FAIL(flow_create(w->g, w->data, w->n_matched + w->v.n_scored, sample,
-                               &w->original));
+    RETURN_IF_FAIL(
+        flow_create(w->g, w->data, w->n_matched + w->v.n_scored, sample, &w->original));
     keep_inputs(w);
     for (const struct ir_node *n = w->g->first; n; n = n->next, at++) {
         RETURN_IF_FAIL(flow_run(w->original, n));
         if (w->unit_of[at] >= 0)
-            find_means(w, &w->made[w->unit_of[at]]);
+            find_statistics(w, &w->made[w->unit_of[at]]);
         flow_release(w->original, n);
     }
     w->outputs = variants_outputs_of(w, w->original, w->arena);

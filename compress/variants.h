@@ -43,8 +43,8 @@ struct variants_options {
 
 /* What may be chosen for a unit. */
 struct variant_unit {
-    int leader;        /* the unit whose share is this one's; itself or an earlier one */
-    int64_t channels;  /* that the share is of; 0: none may go */
+    int leader;       /* the unit whose share is this one's; itself or an earlier one */
+    int64_t channels; /* that the share is of; 0: none may go */
     bool may_be_codes; /* 8 and 4 bits */
 };
 

@@ -39,7 +39,7 @@ static double *kept_hessian(const struct making *m, int64_t group)
 {
     const int64_t k = m->u->p.k;
     const double *h = m->u->hessian + group * k * k;
-    double *to = arena_new_array(m->a, double, m->n *m->n);
+    double *to = arena_new_array(m->a, double, m->n * m->n);
 
     for (int64_t i = 0; i < m->n; i++)
         for (int64_t j = 0; j < m->n; j++)
@@ -47,7 +47,8 @@ static double *kept_hessian(const struct making *m, int64_t group)
     return to;
 }
 
-/* What the removed inputs gave, as far as the others know it, is added to v[rows][n]. */
+/* What the removed inputs gave, as far as the others know it, is added to v[rows][n].
+ */
 static void make_good(const struct making *m, const float *w, float *v)
 {
     const int64_t k = m->u->p.k, n = m->n, n_gone = k - n;
@@ -131,7 +132,7 @@ static struct status *make_group(const struct making *m, int64_t group, const fl
                                  struct made *to)
 {
     const int64_t k = m->u->p.k;
-    float *v = arena_new_array(m->a, float, m->rows *m->n);
+    float *v = arena_new_array(m->a, float, m->rows * m->n);
 
     for (int64_t c = 0; c < m->rows; c++)
         for (int64_t i = 0; i < m->n; i++)

@@ -5,6 +5,7 @@
  * read, the variant of its unit, whether it became codes.  A value whose signature is
  * that of the plan before stays.
  */
+#include <math.h>
 #include <string.h>
 
 #include "compress/product_batch.h"
@@ -13,7 +14,13 @@
 #include "support/random.h"
 #include "train/tiles.h"
 
-enum { CHUNK_BYTES = 512 << 10, MOST_CHUNK = 32 };
+enum {
+    CHUNK_BYTES = 512 << 10,
+    MOST_CHUNK = 32,
+    LEAST_MATCHED = 256, /* numbers that a deviation is believed from */
+};
+
+static const double MOST_SCALE = 2.0; /* of a deviation that is mended */
 
 struct job;
 
@@ -32,7 +39,8 @@ struct job {
     const struct ir_node *n;
     const struct made_unit *u; /* NULL: no unit */
     struct product_batch *batch;
-    float *bias; /* of the unit; takes up what the means have moved by */
+    const float *bias;
+    float *scale, *shift; /* [channels] of results: see match; NULL: as they are */
 };
 
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -144,7 +152,11 @@ static void add_job(struct stitching *s, const struct ir_node *n,
         weights = reals;
     }
     j->batch = product_batch_create(s->a, &u->p, weights);
-    j->bias = arena_copy(s->a, m->bias, (size_t)u->p.channels * sizeof *m->bias);
+    j->bias = m->bias;
+    if (n->op == OP_MatMul)
+        return;
+    j->scale = arena_new_array(s->a, float, u->p.channels);
+    j->shift = arena_new_array(s->a, float, u->p.channels);
 }
 
 static struct status *list_jobs(struct stitching *s)
@@ -176,8 +188,46 @@ static struct status *list_jobs(struct stitching *s)
 
 /* ---- doing it -------------------------------------------------------------------- */
 
-/* The bias takes up what the means of the matched samples have moved by. */
-static void match_means(const struct stitching *s, const struct job *j)
+static void mend(const struct job *j, float *y, int64_t n, int64_t inner)
+{
+    const int64_t channels = j->u->p.channels;
+
+    for (int64_t b = 0; b < n / inner; b++)
+        for (int64_t k = b * inner; k < (b + 1) * inner; k++)
+            y[k] = y[k] * j->scale[b % channels] + j->shift[b % channels];
+}
+
+void variants_matched(const struct variants_whole *w, const struct product *p,
+                      const struct flow *f, double *mean, double *deviation)
+{
+    const struct ir_value *y = p->node->out[0];
+    const int64_t inner = p->by_rows ? 1 : p->out[0] * p->out[1] * p->out[2];
+    const int64_t n = ir_count(y), channels = p->channels;
+    const double each = (double)(w->n_matched * n / channels);
+
+    memset(mean, 0, (size_t)channels * sizeof *mean);
+    memset(deviation, 0, (size_t)channels * sizeof *deviation);
+    for (int64_t i = 0; i < w->n_matched; i++) {
+        const float *x = flow_at(f, y, i);
+
+        for (int64_t b = 0; b < n / inner; b++) {
+            float sum = 0.0f, squares = 0.0f;
+
+            for (int64_t k = 0; k < inner; k++) {
+                sum += x[b * inner + k];
+                squares += x[b * inner + k] * x[b * inner + k];
+            }
+            mean[b % channels] += (double)sum / each;
+            deviation[b % channels] += (double)squares / each;
+        }
+    }
+    for (int64_t c = 0; c < channels; c++)
+        deviation[c] = sqrt(fmax(deviation[c] - mean[c] * mean[c], 0.0));
+}
+
+/* Weights and bias take up what means and deviations of the matched samples have moved
+ * by; these have been computed without that, so they are mended in place. */
+static void match(const struct stitching *s, struct job *j)
 {
     struct flow *f = s->w->stitched;
     const struct product *p = &j->u->p;
@@ -185,38 +235,37 @@ static void match_means(const struct stitching *s, const struct job *j)
     const int64_t inner = p->by_rows ? 1 : p->out[0] * p->out[1] * p->out[2];
     const int64_t n = ir_count(y), channels = p->channels;
     double *mean = arena_new_array(s->a, double, channels);
+    double *deviation = arena_new_array(s->a, double, channels);
+    const bool has_many = s->w->n_matched * n / channels >= LEAST_MATCHED;
 
-    for (int64_t i = 0; i < s->w->n_matched; i++) {
-        const float *x = flow_at(f, y, i);
-
-        for (int64_t b = 0; b < n / inner; b++) {
-            float sum = 0.0f;
-
-            for (int64_t k = 0; k < inner; k++)
-                sum += x[b * inner + k];
-            mean[b % channels] += (double)sum;
-        }
-    }
+    variants_matched(s->w, p, f, mean, deviation);
     for (int64_t c = 0; c < channels; c++) {
-        mean[c] = j->u->mean_y[c] - mean[c] / (double)(s->w->n_matched * n / channels);
-        j->bias[c] += (float)mean[c];
-    }
-    for (int64_t i = 0; i < s->w->n_matched; i++) {
-        float *x = flow_at(f, y, i);
+        const double ratio = j->u->deviation_y[c] / deviation[c];
+        const double scale =
+            has_many && ratio > 1.0 / MOST_SCALE && ratio < MOST_SCALE ? ratio : 1.0;
 
-        for (int64_t k = 0; k < n; k++)
-            x[k] += (float)mean[k / inner % channels];
+        j->scale[c] = (float)scale;
+        j->shift[c] = (float)(j->u->mean_y[c] - scale * mean[c]);
     }
+    for (int64_t i = 0; i < s->w->n_matched; i++)
+        mend(j, flow_at(f, y, i), n, inner);
 }
 
-static void run_unit(const struct stitching *s, const struct job *j, int64_t first,
-                     int64_t n)
+/* The matched samples come first and say what becomes of all others. */
+static void run_unit(const struct stitching *s, struct job *j, int64_t first, int64_t n)
 {
     struct flow *f = s->w->stitched;
     const struct ir_value *x = j->n->in[0], *y = j->n->out[0];
+    const int64_t inner =
+        j->u->p.by_rows ? 1 : j->u->p.out[0] * j->u->p.out[1] * j->u->p.out[2];
 
     product_batch_run(j->batch, n, flow_at(f, x, first), flow_pitch(x), j->bias,
                       flow_at(f, y, first), flow_pitch(y));
+    if (j->scale && first == 0)
+        match(s, j);
+    else if (j->scale)
+        for (int64_t i = first; i < first + n; i++)
+            mend(j, flow_at(f, y, i), ir_count(y), inner);
 }
 
 static bool is_plain(const struct ir_value *v, int64_t count)
@@ -246,8 +295,8 @@ static bool run_simple(const struct stitching *s, const struct ir_node *n, int64
     return true;
 }
 
-static struct status *run_job(const struct stitching *s, const struct job *j,
-                              int64_t first, int64_t n)
+static struct status *run_job(const struct stitching *s, struct job *j, int64_t first,
+                              int64_t n)
 {
     int64_t done = 0;
 
@@ -259,8 +308,6 @@ static struct status *run_job(const struct stitching *s, const struct job *j,
         done++;
     if (done < n)
         RETURN_IF_FAIL(flow_run_some(s->w->stitched, j->n, first + done, n - done));
-    if (j->u && first == 0 && j->n->op != OP_MatMul)
-        match_means(s, j);
     for (int i = 0; i < j->n->n_out; i++)
         if (is_codes(s, j->n->out[i]))
             quantize(s, j->n->out[i], first, n);
@@ -276,7 +323,7 @@ static int64_t chunk_of(const struct stitching *s)
         for (int k = 0; k < s->jobs[i].n->n_out; k++)
             if (s->jobs[i].n->out[k] && ir_bytes(s->jobs[i].n->out[k]) > most)
                 most = ir_bytes(s->jobs[i].n->out[k]);
-    return CHUNK_BYTES / most < 1          ? 1
+    return CHUNK_BYTES / most < 1            ? 1
            : CHUNK_BYTES / most > MOST_CHUNK ? MOST_CHUNK
                                              : CHUNK_BYTES / most;
 }
@@ -321,7 +368,7 @@ struct outputs variants_outputs_of(const struct variants_whole *w, const struct 
         memcpy(o->dim, v->dim, sizeof o->dim);
         if (v->dtype != DT_f32 || v->dynamic)
             continue;
-        o->at = arena_new_array(a, float, to.n *o->row);
+        o->at = arena_new_array(a, float, to.n * o->row);
         for (int64_t i = 0; i < to.n; i++)
             memcpy(o->at + i * o->row, flow_at(f, v, w->n_matched + i),
                    (size_t)o->row * sizeof *o->at);
@@ -335,8 +382,7 @@ static struct status *score(const struct stitching *s, struct variants_result *o
     const struct outputs mine = variants_outputs_of(w, w->stitched, s->a);
     struct score score;
 
-    out->loss =
-        output_loss_from(w->data, w->g, w->original, w->stitched, w->n_matched);
+    out->loss = output_loss_from(w->data, w->g, w->original, w->stitched, w->n_matched);
     RETURN_IF_FAIL(evaluate_score(w->data, w->scored, &w->outputs, &mine, &score));
     out->drop = score_drop(&score);
     return OK;

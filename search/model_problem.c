@@ -53,7 +53,8 @@ static void unit_costs(const struct model_problem *m, int i, int bits, int bits_
     const struct unit *u = &variants_of(m)->units[i];
     const int a_bits = activation_bits(m, i, bits);
     struct work w = unit_work(u, weight_bits(m, i, bits), a_bits);
-    const int64_t in = part(w.in_elements, inputs), made = part(w.out_elements, outputs);
+    const int64_t in = part(w.in_elements, inputs),
+                  made = part(w.out_elements, outputs);
     const int64_t live = m->live[i] - w.in_elements - w.out_elements + in + made;
 
     w.macs_per_channel = part(w.macs_per_channel, inputs);
@@ -194,8 +195,7 @@ static void describe_unit(const struct model_problem *m, int i, struct search_un
 {
     const struct variants *v = variants_of(m);
     const struct unit *u = &v->units[i];
-    const double moved =
-        (double)(u->n_weights + u->in_elements + u->out_elements) * 4;
+    const double moved = (double)(u->n_weights + u->in_elements + u->out_elements) * 4;
     const enum ir_op op = u->node->op;
     const float features[] = {
         op == OP_Conv,
@@ -251,7 +251,7 @@ static struct search_unit *make_units(struct model_problem *m, struct arena *a)
             .tile = tile_of(m->device),
             .patterns = 1,
             .ratios = u->channels ? (1u << CHOICE_RATIOS) - 1 : 1,
-            .bits = u->may_be_codes               ? 1u << 0 | 1u << BITS_8 | 1u << BITS_32
+            .bits = u->may_be_codes ? 1u << 0 | 1u << BITS_8 | 1u << BITS_32
                     : v->units[i].weight_bits < 32 ? 1u << BITS_8
                                                    : 1u << BITS_32,
             .leader = u->leader,

@@ -38,12 +38,12 @@ struct model_problem {
     struct variants *variants;
     const struct device *device;
     double more_bytes;
-    bool has_energy;       /* the device states energies; otherwise that cost is constant */
+    bool has_energy; /* the device states energies; otherwise that cost is constant */
     struct status *failed; /* the first error of an evaluation: results are of no use */
     /* by unit, ratio of the unit before, own ratio: shares that stay */
     double (*inputs)[CHOICE_RATIOS][CHOICE_RATIOS];
     double (*outputs)[CHOICE_RATIOS];
-    int64_t *live; /* by unit: elements until the next one runs, at most */
+    int64_t *live;        /* by unit: elements until the next one runs, at most */
     struct variant *plan; /* scratch */
     bool *removed;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cheapest plans by each cost: see reach.h.  A cost falls with every channel and bit
- * that goes, up to the costs of converting between neighbours; so what a walk that is
- * pushed against one wall alone finds is the least, and the plan with everything at its
- * narrowest is tried too. */
+/* The cheapest plans by each cost: see reach.h.  A cost falls with every channel and
+ * bit that goes, up to the costs of converting between neighbours; so what a walk that
+ * is pushed against one wall alone finds is the least, and the plan with everything at
+ * its narrowest is tried too. */
 #include "search/reach.h"
 
 #include <math.h>

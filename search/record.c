@@ -234,7 +234,8 @@ static struct status *open_file(struct record *r, const char *header, bool resum
     text_printf(&r->text, "%s\n", header);
     if (!r->path)
         return OK;
-    r->file = open(r->path, O_RDWR | O_CREAT | O_CLOEXEC | (resume ? 0 : O_TRUNC), 0666);
+    r->file =
+        open(r->path, O_RDWR | O_CREAT | O_CLOEXEC | (resume ? 0 : O_TRUNC), 0666);
     if (r->file < 0)
         return FAIL(IO_ERROR, "cannot write '%s': %s", r->path, strerror(errno));
     if (resume)

@@ -5,8 +5,9 @@
  *         - sum_k lambda_k (c_k / d_k - 1)
  *
  * over the costs and update bytes: c_k0 is the cost of the original, d_k the budget; a
- * part without budget has no lambda.  A loss up to `allowed` costs nothing.  0 for the plan that changes nothing and meets its
- * budgets exactly; halving a cost is worth w_k log 2 wherever it stands.
+ * part without budget has no lambda.  A loss up to `allowed` costs nothing.  0 for the
+ * plan that changes nothing and meets its budgets exactly; halving a cost is worth w_k
+ * log 2 wherever it stands.
  *
  * `weighted` is the published sum, for comparison: accuracy 1.0, latency 0.5, energy
  * 0.3, size 0.2, each as a share of the original's, less hinges for missed budgets;
