@@ -38,9 +38,8 @@ struct stitching {
 struct job {
     const struct ir_node *n;
     const struct made_unit *u; /* NULL: no unit */
+    float *weights, *bias; /* [channels][k] and [channels] of the unit */
     struct product_batch *batch;
-    const float *bias;
-    float *scale, *shift; /* [channels] of results: see match; NULL: as they are */
 };
 
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -136,27 +135,20 @@ static void add_job(struct stitching *s, const struct ir_node *n,
                     const struct made_unit *u, const struct made *m)
 {
     struct job *j = &s->jobs[s->n_jobs++];
-    const float *weights;
 
     *j = (struct job){.n = n, .u = u};
     flow_make(s->w->stitched, n);
     if (!u)
         return;
-    weights = m->weights;
-    if (m->codes) {
-        float *reals = arena_new_array(s->a, float, u->p.channels * u->p.k);
 
-        for (int64_t c = 0; c < u->p.channels; c++)
-            for (int64_t i = 0; i < u->p.k; i++)
-                reals[c * u->p.k + i] = m->scale[c] * (float)m->codes[c * u->p.k + i];
-        weights = reals;
-    }
-    j->batch = product_batch_create(s->a, &u->p, weights);
-    j->bias = m->bias;
-    if (n->op == OP_MatMul)
-        return;
-    j->scale = arena_new_array(s->a, float, u->p.channels);
-    j->shift = arena_new_array(s->a, float, u->p.channels);
+    const int64_t channels = u->p.channels, k = u->p.k;
+
+    j->weights = arena_new_array(s->a, float, channels *k);
+    for (int64_t i = 0; i < channels * k; i++)
+        j->weights[i] =
+            m->codes ? m->scale[i / k] * (float)m->codes[i] : m->weights[i];
+    j->bias = arena_copy(s->a, m->bias, (size_t)channels * sizeof *m->bias);
+    j->batch = product_batch_create(s->a, &u->p, j->weights);
 }
 
 static struct status *list_jobs(struct stitching *s)
@@ -188,15 +180,6 @@ static struct status *list_jobs(struct stitching *s)
 
 /* ---- doing it -------------------------------------------------------------------- */
 
-static void mend(const struct job *j, float *y, int64_t n, int64_t inner)
-{
-    const int64_t channels = j->u->p.channels;
-
-    for (int64_t b = 0; b < n / inner; b++)
-        for (int64_t k = b * inner; k < (b + 1) * inner; k++)
-            y[k] = y[k] * j->scale[b % channels] + j->shift[b % channels];
-}
-
 void variants_matched(const struct variants_whole *w, const struct product *p,
                       const struct flow *f, double *mean, double *deviation)
 {
@@ -226,29 +209,38 @@ void variants_matched(const struct variants_whole *w, const struct product *p,
 }
 
 /* Weights and bias take up what means and deviations of the matched samples have moved
- * by; these have been computed without that, so they are mended in place. */
+ * by; these have been computed without that, and are mended in place. */
 static void match(const struct stitching *s, struct job *j)
 {
-    struct flow *f = s->w->stitched;
     const struct product *p = &j->u->p;
     const struct ir_value *y = p->node->out[0];
     const int64_t inner = p->by_rows ? 1 : p->out[0] * p->out[1] * p->out[2];
     const int64_t n = ir_count(y), channels = p->channels;
     double *mean = arena_new_array(s->a, double, channels);
     double *deviation = arena_new_array(s->a, double, channels);
+    float *scale = arena_new_array(s->a, float, channels);
+    float *shift = arena_new_array(s->a, float, channels);
     const bool has_many = s->w->n_matched * n / channels >= LEAST_MATCHED;
 
-    variants_matched(s->w, p, f, mean, deviation);
+    variants_matched(s->w, p, s->w->stitched, mean, deviation);
     for (int64_t c = 0; c < channels; c++) {
         const double ratio = j->u->deviation_y[c] / deviation[c];
-        const double scale =
-            has_many && ratio > 1.0 / MOST_SCALE && ratio < MOST_SCALE ? ratio : 1.0;
+        const bool holds = has_many && ratio > 1.0 / MOST_SCALE && ratio < MOST_SCALE;
 
-        j->scale[c] = (float)scale;
-        j->shift[c] = (float)(j->u->mean_y[c] - scale * mean[c]);
+        scale[c] = holds ? (float)ratio : 1.0f;
+        shift[c] = (float)(j->u->mean_y[c] - (double)scale[c] * mean[c]);
+        for (int64_t i = 0; i < p->k; i++)
+            j->weights[c * p->k + i] *= scale[c];
+        j->bias[c] = j->bias[c] * scale[c] + shift[c];
     }
-    for (int64_t i = 0; i < s->w->n_matched; i++)
-        mend(j, flow_at(f, y, i), n, inner);
+    j->batch = product_batch_create(s->a, p, j->weights);
+    for (int64_t i = 0; i < s->w->n_matched; i++) {
+        float *x = flow_at(s->w->stitched, y, i);
+
+        for (int64_t b = 0; b < n / inner; b++)
+            for (int64_t k = b * inner; k < (b + 1) * inner; k++)
+                x[k] = x[k] * scale[b % channels] + shift[b % channels];
+    }
 }
 
 /* The matched samples come first and say what becomes of all others. */
@@ -256,16 +248,11 @@ static void run_unit(const struct stitching *s, struct job *j, int64_t first, in
 {
     struct flow *f = s->w->stitched;
     const struct ir_value *x = j->n->in[0], *y = j->n->out[0];
-    const int64_t inner =
-        j->u->p.by_rows ? 1 : j->u->p.out[0] * j->u->p.out[1] * j->u->p.out[2];
 
     product_batch_run(j->batch, n, flow_at(f, x, first), flow_pitch(x), j->bias,
                       flow_at(f, y, first), flow_pitch(y));
-    if (j->scale && first == 0)
+    if (first == 0 && j->n->op != OP_MatMul)
         match(s, j);
-    else if (j->scale)
-        for (int64_t i = first; i < first + n; i++)
-            mend(j, flow_at(f, y, i), ir_count(y), inner);
 }
 
 static bool is_plain(const struct ir_value *v, int64_t count)
