@@ -503,6 +503,8 @@ static const char *inert_agents(const struct searching *s)
     for (int i = 0; i < AGENT_COUNT; i++) {
         const char *why = search_inert(s->p, (enum choice_agent)i);
 
+        if (i == AGENT_distillation && s->q->o->train)
+            why = "evaluations do not train";
         if (why)
             list = arena_printf(
                 s->q->a, "%s%s%s (%s)", list,
@@ -524,16 +526,20 @@ static const char *sentence(const struct searching *s, const struct trial *t)
 {
     const struct search_result *r = &t->of->result;
     struct arena *a = s->q->a;
+    const char *lost =
+        t->score.kind == SCORE_NONE
+            ? ""
+            : arena_printf(a, "; %.2f points lost on %lld other validation samples",
+                           t->drop, (long long)s->n_checked);
 
     return arena_printf(
         a,
         "%d plans evaluated%s; chosen, proposed by %s: %s, %.0f bytes of weights "
-        "(modelled), %lld in the file; loss %.4f %s as evaluated, %.4f carried out; "
-        "%.2f points lost on %lld other validation samples%s",
+        "(modelled), %lld in the file; loss %.4f %s as evaluated, %.4f carried out%s%s",
         s->e->n, interrupted ? " (interrupted)" : "", t->of->proposer,
         amount(a, COST_latency, r->costs[COST_latency]), r->costs[COST_bytes],
-        (long long)t->file_bytes, r->loss, loss_name(s), t->loss, t->drop,
-        (long long)s->n_checked, inert_agents(s));
+        (long long)t->file_bytes, r->loss, loss_name(s), t->loss, lost,
+        inert_agents(s));
 }
 
 static struct status *choose(struct searching *s)

@@ -57,13 +57,19 @@ static bool is_codes(const struct stitching *s, struct ir_value *v)
            && tensor_is_source(&s->uses, v);
 }
 
+static struct tiles_codes codes_of(const struct stitching *s, const struct ir_value *v)
+{
+    const struct activation_grid *g = &s->w->observed.q->tensors[v->id].grid;
+
+    return (struct tiles_codes){g->scale, (float)(-128 - g->zero),
+                                (float)(127 - g->zero)};
+}
+
 /* To the nearest codes. */
 static void quantize(const struct stitching *s, const struct ir_value *v, int64_t first,
                      int64_t n)
 {
-    const struct activation_grid *g = &s->w->observed.q->tensors[v->id].grid;
-    const struct tiles_codes codes = {g->scale, (float)(-128 - g->zero),
-                                      (float)(127 - g->zero)};
+    const struct tiles_codes codes = codes_of(s, v);
 
     for (int64_t i = first; i < first + n; i++) {
         float *x = flow_at(s->w->stitched, v, i);
@@ -269,7 +275,13 @@ static bool run_simple(const struct stitching *s, const struct ir_node *n, int64
     float *y = flow_at(f, v, i);
 
     if (n->op == OP_Relu && is_plain(n->in[0], count)) {
-        tiles_here()->relu(count, flow_at(f, n->in[0], i), y);
+        const struct tiles_codes codes = codes_of(s, v);
+
+        /* Codes of what is never negative begin at 0: rounding cuts off the rest. */
+        if (is_codes(s, n->out[0]) && codes.least >= 0.0f)
+            tiles_here()->round(count, &codes, flow_at(f, n->in[0], i), y);
+        else
+            tiles_here()->relu(count, flow_at(f, n->in[0], i), y);
         return true;
     }
     if (n->op != OP_Add || !is_plain(n->in[0], count) || !is_plain(n->in[1], count))
