@@ -211,13 +211,16 @@ static bool recall(void *arg, int n, const struct choices *c, struct search_resu
 /* ---- accuracy by loss -------------------------------------------------------------
  */
 
-/* The same share and width for all units: the first plans that are evaluated. */
+/* The original, then the same share and width for all units: the first plans that are
+ * evaluated. */
 static void evaluate_uniform(struct searching *s)
 {
     struct arena *a = arena_create();
     struct walk *w = walk_create(a, s->p);
     struct choices *c = choices_create(a, s->p->n_units);
 
+    walk_repair(w, c, c);
+    evaluator_run(s->e, c, "uniform");
     for (int bits = 1; bits >= 0; bits--)
         for (int ratio = 0; ratio < CHOICE_RATIOS; ratio++) {
             for (int i = 0; i < c->n_units; i++)
@@ -228,33 +231,33 @@ static void evaluate_uniform(struct searching *s)
     arena_destroy(a);
 }
 
-/* Points of accuracy that a nat costs, over all plans that lose little. */
+/* Points of accuracy that a nat costs, over all plans that lose little; 0: no plan has
+ * changed anything that labels see. */
 static double find_points_per_nat(const struct searching *s)
 {
+    const double least = 5, most = 200; /* that are believed */
     double points = 0, nats = 0;
+    bool has_labels = false;
 
     for (int i = 0; i < s->e->n; i++) {
         const struct search_result *r = &s->e->all[i].result;
 
+        has_labels |= r->drop != 0;
         if (r->loss < MOST_LOSS) {
             points += r->drop;
             nats += r->loss;
         }
     }
-    return nats > 0 ? points / nats : 0;
+    return has_labels && nats > 0 ? fmin(fmax(points / nats, least), most) : 0;
 }
 
 /* Without budgets costs count, as long as the loss is allowed; with them the loss. */
 static void set_reward(struct searching *s)
 {
-    const double least = 5, most = 200; /* believable points for a nat */
-
     s->reward = reward_defaults(REWARD_LOG);
     if (!s->model->has_energy)
         s->reward.w[COST_energy] = 0;
     s->points_per_nat = find_points_per_nat(s);
-    if (s->points_per_nat > 0)
-        s->points_per_nat = fmin(fmax(s->points_per_nat, least), most);
     if (has_budget(s->q->o)) {
         for (int k = 0; k < COST_COUNT; k++)
             s->reward.w[k] *= 0.2;
@@ -441,11 +444,11 @@ static struct status *choose_cheapest(struct searching *s, struct trial *best)
 
     while (at + 1 < n && front[at + 1]->result.loss <= s->reward.allowed_loss)
         at++;
-    for (int i = 0; i < trials && low + 1 < high; i++) {
+    for (int i = 0; (i < trials || !best->done) && low + 1 < high; i++) {
         struct trial t;
 
-        progress(
-            arena_printf(s->q->a, "carrying out plan %d of at most %d", i + 1, trials));
+        progress(arena_printf(s->q->a, "carrying out plan %d of about %d", i + 1,
+                              trials));
         RETURN_IF_FAIL(carry_out(s, front[at], &t));
         if (is_accurate(s, &t)) {
             *best = t;
