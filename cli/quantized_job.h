@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the main job with fewer bits share: quantized.c drives,
- * quantized_search.c chooses bits, quantized_report.c says what came of it. */
+ * quantized_search.c finds a plan, quantized_report.c says what came of it. */
 #ifndef HADMC_CLI_QUANTIZED_JOB_H
 #define HADMC_CLI_QUANTIZED_JOB_H
 

@@ -1,54 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The main job's search (docs/search.md): plans are put together from compressed units
- * and scored on one half of the validation samples (search/model_problem.h); the best
- * are carried out, compiled for this machine and measured on the other half. */
+ * and scored on some of the validation samples (search/model_problem.h), until the
+ * evaluations are spent; quantized_choose.c carries the best out. */
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/progress.h"
-#include "cli/quantized_job.h"
+#include "cli/searching.h"
 #include "search/method.h"
-#include "search/model_problem.h"
 #include "search/reach.h"
-#include "search/record.h"
-#include "search/search_environment.h"
 #include "search/walk.h"
 #include "support/blas.h"
 
-enum {
-    MOST_SCORED = 256, /* samples of an evaluation */
-    MOST_TRIALS = 10,  /* plans that are carried out */
-    MOST_FRONT = 256,
-};
+enum { MOST_SCORED = 256 }; /* samples of an evaluation */
 
 /* Nats beyond which a plan's accuracy says nothing of that of a good one. */
 static const double MOST_LOSS = 0.5;
-/* What a plan loses when it is carried out, as a share of what its evaluation says
- * (docs/search.md). */
-static const double CARRIED_OUT = 0.6;
-
-struct searching {
-    struct quantized *q;
-    struct device device;
-    struct variants *variants;
-    struct model_problem *model;
-    const struct search_problem *p;
-    struct evaluator *e;
-    struct record *record;
-    struct status *failed; /* of the record */
-    struct reward reward;
-    double points_per_nat; /* drop by loss; 0: samples have no labels */
-    struct choices *best;
-    double best_value;
-    double started;
-    int n_started; /* evaluations that were recalled */
-    /* halves of the validation samples */
-    int64_t n_scored, n_checked;
-    int64_t *scored, *checked;
-    struct outputs original; /* of the checked ones */
-};
 
 /* ---- Ctrl-C ---------------------------------------------------------------------- */
 
@@ -85,7 +54,7 @@ static void divide_samples(struct searching *s)
 
 /* ---- budgets --------------------------------------------------------------------- */
 
-static bool has_budget(const struct quantized_options *o)
+bool searching_has_budget(const struct quantized_options *o)
 {
     return o->max_ms > 0.0 || o->max_bytes || o->max_ram || o->max_energy > 0.0;
 }
@@ -104,7 +73,7 @@ static void set_budgets(const struct quantized_options *o, double *budgets)
         budgets[COST_energy] = o->max_energy * 1e-3;
 }
 
-static const char *amount(struct arena *a, enum search_cost k, double cost)
+const char *searching_amount(struct arena *a, enum search_cost k, double cost)
 {
     switch (k) {
     case COST_latency:
@@ -142,11 +111,12 @@ static struct status *check_budgets(const struct searching *s)
     return FAIL(NO_FIT,
                 "no plan meets %s: %s is asked for, %s the least there is. The closest "
                 "plan has %s, %s and %s",
-                budget_options[r.blocks], amount(a, r.blocks, s->p->budgets[r.blocks]),
-                amount(a, r.blocks, r.least[r.blocks]),
-                amount(a, COST_latency, costs[COST_latency]),
-                amount(a, COST_bytes, costs[COST_bytes]),
-                amount(a, COST_ram, costs[COST_ram]));
+                budget_options[r.blocks],
+                searching_amount(a, r.blocks, s->p->budgets[r.blocks]),
+                searching_amount(a, r.blocks, r.least[r.blocks]),
+                searching_amount(a, COST_latency, costs[COST_latency]),
+                searching_amount(a, COST_bytes, costs[COST_bytes]),
+                searching_amount(a, COST_ram, costs[COST_ram]));
 }
 
 /* ---- progress -------------------------------------------------------------------- */
@@ -165,10 +135,10 @@ static void show(struct searching *s, const struct evaluation *best)
         .started_at = s->n_started,
         .seconds = progress_seconds() - s->started,
         .best =
-            best ? arena_printf(
-                       s->q->a, "loss %.4f, %s, %.0f bytes", best->result.loss,
-                       amount(s->q->a, COST_latency, best->result.costs[COST_latency]),
-                       best->result.costs[COST_bytes])
+            best ? arena_printf(s->q->a, "loss %.4f, %s, %.0f bytes", best->result.loss,
+                                searching_amount(s->q->a, COST_latency,
+                                                 best->result.costs[COST_latency]),
+                                best->result.costs[COST_bytes])
                  : NULL,
     };
 
@@ -258,14 +228,14 @@ static void set_reward(struct searching *s)
     if (!s->model->has_energy)
         s->reward.w[COST_energy] = 0;
     s->points_per_nat = find_points_per_nat(s);
-    if (has_budget(s->q->o)) {
+    if (searching_has_budget(s->q->o)) {
         for (int k = 0; k < COST_COUNT; k++)
             s->reward.w[k] *= 0.2;
         return;
     }
     s->reward.allowed_loss = s->q->o->max_drop
                              / (s->points_per_nat > 0 ? s->points_per_nat : 20)
-                             / CARRIED_OUT;
+                             / SEARCHING_CARRIED_OUT;
 }
 
 /* ---- searching ------------------------------------------------------------------- */
@@ -339,231 +309,10 @@ static struct status *search(struct searching *s)
     set_reward(s);
     run_method(s);
     signal(SIGINT, before);
+    s->interrupted = interrupted;
     if (s->model->failed)
         return s->model->failed;
     return s->failed;
-}
-
-/* ---- trials ---------------------------------------------------------------------- */
-
-struct trial {
-    const struct evaluation *of; /* NULL: the original */
-    struct quantized q;          /* as the plan leaves it */
-    struct score score;          /* on the checked samples */
-    int64_t file_bytes;
-    double loss, drop;
-    bool done;
-};
-
-static double loss_of(const struct score *s)
-{
-    return s->has_kl ? s->kl : 1.0 - s->cosine;
-}
-
-static struct status *carry_out(struct searching *s, const struct evaluation *v,
-                                struct trial *t)
-{
-    struct outputs compressed;
-
-    *t = (struct trial){.of = v, .q = *s->q};
-    RETURN_IF_FAIL(quantized_carry_out(
-        &t->q, model_problem_plan(s->model, v->choices, s->q->co->target)));
-    RETURN_IF_FAIL(quantized_run_here(&t->q, true, s->n_checked, s->checked,
-                                      &compressed, &t->file_bytes));
-    RETURN_IF_FAIL(
-        evaluate_score(s->q->data, s->checked, &s->original, &compressed, &t->score));
-    t->loss = loss_of(&t->score);
-    t->drop = score_drop(&t->score);
-    t->done = true;
-    return OK;
-}
-
-/* Of the drop, in points; 0: not known. */
-static double standard_error(const struct score *s)
-{
-    const struct metrics_paired *p = &s->top1;
-    const double lost = (double)p->lost, gained = (double)p->gained, n = (double)s->n;
-
-    if (s->kind != SCORE_TOP1)
-        return 0;
-    return 100 * sqrt(lost + gained - (lost - gained) * (lost - gained) / n) / n;
-}
-
-/* Other samples will not say the same: the mean of what was measured and of what the
- * loss says, which depends less on them, has half a standard error to spare. */
-static bool is_accurate(const struct searching *s, const struct trial *t)
-{
-    const double most = s->q->o->max_drop, said = t->loss * s->points_per_nat;
-
-    if (s->points_per_nat > 0)
-        return t->drop <= most
-               && (t->drop + said) / 2 + standard_error(&t->score) / 2 <= most;
-    return t->loss <= s->reward.allowed_loss * CARRIED_OUT;
-}
-
-static int by_loss(const void *a, const void *b)
-{
-    const struct evaluation *const *x = a, *const *y = b;
-    const double lx = (*x)->result.loss, ly = (*y)->result.loss;
-
-    return lx != ly ? (lx > ly) - (lx < ly) : (*x > *y) - (*x < *y);
-}
-
-/* Feasible evaluations by loss; with `rising` only those cheaper than all before. */
-static int list_candidates(const struct searching *s, bool rising,
-                           const struct evaluation **out)
-{
-    const struct evaluator *e = s->e;
-    double best = -INFINITY;
-    int n = 0, kept = 0;
-
-    for (int i = 0; i < e->n; i++)
-        if (e->all[i].feasible)
-            out[n++] = &e->all[i];
-    qsort(out, (size_t)n, sizeof *out, by_loss);
-    for (int i = 0; i < n; i++) {
-        const double value = reward_of_costs(&s->reward, s->p, out[i]->result.costs);
-
-        if (rising && !(value > best + 1e-9))
-            continue;
-        best = value;
-        out[kept++] = out[i];
-    }
-    return kept;
-}
-
-/* The cheapest plan of the front that is accurate when it is carried out: the point
- * where that ends is bisected, from where the evaluations say that it is. */
-static struct status *choose_cheapest(struct searching *s, struct trial *best)
-{
-    const struct evaluation **front =
-        arena_new_array(s->q->a, const struct evaluation *, s->e->n + 1);
-    const int n = list_candidates(s, true, front);
-    const int trials = interrupted ? 2 : MOST_TRIALS;
-    int low = -1, high = n, at = 0;
-
-    while (at + 1 < n && front[at + 1]->result.loss <= s->reward.allowed_loss)
-        at++;
-    for (int i = 0; (i < trials || !best->done) && low + 1 < high; i++) {
-        struct trial t;
-
-        progress(arena_printf(s->q->a, "carrying out plan %d of about %d", i + 1,
-                              trials));
-        RETURN_IF_FAIL(carry_out(s, front[at], &t));
-        if (is_accurate(s, &t)) {
-            *best = t;
-            low = at;
-        } else {
-            if (!best->done && low + 1 == at)
-                *best = t; /* nothing better is left */
-            high = at;
-        }
-        at = low + (high - low) / 2;
-        at = at > low ? at : low + 1;
-    }
-    return OK;
-}
-
-/* The most accurate of the ten best, where its file is as small as it was thought. */
-static struct status *choose_most_accurate(struct searching *s, struct trial *best)
-{
-    const struct evaluation **all =
-        arena_new_array(s->q->a, const struct evaluation *, s->e->n + 1);
-    const int n = list_candidates(s, false, all), most = interrupted ? 1 : MOST_TRIALS;
-    const int64_t max_bytes = s->q->o->max_bytes;
-    int64_t least = INT64_MAX;
-    double limit = INFINITY; /* modelled bytes of plans that are still tried */
-
-    for (int i = 0, tried = 0; i < n && tried < most; i++) {
-        struct trial t;
-
-        if (all[i]->result.costs[COST_bytes] > limit)
-            continue;
-        progress(
-            arena_printf(s->q->a, "carrying out plan %d of at most %d", ++tried, most));
-        RETURN_IF_FAIL(carry_out(s, all[i], &t));
-        least = t.file_bytes < least ? t.file_bytes : least;
-        if (max_bytes && t.file_bytes > max_bytes)
-            limit = all[i]->result.costs[COST_bytes] * (double)max_bytes
-                    / (double)t.file_bytes;
-        else if (!best->done || t.loss < best->loss)
-            *best = t;
-    }
-    if (best->done)
-        return OK;
-    return FAIL(NO_FIT,
-                n ? "no plan was found whose file meets --max-bytes: the smallest one "
-                    "has %lld bytes"
-                  : "no plan was found that meets the budgets (%lld)",
-                (long long)(n ? least : 0));
-}
-
-/* "fusion (...), update (...)"; "": all agents have a choice. */
-static const char *inert_agents(const struct searching *s)
-{
-    const char *list = "";
-
-    for (int i = 0; i < AGENT_COUNT; i++) {
-        const char *why = search_inert(s->p, (enum choice_agent)i);
-
-        if (i == AGENT_distillation && s->q->o->train)
-            why = "evaluations do not train";
-        if (why)
-            list = arena_printf(
-                s->q->a, "%s%s%s (%s)", list,
-                *list ? ", " : "; without a choice: ", choice_agent_names[i], why);
-    }
-    return list;
-}
-
-static const char *loss_name(const struct searching *s)
-{
-    const enum dataset_task task = s->q->data->task;
-
-    return task == DATASET_CLASSIFY || task == DATASET_LANGUAGE
-               ? "nats"
-               : "of the outputs' power";
-}
-
-static const char *sentence(const struct searching *s, const struct trial *t)
-{
-    const struct search_result *r = &t->of->result;
-    struct arena *a = s->q->a;
-    const char *lost =
-        t->score.kind == SCORE_NONE
-            ? ""
-            : arena_printf(a, "; %.2f points lost on %lld other validation samples",
-                           t->drop, (long long)s->n_checked);
-
-    return arena_printf(
-        a,
-        "%d plans evaluated%s; chosen, proposed by %s: %s, %.0f bytes of weights "
-        "(modelled), %lld in the file; loss %.4f %s as evaluated, %.4f carried out%s%s",
-        s->e->n, interrupted ? " (interrupted)" : "", t->of->proposer,
-        amount(a, COST_latency, r->costs[COST_latency]), r->costs[COST_bytes],
-        (long long)t->file_bytes, r->loss, loss_name(s), t->loss, lost,
-        inert_agents(s));
-}
-
-static struct status *choose(struct searching *s)
-{
-    struct quantized *q = s->q;
-    struct trial best = {0};
-
-    RETURN_IF_FAIL(has_budget(q->o) ? choose_most_accurate(s, &best)
-                                    : choose_cheapest(s, &best));
-    if (!best.done)
-        return FAIL(NO_FIT, "no plan was found that meets the budgets");
-    if (q->o->has_max_drop && has_budget(q->o) && best.drop > q->o->max_drop)
-        return FAIL(
-            NO_FIT,
-            "the most accurate plan within the budgets loses %.2f points on "
-            "validation samples; %.2f are allowed. It has %lld bytes of weights",
-            best.drop, q->o->max_drop, (long long)best.file_bytes);
-    q->searched = sentence(s, &best);
-    q->evaluations = arena_strdup(q->a, record_text(s->record));
-    quantized_take(q, &best.q);
-    return OK;
 }
 
 /* ---- the whole ------------------------------------------------------------------- */
@@ -622,7 +371,7 @@ static struct status *run(struct searching *s)
     RETURN_IF_FAIL(open_device(s));
     RETURN_IF_FAIL(prepare(s));
     RETURN_IF_FAIL(search(s));
-    return choose(s);
+    return searching_choose(s);
 }
 
 struct status *quantized_search(struct quantized *q)

@@ -65,8 +65,8 @@ static struct status *put_weights(struct bundle_job *job, const char *folder)
 
     RETURN_IF_FAIL(weights_write(path, job->program, &info, &job->weights_bytes));
     return chmod(path, 0644) == 0 ? OK
-                                  : FAIL(IO_ERROR, "cannot set the mode of '%s': %s",
-                                         path, strerror(errno));
+                                  : FAIL(IO_ERROR, "cannot set the mode of '%s': %s", path,
+                                         strerror(errno));
 }
 
 /* ---- code ------------------------------------------------------------------------ */
@@ -82,18 +82,17 @@ static struct status *put_library(struct bundle_job *job, const char *folder,
     struct text library = {0};
     int n = 0;
 
-    RETURN_IF_FAIL(
-        glue_emit(a, job->program, job->names, job->model, &glue, &glue_stack));
+    RETURN_IF_FAIL(glue_emit(a, job->program, job->names, job->model, &glue,
+                             &glue_stack));
     members[n++] = (struct archive_member){arena_printf(a, "%s.o", foo), glue};
-    members[n++] =
-        (struct archive_member){arena_printf(a, "%s_kernels.o", foo), kernels};
+    members[n++] = (struct archive_member){arena_printf(a, "%s_kernels.o", foo), kernels};
     if (job->options->embed) {
-        RETURN_IF_FAIL(runner_read_file(
-            a, arena_printf(a, "%s/%s.weights", folder, foo), &weights));
-        members[n++] = (struct archive_member){
-            arena_printf(a, "%s_weights.o", foo),
-            elf_blob(a, job->options->isa.triple, arena_printf(a, "%s_weights", foo),
-                     weights)};
+        RETURN_IF_FAIL(runner_read_file(a, arena_printf(a, "%s/%s.weights", folder, foo),
+                                        &weights));
+        members[n++] =
+            (struct archive_member){arena_printf(a, "%s_weights.o", foo),
+                                    elf_blob(a, job->options->isa.triple,
+                                             arena_printf(a, "%s_weights", foo), weights)};
     }
     job->stack_bytes += glue_stack;
     job->code_bytes = elf_loaded_bytes(glue) + elf_loaded_bytes(kernels);
@@ -134,10 +133,8 @@ static struct status *put_embedded_text(struct bundle_job *job, const char *fold
     RETURN_IF_FAIL(runner_read_file(
         job->arena, arena_printf(job->arena, "%s/%s.weights", folder, foo), &weights));
     c_put_banner(&t, job, "the weights file as an array");
-    text_printf(&t,
-                " */\n#include \"%s.h\"\n\n_Alignas(64) const unsigned char"
-                " %s_weights[%s_WEIGHTS_BYTES] = {",
-                foo, foo, job->names->upper);
+    text_printf(&t, " */\n#include \"%s.h\"\n\n_Alignas(64) const unsigned char"
+                    " %s_weights[%s_WEIGHTS_BYTES] = {", foo, foo, job->names->upper);
     for (size_t i = 0; i < weights.len; i++)
         text_printf(&t, "%s%d,", i % 20 ? "" : "\n", ((const uint8_t *)weights.at)[i]);
     text_puts(&t, "\n};\n");
@@ -165,8 +162,7 @@ static void plan_file(const struct bundle_job *job, struct text *out)
 {
     const struct bundle_options *o = job->options;
 
-    plan_write(o->plan ? o->plan : plan_float(job->program->graph, o->target->name),
-               out);
+    plan_write(o->plan ? o->plan : plan_float(job->program->graph, o->target->name), out);
 }
 
 static struct status *put_texts(struct bundle_job *job, const char *folder)
@@ -255,10 +251,8 @@ static struct status *check_replaceable(const char *folder)
     closedir(dir);
     if (n == 0 || (report && !folders))
         return OK;
-    return FAIL(IO_ERROR,
-                "'%s' exists and is not a bundle; remove it, or choose another"
-                " folder with -o",
-                folder);
+    return FAIL(IO_ERROR, "'%s' exists and is not a bundle; remove it, or choose another"
+                          " folder with -o", folder);
 }
 
 /* `fresh` becomes `folder`; what was there before is removed. */

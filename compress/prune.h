@@ -9,7 +9,7 @@
  *                    share of these is gone
  *   their readers    get new weights and biases: least squares on the inputs that are
  *                    left against what the original layer gives (moments.h), layer
- * after layer, on inputs that carry the errors of the layers before
+ *                    after layer, on inputs that carry the errors of the layers before
  *
  * source: least squares as in He, Zhang, Sun 2017, arXiv:1707.06168, section 3.1
  */
