@@ -141,7 +141,8 @@ static struct status *choose_most_accurate(struct searching *s, struct trial *be
     int64_t least = INT64_MAX;
     double limit = INFINITY; /* modelled bytes of plans that are still tried */
 
-    for (int i = 0, tried = 0; i < n && tried < most; i++) {
+    for (int i = 0, tried = 0; i < n && tried < (best->done ? most : MOST_TRIALS);
+         i++) {
         struct trial t;
 
         if (all[i]->result.costs[COST_bytes] > limit)

@@ -13,6 +13,8 @@
 #include "search/reach.h"
 #include "search/walk.h"
 #include "support/blas.h"
+#include "support/json_door.h"
+#include "support/json_lines.h"
 
 enum { MOST_SCORED = 256 }; /* samples of an evaluation */
 
@@ -96,14 +98,17 @@ static const char *const budget_options[] = {
     [COST_ram] = "--max-ram",
 };
 
+static void exact_costs(void *self, const struct choices *c, double *out)
+{
+    model_problem_costs(self, c, out);
+}
+
 /* NO_FIT names the budget that blocks, the least there is of it, and the closest plan.
  */
 static struct status *check_budgets(const struct searching *s)
 {
     struct arena *a = s->q->a;
-    const struct reach r = reach_find(
-        a, s->p,
-        (void (*)(void *, const struct choices *, double *))model_problem_costs);
+    const struct reach r = reach_find(a, s->p, exact_costs);
     const double *costs = r.costs;
 
     if (r.fits)
@@ -240,31 +245,28 @@ static void set_reward(struct searching *s)
 
 /* ---- searching ------------------------------------------------------------------- */
 
+/* Which search it is: what its evaluations depend on. */
 static const char *record_header(const struct searching *s)
 {
     const struct quantized *q = s->q;
-    const struct quantized_options *o = q->o;
-    struct text splits = {0}, hash = {0};
-    const char *line;
+    struct text splits = {0};
+    json_t *object;
+    char *line;
 
     splits_print_json(&q->splits, &splits);
-    for (int i = 0; i < 32; i++)
-        text_printf(&hash, "%02x", q->c->model_sha256[i]);
-    for (char *c = splits.bytes; *c; c++)
-        *c = *c == '\n' ? ' ' : *c;
-    line = arena_printf(
-        q->a,
-        "{\"search\": 1, \"model_sha256\": \"%s\", \"target\": \"%s\", \"units\": %d, "
-        "\"evaluations\": %d, \"method\": \"%s\", \"controller\": \"%s\", \"seed\": "
-        "%lld, \"max_drop\": %.9g, "
-        "\"max_ms\": %.9g, \"max_energy\": %.9g, \"max_bytes\": %lld, \"max_ram\": "
-        "%lld, \"splits\": %s}",
-        hash.bytes, q->co->target, s->p->n_units, o->evaluations, o->method,
-        o->controller, (long long)o->seed, o->max_drop, o->max_ms, o->max_energy,
-        (long long)o->max_bytes, (long long)o->max_ram, splits.bytes);
+    object =
+        json_pack("{s:i, s:s, s:o, s:s, s:i, s:o*}", "search", 1, "hadmcc",
+                  HADMC_VERSION, "model_sha256", json_lines_hash(q->c->model_sha256),
+                  "options", json_door_plain(q->a, q->co->command_options), "units",
+                  s->p->n_units, "splits", json_loads(splits.bytes, 0, NULL));
+    line = json_dumps(object, JSON_PRESERVE_ORDER);
+
+    const char *copy = arena_strdup(q->a, line ? line : "{}");
+
+    free(line);
+    json_decref(object);
     text_free(&splits);
-    text_free(&hash);
-    return line;
+    return copy;
 }
 
 static int index_of(const char *const *names, const char *name)
@@ -379,7 +381,7 @@ struct status *quantized_search(struct quantized *q)
     struct searching s = {.q = q};
     struct status *status = run(&s);
 
-    record_close(s.record, !status);
+    record_close(s.record, !status && !s.interrupted);
     variants_destroy(s.variants);
     return status;
 }
