@@ -9,13 +9,21 @@
 #include "compress/relax.h"
 #include "compress/synthetic.h"
 
-enum { MOST_CALIBRATION = 512, MOST_VALIDATION = 512, MADE_UP = 64 };
+enum {
+    MOST_CALIBRATION = 512,
+    MOST_VALIDATION = 1536,
+    MADE_UP = 64,
+    MADE_UP_TO_SEARCH = 256
+};
 
 /* The folder goes at once: the arrays are mapped. */
 static struct status *open_made_up(struct quantized *q, struct dataset_options *want)
 {
-    const struct synthetic_options o = {
-        .n_train = MADE_UP, .n_test = MADE_UP, .seed = q->o->seed};
+    const bool searches = !q->o->bits && !q->o->plan;
+    const struct synthetic_options o = {.n_train =
+                                            searches ? MADE_UP_TO_SEARCH : MADE_UP,
+                                        .n_test = MADE_UP,
+                                        .seed = q->o->seed};
     struct compile *c = compile_create();
     struct ir_graph *g;
     char *folder = NULL;
@@ -90,7 +98,6 @@ static struct status *prune(struct quantized *q, const struct plan *plan)
         .sample = q->splits.use[SPLITS_CALIBRATION].at,
     };
 
-    progress("removing channels");
     RETURN_IF_FAIL(prune_decide(q->g, &o, q->a, &q->pruning));
     RETURN_IF_FAIL(prune_apply(q->c, q->g, q->pruning));
     q->units = units_find(q->g, &q->n_units);
@@ -138,6 +145,33 @@ static struct status *use_bits(struct quantized *q)
     return OK;
 }
 
+struct status *quantized_carry_out(struct quantized *q, struct plan *plan)
+{
+    q->c = compile_create();
+    RETURN_IF_FAIL(compile_graph(q->c, q->model, q->co, NULL, &q->g));
+    q->units = units_find(q->g, &q->n_units);
+    q->plan = plan;
+    q->pruning = NULL;
+    if (removes_channels(plan))
+        RETURN_IF_FAIL(prune(q, plan));
+
+    const struct quantize_options o = options_of(q);
+
+    return quantize_decide(q->c, q->g, &o, q->a, &q->quantization);
+}
+
+void quantized_take(struct quantized *q, const struct quantized *from)
+{
+    q->searched_in = q->c;
+    q->c = from->c;
+    q->g = from->g;
+    q->n_units = from->n_units;
+    q->units = from->units;
+    q->plan = from->plan;
+    q->pruning = from->pruning;
+    q->quantization = from->quantization;
+}
+
 /* The same samples as when the plan was made, so the same bytes. */
 static struct status *use_plan(struct quantized *q)
 {
@@ -148,9 +182,9 @@ static struct status *use_plan(struct quantized *q)
     make_splits(q, p->split.seed ? (uint64_t)p->split.seed : q->o->seed,
                 p->split.validation > 0);
     q->plan = p;
+    progress("carrying out the plan");
     if (removes_channels(p))
         RETURN_IF_FAIL(prune(q, p));
-    progress("calibrating");
 
     struct quantize_options o = options_of(q);
 
@@ -163,8 +197,10 @@ static struct status *decide(struct quantized *q)
     if (q->o->plan)
         return use_plan(q);
     make_splits(q, q->o->seed, !q->o->bits);
-    if (q->o->prune > 0.0)
+    if (q->o->prune > 0.0) {
+        progress("removing channels");
         RETURN_IF_FAIL(prune(q, NULL));
+    }
     return q->o->bits ? use_bits(q) : quantized_search(q);
 }
 
@@ -214,15 +250,15 @@ static struct status *apply(struct compile *c, struct ir_graph *g, void *arg)
     return q->training ? training_run(q->training, c, g, q->written) : OK;
 }
 
-struct status *quantized_run_here(struct quantized *q, bool quantized,
-                                  enum splits_use use, struct outputs *out,
+struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t n,
+                                  const int64_t *sample, struct outputs *out,
                                   int64_t *weights_bytes)
 {
     struct compile_options co = {
         .target = "host",
         .prefix = "m",
         .onnx = q->co->onnx,
-        .compress = quantized ? apply : NULL,
+        .compress = compressed ? apply : NULL,
         .compress_arg = q,
     };
     char *folder = NULL;
@@ -237,8 +273,7 @@ struct status *quantized_run_here(struct quantized *q, bool quantized,
         *weights_bytes = s ? 0 : m.weights_bytes;
     }
     if (!s)
-        s = evaluate_bundle(q->a, folder, q->data, q->splits.use[use].n,
-                            q->splits.use[use].at, out);
+        s = evaluate_bundle(q->a, folder, q->data, n, sample, out);
     scratch_folder_remove(folder);
     return s;
 }
@@ -247,14 +282,15 @@ struct status *quantized_run_here(struct quantized *q, bool quantized,
 
 static struct status *compare(struct quantized *q, struct score *out)
 {
+    const int64_t n = q->splits.use[SPLITS_TEST].n,
+                  *sample = q->splits.use[SPLITS_TEST].at;
     struct outputs original, compressed;
 
     progress("running the original model on the test samples");
-    RETURN_IF_FAIL(quantized_run_here(q, false, SPLITS_TEST, &original, NULL));
+    RETURN_IF_FAIL(quantized_run_here(q, false, n, sample, &original, NULL));
     progress("running the compressed model on the test samples");
-    RETURN_IF_FAIL(quantized_run_here(q, true, SPLITS_TEST, &compressed, NULL));
-    return evaluate_score(q->data, q->splits.use[SPLITS_TEST].at, &original,
-                          &compressed, out);
+    RETURN_IF_FAIL(quantized_run_here(q, true, n, sample, &compressed, NULL));
+    return evaluate_score(q->data, sample, &original, &compressed, out);
 }
 
 /* That outputs cannot be scored is no failure. */
@@ -310,6 +346,8 @@ static struct status *run(struct quantized *q)
     RETURN_IF_FAIL(open_all(q));
     RETURN_IF_FAIL(decide(q));
     args.settings = distill_settings(q);
+    if (!args.settings && q->searched && q->o->train)
+        args.settings = "";
     if (!args.settings)
         return compile_decided(q);
     if (!q->o->data)
@@ -335,5 +373,7 @@ struct status *quantized_compile(struct arena *a, const char *model,
     dataset_close(q.data);
     if (q.c)
         compile_destroy(q.c);
+    if (q.searched_in)
+        compile_destroy(q.searched_in);
     return s;
 }

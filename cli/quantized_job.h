@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the main job with fewer bits share: quantized.c drives,
- * quantized_search.c chooses bits, quantized_report.c says what came of it. */
+ * quantized_search.c finds a plan, quantized_report.c says what came of it. */
 #ifndef HADMC_CLI_QUANTIZED_JOB_H
 #define HADMC_CLI_QUANTIZED_JOB_H
 
@@ -23,24 +23,32 @@ struct quantized {
     struct ir_graph *g; /* the graph as quantize_apply will find it */
     int n_units;
     const struct unit *units;
-    struct plan *plan;       /* what is asked for, then what is done */
-    int n_raised;            /* units that 8 bits would have spoilt (relax.h) */
-    const char *searched;    /* a sentence for the reports, or NULL */
-    struct pruning *pruning; /* NULL: no channel is removed */
+    struct plan *plan;           /* what is asked for, then what is done */
+    int n_raised;                /* units that 8 bits would have spoilt (relax.h) */
+    const char *searched;        /* a sentence for the reports, or NULL */
+    const char *evaluations;     /* of the search, lines of JSON; or NULL */
+    struct compile *searched_in; /* holds the plan that a search chose; or NULL */
+    struct pruning *pruning;     /* NULL: no channel is removed */
     struct quantization *quantization;
     const struct training *training; /* NULL: none, or nothing is decided yet */
-    struct plan *written; /* `plan` in memory of the compile in progress */
+    struct plan *written;            /* `plan` in memory of the compile in progress */
 };
 
-/* Compiles for this machine, with or without the quantization, and runs samples. */
-struct status *quantized_run_here(struct quantized *q, bool quantized,
-                                  enum splits_use use, struct outputs *out,
+/* Compiles for this machine, with or without what was decided, and runs samples.
+ * weights_bytes, of the file, may be NULL. */
+struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t n,
+                                  const int64_t *sample, struct outputs *out,
                                   int64_t *weights_bytes);
+
+/* A fresh graph in q, and on it what the plan decides; calibrators are chosen anew.
+ * quantized_take makes what was decided in `from` that of q. */
+struct status *quantized_carry_out(struct quantized *q, struct plan *plan);
+void quantized_take(struct quantized *q, const struct quantized *from);
 
 /* ---- quantized_search.c -----------------------------------------------------------
  */
 
-/* Sets q->plan and q->quantization. */
+/* Finds a plan and carries it out. */
 struct status *quantized_search(struct quantized *q);
 
 /* ---- quantized_report.c -----------------------------------------------------------

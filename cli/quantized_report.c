@@ -69,6 +69,7 @@ const struct compression *quantized_report(const struct quantized *q,
     *k = (struct compression){
         .calibrated_on = calibrated_on(q),
         .search = q->searched,
+        .evaluations = q->evaluations,
         .why_unmeasured = why,
         .n_units = q->n_units,
         .units = units_of(q),

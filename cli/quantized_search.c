@@ -1,153 +1,367 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --max-drop, --max-ms, --max-bytes: bits for every unit (docs/search.md).  Losses are
- * measured on validation samples, costs are modelled for the target; plans that the
- * programme proposes are compiled for this machine and measured. */
+/* The main job's search (docs/search.md): plans are put together from compressed units
+ * and scored on some of the validation samples (search/model_problem.h), until the
+ * evaluations are spent; quantized_choose.c carries the best out. */
 #include <math.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/progress.h"
-#include "cli/quantized_job.h"
-#include "compress/unit_losses.h"
-#include "search/bits_search.h"
+#include "cli/searching.h"
+#include "search/method.h"
+#include "search/reach.h"
+#include "search/walk.h"
+#include "support/blas.h"
+#include "support/json_door.h"
+#include "support/json_lines.h"
 
-enum { MOST_SCORED = 128 }; /* of the validation samples, for the table */
+enum { MOST_SCORED = 256 }; /* samples of an evaluation */
 
-enum { FLOAT, EIGHT_BITS, FOUR_BITS, N_LEVELS };
+/* Nats beyond which a plan's accuracy says nothing of that of a good one. */
+static const double MOST_LOSS = 0.5;
 
-static const int level_bits[N_LEVELS] = {32, 8, 4};
+/* ---- Ctrl-C ---------------------------------------------------------------------- */
 
-/* ---- the table ------------------------------------------------------------------- */
+static volatile sig_atomic_t interrupted;
 
-struct clock {
-    struct arena *a;
-    double start;
+static void interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+    signal(SIGINT, SIG_DFL); /* the second one ends the program */
+}
+
+/* ---- samples --------------------------------------------------------------------- */
+
+/* Every other one, at most MOST_SCORED of them, for evaluations; the rest for checks.
+ */
+static void divide_samples(struct searching *s)
+{
+    const struct quantized *q = s->q;
+    const int64_t n = q->splits.use[SPLITS_VALIDATION].n,
+                  *at = q->splits.use[SPLITS_VALIDATION].at;
+    const int64_t wanted = (n + 1) / 2 < MOST_SCORED ? (n + 1) / 2 : MOST_SCORED;
+
+    s->scored = arena_new_array(q->a, int64_t, n);
+    s->checked = arena_new_array(q->a, int64_t, n);
+    for (int64_t i = 0; i < n; i++)
+        if (i * wanted / n != (i + 1) * wanted / n)
+            s->scored[s->n_scored++] = at[i];
+        else
+            s->checked[s->n_checked++] = at[i];
+    if (!s->n_checked) /* a single sample */
+        s->checked[s->n_checked++] = at[0];
+}
+
+/* ---- budgets --------------------------------------------------------------------- */
+
+bool searching_has_budget(const struct quantized_options *o)
+{
+    return o->max_ms > 0.0 || o->max_bytes || o->max_ram || o->max_energy > 0.0;
+}
+
+static void set_budgets(const struct quantized_options *o, double *budgets)
+{
+    for (int k = 0; k < COST_COUNT; k++)
+        budgets[k] = INFINITY;
+    if (o->max_ms > 0.0)
+        budgets[COST_latency] = o->max_ms * 1e6;
+    if (o->max_bytes)
+        budgets[COST_bytes] = (double)o->max_bytes;
+    if (o->max_ram)
+        budgets[COST_ram] = (double)o->max_ram;
+    if (o->max_energy > 0.0)
+        budgets[COST_energy] = o->max_energy * 1e-3;
+}
+
+const char *searching_amount(struct arena *a, enum search_cost k, double cost)
+{
+    switch (k) {
+    case COST_latency:
+        return arena_printf(a, "%.4g ms (modelled)", cost / 1e6);
+    case COST_energy:
+        return arena_printf(a, "%.4g mJ (modelled)", cost * 1e3);
+    case COST_bytes:
+        return arena_printf(a, "%.0f bytes of weights", cost);
+    case COST_ram:
+    case COST_COUNT:
+        break;
+    }
+    return arena_printf(a, "%.0f bytes of memory (modelled)", cost);
+}
+
+static const char *const budget_options[] = {
+    [COST_latency] = "--max-ms",
+    [COST_energy] = "--max-energy",
+    [COST_bytes] = "--max-bytes",
+    [COST_ram] = "--max-ram",
 };
 
-static double seconds(void)
+static void exact_costs(void *self, const struct choices *c, double *out)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    model_problem_costs(self, c, out);
 }
 
-static void show_unit(int unit, int n_units, void *arg)
+/* NO_FIT names the budget that blocks, the least there is of it, and the closest plan.
+ */
+static struct status *check_budgets(const struct searching *s)
 {
-    const struct clock *c = arg;
-    const double spent = seconds() - c->start;
-    const char *left = unit ? arena_printf(c->a, ", about %.0f s left",
-                                           spent / unit * (n_units - unit))
-                            : "";
+    struct arena *a = s->q->a;
+    const struct reach r = reach_find(a, s->p, exact_costs);
+    const double *costs = r.costs;
 
-    progress(arena_printf(c->a, "measuring unit %d of %d%s", unit + 1, n_units, left));
+    if (r.fits)
+        return OK;
+    return FAIL(NO_FIT,
+                "no plan meets %s: %s is asked for, %s the least there is. The closest "
+                "plan has %s, %s and %s",
+                budget_options[r.blocks],
+                searching_amount(a, r.blocks, s->p->budgets[r.blocks]),
+                searching_amount(a, r.blocks, r.least[r.blocks]),
+                searching_amount(a, COST_latency, costs[COST_latency]),
+                searching_amount(a, COST_bytes, costs[COST_bytes]),
+                searching_amount(a, COST_ram, costs[COST_ram]));
 }
 
-static struct status *open_device(const struct quantized *q, struct device *out)
-{
-    const struct target *t = target_find(q->co->target);
+/* ---- progress -------------------------------------------------------------------- */
 
-    return device_parse(q->a, t->name, t->device_json, strlen(t->device_json), out);
+static double value_of(const struct searching *s, const struct evaluation *v)
+{
+    return v->feasible ? reward_of(&s->reward, s->p, &v->result) : -INFINITY;
 }
 
-/* With costs, without losses. */
-static struct sensitivity *make_table(const struct quantized *q,
-                                      const struct device *device)
+static void show(struct searching *s, const struct evaluation *best)
 {
-    struct sensitivity *s = sensitivity_create(q->a, q->n_units, N_LEVELS);
+    const struct progress_state state = {
+        .stage = "searching",
+        .done = s->e->n,
+        .all = s->e->budget,
+        .started_at = s->n_started,
+        .seconds = progress_seconds() - s->started,
+        .best =
+            best ? arena_printf(s->q->a, "loss %.4f, %s, %.0f bytes", best->result.loss,
+                                searching_amount(s->q->a, COST_latency,
+                                                 best->result.costs[COST_latency]),
+                                best->result.costs[COST_bytes])
+                 : NULL,
+    };
 
-    memcpy(s->model_sha256, q->c->model_sha256, sizeof s->model_sha256);
-    s->target = q->co->target;
-    s->seed = (int64_t)q->splits.seed;
-    for (int l = 0; l < N_LEVELS; l++)
-        s->levels[l] =
-            (struct sensitivity_level){level_bits[l], level_bits[l] < 32 ? 8 : 32};
-    sensitivity_model_costs(s, device, q->units);
-    return s;
+    progress_show(&state);
 }
 
-static struct status *measure_losses(struct quantized *q, struct sensitivity *s)
+static const struct evaluation *best_of(const struct searching *s)
 {
-    struct clock clock = {q->a, seconds()};
-    const int64_t n = q->splits.use[SPLITS_VALIDATION].n;
-    const struct unit_losses_options o = {
+    const struct evaluation *best = NULL;
+
+    for (int i = 0; i < s->e->n; i++)
+        if (s->e->all[i].feasible
+            && (!best || value_of(s, &s->e->all[i]) > value_of(s, best)))
+            best = &s->e->all[i];
+    return best;
+}
+
+static void watch(void *arg, struct evaluator *e)
+{
+    struct searching *s = arg;
+
+    if (!s->failed)
+        s->failed = record_add(s->record, e);
+    if (progress_is_due())
+        show(s, best_of(s));
+    if (interrupted || s->failed || s->model->failed)
+        e->budget = e->n;
+}
+
+static bool recall(void *arg, int n, const struct choices *c, struct search_result *out)
+{
+    struct searching *s = arg;
+
+    if (!record_recall(s->record, n, c, out))
+        return false;
+    s->n_started = n + 1;
+    return true;
+}
+
+/* ---- accuracy by loss -------------------------------------------------------------
+ */
+
+/* The original, then the same share and width for all units: the first plans that are
+ * evaluated. */
+static void evaluate_uniform(struct searching *s)
+{
+    struct arena *a = arena_create();
+    struct walk *w = walk_create(a, s->p);
+    struct choices *c = choices_create(a, s->p->n_units);
+
+    walk_repair(w, c, c);
+    evaluator_run(s->e, c, "uniform");
+    for (int bits = 1; bits >= 0; bits--)
+        for (int ratio = 0; ratio < CHOICE_RATIOS; ratio++) {
+            for (int i = 0; i < c->n_units; i++)
+                c->units[i] = (struct choice){0, (uint8_t)ratio, (uint8_t)bits};
+            walk_repair(w, c, c);
+            evaluator_run(s->e, c, "uniform");
+        }
+    arena_destroy(a);
+}
+
+/* Points of accuracy that a nat costs, over all plans that lose little; 0: no plan has
+ * changed anything that labels see. */
+static double find_points_per_nat(const struct searching *s)
+{
+    const double least = 5, most = 200; /* that are believed */
+    double points = 0, nats = 0;
+    bool has_labels = false;
+
+    for (int i = 0; i < s->e->n; i++) {
+        const struct search_result *r = &s->e->all[i].result;
+
+        has_labels |= r->drop != 0;
+        if (r->loss < MOST_LOSS) {
+            points += r->drop;
+            nats += r->loss;
+        }
+    }
+    return has_labels && nats > 0 ? fmin(fmax(points / nats, least), most) : 0;
+}
+
+/* Without budgets costs count, as long as the loss is allowed; with them the loss. */
+static void set_reward(struct searching *s)
+{
+    s->reward = reward_defaults(REWARD_LOG);
+    if (!s->model->has_energy)
+        s->reward.w[COST_energy] = 0;
+    s->points_per_nat = find_points_per_nat(s);
+    if (searching_has_budget(s->q->o)) {
+        for (int k = 0; k < COST_COUNT; k++)
+            s->reward.w[k] *= 0.2;
+        return;
+    }
+    s->reward.allowed_loss = s->q->o->max_drop
+                             / (s->points_per_nat > 0 ? s->points_per_nat : 20)
+                             / SEARCHING_CARRIED_OUT;
+}
+
+/* ---- searching ------------------------------------------------------------------- */
+
+/* Which search it is: what its evaluations depend on. */
+static const char *record_header(const struct searching *s)
+{
+    const struct quantized *q = s->q;
+    struct text splits = {0};
+    json_t *object;
+    char *line;
+
+    splits_print_json(&q->splits, &splits);
+    object =
+        json_pack("{s:i, s:s, s:o, s:s, s:i, s:o*}", "search", 1, "hadmcc",
+                  HADMC_VERSION, "model_sha256", json_lines_hash(q->c->model_sha256),
+                  "options", json_door_plain(q->a, q->co->command_options), "units",
+                  s->p->n_units, "splits", json_loads(splits.bytes, 0, NULL));
+    line = json_dumps(object, JSON_PRESERVE_ORDER);
+
+    const char *copy = arena_strdup(q->a, line ? line : "{}");
+
+    free(line);
+    json_decref(object);
+    text_free(&splits);
+    return copy;
+}
+
+static int index_of(const char *const *names, const char *name)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+/* By name of a method or of a controller; a controller alone, or "both". */
+static void run_method(struct searching *s)
+{
+    const struct quantized_options *o = s->q->o;
+    const int method = index_of(method_names, o->method);
+    struct method_options options = method_defaults();
+    struct controller_options c = controller_defaults(
+        (enum controller_kind)index_of(controller_names, o->controller));
+
+    options.reward = s->reward;
+    if (method >= 0)
+        method_run((enum method)method, s->e, &options, o->seed);
+    else
+        method_run_both(&c, s->e, &options, o->seed);
+}
+
+static struct status *search(struct searching *s)
+{
+    struct quantized *q = s->q;
+    void (*before)(int) = signal(SIGINT, interrupt);
+
+    RETURN_IF_FAIL(blas_open());
+    RETURN_IF_FAIL(record_open(q->o->search_file, record_header(s), q->o->resume,
+                               s->p->n_units, &s->record));
+    s->e = evaluator_create(q->a, s->p, q->o->evaluations);
+    s->e->recall = recall;
+    s->e->watch = watch;
+    s->e->arg = s;
+    s->started = progress_seconds();
+    s->reward = reward_defaults(REWARD_LOG);
+    evaluate_uniform(s);
+    set_reward(s);
+    run_method(s);
+    signal(SIGINT, before);
+    s->interrupted = interrupted;
+    if (s->model->failed)
+        return s->model->failed;
+    return s->failed;
+}
+
+/* ---- the whole ------------------------------------------------------------------- */
+
+static struct status *open_device(struct searching *s)
+{
+    const struct target *t = target_find(s->q->co->target);
+
+    return device_parse(s->q->a, t->name, t->device_json, strlen(t->device_json),
+                        &s->device);
+}
+
+static struct status *prepare(struct searching *s)
+{
+    struct quantized *q = s->q;
+    int64_t file_bytes;
+    struct model_problem_options o = {.device = &s->device};
+    const double tile = s->device.figures[FIGURE_TILE_CHANNELS].value;
+
+    divide_samples(s);
+    const struct variants_options how = {
         .data = q->data,
         .n_calibration = q->splits.use[SPLITS_CALIBRATION].n,
         .calibration = q->splits.use[SPLITS_CALIBRATION].at,
-        .n_scored = n < MOST_SCORED ? n : MOST_SCORED,
-        .scored = q->splits.use[SPLITS_VALIDATION].at,
-        .n_levels = N_LEVELS,
-        .weight_bits = level_bits,
-        .progress = show_unit,
-        .arg = &clock,
+        .n_scored = s->n_scored,
+        .scored = s->scored,
+        .tile = tile > 1 ? (int)tile : 1,
     };
 
-    s->samples = o.n_scored;
-    return unit_losses_measure(q->c, q->g, &o, q->a, &s->kl);
+    progress("compressing every unit for itself");
+    RETURN_IF_FAIL(variants_create(q->c, q->g, &how, &s->variants));
+    progress("running the original model on the validation samples");
+    RETURN_IF_FAIL(quantized_run_here(q, false, s->n_checked, s->checked, &s->original,
+                                      &file_bytes));
+    set_budgets(q->o, o.budgets);
+    for (int i = 0; i < q->n_units; i++)
+        file_bytes -= cost_weight_bytes(q->units[i].n_weights, q->units[i].channels,
+                                        q->units[i].weight_bits);
+    o.more_bytes = file_bytes > 0 ? (double)file_bytes : 0.0;
+    s->model = model_problem_create(q->a, s->variants, &o);
+    s->p = &s->model->problem;
+    return check_budgets(s);
 }
 
-/* ---- measured plans ----------------------------------------------------------------
- */
-
-struct trial {
-    struct quantized *q;
-    struct outputs original; /* of the validation samples */
-    int n;
-    const int *levels; /* of the plan that was measured last */
-};
-
-static struct status *measure_plan(struct bits_point *p, void *arg)
+static struct status *run(struct searching *s)
 {
-    struct trial *t = arg;
-    struct quantized *q = t->q;
-    const struct quantize_options o = {
-        .plan = q->plan,
-        .data = q->data,
-        .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
-        .sample = q->splits.use[SPLITS_CALIBRATION].at,
-    };
-    struct outputs compressed;
-    struct score score;
-
-    progress(arena_printf(q->a, "measuring plan %d of at most %d", ++t->n,
-                          BITS_SEARCH_MOST));
-    for (int i = 0; i < q->n_units; i++) {
-        q->plan->units[i].weight_bits = level_bits[p->levels[i]];
-        q->plan->units[i].activation_bits = level_bits[p->levels[i]] < 32 ? 8 : 32;
-    }
-    RETURN_IF_FAIL(quantize_decide(q->c, q->g, &o, q->a, &q->quantization));
-    RETURN_IF_FAIL(
-        quantized_run_here(q, true, SPLITS_VALIDATION, &compressed, &p->file_bytes));
-    RETURN_IF_FAIL(evaluate_score(q->data, q->splits.use[SPLITS_VALIDATION].at,
-                                  &t->original, &compressed, &score));
-    p->drop = score_drop(&score);
-    t->levels = p->levels;
-    return OK;
-}
-
-static const char *sentence(const struct quantized *q, const struct bits_point *p,
-                            int n)
-{
-    return arena_printf(q->a,
-                        "%d plan%s measured; chosen: %.2f points lost on validation "
-                        "samples, %.3f ms (modelled), %lld bytes of weights",
-                        n, n == 1 ? "" : "s", p->drop, (double)p->ns / 1e6,
-                        (long long)p->file_bytes);
-}
-
-struct status *quantized_search(struct quantized *q)
-{
-    struct trial trial = {.q = q};
-    struct bits_search s = {
-        .max_drop = q->o->max_drop,
-        .max_ns = q->o->max_ms > 0.0 ? (int64_t)(q->o->max_ms * 1e6) : BITS_NO_BUDGET,
-        .max_bytes = q->o->max_bytes ? q->o->max_bytes : BITS_NO_BUDGET,
-        .measure = measure_plan,
-        .arg = &trial,
-    };
-    struct sensitivity *table;
-    struct device device;
-    struct bits_point best;
+    struct quantized *q = s->q;
 
     if (!q->splits.use[SPLITS_VALIDATION].n)
         return FAIL(INVALID,
@@ -156,15 +370,18 @@ struct status *quantized_search(struct quantized *q)
                     q->data->path);
     if (!q->n_units)
         return FAIL(UNSUPPORTED, "the model has no layers with weights to choose for");
-    RETURN_IF_FAIL(open_device(q, &device));
-    s.table = table = make_table(q, &device);
-    s.conversion_ns = sensitivity_conversions(q->a, table, &device, q->units);
-    RETURN_IF_FAIL(bits_search_check(q->a, &s));
-    RETURN_IF_FAIL(measure_losses(q, table));
-    q->plan = plan_float(q->g, q->co->target);
-    RETURN_IF_FAIL(
-        quantized_run_here(q, false, SPLITS_VALIDATION, &trial.original, NULL));
-    RETURN_IF_FAIL(bits_search(q->a, &s, &best));
-    q->searched = sentence(q, &best, trial.n);
-    return trial.levels == best.levels ? OK : measure_plan(&best, &trial);
+    RETURN_IF_FAIL(open_device(s));
+    RETURN_IF_FAIL(prepare(s));
+    RETURN_IF_FAIL(search(s));
+    return searching_choose(s);
+}
+
+struct status *quantized_search(struct quantized *q)
+{
+    struct searching s = {.q = q};
+    struct status *status = run(&s);
+
+    record_close(s.record, !status && !s.interrupted);
+    variants_destroy(s.variants);
+    return status;
 }

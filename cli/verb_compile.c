@@ -9,6 +9,7 @@
 #include "cli/quantized.h"
 #include "cli/training.h"
 #include "codegen/compile_model.h"
+#include "search/method.h"
 #include "support/nearest.h"
 
 #define OPTIONS_FILE "cli/verb_compile.def"
@@ -35,30 +36,65 @@ static struct status *about_hadmcc(const struct args *o)
     return s;
 }
 
-static struct status *unknown_target(const char *name)
+/* `names` ends with NULL. */
+static struct status *check_name(const char *what, const char *name,
+                                 const char *const *names)
 {
-    const char *names[LIST_MAX] = {NULL};
     struct text list = {0};
 
-    for (int i = 0; all_targets[i] && i < LIST_MAX - 1; i++) {
-        names[i] = all_targets[i]->name;
+    for (int i = 0; names[i]; i++) {
+        if (!name || strcmp(name, names[i]) == 0) {
+            text_free(&list);
+            return OK;
+        }
         text_printf(&list, "%s%s", i ? ", " : "", names[i]);
     }
 
     const char *near = nearest_word(name, names);
-    struct status *s =
-        near
-            ? FAIL(BAD_USAGE, "there is no target '%s'; did you mean '%s'?", name, near)
-            : FAIL(BAD_USAGE, "there is no target '%s'; there are %s", name,
-                   list.bytes);
+    struct status *s = near ? FAIL(BAD_USAGE, "there is no %s '%s'; did you mean '%s'?",
+                                   what, name, near)
+                            : FAIL(BAD_USAGE, "there is no %s '%s'; there are %s", what,
+                                   name, list.bytes);
 
     text_free(&list);
     return s;
 }
 
+static struct status *check_target(const char *name)
+{
+    const char *names[LIST_MAX] = {NULL};
+
+    for (int i = 0; all_targets[i] && i < LIST_MAX - 1; i++)
+        names[i] = all_targets[i]->name;
+    return check_name("target", name, names);
+}
+
+/* The first option that asks for a search; NULL: none does. */
+static const char *asks_for_search(const struct args *o)
+{
+    return o->max_drop > 0.0     ? "--max-drop"
+           : o->max_ms > 0.0     ? "--max-ms"
+           : o->max_bytes        ? "--max-bytes"
+           : o->max_ram          ? "--max-ram"
+           : o->max_energy > 0.0 ? "--max-energy"
+           : o->evaluations      ? "--evaluations"
+           : o->controller       ? "--controller"
+           : o->method           ? "--method"
+           : o->resume           ? "--resume"
+                                 : NULL;
+}
+
+static bool has_budget(const struct args *o)
+{
+    return o->max_ms > 0.0 || o->max_bytes || o->max_ram || o->max_energy > 0.0;
+}
+
+/* Samples and no decision ask for one, too. */
 static bool wants_search(const struct args *o)
 {
-    return o->max_drop > 0.0 || o->max_ms > 0.0 || o->max_bytes;
+    return asks_for_search(o)
+           || (o->data && !o->bits && !o->plan && !(o->prune > 0.0) && !o->distill
+               && !o->no_search);
 }
 
 static bool bits_are(const struct args *o, const char *word)
@@ -102,13 +138,19 @@ static int64_t size_of(const char *text)
                : 0;
 }
 
+static struct status *check_size(const char *option, const char *size)
+{
+    return !size || size_of(size)
+               ? OK
+               : FAIL(BAD_USAGE, "%s '%s' is no size, such as 500000 or 512K", option,
+                      size);
+}
+
 static struct status *check_decisions(const struct args *o)
 {
     if (wants_search(o) && o->no_search)
         return FAIL(BAD_USAGE, "--no-search forbids the search that %s asks for",
-                    o->max_drop > 0.0 ? "--max-drop"
-                    : o->max_ms > 0.0 ? "--max-ms"
-                                      : "--max-bytes");
+                    asks_for_search(o));
     if (o->plan && (o->bits || wants_search(o) || o->prune > 0.0))
         return FAIL(BAD_USAGE, "--plan says everything; it goes with no other choice");
     if (o->prune > 0.95)
@@ -116,13 +158,19 @@ static struct status *check_decisions(const struct args *o)
                     o->prune);
     if (has_bits(o) && !bits_are(o, "auto") && wants_search(o))
         return FAIL(BAD_USAGE, "--bits %s leaves nothing to search for", o->bits);
-    if (o->max_bytes && !size_of(o->max_bytes))
-        return FAIL(BAD_USAGE, "--max-bytes '%s' is no size, such as 500000 or 512K",
-                    o->max_bytes);
+    RETURN_IF_FAIL(check_size("--max-bytes", o->max_bytes));
+    RETURN_IF_FAIL(check_size("--max-ram", o->max_ram));
+    RETURN_IF_FAIL(check_name("method", o->method, method_names));
+    RETURN_IF_FAIL(check_name("controller", o->controller, controller_names));
+    if (o->method && o->controller)
+        return FAIL(BAD_USAGE, "--method %s leaves nothing to --controller %s",
+                    o->method, o->controller);
     if (o->prune > 0.0 && !o->data)
         return FAIL(BAD_USAGE, "--prune needs --data to choose channels on");
-    if (wants_search(o) && !o->data)
-        return FAIL(BAD_USAGE, "a search needs --data to measure accuracy on");
+    if (o->max_drop > 0.0 && !o->data)
+        return FAIL(BAD_USAGE, "--max-drop needs --data to measure accuracy on");
+    if (wants_search(o) && !o->data && !has_budget(o))
+        return FAIL(BAD_USAGE, "a search needs --data, or a budget to meet");
     if (!needs_data(o) && (o->data || o->data_spec))
         return FAIL(BAD_USAGE,
                     "%s is of use with --bits, --prune, --plan, --distill or a search "
@@ -130,8 +178,10 @@ static struct status *check_decisions(const struct args *o)
                     o->data ? "--data" : "--data-spec");
     if (o->distill && !o->data)
         return FAIL(BAD_USAGE, "--distill needs --data to train and to test on");
-    if (o->train && !o->distill)
-        return FAIL(BAD_USAGE, "--train is of use with --distill only");
+    if (o->train && !o->distill && !wants_search(o))
+        return FAIL(BAD_USAGE, "--train is of use with --distill or a search only");
+    if (o->train && !o->data)
+        return FAIL(BAD_USAGE, "--train needs --data to test on");
     return o->distill ? training_parse(o->distill, &(struct train_options){0}) : OK;
 }
 
@@ -141,8 +191,7 @@ static struct status *check_args(const char *model, const struct args *o)
         return FAIL(BAD_USAGE, "no model given; `hadmcc --help` says how");
     if (!o->target && !o->stop_after)
         return FAIL(BAD_USAGE, "--target is missing; `hadmcc targets` lists them");
-    if (o->target && !target_find(o->target))
-        return unknown_target(o->target);
+    RETURN_IF_FAIL(check_target(o->target));
     return check_decisions(o);
 }
 
@@ -203,6 +252,16 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_printf(&t, " --max-ms %g", o->max_ms);
     if (o->max_bytes)
         text_printf(&t, " --max-bytes %s", o->max_bytes);
+    if (o->max_ram)
+        text_printf(&t, " --max-ram %s", o->max_ram);
+    if (o->max_energy > 0.0)
+        text_printf(&t, " --max-energy %g", o->max_energy);
+    if (o->evaluations)
+        text_printf(&t, " --evaluations %d", o->evaluations);
+    if (o->controller)
+        text_printf(&t, " --controller %s", o->controller);
+    if (o->method)
+        text_printf(&t, " --method %s", o->method);
     if (o->seed)
         text_printf(&t, " --seed %d", o->seed);
     if (o->emit)
@@ -256,6 +315,19 @@ static void list_problems(const char *model, const struct onnx_options *o)
     compile_destroy(c);
 }
 
+/* Beside the bundle. */
+static const char *search_file(struct arena *a, const char *model,
+                               const struct compile_options *co)
+{
+    size_t n = co->folder ? strlen(co->folder) : 0;
+
+    while (n > 1 && co->folder[n - 1] == '/')
+        n--;
+    return co->folder ? arena_printf(a, "%.*s.search.jsonl", (int)n, co->folder)
+                      : arena_printf(a, "%s.%s.search.jsonl",
+                                     model_short_name(a, model), co->target);
+}
+
 static struct status *compile(struct arena *a, const char *model, const struct args *o)
 {
     const struct model_options mo = MODEL_OPTIONS(o);
@@ -286,8 +358,16 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .distill = o->distill,
         .train = o->train,
         .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
+        .has_max_drop = o->max_drop > 0.0,
         .max_ms = o->max_ms,
-        .max_bytes = o->max_bytes ? size_of(o->max_bytes) : 0};
+        .max_energy = o->max_energy,
+        .max_bytes = o->max_bytes ? size_of(o->max_bytes) : 0,
+        .max_ram = o->max_ram ? size_of(o->max_ram) : 0,
+        .evaluations = o->evaluations ? o->evaluations : 1000,
+        .controller = o->controller ? o->controller : "mappo",
+        .method = o->method ? o->method : "both",
+        .search_file = search_file(a, model, &co),
+        .resume = o->resume};
     struct status *s = needs_data(o) ? quantized_compile(a, model, &co, &qo)
                                      : compile_model(model, &co);
 
@@ -306,6 +386,7 @@ static struct status *run(const char *model, const void *args)
 
     struct arena *a = arena_create();
 
+    progress_begin(o->progress);
     progress(arena_printf(a, "compiling %s", model));
 
     struct status *s = compile(a, model, o);

@@ -180,8 +180,13 @@ static struct status *put_texts(struct bundle_job *job, const char *folder)
         {"-config.cmake", package_cmake},
         {".d", package_depfile},
     };
+    const struct compression *k = job->options->compression;
     struct text t = {0}, probe = {0};
 
+    if (k && k->evaluations) {
+        text_puts(&t, k->evaluations);
+        RETURN_IF_FAIL(put_text(job, folder, ".search.jsonl", &t));
+    }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         rows[i].write(job, &t);
         RETURN_IF_FAIL(put_text(job, folder, rows[i].suffix, &t));

@@ -36,14 +36,19 @@ static int64_t stride_of(const struct ir_value *v)
     return n > 0 ? (n + 63) / 64 * 64 : 64;
 }
 
+int64_t flow_pitch(const struct ir_value *v)
+{
+    return stride_of(v) / dtype_info[v->dtype].bytes;
+}
+
 /* ---- memory ---------------------------------------------------------------------- */
 
 static void hold(struct flow *f, const struct ir_value *v)
 {
     struct held *h = &f->held[v->id];
 
-    if (h->memory)
-        arena_destroy(h->memory);
+    if (h->memory) /* from an earlier run */
+        return;
     h->memory = arena_create();
     h->at = arena_alloc_array(h->memory, (size_t)f->n, (size_t)stride_of(v));
     h->dims =
@@ -259,14 +264,15 @@ static void take_outputs(struct flow *f, const struct ir_node *n, int64_t i)
     }
 }
 
-static struct status *interpret_all(struct flow *f, const struct ir_node *n)
+struct status *flow_run_some(struct flow *f, const struct ir_node *n, int64_t first,
+                             int64_t count)
 {
     const bool is_control = op_info[n->op].traits & OPT_CONTROL;
     struct arena *scratch = arena_create();
     struct lowering lw;
     struct status *s = is_control ? OK : lower_node(f->g->compile, n, &lw);
 
-    for (int64_t i = 0; i < f->n && !s; i++) {
+    for (int64_t i = first; i < first + count && !s; i++) {
         show_operands(f, n, i);
         if (is_control)
             s = interpret_node(scratch, n, &f->io);
@@ -304,5 +310,5 @@ struct status *flow_run(struct flow *f, const struct ir_node *n)
         multiply_all(f, &p);
         return OK;
     }
-    return interpret_all(f, n);
+    return flow_run_some(f, n, 0, f->n);
 }

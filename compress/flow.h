@@ -25,7 +25,8 @@ struct flow;
 
 /* Bytes of all live values of one sample where they are most. */
 int64_t flow_bytes(const struct ir_graph *g);
-/* Of `wanted` samples those that two flows side by side have memory for; at least one. */
+/* Of `wanted` samples those that two flows side by side have memory for; at least one.
+ */
 int64_t flow_samples(const struct ir_graph *g, int64_t wanted);
 
 /* Reads the samples; UNSUPPORTED without OpenBLAS. */
@@ -42,8 +43,15 @@ int64_t flow_n(const struct flow *f);
 /* Contents of v for sample i, dense; NULL if v has none (yet, or any more). */
 void *flow_at(const struct flow *f, const struct ir_value *v, int64_t i);
 
+/* Elements from one sample to the next. */
+int64_t flow_pitch(const struct ir_value *v);
+
 /* Computes the outputs of n, whose inputs are there. */
 struct status *flow_run(struct flow *f, const struct ir_node *n);
+/* Of `count` samples from `first` on, in memory that flow_make has given; never on
+ * OpenBLAS. */
+struct status *flow_run_some(struct flow *f, const struct ir_node *n, int64_t first,
+                             int64_t count);
 /* Memory for the outputs of n, for who computes them. */
 void flow_make(struct flow *f, const struct ir_node *n);
 /* v may be written from now on: a fork gets a copy. */

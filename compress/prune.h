@@ -8,8 +8,8 @@
  *                    (prune_choose.c), for each multiply-add saved, until the wanted
  *                    share of these is gone
  *   their readers    get new weights and biases: least squares on the inputs that are
- *                    left against what the original layer gives (moments.h), layer after
- *                    layer, on inputs that carry the errors of the layers before
+ *                    left against what the original layer gives (moments.h), layer
+ *                    after layer, on inputs that carry the errors of the layers before
  *
  * source: least squares as in He, Zhang, Sun 2017, arXiv:1707.06168, section 3.1
  */
@@ -48,6 +48,12 @@ struct pruning {
  * plan belong to others that it keeps. */
 struct status *prune_decide(const struct ir_graph *g, const struct prune_options *o,
                             struct arena *a, struct pruning **out);
+
+/* In which order the classes of each group go when only this group loses any: rank
+ * [n_classes of channels_find()] in `a`, 0 for the first of its group.  o->ratio and
+ * o->plan are not read. */
+struct status *prune_rank(const struct ir_graph *g, const struct prune_options *o,
+                          struct arena *a, int **rank);
 
 /* Changes g, which is the graph that was decided on, or made in the same way. */
 struct status *prune_apply(struct compile *c, struct ir_graph *g,

@@ -10,17 +10,17 @@
  *
  *     W - W_c ((H^-1)_cc)^-1 (H^-1)_c.        H^-1 - (H^-1)_.c ((H^-1)_cc)^-1 (H^-1)_c.
  *
- * The loss as a share of y's variance, summed over the readers of a class, says which of
- * a group go first.  What such a loss does to the model's outputs differs from group to
- * group: it is measured once, with a quarter of the group's classes removed.  The product
- * divided by the multiply-adds that go with a class is its price; the cheapest class
- * goes, prices are made anew, until enough multiply-adds are gone.
+ * The loss as a share of y's variance, summed over the readers of a class, says which
+ * of a group go first.  What such a loss does to the model's outputs differs from group
+ * to group: it is measured once, with a quarter of the group's classes removed.  The
+ * product divided by the multiply-adds that go with a class is its price; the cheapest
+ * class goes, prices are made anew, until enough multiply-adds are gone.
  *
  * cifar_resnet20_jpegft with half of its multiply-adds, 512 samples, 8 bits, mean
  * divergence of the outputs: 0.28 nats; without measuring the groups 0.44; by
  * |W_c|^2 E x_c^2 alone 0.41, and the same share of every group by that 0.40 with still
- * 54 % of the multiply-adds.  The measure needs samples: with 64 instead of 384 units of
- * many inputs fit badly, and it misleads (0.92).
+ * 54 % of the multiply-adds.  The measure needs samples: with 64 instead of 384 units
+ * of many inputs fit badly, and it misleads (0.92).
  *
  * source: optimal brain surgeon, Hassibi and Stork 1993; for blocks Kurtic et al. 2023,
  *         arXiv:2302.04089, section 3
@@ -383,7 +383,8 @@ static struct status *weigh_groups(struct chooser *h)
     return OK;
 }
 
-/* ---- choosing ---------------------------------------------------------------------- */
+/* ---- choosing ----------------------------------------------------------------------
+ */
 
 /* The cheapest of the classes that are left; CHANNEL_FIXED: none may go. */
 static int cheapest(const struct chooser *h, const bool *must_stay)
@@ -403,20 +404,33 @@ static int cheapest(const struct chooser *h, const bool *must_stay)
     return best;
 }
 
+static struct chooser open_chooser(struct pruner *q)
+{
+    const int n = q->ch->n_classes;
+
+    return (struct chooser){
+        .q = q,
+        .price = arena_new_array(q->arena, double, n + 1),
+        .macs = arena_new_array(q->arena, double, n + 1),
+        .weight = arena_new_array(q->arena, double, q->ch->n_groups + 1),
+    };
+}
+
+static void price_readers(struct chooser *h)
+{
+    for (int i = 0; i < h->n_readers; i++) {
+        weigh_reader(&h->readers[i]);
+        price_reader(h, &h->readers[i], 1.0);
+    }
+}
+
 struct status *prune_choose(struct pruner *q)
 {
-    struct chooser h = {.q = q};
-    const int n = q->ch->n_classes;
-    bool *must_stay = arena_new_array(q->arena, bool, n + 1);
+    struct chooser h = open_chooser(q);
+    bool *must_stay = arena_new_array(q->arena, bool, q->ch->n_classes + 1);
 
-    h.price = arena_new_array(q->arena, double, n + 1);
-    h.macs = arena_new_array(q->arena, double, n + 1);
-    h.weight = arena_new_array(q->arena, double, q->ch->n_groups + 1);
     RETURN_IF_FAIL(find_readers(&h));
-    for (int i = 0; i < h.n_readers; i++) {
-        weigh_reader(&h.readers[i]);
-        price_reader(&h, &h.readers[i], 1.0);
-    }
+    price_readers(&h);
     RETURN_IF_FAIL(weigh_groups(&h));
     q->p->macs_before = q->p->macs_after = all_macs(q);
     while ((double)q->p->macs_after > (1.0 - q->o->ratio) * (double)q->p->macs_before) {
@@ -438,6 +452,81 @@ struct status *prune_choose(struct pruner *q)
     for (int i = 0; i < q->p->n_units; i++)
         note_unit(q, &q->units[i], &q->p->units[i]);
     return OK;
+}
+
+/* ---- one group alone ---------------------------------------------------------------
+ */
+
+static bool reads_group(const struct chooser *h, const struct reader *r, int group)
+{
+    for (int b = 0; b < r->n_blocks; b++)
+        if (r->class[b] != CHANNEL_FIXED && h->q->ch->group_of[r->class[b]] == group)
+            return true;
+    return false;
+}
+
+static struct reader copy_reader(struct arena *a, const struct reader *r)
+{
+    struct reader copy = *r;
+    const size_t number = sizeof(double);
+
+    copy.w = arena_copy(a, r->w, (size_t)(r->p.channels * r->p.k) * number);
+    copy.inverse = arena_copy(a, r->inverse, (size_t)(r->p.k * r->p.k) * number);
+    copy.loss = arena_copy(a, r->loss, (size_t)r->n_blocks * number);
+    copy.gone = arena_copy(a, r->gone, (size_t)r->n_blocks * sizeof *r->gone);
+    return copy;
+}
+
+/* On copies of the readers, so that the next group finds them whole. */
+static void rank_group(const struct chooser *whole, int group, int *rank)
+{
+    const struct channels *ch = whole->q->ch;
+    const struct channel_group *g = &ch->groups[group];
+    struct arena *a = arena_create();
+    struct chooser h = *whole;
+    bool *taken = arena_new_array(a, bool, ch->n_classes);
+
+    h.readers = arena_new_array(a, struct reader, h.n_readers + 1);
+    h.price = arena_copy(a, whole->price, (size_t)ch->n_classes * sizeof *h.price);
+    h.n_readers = 0;
+    for (int i = 0; i < whole->n_readers; i++)
+        if (reads_group(whole, &whole->readers[i], group))
+            h.readers[h.n_readers++] = copy_reader(a, &whole->readers[i]);
+    for (int n = 0; n < g->n; n++) {
+        int best = CHANNEL_FIXED;
+
+        for (int i = 0; i < g->n; i++)
+            if (!taken[g->classes[i]]
+                && (best == CHANNEL_FIXED || h.price[g->classes[i]] < h.price[best]))
+                best = g->classes[i];
+        taken[best] = true;
+        rank[best] = n;
+        take_class(&h, best);
+    }
+    arena_destroy(a);
+}
+
+struct status *prune_rank(const struct ir_graph *g, const struct prune_options *o,
+                          struct arena *a, int **rank)
+{
+    struct arena *scratch = arena_create();
+    struct pruning nothing = {0};
+    struct pruner q = {.g = g, .o = o, .arena = scratch, .p = &nothing};
+
+    q.units = units_find(g, &nothing.n_units);
+    q.ch = channels_find(g, q.units, nothing.n_units);
+    nothing.removed = arena_new_array(scratch, bool, q.ch->n_classes + 1);
+    *rank = arena_new_array(a, int, q.ch->n_classes + 1);
+
+    struct chooser h = open_chooser(&q);
+    struct status *s = find_readers(&h);
+
+    if (!s)
+        price_readers(&h);
+    for (int i = 0; i < q.ch->n_groups && !s; i++)
+        rank_group(&h, i, *rank);
+    arena_destroy(scratch);
+    return s;
 }
 
 /* ---- plans ---------------------------------------------------------------------- */

@@ -113,22 +113,32 @@ static bool has_codes(const struct quantization *q)
     return false;
 }
 
+struct status *quantize_observe(struct compile *c, struct ir_graph *g,
+                                const struct quantize_options *o, struct arena *a,
+                                struct quantizer *q)
+{
+    int n;
+    const struct unit *units = units_find(g, &n);
+
+    *q = (struct quantizer){.arena = a, .g = g, .o = o};
+    q->q = arena_new(a, struct quantization);
+    RETURN_IF_FAIL(take_plan(q, units, n));
+    find_nodes(q, units);
+    q->q->n_values = c->n_values;
+    q->q->tensors = arena_new_array(a, struct quantized_tensor, c->n_values);
+    q->q->n_samples = flow_samples(g, o->n_samples);
+    return has_codes(q->q) ? quantize_find_ranges(q) : OK;
+}
+
 struct status *quantize_decide(struct compile *c, struct ir_graph *g,
                                const struct quantize_options *o, struct arena *a,
                                struct quantization **out)
 {
-    struct quantizer q = {.arena = a, .g = g, .o = o};
-    int n;
-    const struct unit *units = units_find(g, &n);
+    struct quantizer q;
 
-    q.q = *out = arena_new(a, struct quantization);
-    RETURN_IF_FAIL(take_plan(&q, units, n));
-    find_nodes(&q, units);
-    q.q->n_values = c->n_values;
-    q.q->tensors = arena_new_array(a, struct quantized_tensor, c->n_values);
-    q.q->n_samples = flow_samples(g, o->n_samples);
+    RETURN_IF_FAIL(quantize_observe(c, g, o, a, &q));
+    *out = q.q;
     if (!has_codes(q.q))
         return OK;
-    RETURN_IF_FAIL(quantize_find_ranges(&q));
     return quantize_fit_units(&q);
 }

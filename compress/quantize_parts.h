@@ -53,6 +53,10 @@ struct quantizer {
     int *unit_of; /* by position of a node in g: its unit with codes, or -1 */
 };
 
+/* Everything of quantize_decide except the units' codes. */
+struct status *quantize_observe(struct compile *c, struct ir_graph *g,
+                                const struct quantize_options *o, struct arena *a,
+                                struct quantizer *q);
 /* Fills q->q->tensors and the calibrators of units. */
 struct status *quantize_find_ranges(struct quantizer *q);
 /* Fills codes, scales, biases and errors. */

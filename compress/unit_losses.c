@@ -75,15 +75,22 @@ double output_loss_at(const struct dataset *d, const struct ir_graph *g,
                : mean_share(g, original, changed, i);
 }
 
-double output_loss(const struct dataset *d, const struct ir_graph *g,
-                   const struct flow *original, const struct flow *changed)
+double output_loss_from(const struct dataset *d, const struct ir_graph *g,
+                        const struct flow *original, const struct flow *changed,
+                        int64_t first)
 {
     const int64_t n = flow_n(original);
     double sum = 0.0;
 
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = first; i < n; i++)
         sum += output_loss_at(d, g, original, changed, i);
-    return sum / (double)n;
+    return sum / (double)(n - first);
+}
+
+double output_loss(const struct dataset *d, const struct ir_graph *g,
+                   const struct flow *original, const struct flow *changed)
+{
+    return output_loss_from(d, g, original, changed, 0);
 }
 
 /* ---- one unit at a time -----------------------------------------------------------

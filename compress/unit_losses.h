@@ -21,6 +21,10 @@ double output_loss_at(const struct dataset *d, const struct ir_graph *g,
 /* The mean over all samples. */
 double output_loss(const struct dataset *d, const struct ir_graph *g,
                    const struct flow *original, const struct flow *changed);
+/* Of the samples from `first` on. */
+double output_loss_from(const struct dataset *d, const struct ir_graph *g,
+                        const struct flow *original, const struct flow *changed,
+                        int64_t first);
 
 struct unit_losses_options {
     const struct dataset *data;

@@ -70,10 +70,13 @@ const struct evaluation *evaluator_run(struct evaluator *e, const struct choices
 
     choices_copy(own, c);
     *v = (struct evaluation){.choices = own, .proposer = proposer};
-    e->problem->evaluate(e->problem->self, own, &v->result);
+    if (!e->recall || !e->recall(e->arg, e->n, own, &v->result))
+        e->problem->evaluate(e->problem->self, own, &v->result);
     v->feasible = search_is_feasible(e->problem, v->result.costs);
     e->table[at] = e->n;
     enter(e, e->n++);
+    if (e->watch)
+        e->watch(e->arg, e);
     return v;
 }
 

@@ -26,6 +26,13 @@ struct evaluator {
     int *table, table_size; /* open addressing by hash; -1: empty */
     struct pareto front;    /* of feasible ones: loss, latency, energy, bytes */
     int best;               /* feasible one of least loss; -1: none */
+    /* What an earlier, interrupted run of the same search found for evaluation n, asked
+     * before the problem is; and who is told of each new one.  Either may be NULL; set
+     * after create.  `watch` may lower `budget` to end the search. */
+    bool (*recall)(void *arg, int n, const struct choices *c,
+                   struct search_result *out);
+    void (*watch)(void *arg, struct evaluator *e);
+    void *arg;
 };
 
 struct evaluator *evaluator_create(struct arena *a, const struct search_problem *p,

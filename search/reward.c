@@ -17,17 +17,26 @@ struct reward reward_defaults(enum reward_kind kind)
     return log_ratio;
 }
 
+double reward_of_costs(const struct reward *r, const struct search_problem *p,
+                       const double *costs)
+{
+    double sum = 0;
+
+    for (int k = 0; k < COST_COUNT; k++)
+        if (r->w[k] > 0)
+            sum += r->w[k] * log(p->base[k] / costs[k]);
+    return sum;
+}
+
 static double log_reward(const struct reward *r, const struct search_problem *p,
                          const struct search_result *s)
 {
-    double sum = -r->w_loss * log1p(fmax(s->loss, 0) / EPSILON);
+    double sum = -r->w_loss * log1p(fmax(s->loss - r->allowed_loss, 0) / EPSILON)
+                 + reward_of_costs(r, p, s->costs);
 
-    for (int k = 0; k < COST_COUNT; k++) {
-        if (r->w[k] > 0)
-            sum += r->w[k] * log(p->base[k] / s->costs[k]);
+    for (int k = 0; k < COST_COUNT; k++)
         if (r->lambda[k] > 0)
             sum -= r->lambda[k] * (s->costs[k] / p->budgets[k] - 1);
-    }
     if (r->update_base > 0 && s->update_bytes > 0)
         sum += r->w_update * log(r->update_base / s->update_bytes);
     return sum;

@@ -11,8 +11,36 @@
 #define PRIOR_RATIO_STEP (-0.8F)
 #define PRIOR_OTHER      (-2.0F)
 
+static bool is_single(uint32_t mask)
+{
+    return (mask & (mask - 1)) == 0;
+}
+
+/* No unit leaves the agent of its units a choice. */
+static bool is_settled(const struct search_problem *p, enum choice_agent agent)
+{
+    for (int i = 0; i < p->n_units; i++) {
+        const struct search_unit *u = &p->units[i];
+        const uint32_t mask =
+            agent == AGENT_fusion ? u->patterns
+            : agent == AGENT_pruning
+                ? u->ratios & choice_distinct_ratios(u->channels, u->tile)
+                : u->bits;
+
+        if (!is_single(mask))
+            return false;
+    }
+    return true;
+}
+
 const char *search_inert(const struct search_problem *p, enum choice_agent agent)
 {
+    if (agent == AGENT_fusion && is_settled(p, agent))
+        return "all that can be fused always is";
+    if (agent == AGENT_pruning && is_settled(p, agent))
+        return "no unit has more channels than a tile that may go";
+    if (agent == AGENT_quantization && is_settled(p, agent))
+        return "no unit has an integer form";
     if (agent == AGENT_distillation && !p->trains)
         return "there are no training data";
     if (agent == AGENT_update && !p->is_deployed)

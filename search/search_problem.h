@@ -44,6 +44,7 @@ struct search_result {
     double loss;
     double costs[COST_COUNT];
     double update_bytes;
+    double drop; /* points of accuracy lost, for reports; 0 where none is known */
 };
 
 struct search_problem {

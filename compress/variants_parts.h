@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of variants share.
+ *
+ *     variants.c        what may be chosen; moments of every unit
+ *     variants_make.c   weights and codes of one unit
+ *     variants_run.c    the stitched network
+ */
+#ifndef HADMC_COMPRESS_VARIANTS_PARTS_H
+#define HADMC_COMPRESS_VARIANTS_PARTS_H
+
+#include "compress/quantize_parts.h"
+#include "compress/variants.h"
+
+/* One unit with some of its inputs, in one width. */
+struct made {
+    struct made *next;
+    int id; /* from 1, by unit */
+    int bits;
+    const bool *gone; /* [k]: inputs that are not summed; NULL: none */
+    float *weights;   /* [channels][k], 32 bits */
+    int8_t *codes;    /* the same below 32 bits, and scale[channels] */
+    float *scale;
+    float *bias; /* [channels] */
+};
+
+struct made_unit {
+    bool is_product; /* a product of the graph itself, with float weights */
+    struct product p;
+    const int *class; /* [k] of what each weight of a channel multiplies */
+    double *hessian;  /* [groups][k][k], as far as it can be trusted; NULL: too large */
+    double *mean_x;   /* [groups][k] */
+    double *mean_y, *deviation_y; /* [channels] of the matched samples */
+    struct made *first;           /* what has been made */
+    int n_made;
+};
+
+struct variants_whole {
+    struct variants v; /* what users see; first */
+    struct arena *arena;
+    struct compile *c;
+    struct ir_graph *g;
+    const struct dataset *data;
+    const int64_t *scored;
+    int tile;
+    const int *rank;           /* by class */
+    const int *leader_of;      /* by group */
+    struct made_unit *made;    /* by unit */
+    struct quantizer observed; /* grids of all tensors */
+    int n_nodes;
+    int *unit_of; /* by position of a node: its unit, or -1 */
+    /* Both flows hold the matched samples, then the scored ones. */
+    int64_t n_matched;
+    struct flow *original;  /* run to its end: outputs */
+    struct flow *stitched;  /* all values of the plan that ran last */
+    void **inputs;          /* [n_in] of the graph: all samples, as they were read */
+    uint64_t *signature;    /* by value: how it came about; 0: not yet */
+    struct outputs outputs; /* of the original, scored samples */
+};
+
+/* Never NULL.  gone[k] or NULL. */
+struct status *variants_make(struct variants_whole *w, int unit, const bool *gone,
+                             int bits, const struct made **out);
+
+/* Mean and standard deviation of each of a unit's channels over the matched samples. */
+void variants_matched(const struct variants_whole *w, const struct product *p,
+                      const struct flow *f, double *mean, double *deviation);
+
+/* Outputs of `f` for the scored samples, in `a`. */
+struct outputs variants_outputs_of(const struct variants_whole *w, const struct flow *f,
+                                   struct arena *a);
+
+#endif /* HADMC_COMPRESS_VARIANTS_PARTS_H */

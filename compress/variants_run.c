@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stitched network: see variants.h.
+ *
+ * Every value has a signature of how it came about: the node, the signatures of what it
+ * read, the variant of its unit, whether it became codes.  A value whose signature is
+ * that of the plan before stays.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "compress/product_batch.h"
+#include "compress/unit_losses.h"
+#include "compress/variants_parts.h"
+#include "support/random.h"
+#include "train/tiles.h"
+
+enum {
+    CHUNK_BYTES = 512 << 10,
+    MOST_CHUNK = 32,
+    LEAST_MATCHED = 256, /* numbers that a deviation is believed from */
+};
+
+static const double MOST_SCALE = 2.0; /* of a deviation that is mended */
+
+struct job;
+
+struct stitching {
+    struct variants_whole *w;
+    const struct variant *plan;
+    const bool *removed;
+    struct tensor_uses uses;
+    struct arena *a;
+    struct job *jobs;
+    int n_jobs;
+};
+
+/* A node that has to be computed again. */
+struct job {
+    const struct ir_node *n;
+    const struct made_unit *u; /* NULL: no unit */
+    float *weights, *bias; /* [channels][k] and [channels] of the unit */
+    struct product_batch *batch;
+};
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    uint64_t state = a * UINT64_C(0x9e3779b97f4a7c15) ^ b;
+
+    return splitmix64(&state) | 1;
+}
+
+/* ---- tensors --------------------------------------------------------------------- */
+
+static bool is_codes(const struct stitching *s, struct ir_value *v)
+{
+    return v && s->w->observed.q->tensors[v->id].is_source
+           && tensor_is_source(&s->uses, v);
+}
+
+static struct tiles_codes codes_of(const struct stitching *s, const struct ir_value *v)
+{
+    const struct activation_grid *g = &s->w->observed.q->tensors[v->id].grid;
+
+    return (struct tiles_codes){g->scale, (float)(-128 - g->zero),
+                                (float)(127 - g->zero)};
+}
+
+/* To the nearest codes. */
+static void quantize(const struct stitching *s, const struct ir_value *v, int64_t first,
+                     int64_t n)
+{
+    const struct tiles_codes codes = codes_of(s, v);
+
+    for (int64_t i = first; i < first + n; i++) {
+        float *x = flow_at(s->w->stitched, v, i);
+
+        tiles_here()->round(ir_count(v), &codes, x, x);
+    }
+}
+
+static void run_inputs(const struct stitching *s)
+{
+    struct variants_whole *w = s->w;
+
+    for (int k = 0; k < w->g->n_in; k++) {
+        struct ir_value *v = w->g->in[k];
+        const uint64_t signature = mix((uint64_t)k + 1, is_codes(s, v));
+
+        if (w->signature[v->id] == signature)
+            continue;
+        for (int64_t i = 0; i < flow_n(w->stitched); i++)
+            memcpy(flow_at(w->stitched, v, i), w->inputs[i * w->g->n_in + k],
+                   (size_t)ir_bytes(v));
+        if (is_codes(s, v))
+            quantize(s, v, 0, flow_n(w->stitched));
+        w->signature[v->id] = signature;
+    }
+}
+
+/* ---- what is to be done ---------------------------------------------------------- */
+
+/* Inputs of a channel that are removed; NULL: none. */
+static const bool *gone_inputs(const struct stitching *s, const struct made_unit *u)
+{
+    bool *gone = arena_new_array(s->a, bool, u->p.k), any = false;
+
+    for (int64_t i = 0; i < u->p.k; i++) {
+        gone[i] = u->class[i] != CHANNEL_FIXED && s->removed[u->class[i]];
+        any |= gone[i];
+    }
+    return any ? gone : NULL;
+}
+
+/* Bodies read what is not among the operands: all that there is so far. */
+static uint64_t signature_of(const struct stitching *s, const struct ir_node *n, int at,
+                             const struct made *m)
+{
+    const struct variants_whole *w = s->w;
+    uint64_t sum = mix((uint64_t)at + 100, m ? (uint64_t)m->id : 0);
+
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && !n->in[i]->data)
+            sum = mix(sum, w->signature[n->in[i]->id]);
+    for (int i = 0; n->body[0] && i < w->c->n_values; i++)
+        sum = mix(sum, w->signature[i]);
+    for (int i = 0; i < n->n_out; i++)
+        sum = mix(sum, is_codes(s, n->out[i]));
+    return sum;
+}
+
+static bool is_there(const struct variants_whole *w, const struct ir_node *n,
+                     uint64_t signature)
+{
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && w->signature[n->out[i]->id] != signature + 2 * (uint64_t)i)
+            return false;
+    return true;
+}
+
+static void add_job(struct stitching *s, const struct ir_node *n,
+                    const struct made_unit *u, const struct made *m)
+{
+    struct job *j = &s->jobs[s->n_jobs++];
+
+    *j = (struct job){.n = n, .u = u};
+    flow_make(s->w->stitched, n);
+    if (!u)
+        return;
+
+    const int64_t channels = u->p.channels, k = u->p.k;
+
+    j->weights = arena_new_array(s->a, float, channels *k);
+    for (int64_t i = 0; i < channels * k; i++)
+        j->weights[i] =
+            m->codes ? m->scale[i / k] * (float)m->codes[i] : m->weights[i];
+    j->bias = arena_copy(s->a, m->bias, (size_t)channels * sizeof *m->bias);
+    j->batch = product_batch_create(s->a, &u->p, j->weights);
+}
+
+static struct status *list_jobs(struct stitching *s)
+{
+    struct variants_whole *w = s->w;
+    int at = 0;
+
+    s->jobs = arena_new_array(s->a, struct job, w->n_nodes + 1);
+    for (const struct ir_node *n = w->g->first; n; n = n->next, at++) {
+        const int unit = w->unit_of[at];
+        const struct made *m = NULL;
+
+        if (unit >= 0)
+            RETURN_IF_FAIL(variants_make(
+                w, unit, gone_inputs(s, &w->made[unit]),
+                w->v.unit[unit].may_be_codes ? s->plan[unit].bits : 32, &m));
+
+        const uint64_t signature = signature_of(s, n, at, m);
+
+        if (is_there(w, n, signature))
+            continue;
+        add_job(s, n, m ? &w->made[unit] : NULL, m);
+        for (int i = 0; i < n->n_out; i++)
+            if (n->out[i])
+                w->signature[n->out[i]->id] = signature + 2 * (uint64_t)i;
+    }
+    return OK;
+}
+
+/* ---- doing it -------------------------------------------------------------------- */
+
+void variants_matched(const struct variants_whole *w, const struct product *p,
+                      const struct flow *f, double *mean, double *deviation)
+{
+    const struct ir_value *y = p->node->out[0];
+    const int64_t inner = p->by_rows ? 1 : p->out[0] * p->out[1] * p->out[2];
+    const int64_t n = ir_count(y), channels = p->channels;
+    const double each = (double)(w->n_matched * n / channels);
+
+    memset(mean, 0, (size_t)channels * sizeof *mean);
+    memset(deviation, 0, (size_t)channels * sizeof *deviation);
+    for (int64_t i = 0; i < w->n_matched; i++) {
+        const float *x = flow_at(f, y, i);
+
+        for (int64_t b = 0; b < n / inner; b++) {
+            float sum = 0.0f, squares = 0.0f;
+
+            for (int64_t k = 0; k < inner; k++) {
+                sum += x[b * inner + k];
+                squares += x[b * inner + k] * x[b * inner + k];
+            }
+            mean[b % channels] += (double)sum / each;
+            deviation[b % channels] += (double)squares / each;
+        }
+    }
+    for (int64_t c = 0; c < channels; c++)
+        deviation[c] = sqrt(fmax(deviation[c] - mean[c] * mean[c], 0.0));
+}
+
+/* Weights and bias take up what means and deviations of the matched samples have moved
+ * by; these have been computed without that, and are mended in place. */
+static void match(const struct stitching *s, struct job *j)
+{
+    const struct product *p = &j->u->p;
+    const struct ir_value *y = p->node->out[0];
+    const int64_t inner = p->by_rows ? 1 : p->out[0] * p->out[1] * p->out[2];
+    const int64_t n = ir_count(y), channels = p->channels;
+    double *mean = arena_new_array(s->a, double, channels);
+    double *deviation = arena_new_array(s->a, double, channels);
+    float *scale = arena_new_array(s->a, float, channels);
+    float *shift = arena_new_array(s->a, float, channels);
+    const bool has_many = s->w->n_matched * n / channels >= LEAST_MATCHED;
+
+    variants_matched(s->w, p, s->w->stitched, mean, deviation);
+    for (int64_t c = 0; c < channels; c++) {
+        const double ratio = j->u->deviation_y[c] / deviation[c];
+        const bool holds = has_many && ratio > 1.0 / MOST_SCALE && ratio < MOST_SCALE;
+
+        scale[c] = holds ? (float)ratio : 1.0f;
+        shift[c] = (float)(j->u->mean_y[c] - (double)scale[c] * mean[c]);
+        for (int64_t i = 0; i < p->k; i++)
+            j->weights[c * p->k + i] *= scale[c];
+        j->bias[c] = j->bias[c] * scale[c] + shift[c];
+    }
+    j->batch = product_batch_create(s->a, p, j->weights);
+    for (int64_t i = 0; i < s->w->n_matched; i++) {
+        float *x = flow_at(s->w->stitched, y, i);
+
+        for (int64_t b = 0; b < n / inner; b++)
+            for (int64_t k = b * inner; k < (b + 1) * inner; k++)
+                x[k] = x[k] * scale[b % channels] + shift[b % channels];
+    }
+}
+
+/* The matched samples come first and say what becomes of all others. */
+static void run_unit(const struct stitching *s, struct job *j, int64_t first, int64_t n)
+{
+    struct flow *f = s->w->stitched;
+    const struct ir_value *x = j->n->in[0], *y = j->n->out[0];
+
+    product_batch_run(j->batch, n, flow_at(f, x, first), flow_pitch(x), j->bias,
+                      flow_at(f, y, first), flow_pitch(y));
+    if (first == 0 && j->n->op != OP_MatMul)
+        match(s, j);
+}
+
+static bool is_plain(const struct ir_value *v, int64_t count)
+{
+    return v && v->dtype == DT_f32 && !v->dynamic && !v->data && ir_count(v) == count;
+}
+
+/* The two that are between most units; false: it is neither. */
+static bool run_simple(const struct stitching *s, const struct ir_node *n, int64_t i)
+{
+    struct flow *f = s->w->stitched;
+    const struct ir_value *v = n->out[0];
+    const int64_t count = ir_count(v);
+    float *y = flow_at(f, v, i);
+
+    if (n->op == OP_Relu && is_plain(n->in[0], count)) {
+        const struct tiles_codes codes = codes_of(s, v);
+
+        /* Codes of what is never negative begin at 0: rounding cuts off the rest. */
+        if (is_codes(s, n->out[0]) && codes.least >= 0.0f)
+            tiles_here()->round(count, &codes, flow_at(f, n->in[0], i), y);
+        else
+            tiles_here()->relu(count, flow_at(f, n->in[0], i), y);
+        return true;
+    }
+    if (n->op != OP_Add || !is_plain(n->in[0], count) || !is_plain(n->in[1], count))
+        return false;
+
+    const float *a = flow_at(f, n->in[0], i), *b = flow_at(f, n->in[1], i);
+
+    for (int64_t k = 0; k < count; k++)
+        y[k] = a[k] + b[k];
+    return true;
+}
+
+static struct status *run_job(const struct stitching *s, struct job *j, int64_t first,
+                              int64_t n)
+{
+    int64_t done = 0;
+
+    if (j->u) {
+        run_unit(s, j, first, n);
+        done = n;
+    }
+    while (done < n && run_simple(s, j->n, first + done))
+        done++;
+    if (done < n)
+        RETURN_IF_FAIL(flow_run_some(s->w->stitched, j->n, first + done, n - done));
+    for (int i = 0; i < j->n->n_out; i++)
+        if (is_codes(s, j->n->out[i]))
+            quantize(s, j->n->out[i], first, n);
+    return OK;
+}
+
+/* Samples whose values stay in a cache from one node to the next. */
+static int64_t chunk_of(const struct stitching *s)
+{
+    int64_t most = 1;
+
+    for (int i = 0; i < s->n_jobs; i++)
+        for (int k = 0; k < s->jobs[i].n->n_out; k++)
+            if (s->jobs[i].n->out[k] && ir_bytes(s->jobs[i].n->out[k]) > most)
+                most = ir_bytes(s->jobs[i].n->out[k]);
+    return CHUNK_BYTES / most < 1            ? 1
+           : CHUNK_BYTES / most > MOST_CHUNK ? MOST_CHUNK
+                                             : CHUNK_BYTES / most;
+}
+
+static struct status *run_jobs(const struct stitching *s)
+{
+    const int64_t n = flow_n(s->w->stitched), chunk = chunk_of(s);
+
+    for (int64_t i = 0, count; i < n; i += count) {
+        count = i == 0 ? s->w->n_matched : n - i < chunk ? n - i : chunk;
+        for (int k = 0; k < s->n_jobs; k++)
+            RETURN_IF_FAIL(run_job(s, &s->jobs[k], i, count));
+    }
+    return OK;
+}
+
+static void find_uses(struct stitching *s)
+{
+    const struct variants_whole *w = s->w;
+    bool *is_unit = arena_new_array(s->a, bool, w->n_nodes + 1);
+
+    for (int i = 0; i < w->n_nodes; i++)
+        is_unit[i] = w->unit_of[i] >= 0 && w->v.unit[w->unit_of[i]].may_be_codes
+                     && s->plan[w->unit_of[i]].bits < 32;
+    s->uses = tensor_uses_find(s->a, w->g, is_unit);
+}
+
+/* ---- scores ---------------------------------------------------------------------- */
+
+struct outputs variants_outputs_of(const struct variants_whole *w, const struct flow *f,
+                                   struct arena *a)
+{
+    const struct ir_graph *g = w->g;
+    struct outputs to = {.n = w->v.n_scored, .n_outputs = g->n_out};
+
+    to.output = arena_new_array(a, struct output, g->n_out);
+    for (int k = 0; k < g->n_out; k++) {
+        const struct ir_value *v = g->out[k];
+        struct output *o = &to.output[k];
+
+        *o = (struct output){.name = v->name, .rank = v->rank, .row = ir_count(v)};
+        memcpy(o->dim, v->dim, sizeof o->dim);
+        if (v->dtype != DT_f32 || v->dynamic)
+            continue;
+        o->at = arena_new_array(a, float, to.n * o->row);
+        for (int64_t i = 0; i < to.n; i++)
+            memcpy(o->at + i * o->row, flow_at(f, v, w->n_matched + i),
+                   (size_t)o->row * sizeof *o->at);
+    }
+    return to;
+}
+
+static struct status *score(const struct stitching *s, struct variants_result *out)
+{
+    const struct variants_whole *w = s->w;
+    const struct outputs mine = variants_outputs_of(w, w->stitched, s->a);
+    struct score score;
+
+    out->loss = output_loss_from(w->data, w->g, w->original, w->stitched, w->n_matched);
+    RETURN_IF_FAIL(evaluate_score(w->data, w->scored, &w->outputs, &mine, &score));
+    out->drop = score_drop(&score);
+    return OK;
+}
+
+static struct status *run(struct stitching *s, struct variants_result *out)
+{
+    struct variants_whole *w = s->w;
+    bool *removed = arena_new_array(s->a, bool, w->v.channels->n_classes + 1);
+
+    variants_remove(&w->v, s->plan, removed);
+    s->removed = removed;
+    find_uses(s);
+    run_inputs(s);
+    RETURN_IF_FAIL(list_jobs(s));
+    RETURN_IF_FAIL(run_jobs(s));
+    return score(s, out);
+}
+
+struct status *variants_run(struct variants *v, const struct variant *plan,
+                            struct variants_result *out)
+{
+    struct stitching s = {.w = (struct variants_whole *)v, .plan = plan};
+    struct status *status;
+
+    s.a = arena_create();
+    status = run(&s, out);
+    arena_destroy(s.a);
+    return status_note(status, "while running a plan's network");
+}

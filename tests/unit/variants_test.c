@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// links: search
+/* Compressed units put together; a model as a search problem; a search that goes on. */
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compress/prune.h"
+#include "search/method.h"
+#include "search/model_problem.h"
+#include "search/reach.h"
+#include "search/record.h"
+#include "support/blas.h"
+
+enum { N_SAMPLES = 48, N_SCORED = 16, N_PIXELS = 72, BUDGET = 24 };
+
+#define THREE "kernel_shape=[3,3], strides=[1,1], dilations=[1,1], pads=[1,1,1,1]"
+
+/* Channels 4 to 7 of %a are twice and minus channels 0 to 3; %d is what a residual sum
+ * makes of them and of %e. */
+static const char text[] = "graph g(%x: f32[1,2,6,6]) {\n"
+                           "  %w0 = const f32[8,2,3,3] {*1}\n"
+                           "  %w1 = const f32[6,8,3,3] {*1}\n"
+                           "  %b1 = const f32[6] {*1}\n"
+                           "  %w2 = const f32[6,6,3,3] {*1}\n"
+                           "  %w3 = const f32[3,6] {*1}\n"
+                           "  %a = Conv(%x, %w0) {" THREE "} : f32[1,8,6,6]\n"
+                           "  %c = Conv(%a, %w1, %b1) {" THREE "} : f32[1,6,6,6]\n"
+                           "  %r = Relu(%c) : f32[1,6,6,6]\n"
+                           "  %e = Conv(%r, %w2) {" THREE "} : f32[1,6,6,6]\n"
+                           "  %d = Add(%e, %r) : f32[1,6,6,6]\n"
+                           "  %m = ReduceMean(%d) {axes=[2,3], keepdims=0} : f32[1,6]\n"
+                           "  %y = Gemm(%m, %w3) {transB=1} : f32[1,3]\n"
+                           "  return %y\n"
+                           "}\n";
+
+static const char device_text[] =
+    "{\"device\": \"d\", \"about\": \"\", \"figures\": ["
+    "{\"name\": \"cpu_f32_peak_core\", \"value\": 1e9, \"unit\": \"flop/s\","
+    " \"origin\": \"datasheet\", \"source\": \"a table of this test\"},"
+    "{\"name\": \"cpu_i8_peak_core\", \"value\": 4e9, \"unit\": \"op/s\","
+    " \"origin\": \"datasheet\", \"source\": \"a table of this test\"},"
+    "{\"name\": \"memory_bandwidth\", \"value\": 1e9, \"unit\": \"B/s\","
+    " \"origin\": \"datasheet\", \"source\": \"a table of this test\"}]}";
+
+static uint32_t seed_now;
+
+static float draw(void)
+{
+    seed_now = seed_now * 1664525u + 1013904223u;
+    return (float)(seed_now >> 8) / 8388608.0f - 1.0f;
+}
+
+static struct ir_graph *make_graph(struct compile *c)
+{
+    struct ir_graph *g;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    seed_now = 3;
+    for (struct ir_node *n = g->first; n; n = n->next)
+        for (int i = 1; i < n->n_in; i++)
+            for (int64_t k = 0; n->in[i]->data && k < ir_count(n->in[i]); k++)
+                ((float *)(uintptr_t)n->in[i]->data)[k] = draw();
+
+    float *w = (float *)(uintptr_t)g->first->in[1]->data;
+
+    for (int i = 0; i < 4 * 18; i++)
+        w[4 * 18 + i] = (i / 18 % 2 ? -1.0f : 2.0f) * w[i];
+    return g;
+}
+
+static void write_npy(const char *path)
+{
+    char header[128];
+    FILE *f = fopen(path, "wb");
+
+    memset(header, ' ', sizeof header);
+    memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
+    const int n = snprintf(
+        header + 10, 118,
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 2, 6, 6)}", N_SAMPLES);
+
+    header[10 + n] = ' ';
+    header[127] = '\n';
+    fwrite(header, 1, 128, f);
+    seed_now = 9;
+    for (int i = 0; i < N_SAMPLES * N_PIXELS; i++) {
+        const float x = draw();
+
+        fwrite(&x, sizeof x, 1, f);
+    }
+    fclose(f);
+}
+
+struct world {
+    struct arena *a;
+    struct compile *c;
+    struct ir_graph *g;
+    struct dataset *data;
+    int64_t sample[N_SAMPLES];
+    struct variants *v;
+    struct device device;
+    char folder[32];
+};
+
+static struct world open_world(void)
+{
+    struct world w = {.a = arena_create(),
+                      .c = compile_create(),
+                      .folder = "/tmp/variants_test-XXXXXX"};
+    struct dataset_options want = {0};
+
+    CHECK_OK(blas_open());
+    w.g = make_graph(w.c);
+    CHECK(mkdtemp(w.folder) != NULL);
+
+    char *npy = arena_printf(w.a, "%s/x.npy", w.folder);
+
+    write_npy(npy);
+    CHECK_OK(dataset_inputs_of(w.g, w.a, &want));
+    CHECK_OK(dataset_open(npy, &want, w.a, &w.data));
+    unlink(npy);
+    for (int i = 0; i < N_SAMPLES; i++)
+        w.sample[i] = i;
+
+    const struct variants_options o = {.data = w.data,
+                                       .n_calibration = N_SAMPLES - N_SCORED,
+                                       .calibration = w.sample,
+                                       .n_scored = N_SCORED,
+                                       .scored = w.sample + N_SAMPLES - N_SCORED,
+                                       .tile = 1};
+
+    CHECK_OK(variants_create(w.c, w.g, &o, &w.v));
+    CHECK_OK(device_parse(w.a, "d", device_text, sizeof device_text - 1, &w.device));
+    return w;
+}
+
+static void close_world(struct world *w)
+{
+    variants_destroy(w->v);
+    dataset_close(w->data);
+    compile_destroy(w->c);
+    rmdir(w->folder);
+    arena_destroy(w->a);
+}
+
+/* Units: %a, %c, %e, %y; %e has the channels of %c. */
+static double loss_of(struct world *w, double prune_a, double prune_c, int bits)
+{
+    const struct variant plan[] = {
+        {prune_a, bits}, {prune_c, bits}, {prune_c, bits}, {0, bits}};
+    struct variants_result r;
+
+    CHECK_OK(variants_run(w->v, plan, &r));
+    return r.loss;
+}
+
+TEST(a_plan_that_changes_nothing_loses_nothing)
+{
+    struct world w = open_world();
+
+    CHECK_EQ(w.v->n_units, 4);
+    CHECK(loss_of(&w, 0, 0, 32) < 1e-8);
+    close_world(&w);
+}
+
+TEST(units_of_one_group_share_a_leader)
+{
+    struct world w = open_world();
+
+    CHECK_EQ(w.v->unit[0].leader, 0);
+    CHECK_EQ(w.v->unit[1].leader, 1);
+    CHECK_EQ(w.v->unit[2].leader, 1);
+    CHECK_EQ(w.v->unit[3].channels, 0); /* the model's outputs */
+    close_world(&w);
+}
+
+TEST(channels_that_say_what_others_say_are_taken_first)
+{
+    struct world w = open_world();
+
+    CHECK(loss_of(&w, 0.5, 0, 32) < 1e-3);
+    CHECK(loss_of(&w, 0.7, 0, 32) > 1e-3);
+    close_world(&w);
+}
+
+TEST(fewer_bits_lose_more)
+{
+    struct world w = open_world();
+    const double eight = loss_of(&w, 0, 0, 8), four = loss_of(&w, 0, 0, 4);
+
+    CHECK(eight > 0 && eight < 0.01);
+    CHECK(four > 2 * eight);
+    close_world(&w);
+}
+
+TEST(equal_plans_give_equal_results_whatever_ran_before)
+{
+    struct world w = open_world(), other = open_world();
+    const double first = loss_of(&w, 0.4, 0.3, 8);
+
+    loss_of(&other, 0.6, 0, 4);
+    loss_of(&other, 0.4, 0, 8);
+    CHECK(loss_of(&other, 0.4, 0.3, 8) == first);
+    CHECK(loss_of(&w, 0, 0, 32) < 1e-8);
+    CHECK(loss_of(&w, 0.4, 0.3, 8) == first);
+    close_world(&w);
+    close_world(&other);
+}
+
+TEST(pruning_takes_the_channels_of_a_stitched_plan)
+{
+    struct world w = open_world();
+    const struct variant plan[] = {{0.5, 8}, {0.3, 4}, {0.3, 32}, {0, 8}};
+    struct plan *p = variants_plan(w.v, plan, "host");
+    const struct prune_options o = {
+        .plan = p, .data = w.data, .n_samples = 32, .sample = w.sample};
+    struct pruning *pruned;
+
+    CHECK_OK(prune_decide(w.g, &o, w.a, &pruned));
+    CHECK_EQ(pruned->units[0].n_kept, 4);
+    CHECK_EQ(pruned->units[1].n_kept, 5); /* 4.2, rounded up */
+    CHECK_EQ(pruned->units[2].n_kept, 5);
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(pruned->units[1].kept[i], pruned->units[2].kept[i]);
+    CHECK_EQ(p->units[1].weight_bits, 4);
+    CHECK_EQ(p->units[1].activation_bits, 8);
+    CHECK_EQ(p->units[2].activation_bits, 32);
+    close_world(&w);
+}
+
+/* ---- the problem ----------------------------------------------------------------- */
+
+static struct model_problem *make_problem(struct world *w, double max_bytes)
+{
+    struct model_problem_options o = {.device = &w->device, .more_bytes = 100};
+
+    for (int k = 0; k < COST_COUNT; k++)
+        o.budgets[k] = INFINITY;
+    o.budgets[COST_bytes] = max_bytes;
+    return model_problem_create(w->a, w->v, &o);
+}
+
+TEST(costs_of_units_are_never_below_those_of_the_plan)
+{
+    struct world w = open_world();
+    struct model_problem *m = make_problem(&w, INFINITY);
+    struct choices *c = choices_create(w.a, 4);
+    double bound[COST_COUNT], exact[COST_COUNT];
+
+    /* %y reads what %c decides, one unit further back */
+    CHECK(m->problem.base[COST_bytes] == 100 + 4 * (144 + 432 + 324 + 18));
+    for (int ratio = 0; ratio < CHOICE_RATIOS; ratio++) {
+        for (int i = 0; i < 3; i++)
+            c->units[i] = (struct choice){0, (uint8_t)ratio, 1};
+        search_costs(&m->problem, c, bound);
+        model_problem_costs(m, c, exact);
+        for (int k = 0; k < COST_COUNT; k++)
+            CHECK(exact[k] <= bound[k] * (1 + 1e-12));
+        CHECK(exact[COST_bytes] < m->problem.base[COST_bytes]);
+    }
+    close_world(&w);
+}
+
+TEST(a_budget_that_nothing_meets_is_named_with_the_closest_plan)
+{
+    struct world w = open_world();
+    struct model_problem *m = make_problem(&w, 101);
+    const struct reach r = reach_find(w.a, &m->problem, NULL);
+
+    CHECK(!r.fits);
+    CHECK_EQ((int)r.blocks, COST_bytes);
+    CHECK(r.least[COST_bytes] > 101 && r.costs[COST_bytes] == r.least[COST_bytes]);
+    m = make_problem(&w, r.least[COST_bytes]);
+    CHECK(reach_find(w.a, &m->problem, NULL).fits);
+    close_world(&w);
+}
+
+/* ---- going on -------------------------------------------------------------------- */
+
+struct run {
+    struct record *record;
+    int n_recalled;
+};
+
+static bool recall(void *arg, int n, const struct choices *c, struct search_result *out)
+{
+    struct run *r = arg;
+
+    if (!record_recall(r->record, n, c, out))
+        return false;
+    r->n_recalled++;
+    return true;
+}
+
+static void watch(void *arg, struct evaluator *e)
+{
+    CHECK_OK(record_add(((struct run *)arg)->record, e));
+}
+
+/* The record's text afterwards. */
+static char *search(struct world *w, const char *path, bool resume, int *n_recalled)
+{
+    struct model_problem *m = make_problem(w, 2500);
+    struct evaluator *e = evaluator_create(w->a, &m->problem, BUDGET);
+    const struct method_options o = method_defaults();
+    struct run r = {0};
+
+    CHECK_OK(record_open(path, "{\"search\": 1}", resume, 4, &r.record));
+    e->recall = recall;
+    e->watch = watch;
+    e->arg = &r;
+    method_run(METHOD_surrogate, e, &o, 1);
+    CHECK_OK(m->failed);
+    *n_recalled = r.n_recalled;
+
+    char *text_now = arena_strdup(w->a, record_text(r.record));
+
+    record_close(r.record, false);
+    return text_now;
+}
+
+TEST(a_search_that_was_killed_goes_on_to_the_same_end)
+{
+    struct world w = open_world();
+    char *path = arena_printf(w.a, "%s/record", w.folder);
+    int n_recalled;
+    const char *whole = search(&w, path, false, &n_recalled);
+
+    CHECK_EQ(n_recalled, 0);
+    CHECK_EQ(truncate(path, (off_t)strlen(whole) / 2), 0); /* within a line */
+    CHECK_TEXT(search(&w, path, true, &n_recalled), whole);
+    CHECK(n_recalled > BUDGET / 3 && n_recalled < BUDGET);
+    CHECK_TEXT(search(&w, path, true, &n_recalled), whole);
+    CHECK_EQ(n_recalled, BUDGET);
+    unlink(path);
+    close_world(&w);
+}
+
+static void put_file(const char *path, const char *words)
+{
+    FILE *f = fopen(path, "wb");
+
+    fputs(words, f);
+    fclose(f);
+}
+
+TEST(a_record_that_is_of_another_search_or_damaged_is_refused)
+{
+    struct world w = open_world();
+    char *path = arena_printf(w.a, "%s/record", w.folder);
+    struct record *r;
+
+    put_file(path, "{\"search\": 2}\n");
+    CHECK_FAILS(record_open(path, "{\"search\": 1}", true, 4, &r), INVALID,
+                "is of another search");
+    put_file(path, "{\"search\": 1}\n{\"pattern\": [0, 0, 0]}\n");
+    CHECK_FAILS(record_open(path, "{\"search\": 1}", true, 4, &r), INVALID,
+                "line 2: 'pattern'");
+    put_file(path, "{\"search\": 1}\n{\"pattern\": [0, 0, 0, 6]}\n");
+    CHECK_FAILS(record_open(path, "{\"search\": 1}", true, 4, &r), INVALID,
+                "holds what is no choice");
+    put_file(path, "{\"sea"); /* killed at once */
+    CHECK_OK(record_open(path, "{\"search\": 1}", true, 4, &r));
+    CHECK_EQ(record_n_known(r), 0);
+    CHECK_TEXT(record_text(r), "{\"search\": 1}\n");
+    record_close(r, true);
+    close_world(&w);
+}
