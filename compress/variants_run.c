@@ -342,12 +342,15 @@ static struct status *run_jobs(const struct stitching *s)
 static void find_uses(struct stitching *s)
 {
     const struct variants_whole *w = s->w;
-    bool *is_unit = arena_new_array(s->a, bool, w->n_nodes + 1);
+    enum tensor_reader *reader =
+        arena_new_array(s->a, enum tensor_reader, w->n_nodes + 1);
 
     for (int i = 0; i < w->n_nodes; i++)
-        is_unit[i] = w->unit_of[i] >= 0 && w->v.unit[w->unit_of[i]].may_be_codes
-                     && s->plan[w->unit_of[i]].bits < 32;
-    s->uses = tensor_uses_find(s->a, w->g, is_unit);
+        reader[i] = w->unit_of[i] >= 0 && w->v.unit[w->unit_of[i]].may_be_codes
+                            && s->plan[w->unit_of[i]].bits < 32
+                        ? READS_CODES
+                        : READS_FLOATS;
+    s->uses = tensor_uses_find(s->a, w->g, reader);
 }
 
 /* ---- scores ---------------------------------------------------------------------- */
