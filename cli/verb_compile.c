@@ -156,6 +156,10 @@ static struct status *check_decisions(const struct args *o)
     if (o->prune > 0.95)
         return FAIL(BAD_USAGE, "--prune %g is more than 0.95, the most that there is",
                     o->prune);
+    if (o->prune > 0.0 && wants_search(o))
+        return FAIL(BAD_USAGE,
+                    "--prune %g goes with no search, which decides about channels itself",
+                    o->prune);
     if (has_bits(o) && !bits_are(o, "auto") && wants_search(o))
         return FAIL(BAD_USAGE, "--bits %s leaves nothing to search for", o->bits);
     RETURN_IF_FAIL(check_size("--max-bytes", o->max_bytes));
