@@ -45,9 +45,7 @@ static void show_unit(int unit, int n_units, void *arg)
 
 static struct status *open_device(const struct quantized *q, struct device *out)
 {
-    const struct target *t = target_find(q->co->target);
-
-    return device_parse(q->a, t->name, t->device_json, strlen(t->device_json), out);
+    return target_device(q->a, target_find(q->co->target), q->co->device, out);
 }
 
 /* With costs, without losses. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hadmcc targets: the devices that this hadmcc compiles for. */
+/* hadmcc targets: the devices that this hadmcc compiles or plans for. */
 #include <string.h>
 
 #include <jansson.h>
@@ -16,6 +16,10 @@ static const char *default_cpu(struct arena *a, const struct target *t)
 {
     struct isa isa;
     uint64_t features;
+
+    if (!t->resolve)
+        return "-";
+
     struct status *s = t->resolve(a, NULL, &isa, &features);
 
     if (!s)
@@ -23,6 +27,9 @@ static const char *default_cpu(struct arena *a, const struct target *t)
     status_free(s);
     return "-";
 }
+
+static const char *const emits[] = {
+    [EMITS_CODE] = "code", [EMITS_C] = "c", [EMITS_PLAN] = "plan"};
 
 static void print_names(void)
 {
@@ -33,7 +40,8 @@ static void print_names(void)
 static void print_table(struct arena *a)
 {
     for (int i = 0; all_targets[i]; i++)
-        printf("%-10s %-18s %s\n", all_targets[i]->name, default_cpu(a, all_targets[i]),
+        printf("%-10s %-5s %-18s %s\n", all_targets[i]->name,
+               emits[all_targets[i]->emits], default_cpu(a, all_targets[i]),
                all_targets[i]->summary);
 }
 
@@ -48,6 +56,7 @@ static struct status *print_json(struct arena *a)
 
         json_object_set_new(row, "name", json_string(t->name));
         json_object_set_new(row, "summary", json_string(t->summary));
+        json_object_set_new(row, "emits", json_string(emits[t->emits]));
         json_object_set_new(row, "cpu", json_string(default_cpu(a, t)));
         json_object_set_new(row, "device", device ? device : json_null());
         json_array_append_new(list, row);
@@ -75,8 +84,8 @@ static struct status *run(const char *operand, const void *args)
 const struct verb verb_targets = {
     .name = "targets",
     .operand = "",
-    .about = "List the devices that hadmcc compiles for: name, default processor, what "
-             "it is.",
+    .about = "List the devices that hadmcc compiles or plans for: name, what it writes "
+             "for\nthem (code, C, a plan), default processor, what it is.",
     .example = "hadmcc targets",
     .options = options,
     .n_options = N_OPTIONS,

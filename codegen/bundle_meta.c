@@ -129,18 +129,19 @@ static struct status *read_steps(struct arena *a, const json_t *report,
     return OK;
 }
 
+const char *const emit_kind_names[] = {
+    [EMIT_OBJECT] = "obj", [EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm",
+    [EMIT_C] = "c",        [EMIT_PLAN] = "plan", NULL,
+};
+
 static struct status *read_kind(struct arena *a, const json_t *report,
                                 struct bundle_meta *out)
 {
-    static const char *const names[] = {[EMIT_OBJECT] = "obj",
-                                        [EMIT_LLVM] = "llvm",
-                                        [EMIT_ASM] = "asm",
-                                        [EMIT_C] = "c"};
     const char *name;
 
     RETURN_IF_FAIL(get_text(a, report, "emit", &name));
-    for (int i = 0; i <= EMIT_C; i++)
-        if (strcmp(name, names[i]) == 0) {
+    for (int i = 0; emit_kind_names[i]; i++)
+        if (strcmp(name, emit_kind_names[i]) == 0) {
             out->kind = (enum emit_kind)i;
             return OK;
         }

@@ -52,7 +52,7 @@ struct job {
 static struct status *write_bundle(struct compile *c, const struct job *job)
 {
     const struct compile_options *o = job->o;
-    const struct isa *isa = o->kind == EMIT_C ? NULL : &job->isa;
+    const struct isa *isa = emit_is_machine_code(o->kind) ? &job->isa : NULL;
     const int max_workers = o->max_workers > 0 ? o->max_workers : 1;
     struct ir_graph *graph;
     struct program *program;
@@ -96,6 +96,35 @@ static struct status *write_bundle_in_child(void *arg, FILE *out)
     return s;
 }
 
+struct status *compile_check_kind(const struct target *t, enum emit_kind kind)
+{
+    if (t->emits == EMITS_PLAN && kind != EMIT_PLAN)
+        return FAIL(UNSUPPORTED,
+                    "there is no code for '%s' yet; --emit plan writes the plan and"
+                    " the report",
+                    t->name);
+    if (t->emits == EMITS_C && emit_is_machine_code(kind))
+        return FAIL(UNSUPPORTED,
+                    "there is C for '%s', no machine code: --emit c, or --emit plan"
+                    " for plan and report alone",
+                    t->name);
+    return OK;
+}
+
+/* A target without machine code has no processors to choose from. */
+static struct status *resolve(struct arena *a, struct job *job)
+{
+    const struct target *t = job->target;
+
+    RETURN_IF_FAIL(compile_check_kind(t, job->o->kind));
+    if (t->resolve)
+        return t->resolve(a, job->o->cpu, &job->isa, &job->cpu_features);
+    return job->o->cpu ? FAIL(BAD_USAGE,
+                              "--cpu %s: target '%s' has no processors to choose from",
+                              job->o->cpu, t->name)
+                       : OK;
+}
+
 struct status *compile_model(const char *path, const struct compile_options *o)
 {
     struct arena *a = arena_create();
@@ -106,7 +135,7 @@ struct status *compile_model(const char *path, const struct compile_options *o)
     if (!job.target)
         s = FAIL(BAD_USAGE, "no target '%s'; `hadmcc targets` lists them", o->target);
     else
-        s = job.target->resolve(a, o->cpu, &job.isa, &job.cpu_features);
+        s = resolve(a, &job);
     if (!s)
         s = child_run(a, "compiling", write_bundle_in_child, &job, NULL, &nothing);
     arena_destroy(a);

@@ -259,13 +259,10 @@ static void put_lines(json_t *report, const char *name, const struct text *lines
 
 /* ---- the report ------------------------------------------------------------------ */
 
-static const char *const emit_names[] = {
-    [EMIT_OBJECT] = "obj", [EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm", [EMIT_C] = "c",
-};
-
 static void put_origin(json_t *report, const struct bundle_job *job)
 {
     const struct bundle_options *o = job->options;
+    const bool machine_code = emit_is_machine_code(o->kind);
     unsigned major, minor, patch;
 
     LLVMGetVersion(&major, &minor, &patch);
@@ -276,10 +273,10 @@ static void put_origin(json_t *report, const struct bundle_job *job)
     put_number(report, "opset", job->compile->opset);
     put_text(report, "producer", job->compile->producer);
     put_text(report, "target", o->target->name);
-    put_text(report, "cpu", o->kind == EMIT_C ? "any" : o->isa.cpu);
-    put_text(report, "features", o->kind == EMIT_C ? "" : o->isa.features);
-    put_text(report, "triple", o->kind == EMIT_C ? "" : o->isa.triple);
-    put_text(report, "emit", emit_names[o->kind]);
+    put_text(report, "cpu", machine_code ? o->isa.cpu : "any");
+    put_text(report, "features", machine_code ? o->isa.features : "");
+    put_text(report, "triple", machine_code ? o->isa.triple : "");
+    put_text(report, "emit", emit_kind_names[o->kind]);
     json_object_set_new(report, "embed", json_boolean(o->embed));
     put_text(report, "options", o->command_options);
     put_text(report, "tool", arena_printf(job->arena, "hadmcc %s", hadmcc_version()));

@@ -87,7 +87,9 @@ static void put_summary(struct text *t, const struct bundle_job *job)
     put_fact(t, "model", job->compile->model_name);
     put_fact(t, "model SHA-256", hex);
     put_fact(t, "target", o->target->name);
-    put_fact(t, "processor", o->kind == EMIT_C ? "any, through a C compiler" : o->isa.cpu);
+    put_fact(t, "processor", emit_is_machine_code(o->kind) ? o->isa.cpu
+                             : o->kind == EMIT_C         ? "any, through a C compiler"
+                                                         : "no code was written");
     put_fact(t, "options", o->command_options);
     put_fact(t, "made by", arena_printf(job->arena, "hadmcc %s", hadmcc_version()));
     put_bytes_fact(t, "workspace", (int64_t)job->model->workspace_bytes,
@@ -96,7 +98,7 @@ static void put_summary(struct text *t, const struct bundle_job *job)
     if (job->code_bytes)
         put_bytes_fact(t, "code", job->code_bytes, "machine code, constants and runtime");
     put_bytes_fact(t, "stack", job->stack_bytes,
-                   o->kind == EMIT_C ? "an estimate" : "at most");
+                   emit_is_machine_code(o->kind) ? "at most" : "an estimate");
     text_puts(t, "</table>\n");
 }
 
