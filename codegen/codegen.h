@@ -87,6 +87,7 @@ struct bundle_options {
     int max_workers;
     const struct plan *plan;     /* what compression decided; NULL: nothing */
     const struct compression *compression; /* what that cost, for reports; or NULL */
+    const struct device *device; /* modelled costs in the report are its; or NULL */
     const char *command_options; /* as recorded in reports: no paths */
 };
 

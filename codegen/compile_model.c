@@ -45,6 +45,7 @@ struct job {
     const char *path;
     const struct compile_options *o;
     const struct target *target;
+    struct device device;
     struct isa isa;
     uint64_t cpu_features;
 };
@@ -77,6 +78,7 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
         .kind = o->kind,
         .embed = o->embed,
         .max_workers = max_workers,
+        .device = &job->device,
         .plan = o->plan ? *o->plan : NULL,
         .compression = o->compression,
         .command_options = o->command_options ? o->command_options : "",
@@ -117,8 +119,12 @@ static struct status *resolve(struct arena *a, struct job *job)
     const struct target *t = job->target;
 
     RETURN_IF_FAIL(compile_check_kind(t, job->o->kind));
-    if (t->resolve)
-        return t->resolve(a, job->o->cpu, &job->isa, &job->cpu_features);
+    RETURN_IF_FAIL(target_device(a, t, job->o->device, &job->device));
+    if (t->resolve) {
+        RETURN_IF_FAIL(t->resolve(a, job->o->cpu, &job->isa, &job->cpu_features));
+        device_use_vectors(&job->device, job->isa.vector_bytes);
+        return OK;
+    }
     return job->o->cpu ? FAIL(BAD_USAGE,
                               "--cpu %s: target '%s' has no processors to choose from",
                               job->o->cpu, t->name)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* foo.report.json: everything about a bundle that a tool or a person may ask for.
  * docs/report.md explains the fields; bundle_meta.c reads back what a runner needs. */
+#include <math.h>
 #include <string.h>
 
 #include <jansson.h>
 #include <llvm-c/Core.h>
 
 #include "codegen/bundle.h"
+#include "codegen/step_work.h"
 
 /* ---- values ---------------------------------------------------------------------- */
 
@@ -136,6 +138,36 @@ static const char *step_kernel(const struct step *s)
     };
 
     return s->kind == STEP_LIBRARY ? s->u.call->kernel->name : names[s->kind];
+}
+
+/* Times are whole nanoseconds: the same text from every mathematical library. */
+static void put_modelled(json_t *report, const struct bundle_job *job)
+{
+    const struct program *p = job->program;
+    const struct device *d = job->options->device;
+    json_t *o = json_object(), *steps = json_array();
+    double time_ns = 0, energy_j = 0;
+    int n_units;
+    const struct unit *units = units_find(p->graph, &n_units);
+
+    for (int i = 0; i < p->n_steps; i++) {
+        const struct work w = step_work(p, &p->steps[i], n_units, units);
+        const struct cost c = cost_of(d, &w);
+
+        time_ns += c.time_ns;
+        energy_j += c.energy_j;
+        json_array_append_new(steps, json_pack("{s:s, s:I, s:s}", "step",
+                                               p->steps[i].name, "time_ns",
+                                               (json_int_t)llround(c.time_ns), "kind",
+                                               work_kind_names[w.kind]));
+    }
+    put_text(o, "device", d->name);
+    put_text(o, "origin", cost_origin_names[COST_MODELLED]);
+    put_number(o, "time_ns", llround(time_ns));
+    if (cost_has_energy(d))
+        put_number(o, "energy_nj", llround(energy_j * 1e9));
+    json_object_set_new(o, "steps", steps);
+    json_object_set_new(report, "modelled", o);
 }
 
 static json_t *step(const struct step *s)
@@ -308,6 +340,8 @@ void report_json(const struct bundle_job *job, struct text *out)
                             report_compression_json(job->options->compression));
     put_doors(report, job);
     put_program(report, job->program);
+    if (job->options->device)
+        put_modelled(report, job);
     put_grown(report, job->program);
     put_lines(report, "left_in_floats", &job->compile->left_in_floats);
     put_lines(report, "warnings", &job->compile->warnings);

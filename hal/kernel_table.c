@@ -3,7 +3,6 @@
 #include "hal/kernel_table.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 const char *const work_kind_names[] = {
@@ -12,6 +11,18 @@ const char *const work_kind_names[] = {
     [WORK_FIRST] = "first",     [WORK_DEPTHWISE] = "depthwise",
     [WORK_MOVE] = "move",       NULL,
 };
+
+enum work_kind work_kind_of_window(int64_t groups, int64_t c_in, int64_t window,
+                                   bool strided)
+{
+    if (groups > 1 && c_in == 1)
+        return WORK_DEPTHWISE;
+    if (c_in <= WORK_FEW_CHANNELS)
+        return WORK_FIRST;
+    if (strided)
+        return WORK_STRIDED;
+    return window > 1 ? WORK_WINDOW : WORK_POINTWISE;
+}
 
 static int index_of(const struct kernel_table *t, const int i[TABLE_AXES])
 {

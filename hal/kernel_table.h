@@ -18,6 +18,7 @@
 #ifndef HADMC_HAL_KERNEL_TABLE_H
 #define HADMC_HAL_KERNEL_TABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Kinds of work whose kernels are of different speed. */
@@ -35,6 +36,11 @@ enum work_kind {
 enum { WORK_FEW_CHANNELS = 4 };
 
 extern const char *const work_kind_names[]; /* by enum; ends with NULL */
+
+/* The kind of a convolution by its groups, input channels of a group, and the points of
+ * its window. */
+enum work_kind work_kind_of_window(int64_t groups, int64_t c_in, int64_t window,
+                                   bool strided);
 
 enum { AXIS_CHANNELS, AXIS_DEPTH, AXIS_ROWS, TABLE_AXES };
 

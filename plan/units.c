@@ -82,15 +82,10 @@ static bool all_ones(const struct ir_node *n, const char *attribute)
 /* Which kernels a convolution takes. */
 static enum work_kind window_kind(const struct ir_node *n, const struct ir_value *w)
 {
-    const bool point = w->rank < 3 || ir_count(w) == w->dim[0] * w->dim[1];
+    const int64_t window = ir_count(w) / (w->dim[0] * w->dim[1]);
 
-    if (ir_attr_int(n, "group", 1) > 1 && w->dim[1] == 1)
-        return WORK_DEPTHWISE;
-    if (w->dim[1] <= WORK_FEW_CHANNELS)
-        return WORK_FIRST;
-    if (!all_ones(n, "strides"))
-        return WORK_STRIDED;
-    return point ? WORK_POINTWISE : WORK_WINDOW;
+    return work_kind_of_window(ir_attr_int(n, "group", 1), w->dim[1], window,
+                               !all_ones(n, "strides"));
 }
 
 static void measure(struct unit *u)
