@@ -5,7 +5,10 @@
 #include <jansson.h>
 
 #include "cli/json_out.h"
+#include "cli/probe.h"
+#include "cli/progress.h"
 #include "codegen/codegen.h"
+#include "codegen/runner.h"
 
 #define OPTIONS_FILE "cli/verb_targets.def"
 #include "cli/option_rows.h"
@@ -64,14 +67,46 @@ static struct status *print_json(struct arena *a)
     return json_out_print(list);
 }
 
+static struct status *print_probe(struct arena *a, const struct args *o)
+{
+    struct text t = {0};
+    struct device d;
+    struct status *s = probe_device(a, o->quick, &d);
+
+    progress(NULL);
+    if (!s)
+        device_write(&d, &t);
+    if (!s && o->out)
+        s = runner_write_file(o->out, t.bytes, t.len);
+    else if (!s)
+        fputs(t.bytes, stdout);
+    text_free(&t);
+    return status_note(s, "while measuring this machine");
+}
+
+static struct status *check_args(const struct args *o)
+{
+    if (!o->probe && (o->quick || o->out))
+        return FAIL(BAD_USAGE, "%s goes with --probe", o->quick ? "--quick" : "-o");
+    if (o->probe && (o->json || o->names))
+        return FAIL(BAD_USAGE, "--probe prints one device; %s prints all",
+                    o->json ? "--json" : "--names");
+    return OK;
+}
+
 static struct status *run(const char *operand, const void *args)
 {
     const struct args *o = args;
+
+    (void)operand;
+    RETURN_IF_FAIL(check_args(o));
+
     struct arena *a = arena_create();
     struct status *s = OK;
 
-    (void)operand;
-    if (o->json)
+    if (o->probe)
+        s = print_probe(a, o);
+    else if (o->json)
         s = print_json(a);
     else if (o->names)
         print_names();

@@ -15,8 +15,8 @@ static bool is_product(const struct step *s)
     }
 }
 
-static struct work conv_work(const struct step *s, const struct conv *c, int weight_bits,
-                             int activation_bits)
+static struct work conv_work(const struct step *s, const struct conv *c,
+                             int weight_bits, int activation_bits)
 {
     const int64_t channels = c->groups * c->c_out, depth = c->c_in * c->kh * c->kw;
     const int64_t rows = c->n * c->oh * c->ow;
@@ -85,7 +85,8 @@ struct work step_work(const struct program *p, const struct step *s, int n_units
         return conv_work(s, &s->u.conv.conv, 32, 32);
     case STEP_INT_CONV:
     case STEP_INT_DEPTHWISE:
-        return conv_work(s, &s->u.int_conv.conv.shape, s->u.int_conv.conv.weight_bits, 8);
+        return conv_work(s, &s->u.int_conv.conv.shape, s->u.int_conv.conv.weight_bits,
+                         8);
     case STEP_MATMUL:
         return matmul_work(&s->u.matmul);
     default:

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Graphs of single layers: see probe_layers.h. */
+#include "cli/probe_layers.h"
+
+/* ---- constants ------------------------------------------------------------------- */
+
+static struct ir_value *constant(struct ir_graph *g, enum dtype dtype, int rank,
+                                 const int64_t *dim, void *data)
+{
+    return ir_const_ref(g->compile, NULL, dtype, rank, dim, data);
+}
+
+static int next(uint64_t *seed, int n)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (int)((*seed >> 33) % (uint64_t)n);
+}
+
+static struct ir_value *float_weights(struct ir_graph *g, int rank, const int64_t *dim)
+{
+    uint64_t seed = 1;
+    int64_t n = 1;
+
+    for (int i = 0; i < rank; i++)
+        n *= dim[i];
+
+    float *w = arena_new_array(g->compile->perm, float, n);
+
+    for (int64_t i = 0; i < n; i++)
+        w[i] = (float)(next(&seed, 255) - 127) / 1024;
+    return constant(g, DT_f32, rank, dim, w);
+}
+
+/* Codes of 4 bits are codes of 8 that are small. */
+static struct ir_value *code_weights(struct ir_graph *g, int bits, int rank,
+                                     const int64_t *dim)
+{
+    const int most = bits == 4 ? 7 : 127;
+    uint64_t seed = 1;
+    int64_t n = 1;
+
+    for (int i = 0; i < rank; i++)
+        n *= dim[i];
+
+    int8_t *w = arena_new_array(g->compile->perm, int8_t, n);
+
+    for (int64_t i = 0; i < n; i++)
+        w[i] = (int8_t)(next(&seed, 2 * most + 1) - most);
+    return constant(g, DT_i8, rank, dim, w);
+}
+
+static struct ir_value *scales(struct ir_graph *g, int64_t n, float value)
+{
+    float *s = arena_new_array(g->compile->perm, float, n);
+
+    for (int64_t i = 0; i < n; i++)
+        s[i] = value;
+    return n == 1 ? ir_const_f32(g->compile, value) : constant(g, DT_f32, 1, &n, s);
+}
+
+static struct ir_value *zeros(struct ir_graph *g, enum dtype dtype, int rank,
+                              const int64_t *dim)
+{
+    int64_t n = 1;
+
+    for (int i = 0; i < rank; i++)
+        n *= dim[i];
+
+    /* Arenas give zeroed memory. */
+    return constant(g, dtype, rank, dim, arena_new_array(g->compile->perm, int64_t, n));
+}
+
+/* ---- nodes ----------------------------------------------------------------------- */
+
+static void set_window(struct ir_node *n, const struct probe_layer *l)
+{
+    const int64_t pad = l->window / 2;
+
+    ir_set_attr_ints(n, "kernel_shape", 2, (int64_t[]){l->window, l->window});
+    ir_set_attr_ints(n, "strides", 2, (int64_t[]){l->stride, l->stride});
+    ir_set_attr_ints(n, "pads", 4, (int64_t[]){pad, pad, pad, pad});
+    if (l->kind == WORK_DEPTHWISE)
+        ir_set_attr_int(n, "group", l->channels);
+}
+
+static struct status *finish(struct ir_graph *g, struct ir_node *n)
+{
+    struct ir_value *y = ir_new_output(n, 0, NULL);
+
+    RETURN_IF_FAIL(ir_infer(n));
+    ir_output(g, y);
+    return OK;
+}
+
+static struct ir_value *image_input(struct ir_graph *g, const struct probe_layer *l,
+                                    enum dtype dtype)
+{
+    const int64_t side = l->side * l->stride;
+    const int64_t dim[] = {1, l->kind == WORK_DEPTHWISE ? l->channels : l->c_in, side,
+                           side};
+
+    return ir_input(g, NULL, dtype, 4, dim);
+}
+
+static struct status *float_layer(struct ir_graph *g, const struct probe_layer *l,
+                                  const char *name)
+{
+    const bool product = l->kind == WORK_PRODUCT;
+    const int64_t c_in = l->kind == WORK_DEPTHWISE ? 1 : l->c_in;
+    const int64_t dim[] = {l->channels, c_in, l->window, l->window};
+    const int64_t rows = l->side;
+    struct ir_node *n =
+        ir_node_create(g, NULL, product ? OP_Gemm : OP_Conv, name, 3, 1);
+    struct ir_node *relu;
+
+    ir_set_input(n, 0,
+                 product ? ir_input(g, NULL, DT_f32, 2, (int64_t[]){rows, c_in})
+                         : image_input(g, l, DT_f32));
+    ir_set_input(n, 1, float_weights(g, product ? 2 : 4, dim));
+    ir_set_input(n, 2, zeros(g, DT_f32, 1, &l->channels));
+    if (product)
+        ir_set_attr_int(n, "transB", 1);
+    else
+        set_window(n, l);
+    ir_new_output(n, 0, NULL);
+    RETURN_IF_FAIL(ir_infer(n));
+    relu = ir_node_create(g, NULL, OP_Relu, NULL, 1, 1);
+    ir_set_input(relu, 0, n->out[0]);
+    return finish(g, relu);
+}
+
+/* Scales keep results in the middle of their range; times do not depend on them. */
+static struct status *code_layer(struct ir_graph *g, const struct probe_layer *l,
+                                 const char *name)
+{
+    const bool product = l->kind == WORK_PRODUCT;
+    const int64_t c_in = l->kind == WORK_DEPTHWISE ? 1 : l->c_in;
+    const int64_t dim[] = {l->channels, c_in, l->window, l->window};
+    const int64_t flat[] = {c_in, l->channels};
+    struct ir_node *n = ir_node_create(
+        g, NULL, product ? OP_QLinearMatMul : OP_QLinearConv, name, product ? 8 : 9, 1);
+    struct ir_value *x = product
+                             ? ir_input(g, NULL, DT_i8, 2, (int64_t[]){l->side, c_in})
+                             : image_input(g, l, DT_i8);
+    struct ir_value *in[] = {
+        x,
+        scales(g, 1, 0.02f),
+        zeros(g, DT_i8, 0, NULL),
+        product ? code_weights(g, l->weight_bits, 2, flat)
+                : code_weights(g, l->weight_bits, 4, dim),
+        scales(g, product ? 1 : l->channels, 0.01f),
+        product ? zeros(g, DT_i8, 0, NULL) : zeros(g, DT_i8, 1, &l->channels),
+        scales(g, 1, 0.5f),
+        zeros(g, DT_i8, 0, NULL),
+        product ? NULL : zeros(g, DT_i32, 1, &l->channels),
+    };
+
+    for (int i = 0; i < n->n_in; i++)
+        ir_set_input(n, i, in[i]);
+    if (!product)
+        set_window(n, l);
+    return finish(g, n);
+}
+
+static struct status *sum_layer(struct ir_graph *g, const struct probe_layer *l,
+                                const char *name)
+{
+    struct ir_node *n = ir_node_create(g, NULL, OP_Add, name, 2, 1);
+
+    for (int i = 0; i < 2; i++)
+        ir_set_input(n, i, ir_input(g, NULL, DT_f32, 1, &l->elements));
+    return finish(g, n);
+}
+
+struct status *probe_layer_add(struct ir_graph *g, const struct probe_layer *l,
+                               const char *name)
+{
+    if (l->kind == WORK_MOVE)
+        return sum_layer(g, l, name);
+    return l->weight_bits == 32 ? float_layer(g, l, name) : code_layer(g, l, name);
+}
