@@ -70,6 +70,24 @@ static struct ir_value *zeros(struct ir_graph *g, enum dtype dtype, int rank,
     return constant(g, dtype, rank, dim, arena_new_array(g->compile->perm, int64_t, n));
 }
 
+static bool is_depthwise(const struct probe_layer *l)
+{
+    return l->kind == WORK_DEPTHWISE || l->kind == WORK_DEPTHWISE_STRIDED;
+}
+
+int64_t probe_layer_bytes(const struct probe_layer *l)
+{
+    const int64_t bytes = l->weight_bits == 32 ? 4 : 1;
+    const int64_t rows = l->kind == WORK_PRODUCT ? l->side : l->side * l->side;
+
+    if (l->kind == WORK_MOVE)
+        return 3 * 4 * l->elements;
+    return bytes
+           * (l->channels * l->c_in * l->window * l->window + rows * l->channels
+              + rows * l->stride * l->stride
+                    * (is_depthwise(l) ? l->channels : l->c_in));
+}
+
 /* ---- nodes ----------------------------------------------------------------------- */
 
 static void set_window(struct ir_node *n, const struct probe_layer *l)
@@ -79,7 +97,7 @@ static void set_window(struct ir_node *n, const struct probe_layer *l)
     ir_set_attr_ints(n, "kernel_shape", 2, (int64_t[]){l->window, l->window});
     ir_set_attr_ints(n, "strides", 2, (int64_t[]){l->stride, l->stride});
     ir_set_attr_ints(n, "pads", 4, (int64_t[]){pad, pad, pad, pad});
-    if (l->kind == WORK_DEPTHWISE)
+    if (is_depthwise(l))
         ir_set_attr_int(n, "group", l->channels);
 }
 
@@ -96,8 +114,7 @@ static struct ir_value *image_input(struct ir_graph *g, const struct probe_layer
                                     enum dtype dtype)
 {
     const int64_t side = l->side * l->stride;
-    const int64_t dim[] = {1, l->kind == WORK_DEPTHWISE ? l->channels : l->c_in, side,
-                           side};
+    const int64_t dim[] = {1, is_depthwise(l) ? l->channels : l->c_in, side, side};
 
     return ir_input(g, NULL, dtype, 4, dim);
 }
@@ -106,7 +123,7 @@ static struct status *float_layer(struct ir_graph *g, const struct probe_layer *
                                   const char *name)
 {
     const bool product = l->kind == WORK_PRODUCT;
-    const int64_t c_in = l->kind == WORK_DEPTHWISE ? 1 : l->c_in;
+    const int64_t c_in = is_depthwise(l) ? 1 : l->c_in;
     const int64_t dim[] = {l->channels, c_in, l->window, l->window};
     const int64_t rows = l->side;
     struct ir_node *n =
@@ -134,7 +151,7 @@ static struct status *code_layer(struct ir_graph *g, const struct probe_layer *l
                                  const char *name)
 {
     const bool product = l->kind == WORK_PRODUCT;
-    const int64_t c_in = l->kind == WORK_DEPTHWISE ? 1 : l->c_in;
+    const int64_t c_in = is_depthwise(l) ? 1 : l->c_in;
     const int64_t dim[] = {l->channels, c_in, l->window, l->window};
     const int64_t flat[] = {c_in, l->channels};
     struct ir_node *n = ir_node_create(

@@ -14,6 +14,9 @@ struct probe_layer {
     double ns;        /* measured */
 };
 
+/* Of weights, inputs and outputs. */
+int64_t probe_layer_bytes(const struct probe_layer *l);
+
 /* Adds the layer with an input, random weights and an output of its own to g; its node
  * is called `name`. */
 struct status *probe_layer_add(struct ir_graph *g, const struct probe_layer *l,

@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "cli/json_out.h"
-#include "cli/probe.h"
+#include "cli/probe_device.h"
 #include "cli/progress.h"
 #include "codegen/codegen.h"
 #include "codegen/runner.h"

@@ -103,7 +103,8 @@ static double computed_macs(const struct device *d, enum precision p,
 {
     const double deep = tile_depth(d, p);
     const bool alone =
-        d->figures[FIGURE_TILE_DEPTH].value > 0 && w->kind == WORK_DEPTHWISE;
+        d->figures[FIGURE_TILE_DEPTH].value > 0
+        && (w->kind == WORK_DEPTHWISE || w->kind == WORK_DEPTHWISE_STRIDED);
     const double tile_channels = fmax(1, d->figures[FIGURE_TILE_CHANNELS].value);
     const double tile_rows =
         w->rows > 0 ? fmax(1, d->figures[FIGURE_TILE_ROWS].value) : 1;

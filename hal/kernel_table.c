@@ -6,17 +6,22 @@
 #include <stddef.h>
 
 const char *const work_kind_names[] = {
-    [WORK_PRODUCT] = "product", [WORK_POINTWISE] = "pointwise",
-    [WORK_WINDOW] = "window",   [WORK_STRIDED] = "strided",
-    [WORK_FIRST] = "first",     [WORK_DEPTHWISE] = "depthwise",
-    [WORK_MOVE] = "move",       NULL,
+    [WORK_PRODUCT] = "product",
+    [WORK_POINTWISE] = "pointwise",
+    [WORK_WINDOW] = "window",
+    [WORK_STRIDED] = "strided",
+    [WORK_FIRST] = "first",
+    [WORK_DEPTHWISE] = "depthwise",
+    [WORK_DEPTHWISE_STRIDED] = "depthwise strided",
+    [WORK_MOVE] = "move",
+    NULL,
 };
 
 enum work_kind work_kind_of_window(int64_t groups, int64_t c_in, int64_t window,
                                    bool strided)
 {
     if (groups > 1 && c_in == 1)
-        return WORK_DEPTHWISE;
+        return strided ? WORK_DEPTHWISE_STRIDED : WORK_DEPTHWISE;
     if (c_in <= WORK_FEW_CHANNELS)
         return WORK_FIRST;
     if (strided)

@@ -28,8 +28,9 @@ enum work_kind {
     WORK_WINDOW,    /* larger windows, stride 1 */
     WORK_STRIDED,   /* any window, larger strides */
     WORK_FIRST,     /* at most WORK_FEW_CHANNELS input channels */
-    WORK_DEPTHWISE, /* one input channel for every output channel */
-    WORK_MOVE,      /* no products: element operators, pools, layouts */
+    WORK_DEPTHWISE, /* one input channel for every output channel, stride 1 */
+    WORK_DEPTHWISE_STRIDED,
+    WORK_MOVE, /* no products: element operators, pools, layouts */
     WORK_KINDS
 };
 

@@ -4,8 +4,8 @@
  *
  * Times are the least of several runs, so that other programs disturb little; kernels
  * run one after another on data of their own, as in a network.  About 2 minutes. */
-#ifndef HADMC_CLI_PROBE_H
-#define HADMC_CLI_PROBE_H
+#ifndef HADMC_CLI_PROBE_DEVICE_H
+#define HADMC_CLI_PROBE_DEVICE_H
 
 #include "hal/device.h"
 
@@ -13,4 +13,4 @@
  * Everything in *out lives in `a`. */
 struct status *probe_device(struct arena *a, bool quick, struct device *out);
 
-#endif /* HADMC_CLI_PROBE_H */
+#endif /* HADMC_CLI_PROBE_DEVICE_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Times layers on this machine and makes tables of them: see probe.h. */
+/* Times layers on this machine and makes tables of them: see probe_device.h. */
 #define _GNU_SOURCE
-#include "cli/probe.h"
+#include "cli/probe_device.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,10 +16,15 @@
 #include "codegen/compile_model.h"
 
 enum {
+    WINDOW = 10000, /* of struct plan_row */
     MOST_SIZES = 12,
-    MOST_LAYERS = 32, /* a graph: as many as compile in a second or two */
-    REPEAT = 9,       /* of a graph in a process: the middle one counts */
-    PROCESSES = 3,    /* the least of these counts */
+    MOST_LAYERS = 32,     /* a graph: as many as compile in a second or two */
+    MOST_BYTES = 3 << 18, /* of a graph: data stay in the second-level cache, as
+                             in a network from layer to layer */
+    LEAST_REPEAT = 9,     /* of a graph in a process: the middle one counts */
+    MOST_REPEAT = 500,
+    RUN_US = 10000, /* as often as fits */
+    PROCESSES = 3,  /* the least of these counts */
 };
 
 #define MOST_MACS                                                                      \
@@ -28,35 +33,33 @@ enum {
 
 /* ---- what is measured ------------------------------------------------------------ */
 
-/* depth: input channels, or sides of the window of a depthwise convolution, or sides
- * and channels of a first layer; rows: sides of the output, rows of a product, bytes.
- */
+/* window: W() of side and input channels (of a group); rows: sides of the output, rows
+ * of a product, bytes.  The axes of the tables, channels, depth and rows, rise. */
 struct plan_row {
     enum work_kind kind;
-    int bits[4];                                                       /* ends with 0 */
-    int64_t channels[MOST_SIZES], depth[MOST_SIZES], rows[MOST_SIZES]; /* end with 0 */
+    int stride;
+    int bits[4]; /* ends with 0 */
+    int64_t channels[MOST_SIZES], window[MOST_SIZES], rows[MOST_SIZES]; /* end with 0 */
 };
 
+#define W(side, channels) ((side) * WINDOW + (channels))
+
 static const struct plan_row plan_rows[] = {
-    {WORK_POINTWISE,
-     {32, 8, 4},
-     {8, 16, 32, 64, 128, 256, 512},
-     {8, 16, 64, 256, 512},
+    {WORK_POINTWISE, 1, {32, 8, 4}, {8, 16, 32, 64, 128, 256, 512},
+     {W(1, 8), W(1, 16), W(1, 32), W(1, 64), W(1, 128), W(1, 512)}, {4, 8, 16, 32, 56}},
+    {WORK_WINDOW, 1, {32, 8, 4}, {8, 16, 32, 64, 128, 256},
+     {W(3, 8), W(3, 16), W(3, 32), W(3, 64), W(3, 256)}, {4, 8, 16, 32, 56}},
+    {WORK_STRIDED, 2, {32, 8, 4}, {16, 32, 64, 128, 256},
+     {W(1, 16), W(1, 64), W(3, 16), W(3, 64), W(3, 256)}, {4, 8, 16, 28}},
+    {WORK_FIRST, 2, {32, 8, 4}, {4, 8, 16, 32, 64}, {W(3, 1), W(3, 3), W(7, 3)},
+     {8, 16, 32, 112}},
+    {WORK_DEPTHWISE, 1, {32, 8}, {8, 16, 32, 64, 128, 256, 512}, {W(3, 1), W(5, 1)},
      {4, 8, 16, 32, 56}},
-    {WORK_WINDOW,
-     {32, 8, 4},
-     {8, 16, 32, 64, 128, 256},
-     {8, 16, 32, 64, 256},
-     {4, 8, 16, 32, 56}},
-    {WORK_STRIDED, {32, 8, 4}, {16, 32, 64, 128, 256}, {8, 32, 128}, {4, 8, 16, 28}},
-    {WORK_FIRST, {32, 8, 4}, {8, 16, 32, 64}, {301, 303, 703}, {16, 32, 56, 112}},
-    {WORK_DEPTHWISE,
-     {32, 8},
-     {8, 16, 32, 64, 128, 256, 512},
-     {3, 5},
-     {4, 8, 16, 32, 56}},
-    {WORK_PRODUCT, {32, 8}, {8, 16, 64, 256, 1024}, {16, 64, 256, 1024}, {1, 16, 128}},
-    {WORK_MOVE, {32}, {1}, {1}, {192, 3072, 24576, 196608, 1572864, 12582912}},
+    {WORK_DEPTHWISE_STRIDED, 2, {32, 8}, {8, 16, 32, 64, 128, 256, 512},
+     {W(3, 1), W(5, 1)}, {4, 8, 16, 32, 56}},
+    {WORK_PRODUCT, 1, {32, 8}, {8, 16, 64, 256, 1024},
+     {W(1, 16), W(1, 64), W(1, 256), W(1, 1024)}, {1, 16, 128}},
+    {WORK_MOVE, 1, {32}, {1}, {W(1, 1)}, {192, 3072, 24576, 196608, 1572864, 12582912}},
 };
 
 /* At most `most` of them. */
@@ -69,35 +72,19 @@ static int count(const int64_t *sizes, int most)
     return n;
 }
 
-static struct probe_layer layer_of(const struct plan_row *row, int bits, int c, int d,
+static struct probe_layer layer_of(const struct plan_row *row, int bits, int c, int w,
                                    int r)
 {
-    struct probe_layer l = {
+    return (struct probe_layer){
         .kind = row->kind,
         .weight_bits = bits,
         .channels = row->channels[c],
-        .c_in = row->depth[d],
-        .window = row->kind == WORK_WINDOW || row->kind == WORK_STRIDED ? 3 : 1,
-        .stride = row->kind == WORK_STRIDED ? 2 : 1,
-        .side = row->rows[r]};
-
-    switch (row->kind) {
-    case WORK_FIRST: /* 703: 7 x 7 of 3 channels */
-        l.c_in = row->depth[d] % 100;
-        l.window = row->depth[d] / 100;
-        l.stride = l.window > 3 ? 2 : 1;
-        break;
-    case WORK_DEPTHWISE:
-        l.c_in = 1;
-        l.window = row->depth[d];
-        break;
-    case WORK_MOVE:
-        l.elements = row->rows[r] / (3 * (int64_t)sizeof(float));
-        break;
-    default:
-        break;
-    }
-    return l;
+        .c_in = row->window[w] % WINDOW,
+        .window = row->window[w] / WINDOW,
+        .stride = row->stride,
+        .side = row->rows[r],
+        .elements = row->rows[r] / (3 * (int64_t)sizeof(float)),
+    };
 }
 
 static double depth_of(const struct probe_layer *l)
@@ -180,6 +167,15 @@ static struct status *build(const struct probe *p, struct compile *c, int n,
     return child_run(c->perm, "compiling", write_in_child, &w, NULL, NULL);
 }
 
+/* Numbers and codes that are not all alike. */
+static void fill_in(uint8_t *bytes, int64_t n, bool floats)
+{
+    for (int64_t i = 0; i < n; i++)
+        bytes[i] = (uint8_t)(i * 37 % 251);
+    for (int64_t i = 0; floats && i < n / 4; i++)
+        ((float *)bytes)[i] = (float)bytes[4 * i] / 128 - 1;
+}
+
 static struct tensor *make_inputs(struct arena *a, const struct bundle_meta *m)
 {
     struct tensor *in = arena_new_array(a, struct tensor, m->n_inputs);
@@ -190,7 +186,8 @@ static struct tensor *make_inputs(struct arena *a, const struct bundle_meta *m)
         in[i] = (struct tensor){.dtype = m->io[i].dtype, .rank = m->io[i].rank};
         for (int d = 0; d < in[i].rank; d++)
             n *= in[i].dim[d] = m->io[i].dim[d];
-        in[i].data = arena_new_array(a, float, n); /* zeros of either type */
+        in[i].data = arena_new_array(a, float, n);
+        fill_in(in[i].data, n * dtype_info[in[i].dtype].bytes, in[i].dtype == DT_f32);
     }
     return in;
 }
@@ -207,14 +204,23 @@ static double layer_ns(const struct bundle_meta *m, const struct run_result *r,
     return ns;
 }
 
+static int repeat_of(const struct bundle_meta *m, const struct run_result *r)
+{
+    double us = 1;
+
+    for (int i = 0; i < m->n_steps; i++)
+        us += r->step_us[i];
+    return (int)fmax(LEAST_REPEAT, fmin(MOST_REPEAT, RUN_US / us));
+}
+
 static struct status *time_layers(const struct probe *p, struct arena *a,
                                   const char *folder, int n,
                                   struct probe_layer *const *layers)
 {
-    const struct run_options o = {.repeat = REPEAT,
-                                  .warm_up = 1,
-                                  .per_step = true,
-                                  .target = target_find("host")};
+    struct run_options o = {.repeat = LEAST_REPEAT,
+                            .warm_up = 1,
+                            .per_step = true,
+                            .target = target_find("host")};
     struct bundle_meta m;
     struct run_result r;
 
@@ -224,6 +230,7 @@ static struct status *time_layers(const struct probe *p, struct arena *a,
 
     for (int k = 0; k < (p->quick ? 1 : PROCESSES); k++) {
         RETURN_IF_FAIL(bundle_run(a, folder, &m, inputs, &o, &r));
+        o.repeat = repeat_of(&m, &r);
         for (int i = 0; i < n; i++) {
             const double ns = layer_ns(&m, &r, arena_printf(a, "L%d", i), p->clock_ns);
 
@@ -233,22 +240,6 @@ static struct status *time_layers(const struct probe *p, struct arena *a,
         }
     }
     return OK;
-}
-
-static struct status *measure_graph(struct probe *p, int n,
-                                    struct probe_layer *const *layers)
-{
-    struct compile *c = compile_create();
-    char *folder = NULL;
-    struct status *s = scratch_folder_make(p->a, &folder);
-
-    if (!s)
-        s = build(p, c, n, layers, folder);
-    if (!s)
-        s = time_layers(p, c->perm, folder, n, layers);
-    scratch_folder_remove(folder);
-    compile_destroy(c);
-    return s;
 }
 
 static void show(const struct probe *p)
@@ -263,27 +254,45 @@ static void show(const struct probe *p)
                           p->n_layers, left));
 }
 
+static struct status *measure_graph(struct probe *p, int n,
+                                    struct probe_layer *const *layers)
+{
+    struct compile *c = compile_create();
+    char *folder = NULL;
+    struct status *s = scratch_folder_make(p->a, &folder);
+
+    show(p);
+    if (!s)
+        s = build(p, c, n, layers, folder);
+    if (!s)
+        s = time_layers(p, c->perm, folder, n, layers);
+    scratch_folder_remove(folder);
+    compile_destroy(c);
+    return s;
+}
+
 /* ---- tables ---------------------------------------------------------------------- */
 
 /* Layers of all points that are not too large, in groups. */
 static struct status *measure_points(struct probe *p, int n, struct probe_layer *all)
 {
     struct probe_layer *group[MOST_LAYERS];
+    int64_t bytes = 0;
     int n_group = 0;
 
-    for (int i = 0; i <= n; i++) {
-        if (n_group == MOST_LAYERS || (i == n && n_group)) {
-            show(p);
+    for (int i = 0; i < n; i++, p->n_done++) {
+        if (macs_of(&all[i]) > (double)MOST_MACS)
+            continue;
+        if (n_group == MOST_LAYERS
+            || (n_group && bytes + probe_layer_bytes(&all[i]) > MOST_BYTES)) {
             RETURN_IF_FAIL(measure_graph(p, n_group, group));
             n_group = 0;
+            bytes = 0;
         }
-        if (i == n)
-            break;
-        p->n_done++;
-        if (macs_of(&all[i]) <= (double)MOST_MACS)
-            group[n_group++] = &all[i];
+        group[n_group++] = &all[i];
+        bytes += probe_layer_bytes(&all[i]);
     }
-    return OK;
+    return n_group ? measure_graph(p, n_group, group) : OK;
 }
 
 /* Rows vary fastest.  What was too large takes as much longer than the point with fewer
@@ -313,7 +322,7 @@ static struct sizes sizes_of(const struct plan_row *row, int bits, bool quick)
     struct sizes s = {.row = row, .bits = bits, .n_points = 1};
 
     s.n[AXIS_CHANNELS] = count(row->channels, quick ? 2 : MOST_SIZES);
-    s.n[AXIS_DEPTH] = count(row->depth, quick ? 1 : MOST_SIZES);
+    s.n[AXIS_DEPTH] = count(row->window, quick ? 1 : MOST_SIZES);
     s.n[AXIS_ROWS] = count(row->rows, quick ? 1 : MOST_SIZES);
     for (int axis = 0; axis < TABLE_AXES; axis++)
         s.n_points *= s.n[axis];
