@@ -16,20 +16,19 @@
 #include "codegen/compile_model.h"
 
 enum {
-    WINDOW = 10000, /* of struct plan_row */
+    WINDOW = 10000,       /* of struct plan_row */
     MOST_SIZES = 12,
     MOST_LAYERS = 32,     /* a graph: as many as compile in a second or two */
     MOST_BYTES = 3 << 18, /* of a graph: data stay in the second-level cache, as
                              in a network from layer to layer */
     LEAST_REPEAT = 9,     /* of a graph in a process: the middle one counts */
     MOST_REPEAT = 500,
-    RUN_US = 10000, /* as often as fits */
-    PROCESSES = 3,  /* the least of these counts */
+    RUN_US = 10000,       /* as often as fits */
+    PROCESSES = 3,        /* the least of these counts */
 };
 
-#define MOST_MACS                                                                      \
-    (INT64_C(120) << 20) /* a layer; larger ones take as long as they have             \
-                            more rows */
+/* Of a layer: larger ones take as long as they have more rows. */
+#define MOST_MACS (24 << 20)
 
 /* ---- what is measured ------------------------------------------------------------ */
 

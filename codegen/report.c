@@ -140,7 +140,12 @@ static const char *step_kernel(const struct step *s)
     return s->kind == STEP_LIBRARY ? s->u.call->kernel->name : names[s->kind];
 }
 
-/* Times are whole nanoseconds: the same text from every mathematical library. */
+/* Whole numbers: the same text from every mathematical library. */
+static int64_t whole(double value)
+{
+    return llround(fmin(value, 1e18)); /* a device may be as slow as it says */
+}
+
 static void put_modelled(json_t *report, const struct bundle_job *job)
 {
     const struct program *p = job->program;
@@ -158,14 +163,14 @@ static void put_modelled(json_t *report, const struct bundle_job *job)
         energy_j += c.energy_j;
         json_array_append_new(steps, json_pack("{s:s, s:I, s:s}", "step",
                                                p->steps[i].name, "time_ns",
-                                               (json_int_t)llround(c.time_ns), "kind",
+                                               (json_int_t)whole(c.time_ns), "kind",
                                                work_kind_names[w.kind]));
     }
     put_text(o, "device", d->name);
     put_text(o, "origin", cost_origin_names[COST_MODELLED]);
-    put_number(o, "time_ns", llround(time_ns));
+    put_number(o, "time_ns", whole(time_ns));
     if (cost_has_energy(d))
-        put_number(o, "energy_nj", llround(energy_j * 1e9));
+        put_number(o, "energy_nj", whole(energy_j * 1e9));
     json_object_set_new(o, "steps", steps);
     json_object_set_new(report, "modelled", o);
 }

@@ -15,6 +15,14 @@ static bool is_product(const struct step *s)
     }
 }
 
+/* Shapes may be hostile: both factors below 2^46, their product may be above 2^63. */
+static int64_t times(int64_t a, int64_t b)
+{
+    int64_t product;
+
+    return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
+}
+
 static struct work conv_work(const struct step *s, const struct conv *c,
                              int weight_bits, int activation_bits)
 {
@@ -22,7 +30,7 @@ static struct work conv_work(const struct step *s, const struct conv *c,
     const int64_t rows = c->n * c->oh * c->ow;
 
     return (struct work){
-        .macs_per_channel = rows * depth,
+        .macs_per_channel = times(rows, depth),
         .channels = channels,
         .weights = channels * depth,
         .in_elements = c->n * c->groups * c->c_in * c->h * c->w
@@ -40,7 +48,7 @@ static struct work conv_work(const struct step *s, const struct conv *c,
 static struct work matmul_work(const struct matmul *m)
 {
     return (struct work){
-        .macs_per_channel = m->batch * m->m * m->k,
+        .macs_per_channel = times(m->batch * m->m, m->k),
         .channels = m->n,
         .in_elements = m->batch * (m->m * m->k + m->k * m->n),
         .out_elements = m->batch * m->m * m->n,
