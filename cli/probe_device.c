@@ -355,7 +355,6 @@ static struct kernel_table make_table(struct arena *a, const struct sizes *s,
         at[AXIS_ROWS][i % t.n[2]] = rows_of(&all[i]);
     }
     fill_times(&t, all);
-    kernel_table_smooth(&t);
     return t;
 }
 

@@ -101,22 +101,41 @@ static void set_window(struct ir_node *n, const struct probe_layer *l)
         ir_set_attr_int(n, "group", l->channels);
 }
 
+/* Images leave as they lie between layers, channels last. */
 static struct status *finish(struct ir_graph *g, struct ir_node *n)
 {
     struct ir_value *y = ir_new_output(n, 0, NULL);
 
     RETURN_IF_FAIL(ir_infer(n));
+    if (y->rank == 4)
+        RETURN_IF_FAIL(
+            ir_emit(g, NULL, OP_Transpose, NULL, 1, &y, "perm=[0,2,3,1]", &y));
     ir_output(g, y);
     return OK;
 }
 
-static struct ir_value *image_input(struct ir_graph *g, const struct probe_layer *l,
-                                    enum dtype dtype)
+/* Images come as from a layer before, channels last; a network's own are planar. */
+static struct status *image_input(struct ir_graph *g, const struct probe_layer *l,
+                                  enum dtype dtype, struct ir_value **out)
 {
     const int64_t side = l->side * l->stride;
-    const int64_t dim[] = {1, is_depthwise(l) ? l->channels : l->c_in, side, side};
+    const int64_t channels = is_depthwise(l) ? l->channels : l->c_in;
 
-    return ir_input(g, NULL, dtype, 4, dim);
+    if (l->kind == WORK_FIRST) {
+        *out = ir_input(g, NULL, dtype, 4, (int64_t[]){1, channels, side, side});
+        return OK;
+    }
+    *out = ir_input(g, NULL, dtype, 4, (int64_t[]){1, side, side, channels});
+    return ir_emit(g, NULL, OP_Transpose, NULL, 1, out, "perm=[0,3,1,2]", out);
+}
+
+static struct status *layer_input(struct ir_graph *g, const struct probe_layer *l,
+                                  enum dtype dtype, struct ir_value **out)
+{
+    if (l->kind != WORK_PRODUCT)
+        return image_input(g, l, dtype, out);
+    *out = ir_input(g, NULL, dtype, 2, (int64_t[]){l->side, l->c_in});
+    return OK;
 }
 
 static struct status *float_layer(struct ir_graph *g, const struct probe_layer *l,
@@ -125,14 +144,12 @@ static struct status *float_layer(struct ir_graph *g, const struct probe_layer *
     const bool product = l->kind == WORK_PRODUCT;
     const int64_t c_in = is_depthwise(l) ? 1 : l->c_in;
     const int64_t dim[] = {l->channels, c_in, l->window, l->window};
-    const int64_t rows = l->side;
-    struct ir_node *n =
-        ir_node_create(g, NULL, product ? OP_Gemm : OP_Conv, name, 3, 1);
-    struct ir_node *relu;
+    struct ir_node *n, *relu;
+    struct ir_value *x;
 
-    ir_set_input(n, 0,
-                 product ? ir_input(g, NULL, DT_f32, 2, (int64_t[]){rows, c_in})
-                         : image_input(g, l, DT_f32));
+    RETURN_IF_FAIL(layer_input(g, l, DT_f32, &x));
+    n = ir_node_create(g, NULL, product ? OP_Gemm : OP_Conv, name, 3, 1);
+    ir_set_input(n, 0, x);
     ir_set_input(n, 1, float_weights(g, product ? 2 : 4, dim));
     ir_set_input(n, 2, zeros(g, DT_f32, 1, &l->channels));
     if (product)
@@ -154,11 +171,11 @@ static struct status *code_layer(struct ir_graph *g, const struct probe_layer *l
     const int64_t c_in = is_depthwise(l) ? 1 : l->c_in;
     const int64_t dim[] = {l->channels, c_in, l->window, l->window};
     const int64_t flat[] = {c_in, l->channels};
-    struct ir_node *n = ir_node_create(
-        g, NULL, product ? OP_QLinearMatMul : OP_QLinearConv, name, product ? 8 : 9, 1);
-    struct ir_value *x = product
-                             ? ir_input(g, NULL, DT_i8, 2, (int64_t[]){l->side, c_in})
-                             : image_input(g, l, DT_i8);
+    struct ir_node *n;
+    struct ir_value *x;
+
+    RETURN_IF_FAIL(layer_input(g, l, DT_i8, &x));
+
     struct ir_value *in[] = {
         x,
         scales(g, 1, 0.02f),
@@ -172,6 +189,8 @@ static struct status *code_layer(struct ir_graph *g, const struct probe_layer *l
         product ? NULL : zeros(g, DT_i32, 1, &l->channels),
     };
 
+    n = ir_node_create(g, NULL, product ? OP_QLinearMatMul : OP_QLinearConv, name,
+                       product ? 8 : 9, 1);
     for (int i = 0; i < n->n_in; i++)
         ir_set_input(n, i, in[i]);
     if (!product)

@@ -39,17 +39,17 @@ void kernel_table_smooth(struct kernel_table *t)
 {
     int i[TABLE_AXES];
 
-    for (i[0] = 0; i[0] < t->n[0]; i[0]++)
-        for (i[1] = 0; i[1] < t->n[1]; i[1]++)
-            for (i[2] = 0; i[2] < t->n[2]; i[2]++)
+    for (i[0] = t->n[0] - 1; i[0] >= 0; i[0]--)
+        for (i[1] = t->n[1] - 1; i[1] >= 0; i[1]--)
+            for (i[2] = t->n[2] - 1; i[2] >= 0; i[2]--)
                 for (int axis = 0; axis < TABLE_AXES; axis++) {
                     double *here = &t->ns[index_of(t, i)];
 
-                    if (!i[axis])
+                    if (i[axis] == t->n[axis] - 1)
                         continue;
-                    i[axis]--;
-                    *here = fmax(*here, t->ns[index_of(t, i)]);
                     i[axis]++;
+                    *here = fmin(*here, t->ns[index_of(t, i)]);
+                    i[axis]--;
                 }
 }
 
