@@ -328,12 +328,14 @@ static struct sizes sizes_of(const struct plan_row *row, int bits, bool quick)
     return s;
 }
 
-static void make_layers(const struct sizes *s, struct probe_layer *out)
+static void make_layers(const struct sizes *s, bool is_unsigned, struct probe_layer *out)
 {
     const int n_d = s->n[AXIS_DEPTH], n_r = s->n[AXIS_ROWS];
 
-    for (int i = 0; i < s->n_points; i++)
+    for (int i = 0; i < s->n_points; i++) {
         out[i] = layer_of(s->row, s->bits, i / n_r / n_d, i / n_r % n_d, i % n_r);
+        out[i].is_unsigned = is_unsigned;
+    }
 }
 
 static struct kernel_table make_table(struct arena *a, const struct sizes *s,
@@ -373,7 +375,7 @@ static struct status *measure_tables(struct probe *p, struct device *out)
     struct probe_layer *next = all;
 
     for (int i = 0; i < n; next += tables[i++].n_points)
-        make_layers(&tables[i], next);
+        make_layers(&tables[i], int_prefers_unsigned(&p->isa), next);
     RETURN_IF_FAIL(measure_points(p, p->n_layers, all));
     out->n_kernels = n;
     out->kernels = arena_new_array(p->a, struct kernel_table, n);

@@ -171,21 +171,22 @@ static struct status *code_layer(struct ir_graph *g, const struct probe_layer *l
     const int64_t c_in = is_depthwise(l) ? 1 : l->c_in;
     const int64_t dim[] = {l->channels, c_in, l->window, l->window};
     const int64_t flat[] = {c_in, l->channels};
+    const enum dtype codes = l->is_unsigned ? DT_u8 : DT_i8;
     struct ir_node *n;
     struct ir_value *x;
 
-    RETURN_IF_FAIL(layer_input(g, l, DT_i8, &x));
+    RETURN_IF_FAIL(layer_input(g, l, codes, &x));
 
     struct ir_value *in[] = {
         x,
         scales(g, 1, 0.02f),
-        zeros(g, DT_i8, 0, NULL),
+        zeros(g, codes, 0, NULL),
         product ? code_weights(g, l->weight_bits, 2, flat)
                 : code_weights(g, l->weight_bits, 4, dim),
         scales(g, product ? 1 : l->channels, 0.01f),
         product ? zeros(g, DT_i8, 0, NULL) : zeros(g, DT_i8, 1, &l->channels),
         scales(g, 1, 0.5f),
-        zeros(g, DT_i8, 0, NULL),
+        zeros(g, codes, 0, NULL),
         product ? NULL : zeros(g, DT_i32, 1, &l->channels),
     };
 

@@ -11,6 +11,7 @@ struct probe_layer {
     int weight_bits; /* 32, 8 or 4; activations have 32 or 8 */
     int64_t channels, c_in, window, stride, side; /* output [1, channels, side, side] */
     int64_t elements; /* WORK_MOVE: of the sum of two tensors */
+    bool is_unsigned; /* codes of activations, as compiled networks have them */
     double ns;        /* measured */
 };
 
