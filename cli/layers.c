@@ -34,14 +34,15 @@ static struct status *build(struct layers *l, const char *model, const char *tes
 {
     const struct bundle_meta *m = &l->bundle->meta;
     const struct target *t = l->bundle->run.target;
-    const bool plain_c = m->kind == EMIT_C;
+    const bool plain_c = !emit_is_machine_code(m->kind);
     const char *cpu = plain_c ? NULL : m->cpu; /* the report says "any" */
     struct compile_options o = {.target = m->target, .cpu = cpu, .kind = m->kind};
     const struct program_options po = {.keep_all = true, .max_workers = m->max_workers};
 
     if (!t)
         return FAIL(UNSUPPORTED, "this hadmcc has no target '%s'", m->target);
-    RETURN_IF_FAIL(t->resolve(l->arena, cpu, &l->isa, &l->cpu_features));
+    if (!plain_c)
+        RETURN_IF_FAIL(t->resolve(l->arena, cpu, &l->isa, &l->cpu_features));
     RETURN_IF_FAIL(model_options_of_bundle(l->arena, model, test_data, m, &o.onnx));
     RETURN_IF_FAIL(
         compile_graph(l->compile, model, &o, plain_c ? NULL : &l->isa, &l->graph));

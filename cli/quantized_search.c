@@ -321,10 +321,9 @@ static struct status *search(struct searching *s)
 
 static struct status *open_device(struct searching *s)
 {
-    const struct target *t = target_find(s->q->co->target);
+    const struct compile_options *co = s->q->co;
 
-    return device_parse(s->q->a, t->name, t->device_json, strlen(t->device_json),
-                        &s->device);
+    return target_device(s->q->a, target_find(co->target), co->device, &s->device);
 }
 
 static struct status *prepare(struct searching *s)

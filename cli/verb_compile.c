@@ -36,6 +36,14 @@ static struct status *about_hadmcc(const struct args *o)
     return s;
 }
 
+/* board.json, boards/mine.json: a device.json of the user's. */
+static bool is_file(const char *target)
+{
+    const size_t n = strlen(target);
+
+    return strchr(target, '/') || (n > 5 && strcmp(target + n - 5, ".json") == 0);
+}
+
 /* `names` ends with NULL. */
 static struct status *check_name(const char *what, const char *name,
                                  const char *const *names)
@@ -64,6 +72,8 @@ static struct status *check_target(const char *name)
 {
     const char *names[LIST_MAX] = {NULL};
 
+    if (name && is_file(name))
+        return OK;
     for (int i = 0; all_targets[i] && i < LIST_MAX - 1; i++)
         names[i] = all_targets[i]->name;
     return check_name("target", name, names);
@@ -199,13 +209,15 @@ static struct status *check_args(const char *model, const struct args *o)
     return check_decisions(o);
 }
 
-static enum emit_kind kind_of(const char *word)
+static enum emit_kind kind_of(const char *word, const struct target *t)
 {
-    if (!word || strcmp(word, "obj") == 0)
-        return EMIT_OBJECT;
-    if (strcmp(word, "llvm") == 0)
-        return EMIT_LLVM;
-    return strcmp(word, "asm") == 0 ? EMIT_ASM : EMIT_C;
+    int kind = EMIT_OBJECT;
+
+    if (!word)
+        return t && t->emits == EMITS_C ? EMIT_C : EMIT_OBJECT;
+    while (strcmp(word, emit_kind_names[kind]) != 0)
+        kind++; /* the option admits no others */
+    return (enum emit_kind)kind;
 }
 
 static struct pass_options pass_options_of(const struct args *o)
@@ -223,7 +235,7 @@ static const char *options_text(struct arena *a, const struct args *o)
 {
     struct text t = {0};
 
-    text_printf(&t, "--target %s", o->target);
+    text_printf(&t, "--target %s", is_file(o->target) ? "FILE" : o->target);
     if (o->cpu)
         text_printf(&t, " --cpu %s", o->cpu);
     for (int i = 0; i < o->dim.n; i++)
@@ -319,6 +331,29 @@ static void list_problems(const char *model, const struct onnx_options *o)
     compile_destroy(c);
 }
 
+/* NULL where none is asked for. */
+static struct status *find_target(struct arena *a, const char *name,
+                                  const struct target **out)
+{
+    if (name && is_file(name))
+        return target_of_file(a, name, out);
+    *out = name ? target_find(name) : NULL;
+    return OK;
+}
+
+/* <model>.<board>; NULL: the compiler's default. */
+static const char *folder_of(struct arena *a, const char *model, const struct args *o)
+{
+    if (o->folder || !o->target || !is_file(o->target))
+        return o->folder;
+
+    const char *slash = strrchr(o->target, '/');
+    const char *board = slash ? slash + 1 : o->target, *dot = strrchr(board, '.');
+    const int n = (int)(dot > board ? (size_t)(dot - board) : strlen(board));
+
+    return arena_printf(a, "%s.%.*s", model_short_name(a, model), n, board);
+}
+
 /* Beside the bundle. */
 static const char *search_file(struct arena *a, const char *model,
                                const struct compile_options *co)
@@ -335,13 +370,18 @@ static const char *search_file(struct arena *a, const char *model,
 static struct status *compile(struct arena *a, const char *model, const struct args *o)
 {
     const struct model_options mo = MODEL_OPTIONS(o);
+    const struct target *target = NULL;
+
+    RETURN_IF_FAIL(find_target(a, o->target, &target));
+
     struct compile_options co = {
-        .target = o->target,
+        .target = target ? target->name : NULL,
+        .device = o->target && is_file(o->target) ? o->target : NULL,
         .cpu = o->cpu,
-        .folder = o->folder,
+        .folder = folder_of(a, model, o),
         .prefix = o->prefix,
         .passes = pass_options_of(o),
-        .kind = kind_of(o->emit),
+        .kind = kind_of(o->emit, target),
         .embed = o->embed,
         .max_workers = o->workers,
     };
@@ -349,6 +389,7 @@ static struct status *compile(struct arena *a, const char *model, const struct a
     RETURN_IF_FAIL(model_parse_options(a, model, &mo, &co.onnx));
     if (o->stop_after)
         return print_stopped(model, &co);
+    RETURN_IF_FAIL(compile_check_kind(target, co.kind));
     co.command_options = options_text(a, o);
 
     const struct quantized_options qo = {

@@ -55,7 +55,7 @@ static struct status *put_weights(struct bundle_job *job, const char *folder)
         .model_sha256 = job->compile->model_sha256,
         .opset = job->compile->opset,
         .target = o->target->name,
-        .cpu = o->kind == EMIT_C ? "any" : o->isa.cpu,
+        .cpu = emit_is_machine_code(o->kind) ? o->isa.cpu : "any",
         .options = o->command_options,
         .tool_version = arena_printf(job->arena, "hadmcc %s", hadmcc_version()),
         .llvm_version = arena_printf(job->arena, "%u.%u.%u", major, minor, patch),
@@ -171,16 +171,18 @@ static struct status *put_texts(struct bundle_job *job, const char *folder)
     static const struct {
         const char *suffix;
         writer *write;
+        bool has_code; /* is for those who compile or link */
     } rows[] = {
-        {".h", api_header},
-        {".plan.json", plan_file},
-        {".report.json", report_json},
-        {".report.html", report_html},
-        {".pc", package_pkg_config},
-        {"-config.cmake", package_cmake},
-        {".d", package_depfile},
+        {".h", api_header, true},
+        {".plan.json", plan_file, false},
+        {".report.json", report_json, false},
+        {".report.html", report_html, false},
+        {".pc", package_pkg_config, true},
+        {"-config.cmake", package_cmake, true},
+        {".d", package_depfile, false},
     };
     const struct compression *k = job->options->compression;
+    const bool has_code = job->options->kind != EMIT_PLAN;
     struct text t = {0}, probe = {0};
 
     if (k && k->evaluations) {
@@ -188,9 +190,13 @@ static struct status *put_texts(struct bundle_job *job, const char *folder)
         RETURN_IF_FAIL(put_text(job, folder, ".search.jsonl", &t));
     }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].has_code && !has_code)
+            continue;
         rows[i].write(job, &t);
         RETURN_IF_FAIL(put_text(job, folder, rows[i].suffix, &t));
     }
+    if (!has_code)
+        return OK;
     RETURN_IF_FAIL(api_source(job, &t));
     RETURN_IF_FAIL(put_text(job, folder, ".c", &t));
     RETURN_IF_FAIL(selftest_source(job, &t, &probe));
@@ -198,11 +204,27 @@ static struct status *put_texts(struct bundle_job *job, const char *folder)
     return put_text(job, folder, "_probe.h", &probe);
 }
 
+/* Of a plan alone only their size is told: there is no code that would read them. */
+static struct status *remove_weights(const struct bundle_job *job, const char *folder)
+{
+    const char *path =
+        arena_printf(job->arena, "%s/%s.weights", folder, job->names->prefix);
+
+    return unlink(path) == 0 ? OK
+                             : FAIL(IO_ERROR, "cannot remove '%s': %s", path,
+                                    strerror(errno));
+}
+
 static struct status *fill(struct bundle_job *job, const char *folder)
 {
+    const enum emit_kind kind = job->options->kind;
+
     RETURN_IF_FAIL(put_weights(job, folder));
-    RETURN_IF_FAIL(job->options->kind == EMIT_C ? put_c(job, folder)
-                                                : put_machine_code(job, folder));
+    if (kind == EMIT_PLAN)
+        RETURN_IF_FAIL(remove_weights(job, folder));
+    else
+        RETURN_IF_FAIL(kind == EMIT_C ? put_c(job, folder)
+                                      : put_machine_code(job, folder));
     return put_texts(job, folder);
 }
 
@@ -286,7 +308,8 @@ struct status *bundle_write(struct compile *c, struct program *p,
         .program = p,
         .options = o,
         .names = names,
-        .model = model_describe(c->perm, p, o->kind == EMIT_C ? 0 : o->cpu_features),
+        .model = model_describe(c->perm, p,
+                                emit_is_machine_code(o->kind) ? o->cpu_features : 0),
     };
     const char *folder = without_slashes(c->perm, o->folder);
     char *fresh = arena_printf(c->perm, "%s.new-XXXXXX", folder);

@@ -45,9 +45,14 @@ void api_header(const struct bundle_job *job, struct text *out);
 struct status *api_source(const struct bundle_job *job, struct text *out);
 struct status *selftest_source(const struct bundle_job *job, struct text *source,
                                struct text *probe);
-/* Modelled nanoseconds of every step on one core of *device; NULL: nothing is known of
- * the processor, as with C. */
-const int64_t *report_times(const struct bundle_job *job, const char **device);
+/* What job->options->device is modelled to take for every step, and after the last one
+ * for all together; NULL without a device. */
+struct step_cost {
+    int64_t ns;
+    double energy_j;
+    enum work_kind kind; /* of the kernel that was looked up; not of the sum */
+};
+const struct step_cost *report_costs(const struct bundle_job *job);
 /* Part of both reports when there is compression. */
 json_t *report_compression_json(const struct compression *k);
 void report_compression_html(const struct bundle_job *job, const struct compression *k,

@@ -133,18 +133,19 @@ static struct status *read_steps(struct arena *a, const json_t *report,
     return OK;
 }
 
+const char *const emit_kind_names[] = {
+    [EMIT_OBJECT] = "obj", [EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm",
+    [EMIT_C] = "c",        [EMIT_PLAN] = "plan", NULL,
+};
+
 static struct status *read_kind(struct arena *a, const json_t *report,
                                 struct bundle_meta *out)
 {
-    static const char *const names[] = {[EMIT_OBJECT] = "obj",
-                                        [EMIT_LLVM] = "llvm",
-                                        [EMIT_ASM] = "asm",
-                                        [EMIT_C] = "c"};
     const char *name;
 
     RETURN_IF_FAIL(get_text(a, report, "emit", &name));
-    for (int i = 0; i <= EMIT_C; i++)
-        if (strcmp(name, names[i]) == 0) {
+    for (int i = 0; emit_kind_names[i]; i++)
+        if (strcmp(name, emit_kind_names[i]) == 0) {
             out->kind = (enum emit_kind)i;
             return OK;
         }
@@ -174,8 +175,9 @@ static struct status *read_report(struct arena *a, const json_t *report,
     RETURN_IF_FAIL(get_count(report, "max_workers", 1 << 16, &max_workers));
     out->max_workers = (int)max_workers;
     out->modelled_for = "";
-    if (json_object_get(report, "modelled_for"))
-        RETURN_IF_FAIL(get_text(a, report, "modelled_for", &out->modelled_for));
+    if (json_object_get(report, "modelled"))
+        RETURN_IF_FAIL(get_text(a, json_object_get(report, "modelled"), "device",
+                                &out->modelled_for));
     RETURN_IF_FAIL(read_doors(a, report, out));
     return read_steps(a, report, out);
 }

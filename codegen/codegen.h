@@ -24,7 +24,16 @@ struct model_names {
 struct model_names *model_names_create(struct arena *a, const struct ir_graph *g,
                                        const char *prefix);
 
-enum emit_kind { EMIT_OBJECT, EMIT_LLVM, EMIT_ASM, EMIT_C };
+/* EMIT_PLAN: no code; the bundle is plan and report. */
+enum emit_kind { EMIT_OBJECT, EMIT_LLVM, EMIT_ASM, EMIT_C, EMIT_PLAN };
+
+extern const char *const emit_kind_names[]; /* by enum; ends with NULL */
+
+/* The program is for a processor that the target resolves. */
+static inline bool emit_is_machine_code(enum emit_kind kind)
+{
+    return kind < EMIT_C;
+}
 
 /* module.c: kernels of the program as one LLVM module, verified, optimised.
  * LLVM's own fatal errors end the process: call it in a child (child.h). */
@@ -78,6 +87,7 @@ struct bundle_options {
     int max_workers;
     const struct plan *plan;     /* what compression decided; NULL: nothing */
     const struct compression *compression; /* what that cost, for reports; or NULL */
+    const struct device *device; /* modelled costs in the report are its; or NULL */
     const char *command_options; /* as recorded in reports: no paths */
 };
 
@@ -93,7 +103,7 @@ struct status *bundle_write(struct compile *c, struct program *p,
  *
  *   foo.report.json, an object with at least
  *     "format": 1, "prefix": "foo", "target": NAME, "cpu": NAME,
- *     "emit": "obj" | "llvm" | "asm" | "c", "embed": BOOL,
+ *     "emit": one of emit_kind_names, "embed": BOOL,
  *     "workspace_bytes": N, "weights_bytes": N (of the file), "max_workers": N,
  *     "inputs": [{"name": ONNX NAME, "dtype": "f32", "dims": [1, 3]}, ...],
  *     "outputs": [the same with "dynamic": BOOL],

@@ -45,6 +45,7 @@ struct job {
     const char *path;
     const struct compile_options *o;
     const struct target *target;
+    struct device device;
     struct isa isa;
     uint64_t cpu_features;
 };
@@ -52,7 +53,7 @@ struct job {
 static struct status *write_bundle(struct compile *c, const struct job *job)
 {
     const struct compile_options *o = job->o;
-    const struct isa *isa = o->kind == EMIT_C ? NULL : &job->isa;
+    const struct isa *isa = emit_is_machine_code(o->kind) ? &job->isa : NULL;
     const int max_workers = o->max_workers > 0 ? o->max_workers : 1;
     struct ir_graph *graph;
     struct program *program;
@@ -77,6 +78,7 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
         .kind = o->kind,
         .embed = o->embed,
         .max_workers = max_workers,
+        .device = &job->device,
         .plan = o->plan ? *o->plan : NULL,
         .compression = o->compression,
         .command_options = o->command_options ? o->command_options : "",
@@ -96,6 +98,39 @@ static struct status *write_bundle_in_child(void *arg, FILE *out)
     return s;
 }
 
+struct status *compile_check_kind(const struct target *t, enum emit_kind kind)
+{
+    if (t->emits == EMITS_PLAN && kind != EMIT_PLAN)
+        return FAIL(UNSUPPORTED,
+                    "there is no code for '%s' yet; --emit plan writes the plan and"
+                    " the report",
+                    t->name);
+    if (t->emits == EMITS_C && emit_is_machine_code(kind))
+        return FAIL(UNSUPPORTED,
+                    "there is C for '%s', no machine code: --emit c, or --emit plan"
+                    " for plan and report alone",
+                    t->name);
+    return OK;
+}
+
+/* A target without machine code has no processors to choose from. */
+static struct status *resolve(struct arena *a, struct job *job)
+{
+    const struct target *t = job->target;
+
+    RETURN_IF_FAIL(compile_check_kind(t, job->o->kind));
+    RETURN_IF_FAIL(target_device(a, t, job->o->device, &job->device));
+    if (t->resolve) {
+        RETURN_IF_FAIL(t->resolve(a, job->o->cpu, &job->isa, &job->cpu_features));
+        device_use_vectors(&job->device, job->isa.vector_bytes);
+        return OK;
+    }
+    return job->o->cpu ? FAIL(BAD_USAGE,
+                              "--cpu %s: target '%s' has no processors to choose from",
+                              job->o->cpu, t->name)
+                       : OK;
+}
+
 struct status *compile_model(const char *path, const struct compile_options *o)
 {
     struct arena *a = arena_create();
@@ -106,7 +141,7 @@ struct status *compile_model(const char *path, const struct compile_options *o)
     if (!job.target)
         s = FAIL(BAD_USAGE, "no target '%s'; `hadmcc targets` lists them", o->target);
     else
-        s = job.target->resolve(a, o->cpu, &job.isa, &job.cpu_features);
+        s = resolve(a, &job);
     if (!s)
         s = child_run(a, "compiling", write_bundle_in_child, &job, NULL, &nothing);
     arena_destroy(a);

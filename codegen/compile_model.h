@@ -10,17 +10,19 @@
 #include "plan/plan.h"
 
 struct compile_options {
-    const char *target;  /* name */
-    const char *cpu;     /* NULL: the target's default */
-    const char *folder;  /* of the bundle; NULL: <model>.<target> */
-    const char *prefix;  /* NULL: from the model's file name */
+    const char *target; /* name */
+    const char *cpu;    /* NULL: the target's default */
+    const char *device; /* file: costs are those of this device.json, not the
+                           target's; or NULL */
+    const char *folder; /* of the bundle; NULL: <model>.<target> */
+    const char *prefix; /* NULL: from the model's file name */
     struct onnx_options onnx;
     struct pass_options passes;
     enum emit_kind kind;
     bool embed;
-    bool keep_all;       /* every tensor of the graph stays in memory, as an output:
-                            for comparing layer by layer */
-    int max_workers;     /* 0 counts as 1 */
+    bool keep_all;   /* every tensor of the graph stays in memory, as an output:
+                        for comparing layer by layer */
+    int max_workers; /* 0 counts as 1 */
     const char *command_options; /* recorded in the bundle; no paths */
     /* Compresses the graph after the passes, which then run once more; or NULL. */
     struct status *(*compress)(struct compile *c, struct ir_graph *g, void *arg);
@@ -37,6 +39,10 @@ const char *model_short_name(struct arena *a, const char *path);
 struct status *compile_graph(struct compile *c, const char *path,
                              const struct compile_options *o, const struct isa *isa,
                              struct ir_graph **out);
+
+/* UNSUPPORTED: hadmcc does not write that for this target; the message has what it
+ * does.  compile_model checks it too, after the work that callers may do before. */
+struct status *compile_check_kind(const struct target *t, enum emit_kind kind);
 
 struct status *compile_model(const char *path, const struct compile_options *o);
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* foo.report.json: everything about a bundle that a tool or a person may ask for.
  * docs/report.md explains the fields; bundle_meta.c reads back what a runner needs. */
+#include <math.h>
 #include <string.h>
 
 #include <jansson.h>
 #include <llvm-c/Core.h>
 
 #include "codegen/bundle.h"
+#include "hal/cost.h"
 
 /* ---- values ---------------------------------------------------------------------- */
 
@@ -138,7 +140,7 @@ static const char *step_kernel(const struct step *s)
     return s->kind == STEP_LIBRARY ? s->u.call->kernel->name : names[s->kind];
 }
 
-static json_t *step(const struct step *s, const int64_t *modelled_ns)
+static json_t *step(const struct step *s, const struct step_cost *cost)
 {
     json_t *o = json_object(), *reads = json_array(), *writes = json_array();
 
@@ -148,8 +150,10 @@ static json_t *step(const struct step *s, const int64_t *modelled_ns)
     json_object_set_new(o, "emitted", json_boolean(s->kind != STEP_LIBRARY));
     put_text(o, "kernel", step_kernel(s));
     put_number(o, "flops", s->flops);
-    if (modelled_ns)
-        put_number(o, "modelled_ns", *modelled_ns);
+    if (cost) {
+        put_number(o, "modelled_ns", cost->ns);
+        put_text(o, "kind", work_kind_names[cost->kind]);
+    }
     put_number(o, "units", s->n_units);
     put_number(o, "grain", s->grain);
     put_number(o, "scratch_bytes", s->scratch_bytes);
@@ -185,17 +189,29 @@ static json_t *tensor(const struct ptensor *t)
     return o;
 }
 
+static void put_modelled(json_t *report, const struct device *d,
+                         const struct step_cost *sum)
+{
+    json_t *o = json_object();
+
+    put_text(o, "device", d->name);
+    put_text(o, "origin", cost_origin_names[COST_MODELLED]);
+    put_number(o, "time_ns", sum->ns);
+    if (cost_has_energy(d))
+        put_number(o, "energy_nj", llround(fmin(sum->energy_j * 1e9, 1e18)));
+    json_object_set_new(report, "modelled", o);
+}
+
 static void put_program(json_t *report, const struct bundle_job *job)
 {
     const struct program *p = job->program;
-    const char *device = "";
-    const int64_t *ns = report_times(job, &device);
+    const struct step_cost *costs = report_costs(job);
     json_t *steps = json_array(), *tensors = json_array(), *memory = json_object();
 
     for (int i = 0; i < p->n_steps; i++)
-        json_array_append_new(steps, step(&p->steps[i], ns ? &ns[i] : NULL));
-    if (ns)
-        put_text(report, "modelled_for", device);
+        json_array_append_new(steps, step(&p->steps[i], costs ? &costs[i] : NULL));
+    if (costs)
+        put_modelled(report, job->options->device, &costs[p->n_steps]);
     for (int i = 0; i < p->n_tensors; i++)
         json_array_append_new(tensors, tensor(&p->tensors[i]));
     put_number(memory, "largest_live_sum_bytes", planner_lower_bound(p));
@@ -266,13 +282,10 @@ static void put_lines(json_t *report, const char *name, const struct text *lines
 
 /* ---- the report ------------------------------------------------------------------ */
 
-static const char *const emit_names[] = {
-    [EMIT_OBJECT] = "obj", [EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm", [EMIT_C] = "c",
-};
-
 static void put_origin(json_t *report, const struct bundle_job *job)
 {
     const struct bundle_options *o = job->options;
+    const bool machine_code = emit_is_machine_code(o->kind);
     unsigned major, minor, patch;
 
     LLVMGetVersion(&major, &minor, &patch);
@@ -283,10 +296,10 @@ static void put_origin(json_t *report, const struct bundle_job *job)
     put_number(report, "opset", job->compile->opset);
     put_text(report, "producer", job->compile->producer);
     put_text(report, "target", o->target->name);
-    put_text(report, "cpu", o->kind == EMIT_C ? "any" : o->isa.cpu);
-    put_text(report, "features", o->kind == EMIT_C ? "" : o->isa.features);
-    put_text(report, "triple", o->kind == EMIT_C ? "" : o->isa.triple);
-    put_text(report, "emit", emit_names[o->kind]);
+    put_text(report, "cpu", machine_code ? o->isa.cpu : "any");
+    put_text(report, "features", machine_code ? o->isa.features : "");
+    put_text(report, "triple", machine_code ? o->isa.triple : "");
+    put_text(report, "emit", emit_kind_names[o->kind]);
     json_object_set_new(report, "embed", json_boolean(o->embed));
     put_text(report, "options", o->command_options);
     put_text(report, "tool", arena_printf(job->arena, "hadmcc %s", hadmcc_version()));

@@ -96,14 +96,15 @@ static void put_scores(struct text *t, struct arena *a, const struct compression
 }
 
 /* Of all steps that are made of the unit's node. */
-static double unit_us(const struct bundle_job *job, const char *name, const int64_t *ns)
+static double unit_us(const struct bundle_job *job, const char *name,
+                      const struct step_cost *costs)
 {
     const struct program *p = job->program;
     double us = 0.0;
 
     for (int i = 0; i < p->n_steps; i++)
         if (p->steps[i].node && !strcmp(p->steps[i].node->name, name))
-            us += (double)ns[i] * 1e-3;
+            us += (double)costs[i].ns * 1e-3;
     return us;
 }
 
@@ -111,8 +112,7 @@ void report_compression_html(const struct bundle_job *job, const struct compress
                              struct text *t)
 {
     struct arena *a = job->arena;
-    const char *device;
-    const int64_t *ns = report_times(job, &device);
+    const struct step_cost *costs = report_costs(job);
 
     text_puts(t, "<h2>Compression</h2>\n<table class=facts>\n");
     if (k->search)
@@ -128,7 +128,7 @@ void report_compression_html(const struct bundle_job *job, const struct compress
     text_puts(t, "</table>\n<table><thead><tr><th>unit</th><th class=n>weights</th>"
                  "<th class=n>activations</th><th class=n>bytes of weights</th>"
                  "<th class=n>multiply-adds</th><th class=n>error</th>");
-    text_puts(t, ns ? "<th class=n>modelled &micro;s</th>" : "");
+    text_puts(t, costs ? "<th class=n>modelled &micro;s</th>" : "");
     text_puts(t, "</tr></thead>\n");
     for (int i = 0; i < k->n_units; i++) {
         const struct compression_unit *u = &k->units[i];
@@ -145,8 +145,8 @@ void report_compression_html(const struct bundle_job *job, const struct compress
         text_printf(
             t, u->weight_bits < 16 ? "</td><td class=n>%.2g</td>" : "</td><td></td>",
             u->error);
-        if (ns)
-            text_printf(t, "<td class=n>%.1f</td>", unit_us(job, u->name, ns));
+        if (costs)
+            text_printf(t, "<td class=n>%.1f</td>", unit_us(job, u->name, costs));
         text_puts(t, "</tr>\n");
     }
     text_puts(t, "</table>\n");

@@ -103,7 +103,9 @@ static void put_summary(struct text *t, const struct bundle_job *job)
     put_fact(t, "model", job->compile->model_name);
     put_fact(t, "model SHA-256", hex);
     put_fact(t, "target", o->target->name);
-    put_fact(t, "processor", o->kind == EMIT_C ? "any, through a C compiler" : o->isa.cpu);
+    put_fact(t, "processor", emit_is_machine_code(o->kind) ? o->isa.cpu
+                             : o->kind == EMIT_C         ? "any, through a C compiler"
+                                                         : "no code was written");
     put_fact(t, "options", o->command_options);
     put_fact(t, "made by", arena_printf(job->arena, "hadmcc %s", hadmcc_version()));
     put_bytes_fact(t, "workspace", (int64_t)job->model->workspace_bytes,
@@ -112,7 +114,7 @@ static void put_summary(struct text *t, const struct bundle_job *job)
     if (job->code_bytes)
         put_bytes_fact(t, "code", job->code_bytes, "machine code, constants and runtime");
     put_bytes_fact(t, "stack", job->stack_bytes,
-                   o->kind == EMIT_C ? "an estimate" : "at most");
+                   emit_is_machine_code(o->kind) ? "at most" : "an estimate");
     text_puts(t, "</table>\n");
 }
 
@@ -224,31 +226,28 @@ static void put_time(struct text *t, int64_t ns, int64_t most)
 static void put_steps(struct text *t, const struct bundle_job *job)
 {
     const struct program *p = job->program;
-    const char *device = "";
-    const int64_t *ns = report_times(job, &device);
-    int64_t most = 1, sum = 0;
+    const struct step_cost *costs = report_costs(job);
+    int64_t most = 1;
 
-    for (int i = 0; ns && i < p->n_steps; i++) {
-        most = ns[i] > most ? ns[i] : most;
-        sum += ns[i];
-    }
+    for (int i = 0; costs && i < p->n_steps; i++)
+        most = costs[i].ns > most ? costs[i].ns : most;
     text_puts(t, "<h2>Steps</h2>\n");
-    if (ns) {
+    if (costs) {
         text_puts(t, "<p class=about>Times are modelled, for one core of ");
-        report_put_escaped(t, device);
+        report_put_escaped(t, job->options->device->name);
         text_printf(t,
                     ": %.1f &micro;s together. <code>hadmcc bench --report</code> "
                     "measures them.</p>\n",
-                    (double)sum * 1e-3);
+                    (double)costs[p->n_steps].ns * 1e-3);
     }
     text_puts(t, "<table><thead><tr><th class=n>#</th><th>operators</th><th>node</th>"
                  "<th>kernel</th><th class=n>multiply-adds</th>");
-    text_puts(t, ns ? "<th class=n>modelled &micro;s</th><th></th>" : "");
+    text_puts(t, costs ? "<th class=n>modelled &micro;s</th><th></th>" : "");
     text_puts(t, "</tr></thead>\n");
     for (int i = 0; i < p->n_steps; i++) {
         put_step(t, &p->steps[i], i);
-        if (ns)
-            put_time(t, ns[i], most);
+        if (costs)
+            put_time(t, costs[i].ns, most);
         text_puts(t, "</tr>\n");
     }
     text_puts(t, "</table>\n");

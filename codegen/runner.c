@@ -301,6 +301,9 @@ struct status *bundle_run_many(struct arena *a, const char *folder,
         .arena = a, .folder = folder, .meta = meta, .options = o, .response_fd = -1};
 
     memset(out, 0, sizeof *out);
+    if (meta->kind == EMIT_PLAN)
+        return FAIL(UNSUPPORTED, "the bundle '%s' is a plan and a report; it has no code"
+                                 " to run", folder);
     RETURN_IF_FAIL(check_inputs(meta, n_sets, inputs));
     if (o->n_workers > meta->max_workers)
         return FAIL(BAD_USAGE, "this bundle was compiled for at most %d worker%s: "

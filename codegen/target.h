@@ -5,22 +5,40 @@
 #define HADMC_CODEGEN_TARGET_H
 
 #include "codegen/emit.h"
+#include "hal/device.h"
 #include "support/arena.h"
 #include "support/status.h"
 
+/* What hadmcc writes for a device, each with all that follows. */
+enum target_emits {
+    EMITS_CODE, /* machine code */
+    EMITS_C,    /* C for the device's compiler */
+    EMITS_PLAN, /* what to compress, and what that costs; no code */
+};
+
 struct target {
-    const char *name;          /* of its folder in targets/ */
+    const char *name;          /* of its folder in targets/, with - for _ */
     const char *summary;       /* one line for `hadmcc targets` */
     const char *device_json;   /* embedded text of the folder's device.json */
     /* The instruction set for --cpu CPU (NULL: the target's default; host: what
-     * this machine has).  Unknown names are BAD_USAGE and list what there is. */
+     * this machine has).  Unknown names are BAD_USAGE and list what there is.  NULL
+     * without EMITS_CODE. */
     struct status *(*resolve)(struct arena *a, const char *cpu, struct isa *out,
                               uint64_t *cpu_features);
+    enum target_emits emits;
     const char *run_with[4];   /* argv prefix to run its programs here, e.g.
                                   {"qemu-aarch64", "-cpu", "cortex-a76"}; [0] NULL: native */
 };
 
 extern const struct target *const all_targets[]; /* ends with NULL */
 const struct target *target_find(const char *name);
+
+/* What costs are modelled from: the user's device.json `file`, or with NULL the
+ * target's own. */
+struct status *target_device(struct arena *a, const struct target *t, const char *file,
+                             struct device *out);
+/* The target whose code a user's device.json asks for; INVALID if it names none. */
+struct status *target_of_file(struct arena *a, const char *file,
+                              const struct target **out);
 
 #endif /* HADMC_CODEGEN_TARGET_H */

@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a unit of work costs on a device: a roofline.
+/* What a unit of work costs on a device.  Where its kernels were measured
+ * (kernel_table.h), the time is interpolated; otherwise it is a roofline:
  *
  *     time   = overhead + max(operations / rate(precision), bytes / bandwidth)
  *     energy = e_operation * operations + e_byte * bytes + P_idle * time
  *
- * operations   two per multiply-accumulate, with the output channels rounded up to the
- *              device's tile: 17 channels on a tile of 16 take as long as 32
+ * operations   two per multiply-accumulate of whole tiles: output channels, rows and
+ *              depth are rounded up to the device's, and tiles to as many as it
+ *              computes at the same time: 17 channels on a tile of 16 take as long as
+ *              32, one tile as long as 108 on a processor that has units for 108
+ * rate         of the narrowest precision that the device has and that holds the
+ *              factors; with 2 of 4 weights zero, sparse_2_4_rate times as high
  * bytes        weights, inputs and outputs, once each
  * bandwidth    of the innermost level that holds all of these bytes
  *
+ * energy       of operations that are asked for: idle parts of tiles multiply zeros
+ *
  * So a cost is never negative, and does not fall when any amount of work rises.  Wider
- * weights count as more work from 2 weights a channel on; fewer than that weigh less
- * than the scales that they need when they are narrow.
+ * weights count as more work from 2 stored weights a channel on; fewer than that weigh
+ * less than the scales that they need when they are narrow.
  *
  * These numbers are modelled: a report says so, and names the figures (device.h).
- * Rates are peaks, so times are lower bounds; their ratios are what a search needs.
+ * A roofline's rates are peaks, so its times are lower bounds; their ratios are what a
+ * search needs.  Energy is that of the chip's parts that the figures name.
  *
  * source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009
  */
 #ifndef HADMC_HAL_COST_H
 #define HADMC_HAL_COST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "hal/device.h"
@@ -32,9 +41,17 @@ struct work {
     int64_t weights;          /* learned numbers that are multiplied */
     int64_t in_elements, out_elements;
     int weight_bits, activation_bits; /* 1 to 32 */
+    int64_t rows; /* output positions of one channel; macs_per_channel / rows products
+                     are summed for each.  0: not known, one */
+    enum work_kind kind;
+    bool sparse_2_4; /* of four weights in a row two are zero */
 };
 
-/* Where a time or an energy comes from; reports and tables print the word. */
+/* The same for `n` inputs at once, which share the weights; n at least 1. */
+struct work work_of_batch(const struct work *w, int64_t n);
+
+/* Where a time or an energy comes from; reports and tables print the word.  What is
+ * interpolated between measured kernels counts as modelled. */
 enum cost_origin { COST_MODELLED, COST_MEASURED };
 
 extern const char *const cost_origin_names[]; /* by enum; ends with NULL */
@@ -52,6 +69,9 @@ enum precision precision_of(int weight_bits, int activation_bits);
 /* `n` numbers of `bits` bits, packed, plus a float32 scale per channel below 16 bits.
  */
 int64_t cost_weight_bytes(int64_t n, int64_t channels, int bits);
+
+/* What weights take: half of them and 2 bits for the place of each, if sparse_2_4. */
+int64_t cost_stored_weights(const struct work *w);
 
 bool cost_has_energy(const struct device *d);
 struct cost cost_of(const struct device *d, const struct work *w);

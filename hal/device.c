@@ -4,11 +4,12 @@
 
 #include <math.h>
 
-/* Per precision: the stated rate, and the rate per cycle. */
+/* Per precision: the stated rate, and the rate per cycle, if there is such a figure. */
 static const struct {
     enum figure_id peak, per_cycle;
 } rates[PRECISION_COUNT] = {
     [PRECISION_F32] = {FIGURE_F32_PEAK, FIGURE_F32_PER_CYCLE},
+    [PRECISION_TF32] = {FIGURE_TF32_PEAK, FIGURE_COUNT},
     [PRECISION_F16] = {FIGURE_F16_PEAK, FIGURE_F16_PER_CYCLE},
     [PRECISION_I8] = {FIGURE_I8_PEAK, FIGURE_I8_PER_CYCLE},
     [PRECISION_I4] = {FIGURE_I4_PEAK, FIGURE_I4_PER_CYCLE},
@@ -28,9 +29,9 @@ static double own_peak(const struct device *d, enum precision p)
 {
     const double stated = d->figures[rates[p].peak].value;
 
-    return stated > 0
-               ? stated
-               : d->figures[rates[p].per_cycle].value * d->figures[FIGURE_CLOCK].value;
+    if (stated > 0 || rates[p].per_cycle == FIGURE_COUNT)
+        return stated;
+    return d->figures[rates[p].per_cycle].value * d->figures[FIGURE_CLOCK].value;
 }
 
 bool device_has(const struct device *d, enum precision p)
@@ -83,6 +84,24 @@ enum memory_level device_level_for(const struct device *d, double n_bytes)
     while (level < LEVEL_MEMORY && n_bytes > device_capacity(d, level))
         level++;
     return level;
+}
+
+const struct kernel_table *device_kernels(const struct device *d, enum work_kind kind,
+                                          int weight_bits, int activation_bits)
+{
+    const struct kernel_table *best = NULL;
+
+    for (int i = 0; i < d->n_kernels; i++) {
+        const struct kernel_table *t = &d->kernels[i];
+
+        if (t->kind == kind && t->weight_bits >= weight_bits
+            && t->activation_bits >= activation_bits
+            && (!best
+                || t->weight_bits + t->activation_bits
+                       < best->weight_bits + best->activation_bits))
+            best = t;
+    }
+    return best;
 }
 
 void device_use_vectors(struct device *d, int vector_bytes)

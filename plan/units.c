@@ -68,6 +68,26 @@ static int64_t times(int64_t a, int64_t b)
     return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
+static bool all_ones(const struct ir_node *n, const char *attribute)
+{
+    int count;
+    const int64_t *values = ir_attr_ints(n, attribute, &count);
+
+    for (int i = 0; i < count; i++)
+        if (values[i] != 1)
+            return false;
+    return true;
+}
+
+/* Which kernels a convolution takes. */
+static enum work_kind window_kind(const struct ir_node *n, const struct ir_value *w)
+{
+    const int64_t window = ir_count(w) / (w->dim[0] * w->dim[1]);
+
+    return work_kind_of_window(ir_attr_int(n, "group", 1), w->dim[1], window,
+                               !all_ones(n, "strides"));
+}
+
 static void measure(struct unit *u)
 {
     const struct ir_node *n = u->node;
@@ -82,12 +102,14 @@ static void measure(struct unit *u)
         u->channels = w->dim[1] * ir_attr_int(n, "group", 1);
         u->k = u->n_weights / u->channels;
         u->macs = times(u->in_elements, u->n_weights / w->dim[0]);
+        u->kind = WORK_WINDOW;
         return;
     case OP_Conv: /* w [M, C/group, kernel...] */
     case OP_QLinearConv:
     case OP_ConvInteger:
         u->channels = w->dim[0];
         u->k = u->n_weights / u->channels;
+        u->kind = window_kind(n, w);
         break;
     case OP_Gemm:
         u->channels = dim_from_end(n->out[0], 1, 1);
@@ -164,5 +186,7 @@ struct work unit_work(const struct unit *u, int weight_bits, int activation_bits
         .out_elements = u->out_elements,
         .weight_bits = weight_bits,
         .activation_bits = activation_bits,
+        .rows = u->macs / u->channels / u->k,
+        .kind = u->kind,
     };
 }

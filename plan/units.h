@@ -26,6 +26,7 @@ struct unit {
     int64_t n_weights;
     int64_t k;    /* products that are summed for one output: Conv [M, C/g, kh, kw]
                      has C/g * kh * kw; ConvTranspose at most */
+    enum work_kind kind;
     int64_t macs; /* of one run of the node, padding included */
     int64_t in_elements, out_elements;
 };

@@ -28,3 +28,35 @@ const struct target *target_find(const char *name)
             return all_targets[i];
     return NULL;
 }
+
+struct status *target_device(struct arena *a, const struct target *t, const char *file,
+                             struct device *out)
+{
+    return file ? device_load(a, file, out)
+                : device_parse(a, t->name, t->device_json, strlen(t->device_json), out);
+}
+
+static struct status *no_such_code(struct arena *a, const char *file, const char *code)
+{
+    const char *list = "";
+
+    for (int i = 0; all_targets[i]; i++)
+        list = arena_printf(a, "%s%s%s", list, i ? ", " : "", all_targets[i]->name);
+    if (!code)
+        return FAIL(INVALID,
+                    "'%s': 'code' is missing; it says which target's code this device"
+                    " runs: %s",
+                    file, list);
+    return FAIL(INVALID, "'%s': 'code' is '%.40s', no target; there are %s", file, code,
+                list);
+}
+
+struct status *target_of_file(struct arena *a, const char *file,
+                              const struct target **out)
+{
+    struct device d;
+
+    RETURN_IF_FAIL(device_load(a, file, &d));
+    *out = d.code ? target_find(d.code) : NULL;
+    return *out ? OK : no_such_code(a, file, d.code);
+}

@@ -15,10 +15,34 @@ static void require(bool holds)
 static void check_costs(const struct device *d)
 {
     static const struct work works[] = {
-        {0, 1, 0, 0, 0, 4, 4},
-        {1, 1, 1, 1, 1, 8, 8},
-        {1000, 17, 17000, 1000, 1000, 8, 16},
-        {INT64_C(1) << 30, 4096, INT64_C(1) << 40, INT64_C(1) << 40, 1, 32, 32},
+        {.channels = 1, .weight_bits = 4, .activation_bits = 4, .kind = WORK_MOVE},
+        {.macs_per_channel = 1,
+         .channels = 1,
+         .weights = 1,
+         .in_elements = 1,
+         .out_elements = 1,
+         .weight_bits = 8,
+         .activation_bits = 8,
+         .rows = 1},
+        {.macs_per_channel = 1000,
+         .channels = 17,
+         .weights = 17000,
+         .in_elements = 1000,
+         .out_elements = 1000,
+         .weight_bits = 8,
+         .activation_bits = 16,
+         .rows = 10,
+         .kind = WORK_DEPTHWISE,
+         .sparse_2_4 = true},
+        {.macs_per_channel = INT64_C(1) << 30,
+         .channels = 4096,
+         .weights = INT64_C(1) << 40,
+         .in_elements = INT64_C(1) << 40,
+         .out_elements = 1,
+         .weight_bits = 32,
+         .activation_bits = 32,
+         .rows = 1 << 20,
+         .kind = WORK_WINDOW},
     };
 
     for (size_t i = 0; i < sizeof works / sizeof works[0]; i++) {

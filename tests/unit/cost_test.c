@@ -20,6 +20,18 @@ static struct device toy(void)
     return d;
 }
 
+#define WORK(macs, n_channels, n_weights, n_in, n_out, w_bits, a_bits)                 \
+    {                                                                                  \
+        .macs_per_channel = macs,                                                      \
+        .channels = n_channels,                                                        \
+        .weights = n_weights,                                                          \
+        .in_elements = n_in,                                                           \
+        .out_elements = n_out,                                                         \
+        .weight_bits = w_bits,                                                         \
+        .activation_bits = a_bits,                                                     \
+        .kind = WORK_WINDOW,                                                           \
+    }
+
 static bool near(double a, double b)
 {
     return a - b < 1e-6 && b - a < 1e-6;
@@ -29,7 +41,7 @@ static bool near(double a, double b)
 TEST(much_arithmetic_costs_its_operations)
 {
     const struct device d = toy();
-    const struct work w = {100, 4, 10, 10, 10, 32, 32};
+    const struct work w = WORK(100, 4, 10, 10, 10, 32, 32);
 
     CHECK(near(cost_of(&d, &w).time_ns, 805));
 }
@@ -38,7 +50,7 @@ TEST(much_arithmetic_costs_its_operations)
 TEST(much_data_costs_its_bytes)
 {
     const struct device d = toy();
-    const struct work w = {1, 4, 500, 500, 500, 32, 32};
+    const struct work w = WORK(1, 4, 500, 500, 500, 32, 32);
 
     CHECK(near(cost_of(&d, &w).time_ns, 6005));
 }
@@ -47,7 +59,7 @@ TEST(much_data_costs_its_bytes)
 TEST(a_part_of_a_tile_costs_a_whole_one)
 {
     const struct device d = toy();
-    const struct work w = {100, 5, 10, 10, 10, 32, 32};
+    const struct work w = WORK(100, 5, 10, 10, 10, 32, 32);
 
     CHECK(near(cost_of(&d, &w).time_ns, 1605));
 }
@@ -56,13 +68,167 @@ TEST(a_part_of_a_tile_costs_a_whole_one)
 TEST(fewer_bits_are_faster_where_the_device_can)
 {
     const struct device d = toy();
-    struct work w = {100, 4, 10, 10, 10, 8, 8};
+    struct work w = WORK(100, 4, 10, 10, 10, 8, 8);
 
     CHECK(near(cost_of(&d, &w).time_ns, 205));
     w.weight_bits = 16;
     CHECK(near(cost_of(&d, &w).time_ns, 805));
     w.weight_bits = 4;
     CHECK(near(cost_of(&d, &w).time_ns, 205));
+}
+
+/* 100 sums of 1 product on tiles of 16 rows: 112; 50 sums of 2 bytes on a depth of 4 B:
+ * 64 x 4. */
+TEST(rows_and_depth_are_rounded_up_to_tiles_too)
+{
+    struct device d = toy();
+    struct work w = WORK(100, 4, 10, 10, 10, 8, 8);
+
+    d.figures[FIGURE_TILE_ROWS].value = 16;
+    w.rows = 100;
+    CHECK(near(cost_of(&d, &w).time_ns, 5 + 112 * 4 * 2 / 4.0));
+    d.figures[FIGURE_TILE_DEPTH].value = 4;
+    w.rows = 50;
+    CHECK(near(cost_of(&d, &w).time_ns, 5 + 64 * 4 * 4 * 2 / 4.0));
+}
+
+/* One tile of 4 channels takes as long as 10; 11 as long as 20. */
+TEST(tiles_are_computed_as_many_at_a_time_as_there_are_units)
+{
+    struct device d = toy();
+    struct work w = WORK(100, 4, 10, 10, 10, 32, 32);
+
+    d.figures[FIGURE_TILE_UNITS].value = 10;
+    CHECK(near(cost_of(&d, &w).time_ns, 5 + 10 * 800));
+    w.channels = 44;
+    CHECK(near(cost_of(&d, &w).time_ns, 5 + 20 * 800));
+}
+
+/* 4 channels of a depthwise convolution fill one tile of a vector unit, but 4 of one
+ * that multiplies matrices: 4 x 4 x 100 x 2. */
+TEST(depthwise_channels_need_tiles_of_their_own_where_sums_are_tiled)
+{
+    struct device d = toy();
+    struct work w = WORK(100, 4, 10, 10, 10, 32, 32);
+
+    w.kind = WORK_DEPTHWISE;
+    CHECK(near(cost_of(&d, &w).time_ns, 805));
+    d.figures[FIGURE_TILE_DEPTH].value = 8;
+    CHECK(near(cost_of(&d, &w).time_ns, 3205));
+}
+
+/* 800 ops at 4 a ns, and at 8; 1000 weights are 500 B, 125 B of places and 4 scales. */
+TEST(two_zeros_of_four_weights_are_faster_where_the_device_can)
+{
+    struct device d = toy();
+    struct work w = WORK(100, 4, 10, 10, 10, 8, 8);
+
+    w.sparse_2_4 = true;
+    CHECK(near(cost_of(&d, &w).time_ns, 205));
+    d.figures[FIGURE_SPARSE_RATE].value = 2;
+    CHECK(near(cost_of(&d, &w).time_ns, 105));
+    w.weights = 1000;
+    CHECK_EQ(cost_of(&d, &w).weight_bytes, 641);
+}
+
+/* float32 is kept whole; 19 bits may use the faster products. */
+TEST(tf32_is_used_only_for_numbers_of_19_bits)
+{
+    struct device d = toy();
+    struct work w = WORK(100, 4, 10, 10, 10, 32, 32);
+
+    d.figures[FIGURE_TF32_PEAK].value = 8e9;
+    CHECK(near(cost_of(&d, &w).time_ns, 805));
+    w.weight_bits = w.activation_bits = 19;
+    CHECK(near(cost_of(&d, &w).time_ns, 105));
+    CHECK_EQ(cost_of(&d, &w).weight_bytes, 40); /* 10 of 32 bits */
+}
+
+/* 10 inputs at once: 8000 ns of work and one step, weights once. */
+TEST(a_batch_shares_step_and_weights)
+{
+    const struct device d = toy();
+    const struct work one = WORK(100, 4, 10, 10, 10, 32, 32);
+    const struct work all = work_of_batch(&one, 10);
+
+    CHECK(near(cost_of(&d, &all).time_ns, 8005));
+    CHECK_EQ(cost_of(&d, &all).weight_bytes, 40);
+}
+
+/* ---- measured kernels -------------------------------------------------------------
+ */
+
+static const double channels[] = {8, 32}, depths[] = {1}, rows[] = {10, 1000};
+static double times[] = {100, 10000, 400, 40000};
+
+static struct device measured(struct kernel_table *t)
+{
+    struct device d = toy();
+
+    *t = (struct kernel_table){.kind = WORK_WINDOW,
+                               .weight_bits = 8,
+                               .activation_bits = 8,
+                               .n = {2, 1, 2},
+                               .at = {channels, depths, rows},
+                               .ns = times};
+    d.n_kernels = 1;
+    d.kernels = t;
+    return d;
+}
+
+static double measured_time(const struct device *d, int64_t n_channels, int64_t n_rows)
+{
+    struct work w = WORK(n_rows, n_channels, 1, 1, 1, 8, 8);
+
+    w.rows = n_rows;
+    return cost_of(d, &w).time_ns;
+}
+
+/* Halfway between 8 and 32 channels, and 10 and 1000 rows, lie 16 and 100. */
+TEST(measured_times_are_interpolated_in_logarithms)
+{
+    struct kernel_table t;
+    const struct device d = measured(&t);
+
+    CHECK(near(measured_time(&d, 8, 10), 100));
+    CHECK(near(measured_time(&d, 16, 10), 200));
+    CHECK(near(measured_time(&d, 8, 100), 1000));
+    CHECK(near(measured_time(&d, 16, 100), 2000));
+}
+
+/* Below the smallest size the time stays, above the largest it rises with the work. */
+TEST(beyond_what_was_measured_times_follow_the_work)
+{
+    struct kernel_table t;
+    const struct device d = measured(&t);
+
+    CHECK(near(measured_time(&d, 1, 1), 100));
+    CHECK(near(measured_time(&d, 64, 1000), 80000));
+    CHECK(near(measured_time(&d, 64, 4000), 320000));
+}
+
+/* 8-bit kernels serve 4 bits; float32 ones were not measured: the roofline's 805. */
+TEST(kernels_serve_narrower_numbers_but_no_wider_ones)
+{
+    struct kernel_table t;
+    const struct device d = measured(&t);
+    struct work w = WORK(100, 8, 1, 1, 1, 4, 8);
+
+    w.rows = 100;
+    CHECK(near(cost_of(&d, &w).time_ns, 1000));
+    w.weight_bits = 32;
+    CHECK(near(cost_of(&d, &w).time_ns, 1605));
+}
+
+TEST(a_size_counts_at_most_as_much_as_a_larger_one)
+{
+    double odd[] = {100, 90, 80, 300};
+    struct kernel_table t;
+
+    measured(&t);
+    t.ns = odd;
+    kernel_table_smooth(&t);
+    CHECK(odd[0] == 80 && odd[1] == 90 && odd[2] == 80 && odd[3] == 300);
 }
 
 /* 9 numbers: 36 B; 18 B; 9 B and 2 scales; 4.5 -> 5 B and 2 scales. */
@@ -87,7 +253,7 @@ TEST(a_conversion_costs_a_step_and_its_bytes)
 TEST(energy_counts_operations_bytes_and_time)
 {
     struct device d = toy();
-    const struct work w = {100, 4, 10, 10, 10, 32, 32};
+    const struct work w = WORK(100, 4, 10, 10, 10, 32, 32);
 
     CHECK(!cost_has_energy(&d) && cost_of(&d, &w).energy_j == 0);
     d.figures[FIGURE_F32_ENERGY].value = 2;
@@ -99,8 +265,8 @@ TEST(energy_counts_operations_bytes_and_time)
 TEST(a_model_costs_the_sum_of_its_units_and_the_ram_it_is_told)
 {
     const struct device d = toy();
-    const struct work w[2] = {{100, 4, 10, 10, 10, 32, 32},
-                              {1, 4, 500, 500, 500, 32, 32}};
+    const struct work w[2] = {WORK(100, 4, 10, 10, 10, 32, 32),
+                              WORK(1, 4, 500, 500, 500, 32, 32)};
     const struct model_cost c = cost_of_model(&d, 2, w, 77);
 
     CHECK(near(c.time_ns, 805 + 6005));
@@ -129,9 +295,35 @@ static int64_t draw_amount(void)
 static struct work draw_work(void)
 {
     static const int bits[] = {4, 8, 16, 32};
+    struct work w = WORK(0, 1 + draw(300), draw_amount(), draw_amount(), draw_amount(),
+                         bits[draw(4)], bits[draw(4)]);
 
-    return (struct work){draw_amount(), 1 + draw(300), draw_amount(), draw_amount(),
-                         draw_amount(), bits[draw(4)], bits[draw(4)]};
+    w.rows = 1 + draw_amount() % 10000;
+    w.macs_per_channel = w.rows * (1 + draw_amount() % 10000);
+    w.kind = draw(WORK_KINDS);
+    w.sparse_2_4 = draw(2);
+    return w;
+}
+
+enum { N_AT = 4 };
+
+/* A table of one kind, for all widths, with times as they may be measured. */
+static struct kernel_table draw_table(double at[TABLE_AXES][N_AT],
+                                      double ns[N_AT * N_AT * N_AT])
+{
+    struct kernel_table t = {
+        .kind = draw(WORK_KINDS), .weight_bits = 32, .activation_bits = 32, .ns = ns};
+
+    for (int axis = 0; axis < TABLE_AXES; axis++) {
+        t.n[axis] = 1 + (int)draw(N_AT);
+        t.at[axis] = at[axis];
+        for (int i = 0; i < N_AT; i++)
+            at[axis][i] = (i ? at[axis][i - 1] : 0) + 1 + (double)draw(1000);
+    }
+    for (int i = 0; i < N_AT * N_AT * N_AT; i++)
+        ns[i] = 1 + (double)draw_amount();
+    kernel_table_smooth(&t);
+    return t;
 }
 
 static struct device draw_device(void)
@@ -148,9 +340,12 @@ static struct work more_work(const struct work *w)
 {
     struct work more = *w;
 
-    switch (draw(7)) {
-    case 0:
-        more.macs_per_channel += draw_amount();
+    switch (draw(8)) {
+    case 0: /* deeper */
+        more.macs_per_channel += w->rows * (draw_amount() % 10000);
+        break;
+    case 7:
+        more = work_of_batch(w, 1 + draw(9));
         break;
     case 1:
         more.channels += draw(20);
@@ -165,7 +360,7 @@ static struct work more_work(const struct work *w)
         more.out_elements += draw_amount();
         break;
     case 5:
-        if (more.weights >= 2 * more.channels) /* otherwise scales weigh more */
+        if (more.weights >= 4 * more.channels) /* otherwise scales weigh more */
             more.weight_bits = 32;
         break;
     default:
@@ -179,6 +374,8 @@ static struct work more_work(const struct work *w)
 TEST(costs_are_never_negative_and_never_fall_when_work_rises)
 {
     for (int i = 0; i < 100000; i++) {
+        double at[TABLE_AXES][N_AT], ns[N_AT * N_AT * N_AT];
+        struct kernel_table t = draw_table(at, ns);
         struct device d = draw_device();
         const struct work less = draw_work(), more = more_work(&less);
 
@@ -188,10 +385,14 @@ TEST(costs_are_never_negative_and_never_fall_when_work_rises)
         for (int e = FIGURE_F16_ENERGY; e <= FIGURE_I4_ENERGY; e++)
             d.figures[e].value = d.figures[FIGURE_F32_ENERGY].value / (1 + e);
 
+        d.n_kernels = (int)draw(2);
+        d.kernels = &t;
+
         const struct cost a = cost_of(&d, &less), b = cost_of(&d, &more);
 
         CHECK(a.time_ns >= 0 && a.energy_j >= 0 && a.weight_bytes >= 0);
-        CHECK(b.time_ns >= a.time_ns && b.energy_j >= a.energy_j);
+        CHECK(b.time_ns >= a.time_ns * (1 - 1e-12)
+              && b.energy_j >= a.energy_j * (1 - 1e-12));
         if (less.weight_bits == more.weight_bits)
             CHECK(b.weight_bytes >= a.weight_bytes);
     }

@@ -12,10 +12,18 @@
 #define DEVICE(figures)                                                                \
     "{\"device\": \"toy\", \"about\": \"for tests\", \"figures\": [" figures "]}"
 
+#define KERNELS(list)                                                                  \
+    "{\"device\": \"toy\", \"about\": \"for tests\", \"figures\": [" TOY               \
+    "], \"kernels\": [" list "]}"
+#define TABLE(channels, depth, ns)                                                     \
+    "{\"kind\": \"window\", \"weight_bits\": 8, \"activation_bits\": 8, "              \
+    "\"channels\": " channels ", \"depth\": " depth ", \"rows\": [1], \"ns\": [" ns    \
+    "]}"
+
 /* 8 flop a cycle at 2 Hz, 64 B/s of memory. */
 #define TOY                                                                            \
-    FIG("cpu_f32_flop_per_cycle_core", "8", "flop/cycle")                              \
-    ", " FIG("cpu_clock_max", "2", "Hz") ", " FIG("memory_bandwidth", "64", "B/s")
+    FIG("f32_flop_per_cycle", "8", "flop/cycle")                                       \
+    ", " FIG("clock_max", "2", "Hz") ", " FIG("memory_bandwidth", "64", "B/s")
 
 static struct status *parse(struct arena *a, const char *json, struct device *out)
 {
@@ -27,7 +35,7 @@ TEST(a_figure_keeps_value_unit_origin_and_source)
     struct arena *a = arena_create();
     struct device d;
 
-    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("cpu_l2", "512", "B per core")), &d));
+    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("l2", "512", "B per core")), &d));
     CHECK_TEXT(d.name, "toy");
     CHECK(d.figures[FIGURE_L2_BYTES].value == 512);
     CHECK_TEXT(d.figures[FIGURE_L2_BYTES].unit, "B per core");
@@ -44,7 +52,7 @@ TEST(a_rate_is_the_stated_peak_or_per_cycle_times_clock)
 
     CHECK_OK(parse(a, DEVICE(TOY), &d));
     CHECK(device_peak(&d, PRECISION_F32) == 16);
-    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("cpu_f32_peak_core", "15", "flop/s")), &d));
+    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("f32_peak", "15", "flop/s")), &d));
     CHECK(device_peak(&d, PRECISION_F32) == 15);
     arena_destroy(a);
 }
@@ -55,8 +63,7 @@ TEST(a_missing_precision_has_the_rate_of_the_next_wider_one)
     struct arena *a = arena_create();
     struct device d;
 
-    CHECK_OK(parse(
-        a, DEVICE(TOY ", " FIG("cpu_i8_op_per_cycle_core", "32", "op/cycle")), &d));
+    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("i8_op_per_cycle", "32", "op/cycle")), &d));
     CHECK(device_peak(&d, PRECISION_F16) == 16);
     CHECK(device_peak(&d, PRECISION_I8) == 64);
     CHECK(device_peak(&d, PRECISION_I4) == 64);
@@ -69,9 +76,8 @@ TEST(wider_vectors_use_their_own_rate_where_one_is_stated)
     struct arena *a = arena_create();
     struct device d;
 
-    CHECK_OK(parse(
-        a, DEVICE(TOY ", " FIG("cpu_f32_flop_per_cycle_core_v3", "32", "flop/cycle")),
-        &d));
+    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("f32_flop_per_cycle_v3", "32", "flop/cycle")),
+                   &d));
     device_use_vectors(&d, 64); /* not stated */
     CHECK(device_peak(&d, PRECISION_F32) == 16);
     device_use_vectors(&d, 32);
@@ -85,16 +91,37 @@ TEST(a_level_holds_what_fits_and_is_never_faster_than_the_one_before)
     struct arena *a = arena_create();
     struct device d;
 
-    CHECK_OK(
-        parse(a,
-              DEVICE(TOY ", " FIG("cpu_l1d", "100", "B") ", " FIG(
-                  "cpu_l2", "1000", "B") ", " FIG("cpu_l1_bandwidth", "50", "B/s")),
-              &d));
+    CHECK_OK(parse(a,
+                   DEVICE(TOY ", " FIG("l1d", "100", "B") ", " FIG(
+                       "l2", "1000", "B") ", " FIG("l1_bandwidth", "50", "B/s")),
+                   &d));
     CHECK_EQ(device_level_for(&d, 100), LEVEL_L1);
     CHECK_EQ(device_level_for(&d, 101), LEVEL_L2);
     CHECK_EQ(device_level_for(&d, 1001), LEVEL_MEMORY);
     CHECK(device_bandwidth(&d, LEVEL_L1) == 50);
     CHECK(device_bandwidth(&d, LEVEL_MEMORY) == 50);
+    arena_destroy(a);
+}
+
+TEST(what_is_written_reads_back_with_its_kernels)
+{
+    struct arena *a = arena_create();
+    struct text first = {0}, second = {0};
+    struct device d;
+
+    CHECK_OK(parse(a, KERNELS(TABLE("[2, 4]", "[9]", "70.5, 125")), &d));
+    d.code = "some target";
+    CHECK_EQ(d.n_kernels, 1);
+    CHECK(d.kernels[0].ns[1] == 125 && d.kernels[0].at[AXIS_CHANNELS][1] == 4);
+    CHECK(device_kernels(&d, WORK_WINDOW, 4, 8) == &d.kernels[0]);
+    CHECK(device_kernels(&d, WORK_WINDOW, 32, 32) == NULL);
+    CHECK(device_kernels(&d, WORK_FIRST, 8, 8) == NULL);
+    device_write(&d, &first);
+    CHECK_OK(parse(a, first.bytes, &d));
+    device_write(&d, &second);
+    CHECK_TEXT(second.bytes, first.bytes);
+    text_free(&first);
+    text_free(&second);
     arena_destroy(a);
 }
 
@@ -107,30 +134,36 @@ TEST(what_is_wrong_in_a_device_file_is_named)
         {"{\"device\": 1", "'toy.json': line 1"},
         {"{\"device\": \"a\", \"device\": \"b\"}", "duplicate object key"},
         {"{\"device\": \"toy\", \"figures\": []}", "'about' is missing, not a text"},
-        {"{\"gadget\": 1}", "unknown key 'gadget'; it may be device, about or figures"},
+        {"{\"gadget\": 1}",
+         "unknown key 'gadget'; it may be device, about, code, figures"},
         {DEVICE(""), "'figures' has 0 entries"},
         {DEVICE("3"), "figure 0: is not an object"},
         {DEVICE(FIG("cpu_l4", "1", "B")),
-         "figure 0: 'name' is \"cpu_l4\"; it may be cpu_cores, cpu_clock_max,"},
-        {DEVICE(FIG("cpu_l2", "-1", "B")),
-         "figure 'cpu_l2': 'value' is -1, not a number from 1 to"},
-        {DEVICE(FIG("cpu_l2", "1e99", "B")), "'value' is 1e99, not a number"},
-        {DEVICE(FIG("cpu_l2", "0", "B")), "'value' is 0, not a number from 1 to"},
-        {DEVICE(FIG("cpu_l2", "\"1\"", "B")), "'value' is \"1\", not a number"},
-        {DEVICE(FIG("cpu_l2", "1", "KiB")), "'unit' is 'KiB', not 'B'"},
-        {DEVICE(FIG("cpu_l2", "1", "Bytes")), "'unit' is 'Bytes', not 'B'"},
-        {DEVICE("{\"name\": \"cpu_l2\", \"value\": 1, \"unit\": \"B\", \"origin\":"
+         "figure 0: 'name' is \"cpu_l4\"; it may be cores, clock_max,"},
+        {DEVICE(FIG("l2", "-1", "B")),
+         "figure 'l2': 'value' is -1, not a number from 1 to"},
+        {DEVICE(FIG("l2", "1e99", "B")), "'value' is 1e99, not a number"},
+        {DEVICE(FIG("l2", "0", "B")), "'value' is 0, not a number from 1 to"},
+        {DEVICE(FIG("l2", "\"1\"", "B")), "'value' is \"1\", not a number"},
+        {DEVICE(FIG("l2", "1", "KiB")), "'unit' is 'KiB', not 'B'"},
+        {DEVICE(FIG("l2", "1", "Bytes")), "'unit' is 'Bytes', not 'B'"},
+        {DEVICE("{\"name\": \"l2\", \"value\": 1, \"unit\": \"B\", \"origin\":"
                 " \"datasheet\", \"source\": \"hearsay\"}"),
          "'source' is 'hearsay'; it names a document"},
-        {DEVICE("{\"name\": \"cpu_l2\", \"value\": 1, \"unit\": \"B\", \"origin\":"
+        {DEVICE("{\"name\": \"l2\", \"value\": 1, \"unit\": \"B\", \"origin\":"
                 " \"guess\", \"source\": \"a document with a long name\"}"),
          "'origin' is \"guess\"; it may be datasheet, computed or measured"},
-        {DEVICE(TOY ", " FIG("cpu_clock_max", "3", "Hz")),
-         "figure 'cpu_clock_max': is stated twice"},
-        {DEVICE(FIG("memory_bandwidth", "64", "B/s")),
-         "states neither 'cpu_f32_peak_core' nor"},
-        {DEVICE(FIG("cpu_f32_peak_core", "64", "flop/s")),
-         "does not state 'memory_bandwidth'"},
+        {DEVICE(TOY ", " FIG("clock_max", "3", "Hz")),
+         "figure 'clock_max': is stated twice"},
+        {DEVICE(FIG("memory_bandwidth", "64", "B/s")), "states neither 'f32_peak' nor"},
+        {DEVICE(FIG("f32_peak", "64", "flop/s")), "does not state 'memory_bandwidth'"},
+        {KERNELS("{\"kind\": \"cube\"}"),
+         "kernels 0: 'kind' is \"cube\"; it may be product, pointwise,"},
+        {KERNELS(TABLE("[4, 2]", "[1]", "1, 1")),
+         "'channels' does not rise at place 1"},
+        {KERNELS(TABLE("[0]", "[1]", "1")), "'channels' has no number from 1 to"},
+        {KERNELS(TABLE("[2, 4]", "[1]", "1")), "'ns' has 1 entries"},
+        {KERNELS(TABLE("[2, 4]", "[1]", "1, -1")), "'ns' has no number from 0.001 to"},
     };
     struct arena *a = arena_create();
     struct device d;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // links: targets codegen hal runtime frontend kernels
 /* Targets: each is complete, and what its processors can do. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include <llvm-c/Target.h>
 
 #include "codegen/embedded.h"
@@ -18,6 +22,10 @@ TEST(every_target_resolves_to_a_processor_that_the_build_carries_kernels_for)
         uint64_t features;
 
         CHECK(target_find(all_targets[i]->name) == all_targets[i]);
+        CHECK((all_targets[i]->emits == EMITS_CODE)
+              == (all_targets[i]->resolve != NULL));
+        if (!all_targets[i]->resolve)
+            continue;
         CHECK_OK(all_targets[i]->resolve(a, NULL, &isa, &features));
         CHECK(embedded_bitcode("kernels", isa.triple).at != NULL);
         CHECK(isa.vector_bytes >= 16 && isa.n_registers >= 16 && isa.l1_bytes > 0);
@@ -84,9 +92,12 @@ TEST(processors_have_products_of_bytes_and_tables_in_registers_or_not)
         const char *target, *cpu;
         bool dot, table;
     } rows[] = {
-        {"x86_64", "haswell", false, false},     {"x86_64", "alderlake", true, false},
-        {"x86_64", "skylake-avx512", false, false}, {"x86_64", "cascadelake", true, false},
-        {"x86_64", "znver4", true, true},        {"aarch64", "cortex-a53", false, true},
+        {"x86_64", "haswell", false, false},
+        {"x86_64", "alderlake", true, false},
+        {"x86_64", "skylake-avx512", false, false},
+        {"x86_64", "cascadelake", true, false},
+        {"x86_64", "znver4", true, true},
+        {"aarch64", "cortex-a53", false, true},
         {"aarch64", "cortex-a76", true, true},
     };
     struct arena *a = arena_create();
@@ -113,5 +124,74 @@ TEST(every_device_file_passes_the_door_and_gives_costs)
         CHECK(device_peak(&d, PRECISION_I8) > device_peak(&d, PRECISION_F32));
         CHECK(d.figures[FIGURE_TILE_CHANNELS].value >= 1);
     }
+    arena_destroy(a);
+}
+
+static double rate(const char *name, enum precision p)
+{
+    struct arena *a = arena_create();
+    struct device d;
+
+    CHECK_OK(target_device(a, target_find(name), NULL, &d));
+
+    const double peak = device_has(&d, p) ? device_peak(&d, p) : 0;
+
+    arena_destroy(a);
+    return peak;
+}
+
+/* Dense rates: float16 of an A100 is 16 times its float32, not the other way round, and
+ * a rating in 8 bits is not multiplied once more. */
+TEST(rates_are_dense_and_each_of_its_own_precision)
+{
+    CHECK(rate("a100", PRECISION_F32) == 19.5e12
+          && rate("a100", PRECISION_F16) == 312e12);
+    CHECK(rate("a100", PRECISION_TF32) == 156e12
+          && rate("a100", PRECISION_I8) == 624e12);
+    CHECK(rate("orin-gpu", PRECISION_I8) == 85e12);
+    CHECK(rate("h200", PRECISION_I8) == 1979e12 && rate("h200", PRECISION_I4) == 0);
+    CHECK(rate("ascend310", PRECISION_I8) == 22.28e12);
+    CHECK(rate("ascend310", PRECISION_I4) == 0);
+    CHECK(rate("ascend310b", PRECISION_I4) > 0);
+    CHECK(rate("host", PRECISION_F32) < rate("a100", PRECISION_F32));
+}
+
+static const char *write_board(struct arena *a, const char *code)
+{
+    char *path = arena_printf(a, "%s", "/tmp/hadmc-board-XXXXXX");
+    const int fd = mkstemp(path);
+
+    CHECK(fd >= 0);
+    dprintf(
+        fd,
+        "{\"device\": \"board\", \"about\": \"\"%s, \"figures\": ["
+        "{\"name\": \"f32_peak\", \"value\": 8, \"unit\": \"flop/s\","
+        " \"origin\": \"datasheet\", \"source\": \"a document with a long name\"},"
+        "{\"name\": \"memory_bandwidth\", \"value\": 4, \"unit\": \"B/s\","
+        " \"origin\": \"datasheet\", \"source\": \"a document with a long name\"}]}",
+        code);
+    close(fd);
+    return path;
+}
+
+TEST(a_users_file_names_the_target_whose_code_its_device_runs)
+{
+    struct arena *a = arena_create();
+    const struct target *t;
+    struct device d;
+    const char *good = write_board(a, ", \"code\": \"aarch64\"");
+    const char *odd = write_board(a, ", \"code\": \"toaster\"");
+    const char *none = write_board(a, "");
+
+    CHECK_OK(target_of_file(a, good, &t));
+    CHECK_TEXT(t->name, "aarch64");
+    CHECK_OK(target_device(a, t, good, &d));
+    CHECK(device_peak(&d, PRECISION_F32) == 8);
+    CHECK_FAILS(target_of_file(a, odd, &t), INVALID, "'code' is 'toaster', no target;");
+    CHECK_FAILS(target_of_file(a, none, &t), INVALID, "'code' is missing;");
+    CHECK_FAILS(target_of_file(a, "/tmp/no/board.json", &t), IO_ERROR, "board.json");
+    unlink(good);
+    unlink(odd);
+    unlink(none);
     arena_destroy(a);
 }
