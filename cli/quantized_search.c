@@ -11,6 +11,7 @@
 #include "cli/searching.h"
 #include "search/method.h"
 #include "search/reach.h"
+#include "search/search_environment.h"
 #include "search/walk.h"
 #include "support/blas.h"
 #include "support/json_door.h"
@@ -277,7 +278,13 @@ static int index_of(const char *const *names, const char *name)
     return -1;
 }
 
-/* By name of a method or of a controller; a controller alone, or "both". */
+static bool has_choice(const struct searching *s)
+{
+    return !search_inert(s->p, AGENT_pruning)
+           || !search_inert(s->p, AGENT_quantization);
+}
+
+/* By name; what is no method is the controller with the surrogate. */
 static void run_method(struct searching *s)
 {
     const struct quantized_options *o = s->q->o;
@@ -286,6 +293,8 @@ static void run_method(struct searching *s)
     struct controller_options c = controller_defaults(
         (enum controller_kind)index_of(controller_names, o->controller));
 
+    if (!has_choice(s))
+        return;
     options.reward = s->reward;
     if (method >= 0)
         method_run((enum method)method, s->e, &options, o->seed);

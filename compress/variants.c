@@ -21,6 +21,55 @@ static const int64_t MOST_BYTES = INT64_C(2) << 30;
 
 /* ---- choices --------------------------------------------------------------------- */
 
+static void find_products(struct variants_whole *w)
+{
+    const struct channels *ch = w->v.channels;
+
+    w->made = arena_new_array(w->arena, struct made_unit, w->v.n_units + 1);
+    for (int i = 0; i < w->v.n_units; i++) {
+        struct made_unit *m = &w->made[i];
+        const struct ir_node *n = w->v.units[i].node;
+        int *class;
+
+        if (n->graph != w->g || !product_of(n, &m->p))
+            continue;
+        m->is_product = true;
+        class = arena_new_array(w->arena, int, m->p.k);
+
+        const struct ir_value *weights = n->in[1];
+        const int d = m->p.axis == 0 ? 1 : 0;
+        const int64_t taps = m->p.k / (m->p.groups > 1 ? m->p.k : weights->dim[d]);
+
+        for (int64_t k = 0; k < m->p.k; k++)
+            class[k] =
+                m->p.groups > 1 ? CHANNEL_FIXED : ch->of[weights->id][d][k / taps];
+        m->class = class;
+    }
+}
+
+/* Groups that a unit without variants makes or reads stay whole. */
+static void find_whole_groups(struct variants_whole *w)
+{
+    const struct channels *ch = w->v.channels;
+    bool *whole = arena_new_array(w->arena, bool, ch->n_groups + 1);
+
+    for (int u = 0; u < w->v.n_units; u++) {
+        const struct ir_node *n = w->v.units[u].node;
+
+        for (int i = 0; i < n->n_in + n->n_out && !w->made[u].is_product; i++) {
+            const struct ir_value *v = i < n->n_in ? n->in[i] : n->out[i - n->n_in];
+
+            for (int d = 0; v && ch->of[v->id] && d < v->rank; d++)
+                for (int64_t k = 0; k < v->dim[d]; k++)
+                    if (ch->of[v->id][d][k] != CHANNEL_FIXED)
+                        whole[ch->group_of[ch->of[v->id][d][k]]] = true;
+        }
+    }
+    for (int g = 0; g < ch->n_groups; g++)
+        whole[g] |= ch->groups[g].n_units == 0;
+    w->stays_whole = whole;
+}
+
 /* A group's leader is the first unit that makes it. */
 static void find_leaders(struct variants_whole *w)
 {
@@ -34,6 +83,8 @@ static void find_leaders(struct variants_whole *w)
     for (int g = 0; g < ch->n_groups; g++) {
         const struct channel_group *group = &ch->groups[g];
 
+        if (w->stays_whole[g])
+            continue;
         leader[g] = group->units[0];
         for (int i = 0; i < group->n_units; i++) {
             struct variant_unit *u = &unit[group->units[i]];
@@ -70,7 +121,9 @@ void variants_remove(const struct variants *v, const struct variant *plan,
     for (int g = 0; g < ch->n_groups; g++) {
         const struct channel_group *group = &ch->groups[g];
         const int n_gone =
-            group->n - n_kept(group->n, w->tile, plan[w->leader_of[g]].prune);
+            w->stays_whole[g]
+                ? 0
+                : group->n - n_kept(group->n, w->tile, plan[w->leader_of[g]].prune);
 
         for (int i = 0; i < group->n; i++)
             removed[group->classes[i]] = w->rank[group->classes[i]] < n_gone;
@@ -129,32 +182,6 @@ struct plan *variants_plan(const struct variants *v, const struct variant *plan,
 }
 
 /* ---- units ----------------------------------------------------------------------- */
-
-static void find_products(struct variants_whole *w)
-{
-    const struct channels *ch = w->v.channels;
-
-    w->made = arena_new_array(w->arena, struct made_unit, w->v.n_units + 1);
-    for (int i = 0; i < w->v.n_units; i++) {
-        struct made_unit *m = &w->made[i];
-        const struct ir_node *n = w->v.units[i].node;
-        int *class;
-
-        if (n->graph != w->g || !product_of(n, &m->p))
-            continue;
-        m->is_product = true;
-        class = arena_new_array(w->arena, int, m->p.k);
-
-        const struct ir_value *weights = n->in[1];
-        const int d = m->p.axis == 0 ? 1 : 0;
-        const int64_t taps = m->p.k / (m->p.groups > 1 ? m->p.k : weights->dim[d]);
-
-        for (int64_t k = 0; k < m->p.k; k++)
-            class[k] =
-                m->p.groups > 1 ? CHANNEL_FIXED : ch->of[weights->id][d][k / taps];
-        m->class = class;
-    }
-}
 
 static void find_nodes(struct variants_whole *w)
 {
@@ -312,8 +339,9 @@ static struct status *create(struct variants_whole *w, const struct variants_opt
 
     w->v.units = units_find(w->g, &w->v.n_units);
     w->v.channels = channels_find(w->g, w->v.units, w->v.n_units);
-    find_leaders(w);
     find_products(w);
+    find_whole_groups(w);
+    find_leaders(w);
     find_nodes(w);
     RETURN_IF_FAIL(prune_rank(w->g, &prune, w->arena, &rank));
     w->rank = rank;

@@ -44,6 +44,7 @@ struct variants_whole {
     int tile;
     const int *rank;           /* by class */
     const int *leader_of;      /* by group */
+    const bool *stays_whole;   /* by group: no channel may go */
     struct made_unit *made;    /* by unit */
     struct quantizer observed; /* grids of all tensors */
     int n_nodes;
