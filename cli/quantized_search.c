@@ -4,7 +4,6 @@
  * programme proposes are compiled for this machine and measured. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/progress.h"
 #include "cli/quantized_job.h"
@@ -18,37 +17,6 @@ enum { FLOAT, EIGHT_BITS, FOUR_BITS, N_LEVELS };
 static const int level_bits[N_LEVELS] = {32, 8, 4};
 
 /* ---- the table ------------------------------------------------------------------- */
-
-struct clock {
-    struct arena *a;
-    double start;
-};
-
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void show_unit(int unit, int n_units, void *arg)
-{
-    const struct clock *c = arg;
-    const double spent = seconds() - c->start;
-    const char *left = unit ? arena_printf(c->a, ", about %.0f s left",
-                                           spent / unit * (n_units - unit))
-                            : "";
-
-    progress(arena_printf(c->a, "measuring unit %d of %d%s", unit + 1, n_units, left));
-}
-
-static struct status *open_device(const struct quantized *q, struct device *out)
-{
-    const struct target *t = target_find(q->co->target);
-
-    return device_parse(q->a, t->name, t->device_json, strlen(t->device_json), out);
-}
 
 /* With costs, without losses. */
 static struct sensitivity *make_table(const struct quantized *q,
@@ -68,7 +36,7 @@ static struct sensitivity *make_table(const struct quantized *q,
 
 static struct status *measure_losses(struct quantized *q, struct sensitivity *s)
 {
-    struct clock clock = {q->a, seconds()};
+    struct quantized_clock clock = quantized_clock(q, "measuring unit");
     const int64_t n = q->splits.use[SPLITS_VALIDATION].n;
     const struct unit_losses_options o = {
         .data = q->data,
@@ -78,7 +46,7 @@ static struct status *measure_losses(struct quantized *q, struct sensitivity *s)
         .scored = q->splits.use[SPLITS_VALIDATION].at,
         .n_levels = N_LEVELS,
         .weight_bits = level_bits,
-        .progress = show_unit,
+        .progress = quantized_show,
         .arg = &clock,
     };
 
@@ -156,7 +124,7 @@ struct status *quantized_search(struct quantized *q)
                     q->data->path);
     if (!q->n_units)
         return FAIL(UNSUPPORTED, "the model has no layers with weights to choose for");
-    RETURN_IF_FAIL(open_device(q, &device));
+    RETURN_IF_FAIL(quantized_device(q, &device));
     s.table = table = make_table(q, &device);
     s.conversion_ns = sensitivity_conversions(q->a, table, &device, q->units);
     RETURN_IF_FAIL(bits_search_check(q->a, &s));

@@ -9,6 +9,7 @@
 #include "cli/quantized.h"
 #include "cli/training.h"
 #include "codegen/compile_model.h"
+#include "plan/plan_words.h"
 #include "support/nearest.h"
 
 #define OPTIONS_FILE "cli/verb_compile.def"
@@ -101,14 +102,38 @@ static int64_t size_of(const char *text)
                : 0;
 }
 
+/* "incremental:0.3"; false: no strategy. */
+static bool parse_update(const char *text, struct plan_update *out)
+{
+    const char *colon = strchr(text, ':');
+    const size_t n = colon ? (size_t)(colon - text) : strlen(text);
+    char *end;
+
+    *out = (struct plan_update){.ratio = 1.0};
+    for (int i = 0; plan_strategies[i]; i++) {
+        if (strlen(plan_strategies[i]) != n || strncmp(text, plan_strategies[i], n))
+            continue;
+        out->strategy = (enum plan_strategy)i;
+        if (!colon)
+            return true;
+        out->ratio = strtod(colon + 1, &end);
+        return i == STRATEGY_incremental && end != colon + 1 && !*end
+               && out->ratio > 0.0 && out->ratio <= 1.0;
+    }
+    return false;
+}
+
 static struct status *check_decisions(const struct args *o)
 {
+    struct plan_update update;
+
     if (wants_search(o) && o->no_search)
         return FAIL(BAD_USAGE, "--no-search forbids the search that %s asks for",
                     o->max_drop > 0.0 ? "--max-drop"
                     : o->max_ms > 0.0 ? "--max-ms"
                                       : "--max-bytes");
-    if (o->plan && (o->bits || wants_search(o) || o->prune > 0.0))
+    if (o->plan
+        && (o->bits || wants_search(o) || o->prune > 0.0 || o->fuse || o->update))
         return FAIL(BAD_USAGE, "--plan says everything; it goes with no other choice");
     if (o->prune > 0.95)
         return FAIL(BAD_USAGE, "--prune %g is more than 0.95, the most that there is",
@@ -120,6 +145,15 @@ static struct status *check_decisions(const struct args *o)
                     o->max_bytes);
     if (o->prune > 0.0 && !o->data)
         return FAIL(BAD_USAGE, "--prune needs --data to choose channels on");
+    if (o->update && !parse_update(o->update, &update))
+        return FAIL(
+            BAD_USAGE,
+            "--update '%s' is not full, hash, incremental or incremental:R with "
+            "R above 0 and up to 1",
+            o->update);
+    if (!(o->prune > 0.0) && (o->saliency || o->channels))
+        return FAIL(BAD_USAGE, "%s is of use with --prune only",
+                    o->saliency ? "--saliency" : "--channels");
     if (wants_search(o) && !o->data)
         return FAIL(BAD_USAGE, "a search needs --data to measure accuracy on");
     if (!needs_data(o) && (o->data || o->data_spec))
@@ -152,6 +186,25 @@ static enum emit_kind kind_of(const char *word)
     if (strcmp(word, "llvm") == 0)
         return EMIT_LLVM;
     return strcmp(word, "asm") == 0 ? EMIT_ASM : EMIT_C;
+}
+
+/* Of the word in the list; `otherwise` without a word. */
+static int index_of(const char *word, const char *const *list, int otherwise)
+{
+    for (int i = 0; word && list[i]; i++)
+        if (strcmp(word, list[i]) == 0)
+            return i;
+    return otherwise;
+}
+
+static enum plan_pattern pattern_of(const struct args *o)
+{
+    return (enum plan_pattern)index_of(o->fuse, plan_patterns, PATTERN_all);
+}
+
+static enum prune_saliency saliency_of(const struct args *o)
+{
+    return (enum prune_saliency)index_of(o->saliency, prune_saliencies, 0);
 }
 
 static struct pass_options pass_options_of(const struct args *o)
@@ -194,6 +247,14 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_puts(&t, " --plan FILE");
     if (o->prune > 0.0)
         text_printf(&t, " --prune %g", o->prune);
+    if (o->saliency)
+        text_printf(&t, " --saliency %s", o->saliency);
+    if (o->channels)
+        text_printf(&t, " --channels %s", o->channels);
+    if (o->fuse)
+        text_printf(&t, " --fuse %s", o->fuse);
+    if (o->update)
+        text_printf(&t, " --update %s", o->update);
     if (o->distill)
         text_printf(&t, " --distill %s", o->distill);
     if (o->max_drop > 0.0)
@@ -258,6 +319,7 @@ static void list_problems(const char *model, const struct onnx_options *o)
 static struct status *compile(struct arena *a, const char *model, const struct args *o)
 {
     const struct model_options mo = MODEL_OPTIONS(o);
+    struct plan_update update;
     struct compile_options co = {
         .target = o->target,
         .cpu = o->cpu,
@@ -267,6 +329,9 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .kind = kind_of(o->emit),
         .embed = o->embed,
         .max_workers = o->workers,
+        .limits_fusion = o->fuse != NULL,
+        .fusion = pattern_of(o),
+        .update = o->update && parse_update(o->update, &update) ? &update : NULL,
     };
 
     RETURN_IF_FAIL(model_parse_options(a, model, &mo, &co.onnx));
@@ -274,21 +339,24 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         return print_stopped(model, &co);
     co.command_options = options_text(a, o);
 
-    const struct quantized_options qo = {.data = o->data,
-                                         .spec = o->data_spec,
-                                         .seed = o->seed ? (uint64_t)o->seed : 1,
-                                         .bits = bits_of(o),
-                                         .may_raise = bits_are(o, "auto"),
-                                         .plan = o->plan,
-                                         .prune = o->prune,
-                                         .distill = o->distill,
-                                         .train = o->train,
-                                         .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
-                                         .max_ms = o->max_ms,
-                                         .max_bytes =
-                                             o->max_bytes ? size_of(o->max_bytes) : 0};
+    const struct quantized_options qo = {
+        .data = o->data,
+        .spec = o->data_spec,
+        .seed = o->seed ? (uint64_t)o->seed : 1,
+        .bits = bits_of(o),
+        .may_raise = bits_are(o, "auto"),
+        .plan = o->plan,
+        .fusion = pattern_of(o),
+        .prune = o->prune,
+        .saliency = saliency_of(o),
+        .any_count = o->channels && strcmp(o->channels, "any") == 0,
+        .distill = o->distill,
+        .train = o->train,
+        .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,
+        .max_ms = o->max_ms,
+        .max_bytes = o->max_bytes ? size_of(o->max_bytes) : 0};
     struct status *s = needs_data(o) ? quantized_compile(a, model, &co, &qo)
-                                       : compile_model(model, &co);
+                                     : compile_model(model, &co);
 
     if (s && (status_code(s) == UNSUPPORTED || status_code(s) == INVALID))
         list_problems(model, &co.onnx);
