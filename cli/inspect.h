@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "cli/model.h"
 #include "support/arena.h"
 #include "support/status.h"
 
@@ -20,6 +21,11 @@ struct status *inspect_bundle(struct arena *a, const char *path, json_t **out);
 
 /* A plan of compression; `out` NULL: printed as a table. */
 struct status *inspect_decisions(struct arena *a, const char *path, json_t **out);
+
+/* Units, fusions and groups of channels of a model as decisions find them; `out` NULL:
+ * printed as tables. */
+struct status *inspect_units(struct arena *a, const char *path,
+                             const struct model_options *mo, json_t **out);
 
 /* Prints the memory plan of a bundle. */
 struct status *inspect_plan(struct arena *a, const char *folder);

@@ -85,13 +85,48 @@ static const char *distill_settings(const struct quantized *q)
                         (long long)d->epochs);
 }
 
+struct status *quantized_device(const struct quantized *q, struct device *out)
+{
+    return target_device(q->a, target_find(q->co->target), q->co->device, out);
+}
+
+/* ---- progress -------------------------------------------------------------------- */
+
+struct quantized_clock quantized_clock(const struct quantized *q, const char *what)
+{
+    return (struct quantized_clock){q->a, what, progress_seconds()};
+}
+
+void quantized_show(int done, int all, void *arg)
+{
+    const struct quantized_clock *c = arg;
+    const double spent = progress_seconds() - c->start;
+    const char *left =
+        done ? arena_printf(c->a, ", about %.0f s left", spent / done * (all - done))
+             : "";
+
+    progress(arena_printf(c->a, "%s %d of %d%s", c->what, done + 1, all, left));
+}
+
 /* ---- deciding -------------------------------------------------------------------- */
 
 /* From here on `g` is the smaller graph, and so are the units. */
 static struct status *prune(struct quantized *q, const struct plan *plan)
 {
+    const enum precision p = q->o->bits == 32 ? PRECISION_F32 : PRECISION_I8;
+    struct device device;
+
+    RETURN_IF_FAIL(quantized_device(q, &device));
+    const struct prune_tile tile = {device_tile_outputs(&device, p),
+                                    device_tile_inputs(&device, p)};
+    struct quantized_clock clock =
+        quantized_clock(q, "trying to do without channels, group");
     const struct prune_options o = {
         .ratio = q->o->prune,
+        .tile = q->o->any_count ? (struct prune_tile){0} : tile,
+        .saliency = q->o->saliency,
+        .progress = quantized_show,
+        .progress_arg = &clock,
         .plan = plan,
         .data = q->data,
         .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
@@ -222,6 +257,10 @@ static struct plan *written_plan(const struct quantized *q, const struct ir_grap
     struct plan *p = plan_float(g, q->co->target);
 
     p->seed = (int64_t)q->o->seed;
+    if (q->o->plan)
+        p->update = q->plan->update;
+    else if (q->co->update)
+        p->update = *q->co->update;
     p->split = (struct plan_split){
         .seed = (int64_t)q->splits.seed,
         .calibration = by->n_samples,
@@ -232,6 +271,7 @@ static struct plan *written_plan(const struct quantized *q, const struct ir_grap
         p->units[i].weight_bits = by->units[i].weight_bits;
         p->units[i].activation_bits = by->units[i].activation_bits;
         p->units[i].calibrator = by->units[i].calibrator;
+        p->units[i].pattern = q->o->plan ? q->plan->units[i].pattern : q->o->fusion;
         if (q->pruning)
             note_pruning(&p->units[i], &q->pruning->units[i]);
     }

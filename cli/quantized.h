@@ -6,15 +6,19 @@
 #define HADMC_CLI_QUANTIZED_H
 
 #include "codegen/compile_model.h"
+#include "compress/prune.h"
 
 struct quantized_options {
     const char *data; /* path of a data set */
     const char *spec; /* file of its specification; NULL: what is in it */
     uint64_t seed;    /* of the split into calibration and test samples */
     int bits; /* of weights: 8 or 4, activations have 8; 32; 0: `plan` or a search */
-    bool may_raise;      /* units that these bits would spoil get more (relax.h) */
-    const char *plan;    /* file, or NULL */
-    double prune;        /* share of the multiply-adds to remove before; 0: none */
+    bool may_raise;           /* units that these bits would spoil get more (relax.h) */
+    const char *plan;         /* file, or NULL */
+    enum plan_pattern fusion; /* of every unit, unless `plan` says it */
+    double prune;             /* share of the multiply-adds to remove before; 0: none */
+    enum prune_saliency saliency;
+    bool any_count;      /* channels left need not be whole tiles of the target */
     const char *distill; /* settings of training.h; NULL: no training afterwards */
     const char *train;   /* data set to train on; NULL: what `data` has for it.  What a
                             search finds is trained only where there is one */

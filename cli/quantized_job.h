@@ -10,6 +10,7 @@
 #include "compress/prune.h"
 #include "compress/quantize.h"
 #include "frontend/splits.h"
+#include "hal/device.h"
 #include "plan/plan.h"
 
 struct quantized {
@@ -33,6 +34,18 @@ struct quantized {
     const struct training *training; /* NULL: none, or nothing is decided yet */
     struct plan *written;            /* `plan` in memory of the compile in progress */
 };
+
+/* Progress of what takes `all` steps, for callbacks: "measuring unit 3 of 20, ...". */
+struct quantized_clock {
+    struct arena *a;
+    const char *what;
+    double start;
+};
+struct quantized_clock quantized_clock(const struct quantized *q, const char *what);
+void quantized_show(int done, int all, void *arg); /* a clock */
+
+/* Figures of the target. */
+struct status *quantized_device(const struct quantized *q, struct device *out);
 
 /* Compiles for this machine, with or without what was decided, and runs samples.
  * weights_bytes, of the file, may be NULL. */

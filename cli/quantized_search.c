@@ -328,13 +328,6 @@ static struct status *search(struct searching *s)
 
 /* ---- the whole ------------------------------------------------------------------- */
 
-static struct status *open_device(struct searching *s)
-{
-    const struct compile_options *co = s->q->co;
-
-    return target_device(s->q->a, target_find(co->target), co->device, &s->device);
-}
-
 static struct status *prepare(struct searching *s)
 {
     struct quantized *q = s->q;
@@ -378,7 +371,7 @@ static struct status *run(struct searching *s)
                     q->data->path);
     if (!q->n_units)
         return FAIL(UNSUPPORTED, "the model has no layers with weights to choose for");
-    RETURN_IF_FAIL(open_device(s));
+    RETURN_IF_FAIL(quantized_device(s->q, &s->device));
     RETURN_IF_FAIL(prepare(s));
     RETURN_IF_FAIL(search(s));
     return searching_choose(s);

@@ -9,6 +9,7 @@
 #include "cli/quantized.h"
 #include "cli/training.h"
 #include "codegen/compile_model.h"
+#include "plan/plan_words.h"
 #include "search/method.h"
 #include "support/nearest.h"
 
@@ -156,12 +157,36 @@ static struct status *check_size(const char *option, const char *size)
                       size);
 }
 
+/* "incremental:0.3"; false: no strategy. */
+static bool parse_update(const char *text, struct plan_update *out)
+{
+    const char *colon = strchr(text, ':');
+    const size_t n = colon ? (size_t)(colon - text) : strlen(text);
+    char *end;
+
+    *out = (struct plan_update){.ratio = 1.0};
+    for (int i = 0; plan_strategies[i]; i++) {
+        if (strlen(plan_strategies[i]) != n || strncmp(text, plan_strategies[i], n))
+            continue;
+        out->strategy = (enum plan_strategy)i;
+        if (!colon)
+            return true;
+        out->ratio = strtod(colon + 1, &end);
+        return i == STRATEGY_incremental && end != colon + 1 && !*end
+               && out->ratio > 0.0 && out->ratio <= 1.0;
+    }
+    return false;
+}
+
 static struct status *check_decisions(const struct args *o)
 {
+    struct plan_update update;
+
     if (wants_search(o) && o->no_search)
         return FAIL(BAD_USAGE, "--no-search forbids the search that %s asks for",
                     asks_for_search(o));
-    if (o->plan && (o->bits || wants_search(o) || o->prune > 0.0))
+    if (o->plan
+        && (o->bits || wants_search(o) || o->prune > 0.0 || o->fuse || o->update))
         return FAIL(BAD_USAGE, "--plan says everything; it goes with no other choice");
     if (o->prune > 0.95)
         return FAIL(BAD_USAGE, "--prune %g is more than 0.95, the most that there is",
@@ -181,6 +206,15 @@ static struct status *check_decisions(const struct args *o)
                     o->method, o->controller);
     if (o->prune > 0.0 && !o->data)
         return FAIL(BAD_USAGE, "--prune needs --data to choose channels on");
+    if (o->update && !parse_update(o->update, &update))
+        return FAIL(
+            BAD_USAGE,
+            "--update '%s' is not full, hash, incremental or incremental:R with "
+            "R above 0 and up to 1",
+            o->update);
+    if (!(o->prune > 0.0) && (o->saliency || o->channels))
+        return FAIL(BAD_USAGE, "%s is of use with --prune only",
+                    o->saliency ? "--saliency" : "--channels");
     if (o->max_drop > 0.0 && !o->data)
         return FAIL(BAD_USAGE, "--max-drop needs --data to measure accuracy on");
     if (wants_search(o) && !o->data && !has_budget(o))
@@ -218,6 +252,25 @@ static enum emit_kind kind_of(const char *word, const struct target *t)
     while (strcmp(word, emit_kind_names[kind]) != 0)
         kind++; /* the option admits no others */
     return (enum emit_kind)kind;
+}
+
+/* Of the word in the list; `otherwise` without a word. */
+static int index_of(const char *word, const char *const *list, int otherwise)
+{
+    for (int i = 0; word && list[i]; i++)
+        if (strcmp(word, list[i]) == 0)
+            return i;
+    return otherwise;
+}
+
+static enum plan_pattern pattern_of(const struct args *o)
+{
+    return (enum plan_pattern)index_of(o->fuse, plan_patterns, PATTERN_all);
+}
+
+static enum prune_saliency saliency_of(const struct args *o)
+{
+    return (enum prune_saliency)index_of(o->saliency, prune_saliencies, 0);
 }
 
 static struct pass_options pass_options_of(const struct args *o)
@@ -260,6 +313,14 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_puts(&t, " --plan FILE");
     if (o->prune > 0.0)
         text_printf(&t, " --prune %g", o->prune);
+    if (o->saliency)
+        text_printf(&t, " --saliency %s", o->saliency);
+    if (o->channels)
+        text_printf(&t, " --channels %s", o->channels);
+    if (o->fuse)
+        text_printf(&t, " --fuse %s", o->fuse);
+    if (o->update)
+        text_printf(&t, " --update %s", o->update);
     if (o->distill)
         text_printf(&t, " --distill %s", o->distill);
     if (o->max_drop > 0.0)
@@ -371,9 +432,9 @@ static struct status *compile(struct arena *a, const char *model, const struct a
 {
     const struct model_options mo = MODEL_OPTIONS(o);
     const struct target *target = NULL;
+    struct plan_update update;
 
     RETURN_IF_FAIL(find_target(a, o->target, &target));
-
     struct compile_options co = {
         .target = target ? target->name : NULL,
         .device = o->target && is_file(o->target) ? o->target : NULL,
@@ -384,6 +445,9 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .kind = kind_of(o->emit, target),
         .embed = o->embed,
         .max_workers = o->workers,
+        .limits_fusion = o->fuse != NULL,
+        .fusion = pattern_of(o),
+        .update = o->update && parse_update(o->update, &update) ? &update : NULL,
     };
 
     RETURN_IF_FAIL(model_parse_options(a, model, &mo, &co.onnx));
@@ -399,7 +463,10 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .bits = bits_of(o),
         .may_raise = bits_are(o, "auto"),
         .plan = o->plan,
+        .fusion = pattern_of(o),
         .prune = o->prune,
+        .saliency = saliency_of(o),
+        .any_count = o->channels && strcmp(o->channels, "any") == 0,
         .distill = o->distill,
         .train = o->train,
         .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,

@@ -137,7 +137,10 @@ static struct status *run(const char *path, const void *args)
         return print_ir(path, o);
 
     struct arena *a = arena_create();
+    const struct model_options mo = MODEL_OPTIONS(o);
     struct status *s = o->plan ? inspect_plan(a, path)
+                       : o->units
+                           ? inspect_units(a, path, &mo, o->json ? &object : NULL)
                        : ends_with(path, ".plan.json")
                            ? inspect_decisions(a, path, o->json ? &object : NULL)
                            : describe(a, path, &object);
@@ -154,8 +157,9 @@ static struct status *run(const char *path, const void *args)
 const struct verb verb_inspect = {
     .name = "inspect",
     .operand = "FILE",
-    .about = "Say what is in FILE: an ONNX model, the weights or the plan of a bundle, or "
-             "a bundle folder.",
+    .about =
+        "Say what is in FILE: an ONNX model, the weights or the plan of a bundle, or "
+        "a bundle folder.",
     .example = "hadmcc inspect keyword.onnx",
     .options = options,
     .n_options = N_OPTIONS,

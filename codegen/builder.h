@@ -31,6 +31,7 @@ struct builder {
     const struct ir_graph *graph;
     const struct isa *isa;
     bool keep_all;
+    const struct plan *plan; /* or NULL */
     struct program *program;
     struct node_plan *plans; /* of the nodes of `graph`, in order */
     int n_plans;

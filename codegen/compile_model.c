@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codegen/child.h"
+#include "plan/fusion.h"
 
 const char *model_short_name(struct arena *a, const char *path)
 {
@@ -60,8 +61,16 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
 
     RETURN_IF_FAIL(compile_graph(c, job->path, o, isa, &graph));
 
-    const struct program_options program_options = {.keep_all = o->keep_all,
-                                                    .max_workers = max_workers};
+    struct plan *plan = o->plan ? *o->plan : plan_float(graph, o->target);
+
+    if (!o->plan && o->limits_fusion)
+        fusion_set(plan, o->fusion);
+
+    if (!o->plan && o->update)
+        plan->update = *o->update;
+
+    const struct program_options program_options = {
+        .keep_all = o->keep_all, .max_workers = max_workers, .plan = plan};
 
     RETURN_IF_FAIL(program_build(c, graph, isa, &program_options, &program));
     planner_place(program);
@@ -79,7 +88,7 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
         .embed = o->embed,
         .max_workers = max_workers,
         .device = &job->device,
-        .plan = o->plan ? *o->plan : NULL,
+        .plan = plan,
         .compression = o->compression,
         .command_options = o->command_options ? o->command_options : "",
     };

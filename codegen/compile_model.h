@@ -23,6 +23,10 @@ struct compile_options {
     bool keep_all;   /* every tensor of the graph stays in memory, as an output:
                         for comparing layer by layer */
     int max_workers; /* 0 counts as 1 */
+    bool limits_fusion; /* every unit is fused as `fusion` says; without it and without
+                           a plan with all that follows it */
+    enum plan_pattern fusion;
+    const struct plan_update *update; /* for the plan; NULL: as plan_float has it */
     const char *command_options; /* recorded in the bundle; no paths */
     /* Compresses the graph after the passes, which then run once more; or NULL. */
     struct status *(*compress)(struct compile *c, struct ir_graph *g, void *arg);

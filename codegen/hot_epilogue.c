@@ -5,6 +5,7 @@
 
 #include "codegen/hot.h"
 #include "frontend/match.h"
+#include "plan/fusion.h"
 
 struct act {
     enum activation kind;
@@ -49,6 +50,7 @@ static struct act act_of(const struct ir_node *n)
 }
 
 struct epilogue {
+    bool takes_act, takes_sum; /* as the plan allows */
     bool has_act, has_residual;
 };
 
@@ -56,7 +58,7 @@ static bool take_act(struct hot *h, struct epilogue *e, const struct ir_node *n)
 {
     const struct act act = act_of(n);
 
-    if (act.kind == ACT_NONE || e->has_act)
+    if (act.kind == ACT_NONE || e->has_act || !e->takes_act)
         return false;
     if (h->kind == STEP_MATMUL) {
         h->matmul.act = act.kind;
@@ -92,8 +94,8 @@ static bool take_residual(struct hot *h, struct epilogue *e, struct ir_value *ot
 {
     struct conv *c = &h->conv;
 
-    if (h->kind == STEP_MATMUL || e->has_residual || !ir_same_shape(other, h->out)
-        || other->dtype != DT_f32 || other->dynamic)
+    if (h->kind == STEP_MATMUL || !e->takes_sum || e->has_residual
+        || !ir_same_shape(other, h->out) || other->dtype != DT_f32 || other->dynamic)
         return false;
     if (c->act != ACT_NONE && c->act != ACT_RELU && c->act != ACT_HARDSWISH)
         return false;
@@ -119,7 +121,9 @@ static bool take_add(struct hot *h, struct epilogue *e, const struct ir_node *n)
 const struct ir_node *hot_extend(struct builder *b, struct hot *h)
 {
     const struct ir_node *last = h->main;
-    struct epilogue e = {0};
+    const enum plan_pattern may = fusion_of(b->plan, h->main);
+    struct epilogue e = {.takes_act = fusion_takes_activation(may),
+                         .takes_sum = fusion_takes_sum(may)};
 
     if (h->kind == STEP_INT_CONV || h->kind == STEP_INT_DEPTHWISE)
         return hot_extend_int(b, h);

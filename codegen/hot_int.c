@@ -12,6 +12,7 @@
 #include "codegen/int_shape.h"
 #include "frontend/match.h"
 #include "frontend/op_help.h"
+#include "plan/fusion.h"
 
 /* Operands of QLinearConv and QLinearMatMul, of ConvInteger and MatMulInteger, of
  * QLinearAveragePool. */
@@ -384,8 +385,10 @@ static struct int_conv hot_int_conv(const struct builder *b, const struct hot *h
 
 const struct ir_node *hot_extend_int(struct builder *b, struct hot *h)
 {
-    const struct ir_node *last =
-        h->codes.result == INT_CODES ? take_sum(b, h) : take_scale(b, h);
+    const struct ir_node *last = h->codes.result != INT_CODES ? take_scale(b, h)
+                                 : fusion_takes_sum(fusion_of(b->plan, h->main))
+                                     ? take_sum(b, h)
+                                     : NULL;
 
     return last ? last : h->main;
 }

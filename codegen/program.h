@@ -127,6 +127,7 @@ struct program_options {
     bool keep_all;     /* every value of the graph gets memory of its own that lives
                           to the end, nothing is fused away: for layer comparison */
     int max_workers;   /* scratch is reserved for so many; default 1 */
+    const struct plan *plan; /* what may be fused (plan/fusion.h); NULL: everything */
 };
 
 /* Picks a step for every node (emitted kernel where the isa has one, library

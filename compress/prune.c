@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See prune.h.  The float graph and the one with the removed channels at zero run side by
- * side, node by node, and every unit is fitted before it runs. */
+/* See prune.h.  The float graph and the one with the removed channels at zero run side
+ * by side, node by node, and every unit is fitted before it runs. */
 #include "compress/prune.h"
 
 #include <string.h>

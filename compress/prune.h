@@ -9,7 +9,7 @@
  *                    share of these is gone
  *   their readers    get new weights and biases: least squares on the inputs that are
  *                    left against what the original layer gives (moments.h), layer
- *                    after layer, on inputs that carry the errors of the layers before
+ * after layer, on inputs that carry the errors of the layers before
  *
  * source: least squares as in He, Zhang, Sun 2017, arXiv:1707.06168, section 3.1
  */
@@ -20,12 +20,29 @@
 #include "plan/channels.h"
 #include "plan/plan.h"
 
+/* What the target's kernels compute together; 0 and 1: any number of channels. */
+struct prune_tile {
+    int64_t outputs, inputs;
+};
+
+enum prune_saliency {
+#define SALIENCY(id, word, about) SALIENCY_##id,
+#include "compress/saliency.def"
+};
+
+extern const char *const prune_saliencies[]; /* by enum; ends with NULL */
+
 struct prune_options {
-    double ratio;            /* of all multiply-adds; 0 to 0.99 */
+    double ratio;           /* of all multiply-adds; 0 to 0.99 */
+    struct prune_tile tile; /* what remains is whole tiles as far as that goes */
+    enum prune_saliency saliency;
     const struct plan *plan; /* NULL, or which channels of the graph's units remain */
     const struct dataset *data;
     int64_t n_samples; /* at least one */
     const int64_t *sample;
+    /* Told before each group is tried, with how many there are; or NULL. */
+    void (*progress)(int group, int n_groups, void *arg);
+    void *progress_arg;
 };
 
 /* A unit of plan/units.h, in their order. */
@@ -50,8 +67,8 @@ struct status *prune_decide(const struct ir_graph *g, const struct prune_options
                             struct arena *a, struct pruning **out);
 
 /* In which order the classes of each group go when only this group loses any: rank
- * [n_classes of channels_find()] in `a`, 0 for the first of its group.  o->ratio and
- * o->plan are not read. */
+ * [n_classes of channels_find()] in `a`, 0 for the first of its group.  o->ratio,
+ * o->tile and o->plan are not read. */
 struct status *prune_rank(const struct ir_graph *g, const struct prune_options *o,
                           struct arena *a, int **rank);
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of pruning share.
  *
+ *     prune_price.c    what the readers of a channel lose without it
+ *     prune_magnitude.c  the same by the weights that make it
+ *     prune_work.c     what the model computes, in whole tiles
  *     prune_choose.c   which channels go
  *     prune.c          what reads the others is fitted; the graph shrinks
  */
@@ -27,7 +30,43 @@ int64_t prune_samples(const struct pruner *q, int64_t most);
 int prune_input_class(const struct pruner *q, const struct product *p, int64_t i);
 bool prune_is_removed(const struct pruner *q, int class);
 
-/* Fills q->p->removed and the units' kept channels. */
+/* ---- prune_price.c --------------------------------------------------------------- */
+
+struct prices;
+struct status *prices_create(struct pruner *q, struct prices **out);
+/* What is lost with a class: as a share of what each of its readers gives, or whatever
+ * the saliency counts in. */
+double prices_of(const struct prices *p, int class);
+/* The class is gone: what is left gets new prices. */
+void prices_take(struct prices *p, int class);
+/* Of the classes of one group, in `a`: what is taken from it leaves `whole` as it is. */
+struct prices *prices_of_group(const struct prices *whole, int group, struct arena *a);
+
+/* ---- prune_magnitude.c ----------------------------------------------------------- */
+
+/* By the weights of the units that make each class: price[n_classes] grows. */
+void prices_by_magnitude(const struct pruner *q, double *price);
+
+/* ---- prune_work.c ---------------------------------------------------------------- */
+
+/* Multiply-adds of all units with what is left, and the same with every unit's channels
+ * rounded up to whole tiles: what the target's kernels compute. */
+struct prune_work {
+    double macs, tiled;
+    double tiled_before;       /* with all channels */
+    struct prune_sizes *sizes; /* what each class has of the units */
+};
+
+struct prune_work *prune_work_create(struct pruner *q, struct prune_tile tile);
+/* Classes that the work counts go, or come back. */
+void prune_work_take(struct prune_work *w, int class);
+void prune_work_put_back(struct prune_work *w, int class);
+/* From now on; does not change macs. */
+void prune_work_set_tile(struct prune_work *w, struct prune_tile tile);
+
+/* ---- prune_choose.c -------------------------------------------------------------- */
+
+/* Fills q->p->removed, the units' kept channels and the multiply-adds. */
 struct status *prune_choose(struct pruner *q);
 /* The same, as q->o->plan says. */
 struct status *prune_take_plan(struct pruner *q);

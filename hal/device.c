@@ -53,6 +53,27 @@ double device_peak(const struct device *d, enum precision p)
     return own_peak(d, device_precision(d, p));
 }
 
+static int64_t tile_of(const struct device *d, enum figure_id id)
+{
+    const double stated = d->figures[id].value;
+
+    return stated > 1.0 ? (int64_t)stated : 1;
+}
+
+int64_t device_tile_outputs(const struct device *d, enum precision p)
+{
+    const enum figure_id fewer = FIGURE_TILE_CHANNELS_F32;
+
+    return tile_of(d, p == PRECISION_F32 && d->figures[fewer].value > 0.0
+                          ? fewer
+                          : FIGURE_TILE_CHANNELS);
+}
+
+int64_t device_tile_inputs(const struct device *d, enum precision p)
+{
+    return p < PRECISION_I8 ? 1 : tile_of(d, FIGURE_TILE_INPUTS_I8);
+}
+
 double device_capacity(const struct device *d, enum memory_level level)
 {
     const double stated = d->figures[levels[level].capacity].value;

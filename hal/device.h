@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hal/kernel_table.h"
 #include "support/arena.h"
@@ -96,6 +97,10 @@ enum precision device_precision(const struct device *d, enum precision p);
 /* Operations a second in device_precision(d, p), a multiply and an add counting as two.
  * Above 0. */
 double device_peak(const struct device *d, enum precision p);
+/* Output and input channels that kernels of a precision compute together; 1: any
+ * number. */
+int64_t device_tile_outputs(const struct device *d, enum precision p);
+int64_t device_tile_inputs(const struct device *d, enum precision p);
 /* Bytes that the level holds; 0: not stated.  Main memory of unknown size holds all. */
 double device_capacity(const struct device *d, enum memory_level level);
 /* Bytes a second; where none is stated, that of the next level outwards.  Above 0 and

@@ -22,6 +22,7 @@ static struct plan_unit unchanged(struct arena *a, const struct unit *u)
         .calibrator = u->activation_bits < 16 ? CALIBRATOR_minmax : CALIBRATOR_none,
         .channels = u->channels,
         .n_kept = u->channels,
+        .pattern = PATTERN_all,
     };
 }
 

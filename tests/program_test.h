@@ -215,12 +215,15 @@ static inline bool runs_cpu(const char *cpu)
 #endif
 }
 
+/* What may be fused; NULL: everything. */
+static const struct plan *test_plan;
+
 static inline struct outcome run_graph(struct compile *c, struct ir_graph *g,
                                        bool keep_all, float tolerance)
 {
     struct arena *a = arena_create();
     const struct isa isa = host_isa(a);
-    const struct program_options options = {.keep_all = keep_all, .max_workers = 3};
+    const struct program_options options = {.keep_all = keep_all, .max_workers = 3, .plan = test_plan};
     struct tensor *in = arena_new_array(a, struct tensor, g->n_in + 1);
     struct interpretation want;
     struct program *p;

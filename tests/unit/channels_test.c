@@ -58,6 +58,37 @@ static const char branches[] =
     "  return %y\n"
     "}\n";
 
+/* Two heads of 2, from 3 x 4 numbers, and three hidden units behind them. */
+static const char attention[] =
+    "graph g(%x: f32[1,3,4]) {\n"
+    "  %q = const f32[4,4] {*1}\n"
+    "  %k = const f32[4,4] {*1}\n"
+    "  %v = const f32[4,4] {*1}\n"
+    "  %o = const f32[4,4] {*1}\n"
+    "  %u = const f32[4,3] {*1}\n"
+    "  %z = const f32[3,2] {*1}\n"
+    "  %xq = MatMul(%x, %q) : f32[1,3,4]\n"
+    "  %xk = MatMul(%x, %k) : f32[1,3,4]\n"
+    "  %xv = MatMul(%x, %v) : f32[1,3,4]\n"
+    "  %rq = Reshape(%xq) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
+    "  %rk = Reshape(%xk) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
+    "  %rv = Reshape(%xv) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
+    "  %tq = Transpose(%rq) {perm=[0,2,1,3]} : f32[1,2,3,2]\n"
+    "  %tk = Transpose(%rk) {perm=[0,2,3,1]} : f32[1,2,2,3]\n"
+    "  %tv = Transpose(%rv) {perm=[0,2,1,3]} : f32[1,2,3,2]\n"
+    "  %s = MatMul(%tq, %tk) : f32[1,2,3,3]\n"
+    "  %p = Softmax(%s) {axis=3} : f32[1,2,3,3]\n"
+    "  %a = MatMul(%p, %tv) : f32[1,2,3,2]\n"
+    "  %ta = Transpose(%a) {perm=[0,2,1,3]} : f32[1,3,2,2]\n"
+    "  %ra = Reshape(%ta) {shape=[1,3,4]} : f32[1,3,4]\n"
+    "  %c = MatMul(%ra, %o) : f32[1,3,4]\n"
+    "  %d = Add(%c, %x) : f32[1,3,4]\n"
+    "  %h = MatMul(%d, %u) : f32[1,3,3]\n"
+    "  %r = Relu(%h) : f32[1,3,3]\n"
+    "  %y = MatMul(%r, %z) : f32[1,3,2]\n"
+    "  return %y\n"
+    "}\n";
+
 struct network {
     struct compile *c;
     struct ir_graph *g;
@@ -227,6 +258,18 @@ TEST(a_network_without_channels_computes_what_it_does_when_nobody_reads_them)
         check_removal(residual, which);
     for (unsigned which = 0; which < 1u << 13; which += 101)
         check_removal(branches, which);
+}
+
+/* Classes 0 and 1 are the heads, 2 to 4 the hidden units. */
+TEST(heads_and_hidden_units_go_as_channels_do)
+{
+    struct network w = parse(attention);
+
+    CHECK_EQ(w.ch->n_classes, 2 + 3);
+    CHECK_EQ(w.ch->groups[0].n_units, 3); /* queries, keys and values */
+    compile_destroy(w.c);
+    for (unsigned which = 0; which < 1u << 5; which++)
+        check_removal(attention, which);
 }
 
 TEST(a_dim_without_channels_is_noticed)

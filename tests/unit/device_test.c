@@ -71,6 +71,30 @@ TEST(a_missing_precision_has_the_rate_of_the_next_wider_one)
     arena_destroy(a);
 }
 
+TEST(a_tile_that_is_not_stated_is_one_channel)
+{
+    struct arena *a = arena_create();
+    struct device d;
+
+    CHECK_OK(parse(a, DEVICE(TOY), &d));
+    CHECK_EQ(device_tile_outputs(&d, PRECISION_I8), 1);
+    CHECK_EQ(device_tile_inputs(&d, PRECISION_I8), 1);
+    CHECK_OK(parse(a,
+                   DEVICE(TOY ", " FIG("tile_channels", "16", "channels") ", " FIG(
+                       "tile_inputs_i8", "4", "channels")),
+                   &d));
+    CHECK_EQ(device_tile_outputs(&d, PRECISION_I8), 16);
+    CHECK_EQ(device_tile_outputs(&d, PRECISION_F32), 16);
+    CHECK_EQ(device_tile_inputs(&d, PRECISION_I8), 4);
+    CHECK_EQ(device_tile_inputs(&d, PRECISION_F32), 1);
+    CHECK_OK(parse(a,
+                   DEVICE(TOY ", " FIG("tile_channels", "16", "channels") ", " FIG(
+                       "tile_channels_f32", "4", "channels")),
+                   &d));
+    CHECK_EQ(device_tile_outputs(&d, PRECISION_F32), 4);
+    arena_destroy(a);
+}
+
 TEST(wider_vectors_use_their_own_rate_where_one_is_stated)
 {
     struct arena *a = arena_create();

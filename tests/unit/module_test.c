@@ -5,6 +5,8 @@
  * and data movement must agree byte for byte. */
 #include "tests/program_test.h"
 
+#include "plan/fusion.h"
+
 /* ---- chains ------------------------------------------------------------- */
 
 TEST(module_joins_element_operators_into_one_loop)
@@ -245,6 +247,39 @@ static const char residual_block[] =
     "  %f = Neg(%e) : f32[1,6,5,4]\n"
     "  return %f\n"
     "}\n";
+
+/* The graph of run_text with a plan that has this pattern for every unit. */
+static struct outcome run_pattern(enum plan_pattern pattern)
+{
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    struct plan *plan;
+
+    CHECK_OK(ir_parse(c, residual_block, strlen(residual_block), &g));
+    for (struct ir_node *n = g->first; n; n = n->next)
+        n->name = n->out[0]->name;
+    plan = plan_float(g, "host");
+    fusion_set(plan, pattern);
+    test_plan = plan;
+
+    const struct outcome out = run_graph(c, g, false, 1e-5f);
+
+    test_plan = NULL;
+    compile_destroy(c);
+    return out;
+}
+
+/* relu; conv, relu; conv, add+relu; neg: what is no kernel with a convolution still
+ * joins others in a loop. */
+TEST(module_fuses_what_the_plan_says_and_computes_the_same)
+{
+    CHECK_EQ(run_pattern(PATTERN_all).n_steps, 4);
+    CHECK_EQ(run_pattern(PATTERN_conv_bn_add_relu).n_steps, 4);
+    CHECK_EQ(run_pattern(PATTERN_conv_bn_add_relu).n_chains, 2);
+    CHECK_EQ(run_pattern(PATTERN_none).n_emitted, 2);
+    CHECK(run_pattern(PATTERN_none).n_steps > 4);
+    CHECK(run_pattern(PATTERN_conv_relu).n_steps < run_pattern(PATTERN_none).n_steps);
+}
 
 /* relu, conv+relu, conv+add+relu over the residual, neg: h and b are in memory. */
 TEST(module_fuses_bias_activation_and_residual_into_convolutions)

@@ -169,6 +169,62 @@ TEST(channels_that_say_what_others_say_cost_nothing)
     compile_destroy(d);
 }
 
+static int64_t kept_of_first(enum prune_saliency by, struct prune_tile tile)
+{
+    struct compile *c = compile_create(), *d = compile_create();
+    struct ir_graph *g = make_graph(c), *h = make_graph(d);
+    struct set s = open_set(g);
+    struct prune_options o = {.ratio = 0.35,
+                              .tile = tile,
+                              .saliency = by,
+                              .data = s.data,
+                              .n_samples = N_SAMPLES,
+                              .sample = s.sample};
+    struct pruning *p;
+
+    CHECK_OK(prune_decide(g, &o, s.a, &p));
+    CHECK_OK(prune_apply(d, h, p));
+    CHECK(p->macs_after < p->macs_before * 80 / 100);
+
+    const int64_t n = p->units[0].n_kept;
+
+    close_set(&s);
+    compile_destroy(c);
+    compile_destroy(d);
+    return n;
+}
+
+/* Each group is tried, and fitted for it. */
+TEST(trials_leave_nothing_behind)
+{
+    struct compile *c = compile_create();
+    struct ir_graph *g = make_graph(c);
+    struct set s = open_set(g);
+    const struct prune_options o = {
+        .data = s.data, .n_samples = N_SAMPLES, .sample = s.sample};
+    struct pruning *p;
+
+    CHECK_OK(prune_decide(g, &o, s.a, &p));
+    CHECK_EQ(p->macs_after, p->macs_before);
+    for (int i = 0; i < p->n_units; i++)
+        CHECK(!p->units[i].weights && p->units[i].n_kept == p->units[i].channels);
+    close_set(&s);
+    compile_destroy(c);
+}
+
+/* 4 of 8 are 50 % of the multiply-adds, the nearest that there is to 35 %. */
+TEST(what_is_left_is_whole_tiles)
+{
+    CHECK_EQ(kept_of_first(SALIENCY_RECONSTRUCTION, (struct prune_tile){4, 1}), 4);
+    CHECK(kept_of_first(SALIENCY_RECONSTRUCTION, (struct prune_tile){1, 1}) > 4);
+}
+
+TEST(every_saliency_leaves_a_network_that_works)
+{
+    for (int i = 0; prune_saliencies[i]; i++)
+        CHECK(kept_of_first((enum prune_saliency)i, (struct prune_tile){0}) <= 8);
+}
+
 /* The same channels from a plan give the same weights. */
 TEST(a_plan_repeats_it)
 {
