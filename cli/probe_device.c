@@ -16,21 +16,21 @@
 #include "codegen/compile_model.h"
 
 enum {
-    WINDOW = 10000,       /* of struct plan_row */
+    WINDOW = 10000, /* of struct plan_row */
     MOST_SIZES = 12,
     MOST_LAYERS = 32,     /* a graph: as many as compile in a second or two */
     MOST_BYTES = 3 << 18, /* of a graph: data stay in the second-level cache, as
                              in a network from layer to layer */
     LEAST_REPEAT = 9,     /* of a graph in a process: the middle one counts */
     MOST_REPEAT = 500,
-    RUN_US = 10000,       /* as often as fits */
-    PROCESSES = 3,        /* the least of these counts */
+    RUN_US = 10000, /* as often as fits */
+    PROCESSES = 3,  /* the least of these counts */
 };
 
 /* Of a layer: larger ones take as long as they have more rows. */
 #define MOST_MACS (24 << 20)
 
-/* ---- what is measured ------------------------------------------------------------ */
+/* ---- what is measured -------------------------------------------------------- */
 
 /* window: W() of side and input channels (of a group); rows: sides of the output, rows
  * of a product, bytes.  The axes of the tables, channels, depth and rows, rise. */
@@ -44,20 +44,48 @@ struct plan_row {
 #define W(side, channels) ((side) * WINDOW + (channels))
 
 static const struct plan_row plan_rows[] = {
-    {WORK_POINTWISE, 1, {32, 8, 4}, {8, 16, 32, 64, 128, 256, 512},
-     {W(1, 8), W(1, 16), W(1, 32), W(1, 64), W(1, 128), W(1, 512)}, {4, 8, 16, 32, 56}},
-    {WORK_WINDOW, 1, {32, 8, 4}, {8, 16, 32, 64, 128, 256},
-     {W(3, 8), W(3, 16), W(3, 32), W(3, 64), W(3, 256)}, {4, 8, 16, 32, 56}},
-    {WORK_STRIDED, 2, {32, 8, 4}, {16, 32, 64, 128, 256},
-     {W(1, 16), W(1, 64), W(3, 16), W(3, 64), W(3, 256)}, {4, 8, 16, 28}},
-    {WORK_FIRST, 2, {32, 8, 4}, {4, 8, 16, 32, 64}, {W(3, 1), W(3, 3), W(7, 3)},
-     {8, 16, 32, 112}},
-    {WORK_DEPTHWISE, 1, {32, 8}, {8, 16, 32, 64, 128, 256, 512}, {W(3, 1), W(5, 1)},
+    {WORK_POINTWISE,
+     1,
+     {32, 8, 4},
+     {8, 16, 32, 64, 128, 256, 512},
+     {W(1, 8), W(1, 16), W(1, 32), W(1, 64), W(1, 128), W(1, 512)},
      {4, 8, 16, 32, 56}},
-    {WORK_DEPTHWISE_STRIDED, 2, {32, 8}, {8, 16, 32, 64, 128, 256, 512},
-     {W(3, 1), W(5, 1)}, {4, 8, 16, 32, 56}},
-    {WORK_PRODUCT, 1, {32, 8}, {8, 16, 64, 256, 1024},
-     {W(1, 16), W(1, 64), W(1, 256), W(1, 1024)}, {1, 16, 128}},
+    {WORK_WINDOW,
+     1,
+     {32, 8, 4},
+     {8, 16, 32, 64, 128, 256},
+     {W(3, 8), W(3, 16), W(3, 32), W(3, 64), W(3, 256)},
+     {4, 8, 16, 32, 56}},
+    {WORK_STRIDED,
+     2,
+     {32, 8, 4},
+     {16, 32, 64, 128, 256},
+     {W(1, 16), W(1, 64), W(3, 16), W(3, 64), W(3, 256)},
+     {4, 8, 16, 28}},
+    {WORK_FIRST,
+     2,
+     {32, 8, 4},
+     {4, 8, 16, 32, 64},
+     {W(3, 1), W(3, 3), W(7, 3)},
+     {8, 16, 32, 112}},
+    {WORK_DEPTHWISE,
+     1,
+     {32, 8},
+     {8, 16, 32, 64, 128, 256, 512},
+     {W(3, 1), W(5, 1)},
+     {4, 8, 16, 32, 56}},
+    {WORK_DEPTHWISE_STRIDED,
+     2,
+     {32, 8},
+     {8, 16, 32, 64, 128, 256, 512},
+     {W(3, 1), W(5, 1)},
+     {4, 8, 16, 32, 56}},
+    {WORK_PRODUCT,
+     1,
+     {32, 8},
+     {8, 16, 64, 256, 1024},
+     {W(1, 16), W(1, 64), W(1, 256), W(1, 1024)},
+     {1, 16, 128}},
     {WORK_MOVE, 1, {32}, {1}, {W(1, 1)}, {192, 3072, 24576, 196608, 1572864, 12582912}},
 };
 
@@ -111,7 +139,7 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- one graph ------------------------------------------------------------------- */
+/* ---- one graph --------------------------------------------------------------- */
 
 struct probe {
     struct arena *a;
@@ -270,7 +298,7 @@ static struct status *measure_graph(struct probe *p, int n,
     return s;
 }
 
-/* ---- tables ---------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------ */
 
 /* Layers of all points that are not too large, in groups. */
 static struct status *measure_points(struct probe *p, int n, struct probe_layer *all)
@@ -328,7 +356,8 @@ static struct sizes sizes_of(const struct plan_row *row, int bits, bool quick)
     return s;
 }
 
-static void make_layers(const struct sizes *s, bool is_unsigned, struct probe_layer *out)
+static void make_layers(const struct sizes *s, bool is_unsigned,
+                        struct probe_layer *out)
 {
     const int n_d = s->n[AXIS_DEPTH], n_r = s->n[AXIS_ROWS];
 
@@ -385,7 +414,7 @@ static struct status *measure_tables(struct probe *p, struct device *out)
     return OK;
 }
 
-/* ---- figures --------------------------------------------------------------------- */
+/* ---- figures ----------------------------------------------------------------- */
 
 static void set(struct device *d, enum figure_id id, double value, const char *unit,
                 const char *source)

@@ -2,7 +2,7 @@
 /* Graphs of single layers: see probe_layers.h. */
 #include "cli/probe_layers.h"
 
-/* ---- constants ------------------------------------------------------------------- */
+/* ---- constants --------------------------------------------------------------- */
 
 static struct ir_value *constant(struct ir_graph *g, enum dtype dtype, int rank,
                                  const int64_t *dim, void *data)
@@ -88,7 +88,7 @@ int64_t probe_layer_bytes(const struct probe_layer *l)
                     * (is_depthwise(l) ? l->channels : l->c_in));
 }
 
-/* ---- nodes ----------------------------------------------------------------------- */
+/* ---- nodes ------------------------------------------------------------------- */
 
 static void set_window(struct ir_node *n, const struct probe_layer *l)
 {

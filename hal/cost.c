@@ -69,7 +69,7 @@ struct work work_of_batch(const struct work *w, int64_t n)
     return all;
 }
 
-/* ---- operations ------------------------------------------------------------------ */
+/* ---- operations -------------------------------------------------------------- */
 
 /* `size` in whole multiples of a figure that may not be stated. */
 static double whole(const struct device *d, enum figure_id id, double size)
@@ -124,7 +124,7 @@ static double sparse_rate(const struct device *d, enum precision p,
                : 1;
 }
 
-/* ---- bytes ----------------------------------------------------------------------- */
+/* ---- bytes ------------------------------------------------------------------- */
 
 static double moved_bytes(const struct work *w)
 {
@@ -138,7 +138,7 @@ static double move_ns(const struct device *d, double n_bytes)
     return 1e9 * n_bytes / device_bandwidth(d, device_level_for(d, n_bytes));
 }
 
-/* ---- costs ----------------------------------------------------------------------- */
+/* ---- costs ------------------------------------------------------------------- */
 
 bool cost_has_energy(const struct device *d)
 {

@@ -88,7 +88,7 @@ static struct status *read_figure(const struct json_door *file, const json_t *ob
     return read_fields(&at, object, id, &out->figures[id]);
 }
 
-/* ---- kernels --------------------------------------------------------------------- */
+/* ---- kernels ----------------------------------------------------------------- */
 
 static const char *const axis_names[] = {
     [AXIS_CHANNELS] = "channels", [AXIS_DEPTH] = "depth", [AXIS_ROWS] = "rows"};
@@ -185,7 +185,7 @@ static struct status *read_all_kernels(const struct json_door *at, const json_t 
     return OK;
 }
 
-/* ---- the file -------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------- */
 
 /* Nothing that the cost model divides by may be missing. */
 static struct status *check_costs(const struct json_door *at, const struct device *d)
@@ -251,7 +251,7 @@ struct status *device_load(struct arena *a, const char *path, struct device *out
     return s;
 }
 
-/* ---- writing --------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------- */
 
 static json_t *reals_json(const double *values, int n)
 {

@@ -12,8 +12,8 @@
  *
  * Between the points the logarithm of the time is interpolated, linearly in the
  * logarithms of the sizes; below them it stays, above them it rises as the work does.
- * So a time is never negative, and as kernel_table_smooth() has lowered what took longer
- * than a larger size, it never falls when a size rises.
+ * So a time is never negative, and as kernel_table_smooth() has lowered what took
+ * longer than a larger size, it never falls when a size rises.
  */
 #ifndef HADMC_HAL_KERNEL_TABLE_H
 #define HADMC_HAL_KERNEL_TABLE_H
@@ -53,8 +53,9 @@ struct kernel_table {
     double *ns;                   /* [n[0]][n[1]][n[2]], above 0 */
 };
 
-/* No time falls along an axis afterwards: each becomes the least of those with no smaller
- * size.  Odd sizes are the slow ones, and must not make the larger ones look slow. */
+/* No time falls along an axis afterwards: each becomes the least of those with no
+ * smaller size.  Odd sizes are the slow ones, and must not make the larger ones look
+ * slow. */
 void kernel_table_smooth(struct kernel_table *t);
 
 /* Sizes below 1 count as 1. */
