@@ -166,6 +166,8 @@ struct status *prune_fit(struct pruner *q, int64_t most_samples, double *loss)
                                q->o->sample, &reals));
     masked = flow_fork(reals);
     q->touched = false;
+    for (int i = 0; i < q->p->n_units; i++) /* nothing of an earlier trial */
+        q->p->units[i].weights = q->p->units[i].bias = NULL;
     for (const struct ir_node *n = q->g->first; n && !s; n = n->next)
         s = status_note(run_node(q, n, reals, masked), "while pruning before %s",
                         ir_node_label(n));

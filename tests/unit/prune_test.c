@@ -169,6 +169,32 @@ TEST(channels_that_say_what_others_say_cost_nothing)
     compile_destroy(d);
 }
 
+/* Trials remove channels of the first layer; in the end only those of the second go. */
+TEST(layers_before_the_first_removed_channel_keep_their_weights)
+{
+    struct compile *c = compile_create();
+    struct ir_graph *g = make_graph(c);
+    struct set s = open_set(g);
+    const struct prune_options o = {
+        .ratio = 0.05, .data = s.data, .n_samples = N_SAMPLES, .sample = s.sample};
+    float *first = (float *)(uintptr_t)g->first->in[1]->data;
+    float *second = (float *)(uintptr_t)g->first->next->in[1]->data;
+    struct pruning *p;
+
+    for (int i = 0; i < 8 * 18; i++)
+        first[i] = draw();
+    for (int i = 0; i < 3 * 72; i++)
+        second[3 * 72 + i] = 2 * second[i];
+    CHECK_OK(prune_decide(g, &o, s.a, &p));
+    CHECK_EQ(p->units[0].n_kept, 8);
+    CHECK(p->units[1].n_kept < 6);
+    assert_null(p->units[0].weights);
+    assert_null(p->units[1].weights);
+    assert_non_null(p->units[2].weights);
+    close_set(&s);
+    compile_destroy(c);
+}
+
 /* The same channels from a plan give the same weights. */
 TEST(a_plan_repeats_it)
 {
