@@ -8,7 +8,7 @@
 #include "frontend/scale_channels.h"
 #include "train/tape.h"
 
-enum { MOST_SAMPLES = 512, BATCH = 32 };
+enum { MOST_SAMPLES = 512, BATCH = 16 };
 
 static const double EPSILON = 1e-5;
 
@@ -38,9 +38,10 @@ struct norms {
     struct ir_node **conv;
     struct ir_value **y;     /* what they make */
     double **mean, **square; /* by convolution and channel */
-    int64_t n_samples;
-    const int64_t *sample;
+    int64_t n_samples, n_all;
+    const int64_t *sample; /* [n_all], of which n_samples are looked at */
     const struct dataset *data;
+    float *x; /* an input of a sample */
 };
 
 static void find(struct norms *q)
@@ -71,15 +72,14 @@ static struct status *read_sample(const struct norms *q, struct tape *t, int64_t
 {
     for (int k = 0; k < q->graph->n_in; k++) {
         const struct ir_value *v = q->graph->in[k];
-        float *x = arena_new_array(q->c->scratch, float, ir_count(v) + 1);
 
         if (v->dtype != DT_f32) {
             RETURN_IF_FAIL(dataset_read(q->data, sample, k, tape_input(t, i, k)));
             continue;
         }
-        RETURN_IF_FAIL(dataset_read(q->data, sample, k, x));
+        RETURN_IF_FAIL(dataset_read(q->data, sample, k, q->x));
         for (int64_t e = 0; e < ir_count(v); e++)
-            ((real *)tape_input(t, i, k))[e] = x[e];
+            ((real *)tape_input(t, i, k))[e] = q->x[e];
     }
     return OK;
 }
@@ -101,13 +101,21 @@ static void add_sample(struct norms *q, const struct tape *t, int64_t i)
     }
 }
 
+/* Samples from all over the list, which may be sorted by class. */
 static struct status *measure(struct norms *q, struct tape *t)
 {
+    int64_t most = 0;
+
+    for (int k = 0; k < q->graph->n_in; k++)
+        if (ir_count(q->graph->in[k]) > most)
+            most = ir_count(q->graph->in[k]);
+    q->x = arena_new_array(q->c->scratch, float, most);
     for (int64_t at = 0; at < q->n_samples; at += BATCH) {
         const int64_t n = q->n_samples - at < BATCH ? q->n_samples - at : BATCH;
 
         for (int64_t i = 0; i < n; i++)
-            RETURN_IF_FAIL(read_sample(q, t, i, q->sample[at + i]));
+            RETURN_IF_FAIL(
+                read_sample(q, t, i, q->sample[(at + i) * q->n_all / q->n_samples]));
         tape_forward(t, n);
         for (int64_t i = 0; i < n; i++)
             add_sample(q, t, i);
@@ -185,6 +193,7 @@ struct status *norms_insert(struct compile *c, struct ir_graph *g,
         .c = c,
         .graph = g,
         .n_samples = n_samples < MOST_SAMPLES ? n_samples : MOST_SAMPLES,
+        .n_all = n_samples,
         .sample = sample,
         .data = data,
     };
