@@ -23,11 +23,17 @@ SETTINGS = "epochs=1,batch=2,rate=0.0003,noise=0.05"
 STATE = os.path.join(WORK, "killed.training")
 
 
-def command(folder):
+def command(folder, settings=SETTINGS, compress=("--bits", "8")):
     return [HADMCC, os.path.join(MODELS, "fsdd_m5", "model.onnx"), "--target", "host",
-            "-o", os.path.join(WORK, folder), "--bits", "8",
+            "-o", os.path.join(WORK, folder), *compress,
             "--data", os.path.join(DATASETS, "fsdd"),
-            "--data-spec", os.path.join(SPECS, "fsdd_m5.json"), "--distill", SETTINGS]
+            "--data-spec", os.path.join(SPECS, "fsdd_m5.json"), "--distill", settings]
+
+
+def right_answers(text):
+    """Of the original and the compressed model."""
+    return [int(line.split(" of ")[0].split()[-1]) for line in text.split("\n")
+            if line.startswith(("  original", "  compressed"))]
 
 
 def weights(folder):
@@ -78,8 +84,7 @@ class Distill(unittest.TestCase):
         took = time.monotonic() - begun
         self.assertIn("trained in 240 steps on 480 samples", whole.stdout)
         self.assertFalse(os.path.exists(os.path.join(WORK, "whole.training")))
-        right = [int(line.split(" of ")[0].split()[-1]) for line in whole.stdout.split("\n")
-                 if line.startswith(("  original", "  compressed"))]
+        right = right_answers(whole.stdout)
         self.assertEqual(len(right), 2)
         self.assertGreaterEqual(right[1], right[0] - 4)
 
@@ -94,6 +99,16 @@ class Distill(unittest.TestCase):
         subprocess.run(command("killed"), capture_output=True, check=True)
         self.assertEqual(weights("killed"), weights("whole"))
         self.assertFalse(os.path.exists(STATE))
+
+    def test_floats_are_trained_before_bits_are_chosen(self):
+        out = subprocess.run(command("floats", "epochs=1,batch=32,rate=0.001,floats=1",
+                                     ("--prune", "0.3", "--bits", "4")),
+                             capture_output=True, text=True, check=True).stdout
+        self.assertEqual(out.count("trained in 15 steps on 480 samples"), 1)
+        self.assertLess(out.index("trained in"), out.index("calibrated on"))
+        right = right_answers(out)
+        self.assertGreaterEqual(right[1], right[0] - 4)
+        self.assertFalse(os.path.exists(os.path.join(WORK, "floats.training")))
 
 
 if __name__ == "__main__":
