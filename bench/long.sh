@@ -1,17 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # What is too long for every change: all tests with Address and UndefinedBehavior
-# sanitizers, the whole conformance table included, then ten minutes of each fuzz
-# target.  About two hours on two cores.  Ends with an error on any finding; a fuzz
-# target leaves the input in build-fuzz/findings.
+# sanitizers, the whole conformance table included, then a training that is killed 20
+# times, then ten minutes of each fuzz target.  About two hours on two cores.  Ends with
+# an error on any finding; a fuzz target leaves the input in build-fuzz/findings.
 #
 #     bench/long.sh                 everything
+#     bench/long.sh kill [KILLS]    only the training (MODELS, in the environment: where
+#                                   the models and, beside them, the data sets are)
 #     bench/long.sh fuzz [SECONDS]  only the fuzz targets, SECONDS each
 set -eu
 cd "$(dirname "$0")/.."
 
 jobs=$(nproc)
-seconds=${2:-600}
 
 run_sanitized() {
     cmake --preset asan
@@ -19,9 +20,18 @@ run_sanitized() {
     ctest --test-dir build-asan --output-on-failure --no-tests=error --timeout 14400 -j "$jobs"
 }
 
-# fuzz SOURCE: from the committed corpus and what earlier runs found interesting.
+run_killed() {
+    models=${MODELS:-../shared/data/models}
+    cmake --preset release
+    cmake --build --preset release -j "$jobs" --target hadmcc
+    python3 tests/models/distill_test.py build/bin/hadmcc "$models" "$models/../datasets" \
+        tests/data_specs build/killed "$1"
+}
+
+# fuzz SOURCE SECONDS: from the committed corpus and what earlier runs found interesting.
 fuzz() {
     subject=$(basename "$1" _fuzz.c)
+    seconds=$2
     found=build-fuzz/corpus/$subject
 
     mkdir -p "$found" build-fuzz/findings
@@ -38,7 +48,7 @@ run_fuzzers() {
         cmake --build --preset fuzz -j "$jobs" --target "$(basename "$source" .c)"
     done
     for source in tests/fuzz/*_fuzz.c; do
-        fuzz "$source" || failed="$failed $(basename "$source" .c)"
+        fuzz "$source" "$1" || failed="$failed $(basename "$source" .c)"
     done
     if [ -n "$failed" ]; then
         echo "long.sh: findings of$failed lie in build-fuzz/findings" >&2
@@ -46,7 +56,12 @@ run_fuzzers() {
     fi
 }
 
-if [ "${1:-}" != fuzz ]; then
+case "${1:-all}" in
+all)
     run_sanitized
-fi
-run_fuzzers
+    run_killed 20
+    run_fuzzers 600
+    ;;
+kill) run_killed "${2:-20}" ;;
+fuzz) run_fuzzers "${2:-600}" ;;
+esac

@@ -227,6 +227,13 @@ static struct status *use_plan(struct quantized *q)
     return quantize_decide(q->c, q->g, &o, q->a, &q->quantization);
 }
 
+/* Training comes before the bits: what is decided about them sees the trained weights.
+ */
+static bool trains_floats(const struct quantized *q)
+{
+    return q->training && q->training->options.floats;
+}
+
 static struct status *decide(struct quantized *q)
 {
     if (q->o->plan)
@@ -236,6 +243,8 @@ static struct status *decide(struct quantized *q)
         progress("removing channels");
         RETURN_IF_FAIL(prune(q, NULL));
     }
+    if (trains_floats(q))
+        RETURN_IF_FAIL(training_run(q->training, q->c, q->g, NULL));
     return q->o->bits ? use_bits(q) : quantized_search(q);
 }
 
@@ -286,8 +295,12 @@ static struct status *apply(struct compile *c, struct ir_graph *g, void *arg)
     q->written = written_plan(q, g);
     if (q->pruning)
         RETURN_IF_FAIL(prune_apply(c, g, q->pruning));
+    if (trains_floats(q)) /* done before: its state is read */
+        RETURN_IF_FAIL(training_run(q->training, c, g, q->written));
     RETURN_IF_FAIL(quantize_apply(c, g, q->quantization));
-    return q->training ? training_run(q->training, c, g, q->written) : OK;
+    return q->training && !trains_floats(q)
+               ? training_run(q->training, c, g, q->written)
+               : OK;
 }
 
 struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t n,
@@ -377,29 +390,55 @@ static struct status *compile_decided(struct quantized *q)
     return OK;
 }
 
+/* With the split that decisions are made with: no sample of the test. */
+static struct status *begin_training(struct quantized *q, const char *settings,
+                                     uint64_t seed, bool validation,
+                                     struct training *out)
+{
+    const struct training_args args = {
+        .settings = settings,
+        .train = q->o->train,
+        .spec = q->o->spec,
+        .data = q->data,
+        .seed = seed,
+        .wants_validation = validation,
+    };
+
+    if (!q->o->data)
+        return FAIL(BAD_USAGE, "training needs --data to train and to test on");
+    return training_begin(q->a, q->model, q->co, &args, out);
+}
+
+/* Training of codes begins when these are decided. */
+static struct status *decide_and_compile(struct quantized *q, struct training *training)
+{
+    const char *settings;
+
+    if (q->o->distill && q->o->bits) {
+        RETURN_IF_FAIL(begin_training(q, q->o->distill, q->o->seed, false, training));
+        q->training = training->options.floats ? training : NULL;
+    }
+    RETURN_IF_FAIL(decide(q));
+    settings = distill_settings(q);
+    if (!settings && q->searched && q->o->train)
+        settings = "";
+    if (settings && !training->model)
+        RETURN_IF_FAIL(begin_training(q, settings, q->splits.seed,
+                                      q->splits.use[SPLITS_VALIDATION].n > 0,
+                                      training));
+    q->training = settings ? training : NULL;
+    return compile_decided(q);
+}
+
 static struct status *run(struct quantized *q)
 {
-    struct training training;
-    struct training_args args = {.train = q->o->train, .spec = q->o->spec};
+    struct training training = {0};
     struct status *s;
 
     RETURN_IF_FAIL(open_all(q));
-    RETURN_IF_FAIL(decide(q));
-    args.settings = distill_settings(q);
-    if (!args.settings && q->searched && q->o->train)
-        args.settings = "";
-    if (!args.settings)
-        return compile_decided(q);
-    if (!q->o->data)
-        return FAIL(BAD_USAGE, "training needs --data to train and to test on");
-    args.data = q->data;
-    args.seed = q->splits.seed; /* the same split: no sample of the test */
-    args.wants_validation = q->splits.use[SPLITS_VALIDATION].n > 0;
-    s = training_begin(q->a, q->model, q->co, &args, &training);
-    q->training = &training;
-    if (!s)
-        s = compile_decided(q);
-    training_end(&training, !s);
+    s = decide_and_compile(q, &training);
+    if (training.model)
+        training_end(&training, !s);
     return s;
 }
 

@@ -2,6 +2,7 @@
 /* A real model as a search problem: see model_problem.h. */
 #include "search/model_problem.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -221,13 +222,17 @@ static void describe_unit(const struct model_problem *m, int i, struct search_un
 
 static void describe_device(const struct device *d, float *out)
 {
-    for (int p = 0; p < PRECISION_COUNT; p++) {
+    enum { HAS = PRECISION_COUNT - 1, BANDWIDTH = HAS + PRECISION_COUNT };
+    static_assert(BANDWIDTH + LEVEL_COUNT < SEARCH_DEVICE_FEATURES, "room for the tile");
+
+    for (int p = 0; p < PRECISION_COUNT; p++)
         out[p] = (float)(log10(device_peak(d, (enum precision)p)) / 15);
-        out[4 + p] = device_has(d, (enum precision)p);
-    }
+    for (int p = 1; p < PRECISION_COUNT; p++) /* float32 is always there */
+        out[HAS + p] = device_has(d, (enum precision)p);
     for (int l = 0; l < LEVEL_COUNT; l++)
-        out[8 + l] = (float)(log10(device_bandwidth(d, (enum memory_level)l)) / 13);
-    out[12] = log_part(d->figures[FIGURE_TILE_CHANNELS].value, 8);
+        out[BANDWIDTH + l] =
+            (float)(log10(device_bandwidth(d, (enum memory_level)l)) / 13);
+    out[BANDWIDTH + LEVEL_COUNT] = log_part(d->figures[FIGURE_TILE_CHANNELS].value, 8);
 }
 
 static int tile_of(const struct device *d)

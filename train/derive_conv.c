@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Conv: one and two spatial dims, strides, dilations, any pads, groups.
+/* Conv: one and two spatial dims, strides, dilations, any pads, groups.  Of three
+ * spatial dims: derive_columns.c.
  *
  *     y[o][r][c] = b[o] + sum w[o][i][u][v] x[i][r*sh + u*dh - pt][c*sw + v*dw - pl]
  *
@@ -193,8 +194,6 @@ static struct status *read_conv(const struct ir_node *n, struct conv *v)
     struct window win;
 
     RETURN_IF_FAIL(window_read(n, n->in[X], n->in[W]->dim + 2, &win));
-    if (win.n_spatial > 2)
-        return FAIL_AT(n, UNSUPPORTED, "training knows one and two spatial dims");
     if (win.channels_last || win.batch != 1)
         return FAIL_AT(n, UNSUPPORTED, "training wants [1, C, H, W]");
     v->groups = ir_attr_int(n, "group", 1);
@@ -305,9 +304,15 @@ static void refresh_weights(struct tape *t, struct tape_step *s)
 
 struct status *prepare_Conv(struct tape *t, struct tape_step *s)
 {
+    static const struct derivative by_columns = {
+        prepare_columns, forward_columns, backward_columns, KEEPS_IN | WRITES, 6};
     struct conv *v = arena_new(t->a, struct conv);
     int64_t results = 0, planes;
 
+    if (s->node->in[W]->rank > 4) {
+        s->d = &by_columns;
+        return prepare_columns(t, s);
+    }
     if (!tape_is_fixed(t, s->node->in[W])
         || (ir_in(s->node, B) && !tape_is_fixed(t, s->node->in[B])))
         return FAIL_AT(s->node, UNSUPPORTED, "training wants constant weights");

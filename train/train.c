@@ -6,6 +6,7 @@
 #include <math.h>
 #include <time.h>
 
+#include "train/norms.h"
 #include "train/trainer.h"
 
 struct train_options train_defaults(void)
@@ -24,6 +25,7 @@ struct train_options train_defaults(void)
         .clip = 5,
         .train_norms = true,
         .seed = 1,
+        .reestimate = 20,
         .checkpoint_steps = 100,
     };
 }
@@ -189,8 +191,8 @@ static struct status *reestimate(struct trainer *t)
     return OK;
 }
 
-static struct status *train(struct trainer *t, const struct ir_graph *teacher,
-                            struct train_result *out)
+static struct status *train_as_it_is(struct trainer *t, const struct ir_graph *teacher,
+                                     struct train_result *out)
 {
     const struct train_options *o = t->o;
     bool found;
@@ -207,6 +209,19 @@ static struct status *train(struct trainer *t, const struct ir_graph *teacher,
     RETURN_IF_FAIL(reestimate(t));
     tape_store(t->student, t->graph);
     return OK;
+}
+
+static struct status *train(struct trainer *t, const struct ir_graph *teacher,
+                            struct train_result *out)
+{
+    const struct train_options *o = t->o;
+    int n_norms = 0;
+
+    if (o->norms)
+        RETURN_IF_FAIL(norms_insert(t->c, t->graph, o->data, o->n_samples, o->sample,
+                                    o->n_threads, &n_norms));
+    RETURN_IF_FAIL(train_as_it_is(t, teacher, out));
+    return n_norms ? norms_fold(t->c, t->graph) : OK;
 }
 
 struct status *train_graph(struct compile *c, struct ir_graph *student,

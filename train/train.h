@@ -38,6 +38,8 @@ struct train_options {
     struct optimizer optimizer; /* .warmup in steps; .steps is set here */
     double clip; /* longest gradient of all weights together; 0: any length */
     struct augment augment;
+    bool norms;         /* put normalization behind convolutions: norms.h */
+    bool floats;        /* who rounds weights does so after training: not read here */
     bool train_norms;   /* BatchNormalization, where it is left, follows the batches */
     int64_t reestimate; /* batches that its statistics are made of anew at the end */
     uint64_t seed;

@@ -34,6 +34,12 @@ struct check {
      "%q = Mul(%y, %z) return %q }",                                                   \
      -1, 1, false}
 
+#define TRANSPOSE_CHECK(x, w, o, attributes)                                           \
+    {"graph g(%x: f32[" x "]) { %w = const f32[" w "] {*0} %b = const f32[" o          \
+     "] {*0} %s = Sigmoid(%x) %y = ConvTranspose(%s, %w, %b) {" attributes "} "        \
+     "%z = ConvTranspose(%s, %w) {" attributes "} %q = Mul(%y, %z) return %q }",       \
+     -1, 1, false}
+
 /* Constants {*0} become random numbers, {*1} random positive ones. */
 static const struct check checks[] = {
     UNARY_CHECK(Abs, "", -1, 1),
@@ -208,6 +214,24 @@ static const struct check checks[] = {
      "%y = GRU(%x, %r, _, _, _, _, %b) {linear_before_reset=1, "
      "activations=strings[\"Sigmoid\", \"Tanh\"]} return %y }",
      -1, 1, false},
+
+    CONV_CHECK("1,2,5,4,3", "4,2,3,2,2",
+               "kernel_shape=[3,2,2], strides=[2,1,1], dilations=[1,2,1], "
+               "pads=[1,1,0,0,1,1]"),
+    CONV_CHECK("1,4,3,4,3", "4,2,2,2,3",
+               "kernel_shape=[2,2,3], strides=[1,2,1], dilations=[1,1,1], "
+               "pads=[0,0,1,0,0,1], group=2"),
+    TRANSPOSE_CHECK("1,3,4,3", "3,4,3,3", "4",
+                    "kernel_shape=[3,3], strides=[2,2], dilations=[1,1], "
+                    "pads=[1,1,1,1], output_padding=[1,0]"),
+    TRANSPOSE_CHECK("1,4,3,5", "4,2,2,3", "4",
+                    "kernel_shape=[2,3], strides=[1,3], dilations=[2,1], "
+                    "pads=[0,1,1,2], output_padding=[0,2], group=2"),
+    TRANSPOSE_CHECK("1,2,7", "2,3,4", "3",
+                    "kernel_shape=[4], strides=[2], dilations=[1], pads=[1,1]"),
+    TRANSPOSE_CHECK("1,2,3,2,4", "2,2,2,3,2", "2",
+                    "kernel_shape=[2,3,2], strides=[2,1,2], dilations=[1,1,1], "
+                    "pads=[0,1,0,0,1,1]"),
 };
 
 enum { N_CHECKS = sizeof checks / sizeof *checks };

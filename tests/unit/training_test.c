@@ -13,6 +13,7 @@
 
 #include "support/random.h"
 #include "train/checkpoint.h"
+#include "train/norms.h"
 #include "train/tape.h"
 #include "train/train.h"
 
@@ -249,6 +250,86 @@ TEST(a_student_with_other_channels_follows_features)
     end(&three);
     end(&r);
     end(&original);
+}
+
+/* What g makes of sample i. */
+static void scores_of(const struct run *r, int64_t i, float y[3])
+{
+    float x[PIXELS];
+    const struct tensor in = {
+        .dtype = DT_f32, .rank = 4, .dim = {1, 1, 6, 6}, .data = x};
+    struct interpretation run;
+
+    CHECK_OK(dataset_read(r->d, i, 0, x));
+    CHECK_OK(interpret(r->c->perm, r->g, &in, &run));
+    memcpy(y, run.by_id[r->g->out[0]->id].data, 3 * sizeof *y);
+}
+
+static int n_nodes(const struct ir_graph *g, enum ir_op op)
+{
+    int n = 0;
+
+    for (const struct ir_node *node = g->first; node; node = node->next)
+        n += node->op == op;
+    return n;
+}
+
+TEST(normalization_put_behind_convolutions_changes_nothing_by_itself)
+{
+    float before[8][3], after[3];
+    struct run r;
+    int n;
+
+    begin_with(&r, TWO_CONVOLUTIONS("6"), 2);
+    for (int i = 0; i < 8; i++)
+        scores_of(&r, i, before[i]);
+    for (int folded = 0; folded < 2; folded++) {
+        if (folded)
+            CHECK_OK(norms_fold(r.c, r.g));
+        else
+            CHECK_OK(norms_insert(r.c, r.g, r.d, SAMPLES, r.sample, 1, &n));
+        CHECK_EQ(n_nodes(r.g, OP_BatchNormalization), folded ? 0 : 2);
+        for (int i = 0; i < 8; i++) {
+            scores_of(&r, i, after);
+            for (int k = 0; k < 3; k++)
+                CHECK(fabsf(after[k] - before[i][k]) < 1e-5f);
+        }
+    }
+    CHECK_EQ(n, 2);
+    end(&r);
+}
+
+TEST(a_network_with_normalization_of_its_own_gets_no_other)
+{
+    struct run r;
+    int n;
+
+    begin(&r, 2);
+    CHECK_OK(norms_insert(r.c, r.g, r.d, SAMPLES, r.sample, 1, &n));
+    CHECK_EQ(n, 0);
+    CHECK_EQ(n_nodes(r.g, OP_BatchNormalization), 1);
+    end(&r);
+}
+
+/* With normalization a larger rate is right; it is gone afterwards. */
+TEST(a_network_learns_with_normalization_that_is_folded_again)
+{
+    struct train_result result;
+    struct run r, three;
+
+    begin_with(&r, TWO_CONVOLUTIONS("4"), 3);
+    begin_with(&three, TWO_CONVOLUTIONS("4"), 3);
+    r.o.norms = three.o.norms = true;
+    r.o.epochs = three.o.epochs = 15;
+    three.o.n_threads = 3;
+    CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
+    CHECK(result.last_loss < 0.3 * result.first_loss);
+    CHECK(right_answers(&r, r.g) >= 86);
+    CHECK_EQ(n_nodes(r.g, OP_BatchNormalization), 0);
+    CHECK_OK(train_graph(three.c, three.g, NULL, &three.o, &result));
+    same_constants(r.g, three.g);
+    end(&three);
+    end(&r);
 }
 
 TEST(every_optimizer_learns)
