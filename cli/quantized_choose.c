@@ -205,12 +205,12 @@ static const char *sentence(const struct searching *s, const struct trial *t)
 
     return arena_printf(
         a,
-        "%d plans evaluated%s; chosen, proposed by %s: %s, %.0f bytes of weights "
+        "%d plan%s evaluated%s; chosen, proposed by %s: %s, %.0f bytes of weights "
         "(modelled), %lld in the file; loss %.4f %s as evaluated, %.4f carried out%s%s",
-        s->e->n, s->interrupted ? " (interrupted)" : "", t->of->proposer,
-        searching_amount(a, COST_latency, r->costs[COST_latency]), r->costs[COST_bytes],
-        (long long)t->file_bytes, r->loss, loss_name(s), t->loss, lost,
-        inert_agents(s));
+        s->e->n, s->e->n == 1 ? "" : "s", s->interrupted ? " (interrupted)" : "",
+        t->of->proposer, searching_amount(a, COST_latency, r->costs[COST_latency]),
+        r->costs[COST_bytes], (long long)t->file_bytes, r->loss, loss_name(s), t->loss,
+        lost, inert_agents(s));
 }
 
 struct status *searching_choose(struct searching *s)

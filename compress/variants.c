@@ -134,6 +134,8 @@ int64_t variants_outputs(const struct variants *v, int unit, const bool *removed
 {
     const struct unit *u = &v->units[unit];
 
+    if (!((const struct variants_whole *)v)->made[unit].is_product)
+        return u->channels;
     return channels_kept(v->channels, removed, u->node->out[0], channels_dim(u));
 }
 
@@ -149,6 +151,24 @@ int64_t variants_inputs(const struct variants *v, int unit, const bool *removed)
     return n;
 }
 
+static void note_kept(const struct variants_whole *w, int unit, const bool *removed,
+                      struct plan_unit *to)
+{
+    const struct unit *u = &w->v.units[unit];
+    const struct ir_value *y = u->node->out[0];
+    const int *class = w->v.channels->of[y->id][channels_dim(u)];
+    int64_t *kept = arena_new_array(w->c->perm, int64_t, u->channels), n = 0;
+
+    for (int64_t c = 0; c < u->channels; c++)
+        if (class[c] == CHANNEL_FIXED || !removed[class[c]])
+            kept[n++] = c;
+    if (n == u->channels)
+        return;
+    to->kept = kept;
+    to->n_kept = n;
+    to->prune_ratio = 1.0 - (double)n / (double)u->channels;
+}
+
 struct plan *variants_plan(const struct variants *v, const struct variant *plan,
                            const char *target)
 {
@@ -158,24 +178,14 @@ struct plan *variants_plan(const struct variants *v, const struct variant *plan,
 
     variants_remove(v, plan, removed);
     for (int i = 0; i < v->n_units; i++) {
-        const struct ir_value *y = v->units[i].node->out[0];
-        const int *class = v->channels->of[y->id][channels_dim(&v->units[i])];
         struct plan_unit *u = &to->units[i];
-        int64_t *kept = arena_new_array(w->c->perm, int64_t, v->units[i].channels);
-        int64_t n = 0;
 
-        if (v->unit[i].may_be_codes) {
-            u->weight_bits = plan[i].bits;
-            u->activation_bits = plan[i].bits < 32 ? 8 : 32;
-        }
-        for (int64_t c = 0; c < v->units[i].channels; c++)
-            if (class[c] == CHANNEL_FIXED || !removed[class[c]])
-                kept[n++] = c;
-        if (n == v->units[i].channels)
+        if (w->made[i].is_product)
+            note_kept(w, i, removed, u);
+        if (!v->unit[i].may_be_codes)
             continue;
-        u->kept = kept;
-        u->n_kept = n;
-        u->prune_ratio = 1.0 - (double)n / (double)v->units[i].channels;
+        u->weight_bits = plan[i].bits;
+        u->activation_bits = plan[i].bits < 32 ? 8 : 32;
     }
     to->bits_policy = plan_policy(to);
     return to;
