@@ -8,36 +8,10 @@
 /* Rounds of a sweep that found nothing new, in a row, at its end. */
 enum { MOST_KNOWN = 20 };
 
-static int lowest(uint32_t mask)
+static void choose_alone(struct method_run *r, enum choice_agent only,
+                         struct search_problem *out)
 {
-    return method_next(mask, -1, 1);
-}
-
-static int highest(uint32_t mask)
-{
-    return method_next(mask, 32, -1);
-}
-
-/* The run's problem becomes one in which other agents have no choice: what they would
- * decide stays as in the model.  Budgets may then be out of reach. */
-static void restrict_to(struct method_run *r, enum choice_agent only,
-                        struct search_problem *out)
-{
-    struct search_unit *units =
-        arena_new_array(r->arena, struct search_unit, r->p->n_units);
-
-    *out = *r->p;
-    out->units = units;
-    for (int i = 0; i < out->n_units; i++) {
-        units[i] = r->p->units[i];
-        units[i].patterns = 1u << lowest(units[i].patterns);
-        if (only != AGENT_pruning)
-            units[i].ratios = 1u << lowest(units[i].ratios);
-        if (only != AGENT_quantization)
-            units[i].bits = 1u << highest(units[i].bits);
-    }
-    out->trains = r->p->trains && only == AGENT_distillation;
-    out->is_deployed = false;
+    search_restrict(r->arena, r->p, 1u << only, out);
     r->p = out;
     r->walk = walk_create(r->arena, out);
 }
@@ -51,7 +25,7 @@ void method_pruning(struct method_run *r)
 {
     struct search_problem p;
 
-    restrict_to(r, AGENT_pruning, &p);
+    choose_alone(r, AGENT_pruning, &p);
     method_programme(r);
 }
 
@@ -59,7 +33,7 @@ void method_quantization(struct method_run *r)
 {
     struct search_problem p;
 
-    restrict_to(r, AGENT_quantization, &p);
+    choose_alone(r, AGENT_quantization, &p);
     method_programme(r);
 }
 
@@ -67,7 +41,7 @@ void method_distillation(struct method_run *r)
 {
     struct search_problem p;
 
-    restrict_to(r, AGENT_distillation, &p);
+    choose_alone(r, AGENT_distillation, &p);
     method_climb(r, choices_create(r->arena, p.n_units));
 }
 
