@@ -137,7 +137,7 @@ static double n_to_best(const struct contest_run *r)
 static const struct {
     const char *title, *about;
     value_of_run *value;
-    int direction; /* 1: high is good; -1: low */
+    int direction; /* 1: high is good; -1: low; 0: depends on the rest */
 } tables[] = {
     {"Accuracy at the latency budget (measured)",
      "exp(-loss) on test samples, of the most accurate plan within the budget; 0 where "
@@ -150,9 +150,9 @@ static const struct {
      1},
     {"Speed-up at the fixed loss (modelled)", "of the fastest plan within it", speedup, 1},
     {"Bytes of weights of the most accurate plan (modelled)", "share of the original's",
-     bytes, -1},
-    {"Energy of that plan (modelled)", "share of the original's", energy, -1},
-    {"Evaluations to 95 % of the final accuracy", "of the search samples", n_to_best, -1},
+     bytes, 0},
+    {"Energy of that plan (modelled)", "share of the original's", energy, 0},
+    {"Evaluations to 95 % of the final accuracy", "of the search samples", n_to_best, 0},
 };
 
 /* Over seeds; NAN where one has no value. */
@@ -242,7 +242,10 @@ static void put_table(struct arena *a, const struct contest_results *r, int whic
             const double iqm =
                 middle(r, i / r->n_targets, i % r->n_targets, w, value, values);
 
-            put_cell(r, values, iqm, tables[which].direction * iqm >= best[i] - 1e-12, t);
+            put_cell(r, values, iqm,
+                     tables[which].direction
+                         && tables[which].direction * iqm >= best[i] - 1e-12,
+                     t);
         }
         put_whole(r, w, value, values, strata, t);
         text_puts(t, "</tr>\n");
