@@ -100,7 +100,8 @@ static const char *settings(const struct compared *k, int model, int seed)
 
 static const char *run_header(const struct compared *k, const struct seat *at)
 {
-    return arena_printf(k->a, "{\"compare\": 1, \"target\": \"%s\", \"method\": \"%s\", %s}",
+    return arena_printf(k->a,
+                        "{\"compare\": 1, \"target\": \"%s\", \"method\": \"%s\", %s}",
                         k->r->targets[at->target], k->r->who[at->who]->name,
                         settings(k, at->model, at->seed));
 }
@@ -156,8 +157,8 @@ static struct status *open_all(struct compared *k)
                 return FAIL(BAD_USAGE, "two models are called '%s'; results go by name",
                             names[i]);
         progress(arena_printf(k->a, "reading %s", names[i]));
-        RETURN_IF_FAIL(status_note(open_model(k, i), "while reading '%s'",
-                                   k->o->models[i].path));
+        RETURN_IF_FAIL(
+            status_note(open_model(k, i), "while reading '%s'", k->o->models[i].path));
     }
     return OK;
 }
@@ -175,8 +176,8 @@ struct shared {
 struct group {
     int model, seed, n_shared;
     struct shared shared[MOST_TILES];
-    struct shared **of;               /* by target */
-    struct model_problem **problems;  /* by target */
+    struct shared **of;              /* by target */
+    struct model_problem **problems; /* by target */
     struct contest_entry **entries;
     struct arena *a;
 };
@@ -330,8 +331,8 @@ static struct status *play(struct compared *k, struct group *g, const struct sea
                                    k->models[at->model].n_units, &p.record);
 
     if (!s) {
-        struct evaluator *e = contest_begin(a, k->r->who[at->who], g->entries[at->target],
-                                            k->r->n_evaluations);
+        struct evaluator *e = contest_begin(
+            a, k->r->who[at->who], g->entries[at->target], k->r->n_evaluations);
 
         e->recall = recall;
         e->watch = watch;
@@ -402,8 +403,7 @@ static struct status *tell_pools(struct compared *k, struct group *g)
     for (const struct seat *s = &at; s; s = next_seat(k, &at)) {
         struct arena *a = arena_create();
         struct evaluator *e = NULL;
-        struct status *status =
-            exists(run_path(k, s, "")) ? load(k, s, a, &e) : OK;
+        struct status *status = exists(run_path(k, s, "")) ? load(k, s, a, &e) : OK;
 
         for (int i = 0; e && i < e->n; i++)
             contest_pool_know(g->of[s->target]->pool, e->all[i].choices,
@@ -424,7 +424,8 @@ static const char *finals_header(const struct compared *k, int model, int seed)
     for (int i = 0; i < k->r->n_targets; i++)
         text_printf(&t, "\"%s\", ", k->r->targets[i]);
     for (int w = 0; w < k->r->n_who; w++)
-        text_printf(&t, "\"%s\"%s", k->r->who[w]->name, w + 1 < k->r->n_who ? ", " : "]}");
+        text_printf(&t, "\"%s\"%s", k->r->who[w]->name,
+                    w + 1 < k->r->n_who ? ", " : "]}");
 
     const char *line = arena_strdup(k->a, t.bytes);
 
@@ -489,8 +490,7 @@ static struct status *write_finals(struct compared *k, struct group *g)
 
     progress(arena_printf(k->a, "testing what was found for %s, seed %d",
                           k->r->models[g->model], g->seed + 1));
-    json_object_set_new(all, "of",
-                        json_string(finals_header(k, g->model, g->seed)));
+    json_object_set_new(all, "of", json_string(finals_header(k, g->model, g->seed)));
     for (const struct seat *i = &at; i && !s; i = next_seat(k, &at)) {
         json_t *one = NULL;
 
@@ -513,8 +513,10 @@ static struct status *take_final(const struct compared *k, const struct json_doo
     const size_t n = (size_t)k->r->n_targets;
     const json_t *on;
 
-    RETURN_IF_FAIL(json_door_real(at, from, "test_loss", -1e300, 1e300, &run->test_loss));
-    RETURN_IF_FAIL(json_door_real(at, from, "test_drop", -1e300, 1e300, &run->test_drop));
+    RETURN_IF_FAIL(
+        json_door_real(at, from, "test_loss", -1e300, 1e300, &run->test_loss));
+    RETURN_IF_FAIL(
+        json_door_real(at, from, "test_drop", -1e300, 1e300, &run->test_drop));
     RETURN_IF_FAIL(json_door_array(at, from, "latency_on", n, n, &on));
     run->on = arena_new_array(k->a, double, n);
     for (size_t t = 0; t < n; t++)

@@ -46,7 +46,8 @@ static struct status *unknown_method(struct arena *a, const char *name)
 static struct status *find_methods(struct arena *a, const char *words,
                                    struct contest_results *r)
 {
-    const struct contestant **who = arena_new_array(a, const struct contestant *, MOST_WHO);
+    const struct contestant **who =
+        arena_new_array(a, const struct contestant *, MOST_WHO);
     char *at = words ? arena_strdup(a, words) : NULL, *word;
 
     r->who = who;
@@ -68,8 +69,8 @@ static struct status *find_methods(struct arena *a, const char *words,
     return OK;
 }
 
-static struct status *find_models(struct arena *a, const char *first, const struct args *o,
-                                  struct compared_options *out)
+static struct status *find_models(struct arena *a, const char *first,
+                                  const struct args *o, struct compared_options *out)
 {
     struct compared_model *m =
         arena_new_array(a, struct compared_model, o->operands.n + 1);
@@ -90,7 +91,8 @@ static struct status *find_models(struct arena *a, const char *first, const stru
 }
 
 /* Without paths. */
-static const char *command(struct arena *a, const struct contest_results *r, int n_samples)
+static const char *command(struct arena *a, const struct contest_results *r,
+                           int n_samples)
 {
     const char *c = "hadmcc compare";
 
@@ -101,9 +103,9 @@ static const char *command(struct arena *a, const struct contest_results *r, int
     c = arena_printf(a, "%s --methods ", c);
     for (int i = 0; i < r->n_who; i++)
         c = arena_printf(a, "%s%s%s", c, i ? "," : "", r->who[i]->name);
-    return arena_printf(a, "%s --seeds %d --evaluations %d --samples %d --latency %g --loss %g",
-                        c, r->n_seeds, r->n_evaluations, n_samples, r->latency_share,
-                        r->fixed_loss);
+    return arena_printf(
+        a, "%s --seeds %d --evaluations %d --samples %d --latency %g --loss %g", c,
+        r->n_seeds, r->n_evaluations, n_samples, r->latency_share, r->fixed_loss);
 }
 
 /* ---- results --------------------------------------------------------------------- */
@@ -184,9 +186,11 @@ static struct status *run(const char *model, const void *args)
 const struct verb verb_compare = {
     .name = "compare",
     .operand = "MODEL",
-    .about = "Let methods of search compete on models (MODEL ...) and targets, at equal\n"
-             "numbers of true evaluations, and test who is better (docs/compare.md).",
-    .example = "hadmcc compare keyword.onnx --data recordings/ --seeds 5 -o keyword.compare",
+    .about =
+        "Let methods of search compete on models (MODEL ...) and targets, at equal\n"
+        "numbers of true evaluations, and test who is better (docs/compare.md).",
+    .example =
+        "hadmcc compare keyword.onnx --data recordings/ --seeds 5 -o keyword.compare",
     .options = options,
     .n_options = N_OPTIONS,
     .args_size = sizeof(struct args),

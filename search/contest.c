@@ -66,8 +66,8 @@ static bool recall(void *arg, int n, const struct choices *c, struct search_resu
     return pool->known != NULL;
 }
 
-struct contest_pool *contest_pool_create(struct arena *a, const struct search_problem *p,
-                                         int most)
+struct contest_pool *contest_pool_create(struct arena *a,
+                                         const struct search_problem *p, int most)
 {
     struct contest_pool *pool = arena_new(a, struct contest_pool);
 
@@ -110,11 +110,10 @@ static void evaluate(void *self, const struct choices *c, struct search_result *
         search_costs(e->of, c, out->costs);
 }
 
-struct contest_entry *contest_enter(struct arena *a, struct contest_pool *pool,
-                                    const struct search_problem *p,
-                                    void (*costs)(void *, const struct choices *,
-                                                  double *),
-                                    double share)
+struct contest_entry *
+contest_enter(struct arena *a, struct contest_pool *pool,
+              const struct search_problem *p,
+              void (*costs)(void *, const struct choices *, double *), double share)
 {
     struct contest_entry *e = arena_new(a, struct contest_entry);
 
@@ -194,13 +193,13 @@ void contest_measure(struct arena *a, const struct evaluator *e, double loss,
 {
     const double *const base = e->all[0].result.costs;
 
-    *out = (struct contest_figures){.n_evaluated = e->n,
-                                    .volume = evaluator_hypervolume(e, loss),
-                                    .speedup = 1};
+    *out = (struct contest_figures){
+        .n_evaluated = e->n, .volume = evaluator_hypervolume(e, loss), .speedup = 1};
     for (int i = 0; i < e->n; i++)
         if (e->all[i].result.loss <= loss)
-            out->speedup = fmax(out->speedup, base[COST_latency]
-                                                  / e->all[i].result.costs[COST_latency]);
+            out->speedup =
+                fmax(out->speedup,
+                     base[COST_latency] / e->all[i].result.costs[COST_latency]);
     draw_curve(a, e, out);
     if (e->best < 0)
         return;

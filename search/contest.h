@@ -37,8 +37,8 @@ const struct contestant *contest_find(const char *name); /* NULL: nobody */
 struct contest_pool;
 
 /* At most `most` different plans; needs to outlive its entries.  Borrows `p`. */
-struct contest_pool *contest_pool_create(struct arena *a, const struct search_problem *p,
-                                         int most);
+struct contest_pool *contest_pool_create(struct arena *a,
+                                         const struct search_problem *p, int most);
 /* What an earlier run found. */
 void contest_pool_know(struct contest_pool *pool, const struct choices *c,
                        const struct search_result *result);
@@ -55,11 +55,10 @@ struct contest_entry {
 
 /* Latency may be `share` of the original's.  `costs` gives exact ones of a whole plan;
  * NULL: search_costs. */
-struct contest_entry *contest_enter(struct arena *a, struct contest_pool *pool,
-                                    const struct search_problem *p,
-                                    void (*costs)(void *, const struct choices *,
-                                                  double *),
-                                    double share);
+struct contest_entry *
+contest_enter(struct arena *a, struct contest_pool *pool,
+              const struct search_problem *p,
+              void (*costs)(void *, const struct choices *, double *), double share);
 
 /* ---- a run ------------------------------------------------------------------------
  */
@@ -72,13 +71,13 @@ void contest_play(const struct contestant *who, struct evaluator *e, uint64_t se
 /* What a run was worth. */
 struct contest_figures {
     int n_evaluated;
-    bool feasible;        /* a plan within the budget was found: */
-    double loss, drop;    /* of the most accurate of them, as the search saw it */
+    bool feasible;     /* a plan within the budget was found: */
+    double loss, drop; /* of the most accurate of them, as the search saw it */
     double latency, energy, bytes; /* shares of the original's, of the same */
-    double volume;        /* evaluator_hypervolume below `loss` */
-    double speedup;       /* of the fastest plan that loses at most `loss` */
-    int n_to_best;        /* evaluations until within 5 % of its final exp(-loss) */
-    double *curve;        /* exp(-loss) of the best after 1 ... budget; 0: none yet */
+    double volume;                 /* evaluator_hypervolume below `loss` */
+    double speedup;                /* of the fastest plan that loses at most `loss` */
+    int n_to_best; /* evaluations until within 5 % of its final exp(-loss) */
+    double *curve; /* exp(-loss) of the best after 1 ... budget; 0: none yet */
 };
 
 /* `loss` in nats: the accuracy that is held fixed.  The first evaluation is the model

@@ -50,7 +50,8 @@ static void put_head(const struct contest_results *r, struct text *t)
     text_puts(t, "</code></p>\n");
 }
 
-/* ---- verdicts --------------------------------------------------------------------- */
+/* ---- verdicts ---------------------------------------------------------------------
+ */
 
 static void put_verdict(const struct contest_verdict *v, struct text *t)
 {
@@ -58,8 +59,8 @@ static void put_verdict(const struct contest_verdict *v, struct text *t)
                 "<td class=n>%+.4f</td><td class=n>%.2f</td><td class=n "
                 "title=\"better %.3g, not worse %.3g, worse %.3g; paired t "
                 "%.3g\">%.3g</td><td><b class=\"%s\">%s</b></td>",
-                v->difference, v->effect, v->p_better, v->p_not_worse, v->p_worse, v->p_t,
-                v->p_not_worse, v->words, v->words);
+                v->difference, v->effect, v->p_better, v->p_not_worse, v->p_worse,
+                v->p_t, v->p_not_worse, v->words, v->words);
 }
 
 static void put_verdicts(struct arena *a, const struct contest_results *r,
@@ -67,11 +68,14 @@ static void put_verdicts(struct arena *a, const struct contest_results *r,
 {
     const struct contest_verdict *v[CONTEST_MEASURE_COUNT];
 
-    text_printf(t, "<h2>%s against each of the others</h2>\n<p class=about>", r->who[0]->name);
+    text_printf(t, "<h2>%s against each of the others</h2>\n<p class=about>",
+                r->who[0]->name);
     text_printf(
         t,
-        "Difference of means, ours less theirs; effect: chance that ours is above, ties "
-        "a half; p of a one-sided stratified paired test that ours is not worse by 1 %%, "
+        "Difference of means, ours less theirs; effect: chance that ours is above, "
+        "ties "
+        "a half; p of a one-sided stratified paired test that ours is not worse by 1 "
+        "%%, "
         "adjusted by Holm over the %d others (point at it for the other tests and for "
         "the paired t). %d pairs. <i>better</i>: above 0; <i>tie</i>: neither is worse "
         "by 1 %%; <i>undecided</i>: too few pairs to say.</p>\n",
@@ -83,11 +87,13 @@ static void put_verdicts(struct arena *a, const struct contest_results *r,
     }
     text_puts(t, "</tr><tr><th>against</th>");
     for (enum contest_measure m = 0; m < CONTEST_MEASURE_COUNT; m++)
-        text_puts(t, "<th class=n>difference</th><th class=n>effect</th><th class=n>p</th>"
-                     "<th>verdict</th>");
+        text_puts(t,
+                  "<th class=n>difference</th><th class=n>effect</th><th class=n>p</th>"
+                  "<th>verdict</th>");
     text_puts(t, "</tr></thead>\n");
     for (int w = 1; w < r->n_who; w++) {
-        text_printf(t, "<tr><td title=\"%s\">%s</td>", r->who[w]->about, r->who[w]->name);
+        text_printf(t, "<tr><td title=\"%s\">%s</td>", r->who[w]->about,
+                    r->who[w]->name);
         for (enum contest_measure m = 0; m < CONTEST_MEASURE_COUNT; m++)
             put_verdict(&v[m][w], t);
         text_puts(t, "</tr>\n");
@@ -95,7 +101,8 @@ static void put_verdicts(struct arena *a, const struct contest_results *r,
     text_puts(t, "</table></div>\n");
 }
 
-/* ---- methods x models x targets --------------------------------------------------- */
+/* ---- methods x models x targets ---------------------------------------------------
+ */
 
 typedef double value_of_run(const struct contest_run *r);
 
@@ -148,11 +155,13 @@ static const struct {
     {"Hypervolume (losses measured, costs modelled)",
      "of loss, latency, energy and bytes below the original and the fixed loss", volume,
      1},
-    {"Speed-up at the fixed loss (modelled)", "of the fastest plan within it", speedup, 1},
+    {"Speed-up at the fixed loss (modelled)", "of the fastest plan within it", speedup,
+     1},
     {"Bytes of weights of the most accurate plan (modelled)", "share of the original's",
      bytes, 0},
     {"Energy of that plan (modelled)", "share of the original's", energy, 0},
-    {"Evaluations to 95 % of the final accuracy", "of the search samples", n_to_best, 0},
+    {"Evaluations to 95 % of the final accuracy", "of the search samples", n_to_best,
+     0},
 };
 
 /* Over seeds; NAN where one has no value. */
@@ -221,8 +230,9 @@ static void put_table(struct arena *a, const struct contest_results *r, int whic
     int *strata = arena_new_array(a, int, n_cases * r->n_seeds);
     value_of_run *const value = tables[which].value;
 
-    text_printf(t, "<h3>%s</h3>\n<p class=about>%s</p>\n<div class=wide><table><thead><tr>"
-                   "<th></th>",
+    text_printf(t,
+                "<h3>%s</h3>\n<p class=about>%s</p>\n<div class=wide><table><thead><tr>"
+                "<th></th>",
                 tables[which].title, tables[which].about);
     for (int i = 0; i < n_cases; i++) {
         text_puts(t, "<th class=n>");
@@ -253,7 +263,8 @@ static void put_table(struct arena *a, const struct contest_results *r, int whic
     text_puts(t, "</table></div>\n");
 }
 
-/* ---- curves ----------------------------------------------------------------------- */
+/* ---- curves -----------------------------------------------------------------------
+ */
 
 static void put_curves(struct arena *a, const struct contest_results *r, int m, int k,
                        struct text *t)
@@ -270,8 +281,7 @@ static void put_curves(struct arena *a, const struct contest_results *r, int m, 
 
         for (int s = 0; s < r->n_seeds; s++)
             for (int i = 0; i < n; i++)
-                y[i] +=
-                    contest_run_at(r, m, k, w, s)->figures.curve[i] / r->n_seeds;
+                y[i] += contest_run_at(r, m, k, w, s)->figures.curve[i] / r->n_seeds;
         if (y[n - 1] > 0) {
             series[lines] = (struct chart_series){.name = r->who[w]->name,
                                                   .kind = CHART_STEPS,
@@ -296,7 +306,8 @@ static void put_curves(struct arena *a, const struct contest_results *r, int m, 
     text_puts(t, "</figure>\n");
 }
 
-/* ---- plans of one target on another ----------------------------------------------- */
+/* ---- plans of one target on another -----------------------------------------------
+ */
 
 static void put_matrix(const struct contest_results *r, int m, struct text *t)
 {
@@ -320,8 +331,8 @@ static void put_matrix(const struct contest_results *r, int m, struct text *t)
                         share > r->latency_share * (1 + 1e-9) ? " over budget" : "");
         }
         for (int s = 0; s < r->n_seeds; s++)
-            accuracy +=
-                contest_value(contest_run_at(r, m, row, 0, s), CONTEST_kept) / r->n_seeds;
+            accuracy += contest_value(contest_run_at(r, m, row, 0, s), CONTEST_kept)
+                        / r->n_seeds;
         text_printf(t, "<td class=n>%.4f</td></tr>\n", accuracy);
     }
     text_puts(t, "</table></div>\n");
@@ -331,25 +342,28 @@ void contest_put_html(struct arena *a, const struct contest_results *r, struct t
 {
     put_head(r, t);
     put_verdicts(a, r, t);
-    text_printf(t, "<h2>Methods × models × targets</h2>\n<p class=about>Interquartile "
-                   "means over seeds, with the lowest and the highest; over everything "
-                   "with a bootstrap interval. The fixed loss is %g nats. Bold: best of "
-                   "the column.</p>\n",
+    text_printf(t,
+                "<h2>Methods × models × targets</h2>\n<p class=about>Interquartile "
+                "means over seeds, with the lowest and the highest; over everything "
+                "with a bootstrap interval. The fixed loss is %g nats. Bold: best of "
+                "the column.</p>\n",
                 r->fixed_loss);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         put_table(a, r, (int)i, t);
-    text_puts(t, "<h2>Best so far</h2>\n<p class=about>Means over seeds of what the search "
-                 "saw (measured), 0 until a plan within the budget was found.</p>\n"
-                 "<div class=charts>\n");
+    text_puts(
+        t, "<h2>Best so far</h2>\n<p class=about>Means over seeds of what the search "
+           "saw (measured), 0 until a plan within the budget was found.</p>\n"
+           "<div class=charts>\n");
     for (int m = 0; m < r->n_models; m++)
         for (int k = 0; k < r->n_targets; k++)
             put_curves(a, r, m, k, t);
     text_puts(t, "</div>\n");
     if (r->n_targets > 1) {
-        text_printf(t, "<h2>Plans of one target on another</h2>\n<p class=about>What %s "
-                       "found for the target of the row, at the cost of the column's: "
-                       "share of the original's latency there (modelled), mean over "
-                       "seeds.</p>\n",
+        text_printf(t,
+                    "<h2>Plans of one target on another</h2>\n<p class=about>What %s "
+                    "found for the target of the row, at the cost of the column's: "
+                    "share of the original's latency there (modelled), mean over "
+                    "seeds.</p>\n",
                     r->who[0]->name);
         for (int m = 0; m < r->n_models; m++)
             put_matrix(r, m, t);

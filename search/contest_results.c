@@ -72,11 +72,11 @@ static int collect(const struct contest_results *r, int who, enum contest_measur
 
 static const char *word_for(const struct contest_verdict *v, double p_reverse)
 {
-    return v->p_better < alpha                              ? "better"
+    return v->p_better < alpha                           ? "better"
            : v->p_not_worse < alpha && p_reverse < alpha ? "tie"
-           : v->p_not_worse < alpha                         ? "not worse"
-           : v->p_worse < alpha                             ? "worse"
-                                                            : "undecided";
+           : v->p_not_worse < alpha                      ? "not worse"
+           : v->p_worse < alpha                          ? "worse"
+                                                         : "undecided";
 }
 
 struct contest_verdict *contest_judge(struct arena *a, const struct contest_results *r,
@@ -98,21 +98,20 @@ struct contest_verdict *contest_judge(struct arena *a, const struct contest_resu
 
         collect(r, w + 1, m, theirs, strata);
 
-        const struct comparison_test better = comparison_paired(
-            ours, theirs, strata, n, n_strata, 0, TEST_SEED);
+        const struct comparison_test better =
+            comparison_paired(ours, theirs, strata, n, n_strata, 0, TEST_SEED);
 
         v->difference = better.mean;
         v->effect = better.effect;
         v->p_t = comparison_t_test(ours, theirs, n);
         p[0][w] = better.p;
-        p[1][w] = comparison_paired(ours, theirs, strata, n, n_strata, margins[m],
-                                    TEST_SEED)
-                      .p;
-        p[2][w] =
-            comparison_paired(theirs, ours, strata, n, n_strata, 0, TEST_SEED).p;
-        p[3][w] = comparison_paired(theirs, ours, strata, n, n_strata, margins[m],
-                                    TEST_SEED)
-                      .p;
+        p[1][w] =
+            comparison_paired(ours, theirs, strata, n, n_strata, margins[m], TEST_SEED)
+                .p;
+        p[2][w] = comparison_paired(theirs, ours, strata, n, n_strata, 0, TEST_SEED).p;
+        p[3][w] =
+            comparison_paired(theirs, ours, strata, n, n_strata, margins[m], TEST_SEED)
+                .p;
     }
     for (int k = 0; k < 4; k++)
         comparison_holm(p[k], n_others);

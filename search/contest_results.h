@@ -61,11 +61,11 @@ double contest_value(const struct contest_run *run, enum contest_measure m);
 /* Ours against one of the others over all models, targets and seeds; p adjusted by
  * Holm over the others. */
 struct contest_verdict {
-    double difference;        /* mean of ours - theirs */
+    double difference;                     /* mean of ours - theirs */
     double p_better, p_not_worse, p_worse; /* one-sided; not worse by the margin */
-    double effect;            /* chance that ours is above */
-    double p_t;               /* published test, two-sided, not adjusted */
-    const char *words;        /* better, tie, not worse, worse, undecided */
+    double effect;                         /* chance that ours is above */
+    double p_t;                            /* published test, two-sided, not adjusted */
+    const char *words; /* better, tie, not worse, worse, undecided */
 };
 
 /* [n_who] in `a`; of the first, ours, nothing is set. */

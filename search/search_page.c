@@ -24,7 +24,8 @@ static const char style[] =
     "thead th{border-bottom:2px solid #8c959f}tr.chosen td{background:#eef5fc}"
     "div.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(26rem,1fr));"
     "gap:1rem}figure{margin:0}figcaption{font-weight:600}div.wide{overflow-x:auto}"
-    "span.bits{display:inline-block;min-width:1.7rem;text-align:center;border-radius:3px;"
+    "span.bits{display:inline-block;min-width:1.7rem;text-align:center;border-radius:"
+    "3px;"
     "color:#fff}span.b4{background:#009e73}span.b8{background:#0072b2}"
     "span.b16{background:#6f4fa0}span.b32{background:#444c56}"
     "div.kept{background:#e3e6ea;width:6rem;height:.6rem;margin-top:.45rem}"
@@ -32,16 +33,19 @@ static const char style[] =
     "@media print{body{margin:0;max-width:none;font-size:10px}h2{break-after:avoid}"
     "tr,figure{break-inside:avoid}}";
 
-/* ---- masks ------------------------------------------------------------------------ */
+/* ---- masks ------------------------------------------------------------------------
+ */
 
 static int action_of(struct choice c, enum choice_agent agent)
 {
-    return agent == AGENT_fusion ? c.pattern : agent == AGENT_pruning ? c.ratio : c.bits;
+    return agent == AGENT_fusion    ? c.pattern
+           : agent == AGENT_pruning ? c.ratio
+                                    : c.bits;
 }
 
 static uint32_t allowed_by_unit(const struct search_unit *u, enum choice_agent agent)
 {
-    return agent == AGENT_fusion ? u->patterns
+    return agent == AGENT_fusion    ? u->patterns
            : agent == AGENT_pruning ? u->ratios
                                     : u->bits;
 }
@@ -68,9 +72,10 @@ const char *search_forbids(struct arena *a, const struct search_problem *p,
                                       : "the target or the operator lacks it";
     if (agent == AGENT_pruning
         && !(choice_distinct_ratios(u->channels, u->tile) >> action & 1))
-        return u->tile > 1 ? arena_printf(a, "as many channels as a smaller one: tiles of %d",
-                                          u->tile)
-                           : "as many channels as a smaller one";
+        return u->tile > 1
+                   ? arena_printf(a, "as many channels as a smaller one: tiles of %d",
+                                  u->tile)
+                   : "as many channels as a smaller one";
     if (agent == AGENT_pruning && u->leader != unit)
         return arena_printf(a, "the share of %s", p->units[u->leader].name);
     if (agent == AGENT_quantization && u->joins >= 0)
@@ -81,9 +86,8 @@ const char *search_forbids(struct arena *a, const struct search_problem *p,
 
 static const char *action_name(struct arena *a, enum choice_agent agent, int action)
 {
-    return agent == AGENT_pruning
-               ? arena_printf(a, "%d %%", action * 10)
-               : arena_printf(a, "%d bits", choice_bits[action]);
+    return agent == AGENT_pruning ? arena_printf(a, "%d %%", action * 10)
+                                  : arena_printf(a, "%d bits", choice_bits[action]);
 }
 
 /* "4 bits: the target or the operator lacks it; 60 %, 70 %: ..." */
@@ -114,7 +118,8 @@ static void put_forbidden(struct arena *a, const struct search_problem *p,
     }
 }
 
-/* ---- the page --------------------------------------------------------------------- */
+/* ---- the page ---------------------------------------------------------------------
+ */
 
 static double value_of(const struct search_page *p, const struct evaluation *v)
 {
@@ -140,30 +145,32 @@ static int list_proposers(const struct search_page *p, const char **names, int *
     return n;
 }
 
-static void put_head(struct arena *a, const struct search_page *p, struct text *t)
+static void put_head(const struct search_page *p, struct text *t)
 {
     const char *names[MOST_PROPOSERS];
     int counts[MOST_PROPOSERS];
     const int n = list_proposers(p, names, counts);
 
-    (void)a;
     text_puts(t, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
                  "<meta name=viewport content=\"width=device-width\">\n<title>");
     chart_put_escaped(t, p->model);
     text_printf(t, ": search</title>\n<style>%s%s</style></head><body>\n<h1>", style,
                 chart_style);
     chart_put_escaped(t, p->model);
-    text_printf(t, " on %s: what the search found</h1>\n<p class=about>%d plans evaluated: ",
-                p->target, p->e->n);
+    text_printf(
+        t, " on %s: what the search found</h1>\n<p class=about>%d plans evaluated: ",
+        p->target, p->e->n);
     for (int i = 0; i < n; i++)
         text_printf(t, "%s%d by %s", i ? ", " : "", counts[i], names[i]);
-    text_puts(t, ". Losses are measured on this machine; latency, energy, bytes and memory "
-                 "are modelled for the target.</p>\n<p>");
+    text_puts(
+        t, ". Losses are measured on this machine; latency, energy, bytes and memory "
+           "are modelled for the target.</p>\n<p>");
     chart_put_escaped(t, p->sentence);
     text_puts(t, ".</p>\n");
 }
 
-/* A series of evaluations; x or y is a cost's share of the original's, or the number. */
+/* A series of evaluations; x or y is a cost's share of the original's, or the number.
+ */
 static struct chart_series points(struct arena *a, int n)
 {
     return (struct chart_series){.kind = CHART_POINTS,
@@ -188,11 +195,12 @@ static double share(const struct search_page *p, const struct evaluation *v,
 static const char *title_of(struct arena *a, const struct search_page *p,
                             const struct evaluation *v)
 {
-    return arena_printf(a, "plan %d by %s: loss %.4g nats, %.3g points, latency %.3f, "
-                           "energy %.3f, bytes %.3f of the original's",
-                        (int)(v - p->e->all), v->proposer, v->result.loss, v->result.drop,
-                        share(p, v, COST_latency), share(p, v, COST_energy),
-                        share(p, v, COST_bytes));
+    return arena_printf(a,
+                        "plan %d by %s: loss %.4g nats, %.3g points, latency %.3f, "
+                        "energy %.3f, bytes %.3f of the original's",
+                        (int)(v - p->e->all), v->proposer, v->result.loss,
+                        v->result.drop, share(p, v, COST_latency),
+                        share(p, v, COST_energy), share(p, v, COST_bytes));
 }
 
 static void put_front(struct arena *a, const struct search_page *p, enum search_cost k,
@@ -279,16 +287,19 @@ static void put_learning(struct arena *a, const struct search_page *p, struct te
 
 static void put_trials(struct arena *a, const struct search_page *p, struct text *t)
 {
-    struct chart_series s[] = {points(a, p->n_trials),
-                               {.kind = CHART_LINE, .name = "equal", .color = 8, .dashed = true}};
+    struct chart_series s[] = {
+        points(a, p->n_trials),
+        {.kind = CHART_LINE, .name = "equal", .color = 8, .dashed = true}};
     double low = INFINITY, high = LEAST_LOSS;
 
     if (!p->n_trials)
         return;
     s[0].name = "plans that were carried out";
-    text_puts(t, "<h2>Predicted against measured</h2>\n<p class=about>An evaluation puts a plan "
-                 "together from units that were compressed each for itself; carried out, it "
-                 "is compiled and run on other samples.</p>\n<div class=charts><figure>\n");
+    text_puts(
+        t,
+        "<h2>Predicted against measured</h2>\n<p class=about>An evaluation puts a plan "
+        "together from units that were compressed each for itself; carried out, it "
+        "is compiled and run on other samples.</p>\n<div class=charts><figure>\n");
     for (int i = 0; i < p->n_trials; i++) {
         const struct search_trial *r = &p->trials[i];
         const double predicted = fmax(r->of->result.loss, LEAST_LOSS),
@@ -310,24 +321,28 @@ static void put_trials(struct arena *a, const struct search_page *p, struct text
                             .series = s};
 
     chart_put(t, &c);
-    text_puts(t, "</figure><div class=wide><table><thead><tr><th class=n>plan</th><th class=n>"
-                 "loss, predicted</th><th class=n>measured</th><th class=n>points lost"
-                 "</th><th class=n>bytes, modelled</th><th class=n>in the file</th></tr>"
-                 "</thead>\n");
+    text_puts(
+        t,
+        "</figure><div class=wide><table><thead><tr><th class=n>plan</th><th class=n>"
+        "loss, predicted</th><th class=n>measured</th><th class=n>points lost"
+        "</th><th class=n>bytes, modelled</th><th class=n>in the file</th></tr>"
+        "</thead>\n");
     for (int i = 0; i < p->n_trials; i++) {
         const struct search_trial *r = &p->trials[i];
 
-        text_printf(t,
-                    "<tr%s><td class=n>%d</td><td class=n>%.4g</td><td class=n>%.4g</td><td "
-                    "class=n>%.2f</td><td class=n>%.0f</td><td class=n>%.0f</td></tr>\n",
-                    r->of == p->chosen ? " class=chosen" : "", (int)(r->of - p->e->all),
-                    r->of->result.loss, r->loss, r->drop, r->of->result.costs[COST_bytes],
-                    r->bytes);
+        text_printf(
+            t,
+            "<tr%s><td class=n>%d</td><td class=n>%.4g</td><td class=n>%.4g</td><td "
+            "class=n>%.2f</td><td class=n>%.0f</td><td class=n>%.0f</td></tr>\n",
+            r->of == p->chosen ? " class=chosen" : "", (int)(r->of - p->e->all),
+            r->of->result.loss, r->loss, r->drop, r->of->result.costs[COST_bytes],
+            r->bytes);
     }
     text_puts(t, "</table></div></div>\n");
 }
 
-static void put_unit(struct arena *a, const struct search_page *p, int i, struct text *t)
+static void put_unit(struct arena *a, const struct search_page *p, int i,
+                     struct text *t)
 {
     const struct search_unit *u = &p->e->problem->units[i];
     const struct choice c = p->chosen->choices->units[i];
@@ -340,10 +355,12 @@ static void put_unit(struct arena *a, const struct search_page *p, int i, struct
         text_printf(t,
                     "</td><td class=n>%lld of %lld</td><td><div class=kept><div "
                     "style=\"width:%d%%\"></div></div></td>",
-                    (long long)kept, (long long)u->channels, (int)(kept * 100 / u->channels));
+                    (long long)kept, (long long)u->channels,
+                    (int)(kept * 100 / u->channels));
     else
         text_puts(t, "</td><td class=n>all</td><td></td>");
-    text_printf(t, "<td><span class=\"bits b%d\">%d</span></td><td><small>", bits, bits);
+    text_printf(t, "<td><span class=\"bits b%d\">%d</span></td><td><small>", bits,
+                bits);
     put_forbidden(a, p->e->problem, p->chosen->choices, i, t);
     text_puts(t, "</small></td></tr>\n");
 }
@@ -375,9 +392,9 @@ static void put_agents(const struct search_page *p, struct text *t)
     text_puts(t, "</ul>\n");
 }
 
-/* The best plan of the archive where energy costs `scale` times as much. */
-static const struct evaluation *best_at(const struct search_page *p, double scale,
-                                        double *out)
+/* The best plan of the archive at other energies. */
+static const struct evaluation *best_at(const struct search_page *p, double operations,
+                                        double memory, double *out)
 {
     const struct search_problem *q = p->e->problem;
     struct search_problem priced = *q;
@@ -385,13 +402,14 @@ static const struct evaluation *best_at(const struct search_page *p, double scal
     struct arena *a = arena_create();
     double highest = -INFINITY;
 
-    p->costs(p->costs_arg, scale, choices_create(a, q->n_units), priced.base);
+    p->costs(p->costs_arg, operations, memory, choices_create(a, q->n_units),
+             priced.base);
     arena_destroy(a);
     for (int i = 0; i < p->e->n; i++) {
         const struct evaluation *v = &p->e->all[i];
         struct search_result r = v->result;
 
-        p->costs(p->costs_arg, scale, v->choices, r.costs);
+        p->costs(p->costs_arg, operations, memory, v->choices, r.costs);
 
         const double value = reward_of(p->reward, &priced, &r);
 
@@ -409,35 +427,41 @@ static int count_differences(const struct choices *a, const struct choices *b)
     int n = 0;
 
     for (int i = 0; i < a->n_units; i++)
-        n += a->units[i].ratio != b->units[i].ratio || a->units[i].bits != b->units[i].bits;
+        n += a->units[i].ratio != b->units[i].ratio
+             || a->units[i].bits != b->units[i].bits;
     return n;
 }
 
 static void put_energies(const struct search_page *p, struct text *t)
 {
-    static const double scales[] = {0.5, 1, 2};
+    static const double scales[][2] = {
+        {1, 1}, {.5, .5}, {2, 2}, {.5, 1},
+        {2, 1}, {1, .5},  {1, 2}}; /* operations, memory */
     double costs[COST_COUNT];
-    const struct evaluation *usual;
+    const struct evaluation *usual = p->costs ? best_at(p, 1, 1, costs) : NULL;
 
-    if (!p->costs)
+    if (!usual)
         return;
-    usual = best_at(p, 1, costs);
-    text_puts(t, "<h2>If energy cost half or twice as much</h2>\n<p class=about>The device's "
-                 "figures for operations and memory, not its idle power, times the number "
-                 "on the left: which of the evaluated plans the reward would prefer, "
-                 "without a new evaluation.</p>\n<table><thead><tr><th class=n>energy "
-                 "figures</th><th class=n>plan</th><th class=n>units that differ</th><th "
-                 "class=n>loss, nats</th><th class=n>latency, ms</th><th class=n>energy, "
-                 "mJ</th><th class=n>bytes</th></tr></thead>\n");
-    for (int i = 0; i < 3; i++) {
-        const struct evaluation *v = best_at(p, scales[i], costs);
+    text_puts(
+        t, "<h2>If energy cost half or twice as much</h2>\n<p class=about>The device's "
+           "figures for operations and for memory times the numbers on the left: which "
+           "of the evaluated plans the reward would then prefer. It looks at shares "
+           "of the original's energy, so both together change little without a budget "
+           "of energy.</p>\n<table><thead><tr><th class=n>operations</th><th class=n>"
+           "memory</th><th class=n>plan</th><th class=n>units that differ</th><th "
+           "class=n>loss, nats</th><th class=n>latency, ms</th><th class=n>energy, "
+           "mJ</th><th class=n>bytes</th></tr></thead>\n");
+    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
+        const struct evaluation *v = best_at(p, scales[i][0], scales[i][1], costs);
 
-        if (v && usual)
+        if (v)
             text_printf(t,
-                        "<tr><td class=n>× %g</td><td class=n>%d</td><td class=n>%d</td><td "
-                        "class=n>%.4g</td><td class=n>%.4g</td><td class=n>%.4g</td><td "
-                        "class=n>%.0f</td></tr>\n",
-                        scales[i], (int)(v - p->e->all),
+                        "<tr%s><td class=n>× %g</td><td class=n>× %g</td><td "
+                        "class=n>%d</td><td "
+                        "class=n>%d</td><td class=n>%.4g</td><td class=n>%.4g</td><td "
+                        "class=n>%.4g</td><td class=n>%.0f</td></tr>\n",
+                        v == usual ? "" : " class=chosen", scales[i][0], scales[i][1],
+                        (int)(v - p->e->all),
                         count_differences(v->choices, usual->choices), v->result.loss,
                         costs[COST_latency] / 1e6, costs[COST_energy] * 1e3,
                         costs[COST_bytes]);
@@ -447,11 +471,12 @@ static void put_energies(const struct search_page *p, struct text *t)
 
 void search_page_put(struct arena *a, const struct search_page *p, struct text *t)
 {
-    put_head(a, p, t);
-    text_puts(t, "<h2>Front and learning</h2>\n<p class=about>The front is that of loss, "
-                 "latency, energy and bytes together: a plan that is behind in one picture "
-                 "is ahead in another. Point at a plan for its figures.</p>\n<div "
-                 "class=charts>\n");
+    put_head(p, t);
+    text_puts(
+        t, "<h2>Front and learning</h2>\n<p class=about>The front is that of loss, "
+           "latency, energy and bytes together: a plan that is behind in one picture "
+           "is ahead in another. Point at a plan for its figures.</p>\n<div "
+           "class=charts>\n");
     put_front(a, p, COST_latency, t);
     put_front(a, p, COST_bytes, t);
     put_learning(a, p, t);
@@ -459,8 +484,10 @@ void search_page_put(struct arena *a, const struct search_page *p, struct text *
     put_trials(a, p, t);
     text_puts(t, "<h2>What was chosen</h2>\n");
     put_agents(p, t);
-    text_puts(t, "<div class=wide><table><thead><tr><th>unit</th><th class=n>channels</th><th>"
-                 "</th><th>bits</th><th>what the masks forbade</th></tr></thead>\n");
+    text_puts(
+        t,
+        "<div class=wide><table><thead><tr><th>unit</th><th class=n>channels</th><th>"
+        "</th><th>bits</th><th>what the masks forbade</th></tr></thead>\n");
     for (int i = 0; i < p->e->problem->n_units; i++)
         put_unit(a, p, i, t);
     text_puts(t, "</table></div>\n");

@@ -2,7 +2,7 @@
 /* A search as a page for people, foo.search.html: the front, the learning curve, what
  * was chosen for each unit and what the masks forbade, predictions against what the
  * plans that were carried out lose, and how the choice would change if energy cost
- * twice or half as much.  One file, without scripts or references to anything else.
+ * half or twice as much.  One file, without scripts or references to anything else.
  */
 #ifndef HADMC_SEARCH_SEARCH_PAGE_H
 #define HADMC_SEARCH_SEARCH_PAGE_H
@@ -26,9 +26,10 @@ struct search_page {
     const struct evaluation *chosen;
     int n_trials;
     const struct search_trial *trials;
-    /* Exact costs of a plan where energy figures are `scale` times the device's; NULL:
-     * it states none. */
-    void (*costs)(void *arg, double scale, const struct choices *c, double *out);
+    /* Exact costs of a plan where the device's energies of operations and of memory are
+     * multiplied; NULL: it states none. */
+    void (*costs)(void *arg, double operations, double memory, const struct choices *c,
+                  double *out);
     void *costs_arg;
 };
 

@@ -97,8 +97,8 @@ static struct axis make_axis(const struct chart *c, bool is_y, int from, int to)
         a.low /= 1.15;
         a.high *= 1.15;
     } else {
-        const double room = a.high > a.low ? 0.04 * (a.high - a.low)
-                                           : fmax(fabs(a.high), 1) * 0.1;
+        const double room =
+            a.high > a.low ? 0.04 * (a.high - a.low) : fmax(fabs(a.high), 1) * 0.1;
 
         a.low = a.low >= 0 && a.low < 4 * room ? 0 : a.low - room;
         a.high += room;
@@ -135,8 +135,9 @@ static void put_axes(struct text *t, const struct chart *c, const struct axis *x
     text_printf(t, "<text x=\"%d\" y=\"%d\" text-anchor=middle>", (x->from + x->to) / 2,
                 y->from + 32);
     chart_put_escaped(t, c->x_title);
-    text_printf(t, "</text>\n<text transform=\"translate(13 %d) rotate(-90)\" "
-                   "text-anchor=middle>",
+    text_printf(t,
+                "</text>\n<text transform=\"translate(13 %d) rotate(-90)\" "
+                "text-anchor=middle>",
                 (y->from + y->to) / 2);
     chart_put_escaped(t, c->y_title);
     text_puts(t, "</text>\n");
@@ -156,13 +157,13 @@ static void put_line(struct text *t, const struct chart_series *s, const struct 
     text_puts(t, "\"/>\n");
 }
 
-static void put_points(struct text *t, const struct chart_series *s, const struct axis *x,
-                       const struct axis *y)
+static void put_points(struct text *t, const struct chart_series *s,
+                       const struct axis *x, const struct axis *y)
 {
     for (int i = 0; i < s->n; i++) {
         text_printf(t, "<circle%s cx=\"%.1f\" cy=\"%.1f\" r=\"%s\" fill=\"%s\"",
-                    s->faint ? " class=faint" : "", place(x, s->x[i]), place(y, s->y[i]),
-                    s->faint ? "2.2" : "3.6", colors[s->color]);
+                    s->faint ? " class=faint" : "", place(x, s->x[i]),
+                    place(y, s->y[i]), s->faint ? "2.2" : "3.6", colors[s->color]);
         if (!s->titles) {
             text_puts(t, "/>\n");
             continue;

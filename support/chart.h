@@ -19,9 +19,9 @@ struct chart_series {
     const char *name; /* of the legend; NULL: not in it */
     enum chart_kind kind;
     int n;
-    const double *x, *y;        /* finite */
-    const char *const *titles;  /* of points, shown by pointing at them; or NULL */
-    int color;                  /* 0 ... CHART_COLORS - 1 */
+    const double *x, *y;       /* finite */
+    const char *const *titles; /* of points, shown by pointing at them; or NULL */
+    int color;                 /* 0 ... CHART_COLORS - 1 */
     bool faint, dashed;
 };
 
