@@ -77,13 +77,17 @@ static struct status *find_models(struct arena *a, const char *first,
 
     out->n_models = o->operands.n + 1;
     out->models = m;
+    if (!first)
+        return FAIL(BAD_USAGE, "no model given; `hadmcc compare --help` says how");
     if (o->data.n != out->n_models)
-        return FAIL(BAD_USAGE, "%d model%s with %d times --data: each needs its own",
-                    out->n_models, out->n_models > 1 ? "s" : "", o->data.n);
-    if (o->data_spec.n && o->data_spec.n != out->n_models)
         return FAIL(BAD_USAGE,
-                    "%d model%s with %d times --data-spec: all of them or none",
-                    out->n_models, out->n_models > 1 ? "s" : "", o->data_spec.n);
+                    "--data is given %d times for %d models: each needs its own",
+                    o->data.n, out->n_models);
+    if (o->data_spec.n && o->data_spec.n != out->n_models)
+        return FAIL(
+            BAD_USAGE,
+            "--data-spec is given %d times for %d models: for all of them or none",
+            o->data_spec.n, out->n_models);
     for (int i = 0; i < out->n_models; i++)
         m[i] = (struct compared_model){i ? o->operands.at[i - 1] : first, o->data.at[i],
                                        o->data_spec.n ? o->data_spec.at[i] : NULL};
@@ -185,10 +189,10 @@ static struct status *run(const char *model, const void *args)
 
 const struct verb verb_compare = {
     .name = "compare",
-    .operand = "MODEL",
-    .about =
-        "Let methods of search compete on models (MODEL ...) and targets, at equal\n"
-        "numbers of true evaluations, and test who is better (docs/compare.md).",
+    .operand = "MODEL ...",
+    .about = "Let methods of search compete on models and targets, at equal numbers of "
+             "true\n"
+             "evaluations, and test who is better (docs/compare.md).",
     .example =
         "hadmcc compare keyword.onnx --data recordings/ --seeds 5 -o keyword.compare",
     .options = options,

@@ -118,8 +118,8 @@ TEST(the_search_finds_the_optimum_of_the_tiny_net_where_the_programme_alone_does
     arena_destroy(a);
 }
 
-/* What published programs for this family of problems reach (bench/methods.c), on
- * fewer nets; the two longer ones are in the bench. */
+/* What other programs reach on nets of this family (docs/controllers.md), on
+ * fewer nets. */
 TEST(baselines_are_as_good_as_in_the_study_of_methods)
 {
     enum { NETS = 6, LONG = 2000 };
