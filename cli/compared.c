@@ -34,7 +34,7 @@ struct compared {
     struct contest_results *r;
     struct device *devices; /* of the targets */
     struct model *models;
-    int64_t n_done, n_known, n_all; /* evaluations of all runs */
+    int64_t n_done, n_known, n_all; /* evaluations of the runs that are missing */
     double started;
 };
 
@@ -562,31 +562,31 @@ static struct status *play_group(struct compared *k, struct group *g)
     RETURN_IF_FAIL(open_group(k, g));
     RETURN_IF_FAIL(tell_pools(k, g));
     for (const struct seat *s = &at; s; s = next_seat(k, &at)) {
-        if (!exists(run_path(k, s, "")))
-            RETURN_IF_FAIL(play(k, g, s));
-        else
-            k->n_known += k->r->n_evaluations;
+        if (exists(run_path(k, s, "")))
+            continue;
+        RETURN_IF_FAIL(play(k, g, s));
         k->n_done += k->r->n_evaluations;
     }
     return write_finals(k, g);
 }
 
-static bool is_played(struct compared *k, int model, int seed)
+static int count_missing(struct compared *k, int model, int seed)
 {
     struct seat at = {model, 0, 0, seed};
+    int n = 0;
 
     for (const struct seat *s = &at; s; s = next_seat(k, &at))
-        if (!exists(run_path(k, s, "")))
-            return false;
-    return true;
+        n += !exists(run_path(k, s, ""));
+    return n;
 }
 
 static struct status *play_all(struct compared *k)
 {
     const struct contest_results *r = k->r;
-    const int per_group = r->n_targets * r->n_who * r->n_evaluations;
 
-    k->n_all = (int64_t)per_group * r->n_models * r->n_seeds;
+    for (int seed = 0; seed < r->n_seeds; seed++)
+        for (int m = 0; m < r->n_models; m++)
+            k->n_all += (int64_t)count_missing(k, m, seed) * r->n_evaluations;
     k->started = progress_seconds();
     for (int seed = 0; seed < r->n_seeds; seed++)
         for (int m = 0; m < r->n_models; m++) {
@@ -594,12 +594,8 @@ static struct status *play_all(struct compared *k)
             bool has_finals;
             struct status *s = read_finals(k, m, seed, &has_finals);
 
-            if (!s && (!has_finals || !is_played(k, m, seed)))
+            if (!s && (!has_finals || count_missing(k, m, seed)))
                 s = play_group(k, &g);
-            else {
-                k->n_done += per_group;
-                k->n_known += per_group;
-            }
             close_group(&g);
             RETURN_IF_FAIL(status_note(s, "while searching '%s'", r->models[m]));
         }

@@ -73,13 +73,14 @@ static void put_verdicts(struct arena *a, const struct contest_results *r,
     text_printf(
         t,
         "Difference of means, ours less theirs; effect: chance that ours is above, "
-        "ties "
-        "a half; p of a one-sided stratified paired test that ours is not worse by 1 "
-        "%%, "
-        "adjusted by Holm over the %d others (point at it for the other tests and for "
-        "the paired t). %d pairs. <i>better</i>: above 0; <i>tie</i>: neither is worse "
+        "ties a "
+        "half; p of a one-sided stratified paired test that ours is not worse by 1 %%, "
+        "adjusted by Holm, over the methods and over ours with a part missing apart "
+        "(point at it for the other tests and for the paired t). %d pairs. "
+        "<i>better</i>: above 0; <i>tie</i>: neither is worse by 1 %%; <i>not "
+        "worse</i>: "
         "by 1 %%; <i>undecided</i>: too few pairs to say.</p>\n",
-        r->n_who - 1, r->n_models * r->n_targets * r->n_seeds);
+        r->n_models * r->n_targets * r->n_seeds);
     text_puts(t, "<div class=wide><table><thead><tr><th></th>");
     for (enum contest_measure m = 0; m < CONTEST_MEASURE_COUNT; m++) {
         v[m] = contest_judge(a, r, m);

@@ -79,6 +79,23 @@ static const char *word_for(const struct contest_verdict *v, double p_reverse)
                                                          : "undecided";
 }
 
+/* By Holm over the others of one family: ours with a part missing, or all else. */
+static void adjust(const struct contest_results *r, bool ours, double *p)
+{
+    struct arena *a = arena_create();
+    double *family = arena_new_array(a, double, r->n_who);
+    int n = 0;
+
+    for (int w = 1; w < r->n_who; w++)
+        if ((r->who[w]->role == CONTEST_OURS) == ours)
+            family[n++] = p[w - 1];
+    comparison_holm(family, n);
+    for (int w = r->n_who - 1; w > 0; w--)
+        if ((r->who[w]->role == CONTEST_OURS) == ours)
+            p[w - 1] = family[--n];
+    arena_destroy(a);
+}
+
 struct contest_verdict *contest_judge(struct arena *a, const struct contest_results *r,
                                       enum contest_measure m)
 {
@@ -113,8 +130,10 @@ struct contest_verdict *contest_judge(struct arena *a, const struct contest_resu
             comparison_paired(theirs, ours, strata, n, n_strata, margins[m], TEST_SEED)
                 .p;
     }
-    for (int k = 0; k < 4; k++)
-        comparison_holm(p[k], n_others);
+    for (int k = 0; k < 4; k++) {
+        adjust(r, true, p[k]);
+        adjust(r, false, p[k]);
+    }
     for (int w = 0; w < n_others; w++) {
         struct contest_verdict *v = &out[w + 1];
 

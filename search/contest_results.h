@@ -59,7 +59,7 @@ extern const char *const contest_measure_titles[]; /* by enum */
 double contest_value(const struct contest_run *run, enum contest_measure m);
 
 /* Ours against one of the others over all models, targets and seeds; p adjusted by
- * Holm over the others. */
+ * Holm, over the methods and over ours with a part missing apart. */
 struct contest_verdict {
     double difference;                     /* mean of ours - theirs */
     double p_better, p_not_worse, p_worse; /* one-sided; not worse by the margin */
