@@ -8,7 +8,6 @@
 #include "cli/searching.h"
 #include "search/search_environment.h"
 
-
 /* ---- trials ---------------------------------------------------------------------- */
 
 struct trial {

@@ -6,8 +6,8 @@
 static void costs_at(void *arg, double operations, double memory,
                      const struct choices *c, double *out)
 {
-    static const enum figure_id of_operations[] = {
-        FIGURE_F32_ENERGY, FIGURE_F16_ENERGY, FIGURE_I8_ENERGY, FIGURE_I4_ENERGY};
+    static const enum figure_id of_operations[] = {FIGURE_F32_ENERGY, FIGURE_F16_ENERGY,
+                                                   FIGURE_I8_ENERGY, FIGURE_I4_ENERGY};
     struct model_problem *m = ((struct searching *)arg)->model;
     const struct device *const usual = m->device;
     struct device scaled = *usual;

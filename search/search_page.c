@@ -365,24 +365,12 @@ static void put_unit(struct arena *a, const struct search_page *p, int i,
     text_puts(t, "</small></td></tr>\n");
 }
 
-/* Agents without a choice anywhere. */
 static void put_agents(const struct search_page *p, struct text *t)
 {
-    const struct search_problem *q = p->e->problem;
-
     text_puts(t, "<ul>\n");
     for (enum choice_agent k = 0; k < AGENT_COUNT; k++) {
-        const char *inert = search_inert(q, k);
-        uint32_t several = 0;
+        const char *inert = search_inert(p->e->problem, k);
 
-        for (int i = 0; k <= AGENT_quantization && i < q->n_units; i++) {
-            const uint32_t mask = allowed_by_unit(&q->units[i], k);
-
-            several |= mask & (mask - 1);
-        }
-        if (!inert && k <= AGENT_quantization && !several)
-            inert = k == AGENT_fusion ? "everything that can be one kernel always is"
-                                      : "no unit has a choice";
         text_printf(t, "<li><b>%s</b>: %s", choice_agent_names[k],
                     inert ? "inert, " : "chooses");
         if (inert)
