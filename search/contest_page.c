@@ -19,8 +19,8 @@ static const char style[] =
     "th,td{text-align:left;padding:.25rem .7rem .25rem 0;border-bottom:1px solid "
     "#e3e6ea;vertical-align:top}td.n,th.n{text-align:right}"
     "thead th{border-bottom:2px solid #8c959f}tr.ours td{background:#eef5fc}"
-    "td.best{font-weight:700}.better{color:#116329}.worse{color:#a40e26}"
-    ".undecided{color:#7d4e00}td.home{background:#eef5fc;font-weight:700}"
+    "td.best{font-weight:700}.v-bett{color:#116329}.v-wors{color:#a40e26}"
+    ".v-unde{color:#7d4e00}td.home{background:#eef5fc;font-weight:700}"
     "td.over{color:#8c959f}div.wide{overflow-x:auto}"
     "div.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(26rem,1fr));"
     "gap:1rem}figure{margin:0}figcaption{font-weight:600}"
@@ -58,7 +58,7 @@ static void put_verdict(const struct contest_verdict *v, struct text *t)
     text_printf(t,
                 "<td class=n>%+.4f</td><td class=n>%.2f</td><td class=n "
                 "title=\"better %.3g, not worse %.3g, worse %.3g; paired t "
-                "%.3g\">%.3g</td><td><b class=\"%s\">%s</b></td>",
+                "%.3g\">%.3g</td><td><b class=\"v-%.4s\">%s</b></td>",
                 v->difference, v->effect, v->p_better, v->p_not_worse, v->p_worse,
                 v->p_t, v->p_not_worse, v->words, v->words);
 }
@@ -254,7 +254,7 @@ static void put_table(struct arena *a, const struct contest_results *r, int whic
                 middle(r, i / r->n_targets, i % r->n_targets, w, value, values);
 
             put_cell(r, values, iqm,
-                     tables[which].direction
+                     tables[which].direction && iqm != 0
                          && tables[which].direction * iqm >= best[i] - 1e-12,
                      t);
         }
