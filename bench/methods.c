@@ -132,7 +132,7 @@ void regret_of_methods(int n_seeds, int budget)
 
         best[i] = toy_best(&t, &p);
     }
-    printf("2985984 plans, %d nets, %d evaluations\n", n, budget);
+    printf("746496 plans, %d nets, %d evaluations\n", n, budget);
     for (int m = 0; m < METHOD_COUNT + CONTROLLED; m++) {
         double worst = 0, sum = 0;
         int found = 0;

@@ -8,8 +8,6 @@
 #include "cli/searching.h"
 #include "search/search_environment.h"
 
-enum { MOST_TRIALS = 10 }; /* plans that are carried out */
-
 /* ---- trials ---------------------------------------------------------------------- */
 
 struct trial {
@@ -41,6 +39,9 @@ static struct status *carry_out(struct searching *s, const struct evaluation *v,
     t->loss = loss_of(&t->score);
     t->drop = score_drop(&t->score);
     t->done = true;
+    if (s->n_trials < SEARCHING_TRIALS)
+        s->trials[s->n_trials++] =
+            (struct search_trial){v, t->loss, t->drop, (double)t->file_bytes};
     return OK;
 }
 
@@ -105,7 +106,7 @@ static struct status *choose_cheapest(struct searching *s, struct trial *best)
     const struct evaluation **front =
         arena_new_array(s->q->a, const struct evaluation *, s->e->n + 1);
     const int n = list_candidates(s, true, front);
-    const int trials = s->interrupted ? 2 : MOST_TRIALS;
+    const int trials = s->interrupted ? 2 : SEARCHING_TRIALS;
     int low = -1, high = n, at = 0;
 
     while (at + 1 < n && front[at + 1]->result.loss <= s->reward.allowed_loss)
@@ -136,12 +137,12 @@ static struct status *choose_most_accurate(struct searching *s, struct trial *be
     const struct evaluation **all =
         arena_new_array(s->q->a, const struct evaluation *, s->e->n + 1);
     const int n = list_candidates(s, false, all),
-              most = s->interrupted ? 1 : MOST_TRIALS;
+              most = s->interrupted ? 1 : SEARCHING_TRIALS;
     const int64_t max_bytes = s->q->o->max_bytes;
     int64_t least = INT64_MAX;
     double limit = INFINITY; /* modelled bytes of plans that are still tried */
 
-    for (int i = 0, tried = 0; i < n && tried < (best->done ? most : MOST_TRIALS);
+    for (int i = 0, tried = 0; i < n && tried < (best->done ? most : SEARCHING_TRIALS);
          i++) {
         struct trial t;
 
@@ -230,6 +231,7 @@ struct status *searching_choose(struct searching *s)
             best.drop, q->o->max_drop, (long long)best.file_bytes);
     q->searched = sentence(s, &best);
     q->evaluations = arena_strdup(q->a, record_text(s->record));
+    q->search_page = searching_page(s, best.of);
     quantized_take(q, &best.q);
     return OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the main job's search share: quantized_search.c evaluates plans,
- * quantized_choose.c carries the best out and takes one. */
+ * quantized_choose.c carries the best out and takes one, searching_page.c writes the page
+ * about it. */
 #ifndef HADMC_CLI_SEARCHING_H
 #define HADMC_CLI_SEARCHING_H
 
@@ -8,11 +9,13 @@
 #include "search/evaluator.h"
 #include "search/model_problem.h"
 #include "search/record.h"
-#include "search/reward.h"
+#include "search/search_page.h"
 
 /* What a plan loses when it is carried out, as a share of what its evaluation says
  * (docs/search.md). */
 #define SEARCHING_CARRIED_OUT 0.6
+
+enum { SEARCHING_TRIALS = 10 }; /* plans that are carried out, at most */
 
 struct searching {
     struct quantized *q;
@@ -32,6 +35,8 @@ struct searching {
     int64_t n_scored, n_checked;
     int64_t *scored, *checked;
     struct outputs original; /* of the checked ones */
+    int n_trials;
+    struct search_trial trials[SEARCHING_TRIALS];
 };
 
 /* Without one costs count, as long as the loss is allowed; with one the loss. */
@@ -41,5 +46,8 @@ const char *searching_amount(struct arena *a, enum search_cost k, double cost);
 
 /* Finds the plan and makes what it decides that of s->q. */
 struct status *searching_choose(struct searching *s);
+
+/* HTML, in q->a; q->searched is set. */
+const char *searching_page(struct searching *s, const struct evaluation *chosen);
 
 #endif /* HADMC_CLI_SEARCHING_H */

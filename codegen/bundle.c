@@ -189,6 +189,10 @@ static struct status *put_texts(struct bundle_job *job, const char *folder)
         text_puts(&t, k->evaluations);
         RETURN_IF_FAIL(put_text(job, folder, ".search.jsonl", &t));
     }
+    if (k && k->search_page) {
+        text_puts(&t, k->search_page);
+        RETURN_IF_FAIL(put_text(job, folder, ".search.html", &t));
+    }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].has_code && !has_code)
             continue;

@@ -158,15 +158,41 @@ static void improve_units(struct method_run *r, struct choices *c)
     }
 }
 
+/* All units of the width b, or of the nearest one that each may have. */
+static void set_widths(const struct search_problem *p, int b, struct choices *c)
+{
+    for (int i = 0; i < c->n_units; i++) {
+        const int below = method_next(p->units[i].bits, b + 1, -1);
+
+        c->units[i] = (struct choice){
+            0, 0, (uint8_t)(below >= 0 ? below : method_next(p->units[i].bits, b, 1))};
+    }
+}
+
+/* Starts from every width in turn: a unit that alone has another width than its
+ * neighbours pays for conversions, so from the widest one no single step may help. */
 void method_greedy(struct method_run *r)
 {
     const struct method_effects f = method_measure_effects(r);
-    struct choices *c = choices_create(r->arena, r->p->n_units);
+    struct choices *c = choices_create(r->arena, r->p->n_units),
+                   *best = choices_create(r->arena, r->p->n_units);
+    double least_excess = INFINITY, least_loss = INFINITY;
 
-    while (excess(r->p, c) > 0 && take_cheapest_step(r, &f, c))
-        ;
-    walk_repair(r->walk, c, c);
-    improve_units(r, c);
+    for (int b = 0; b < CHOICE_BITS; b++) {
+        set_widths(r->p, b, c);
+        while (excess(r->p, c) > 0 && take_cheapest_step(r, &f, c))
+            ;
+
+        const double over = excess(r->p, c), loss = method_sum_effects(&f, c);
+
+        if (over < least_excess || (over == least_excess && loss < least_loss)) {
+            least_excess = over;
+            least_loss = loss;
+            choices_copy(best, c);
+        }
+    }
+    walk_repair(r->walk, best, best);
+    improve_units(r, best);
 }
 
 /* ---- annealing --------------------------------------------------------------------

@@ -36,7 +36,8 @@ struct method_options {
     struct reward reward; /* what methods with one objective maximise */
     double
         share_of_effects; /* of the budget, at most, for the table of single changes */
-    bool warm;            /* controllers begin near the programme's plan */
+    bool warm;            /* controllers begin near the programme's plan, or the best
+                            one that is known */
     int imagined;         /* episodes on the surrogate for each true one; 0: none */
     double multiplier_rate, multiplier_most; /* dual ascent of controllers; 0: none */
 };
@@ -49,9 +50,10 @@ void method_run(enum method m, struct evaluator *e, const struct method_options 
 void method_run_controller(const struct controller_options *c, struct evaluator *e,
                            const struct method_options *o, uint64_t seed);
 
-/* What the tool runs: half of the evaluations go to the surrogate with local search,
- * half to the controller, and what that leaves when nothing new comes to it goes back
- * to the surrogate.  One archive; each plan names its proposer. */
+/* What the tool runs: behind the table of single changes half of the evaluations go to
+ * the surrogate with local search, half to the controller, and what that leaves when
+ * nothing new comes to it goes back to the surrogate.  One archive; each plan names its
+ * proposer. */
 void method_run_both(const struct controller_options *c, struct evaluator *e,
                      const struct method_options *o, uint64_t seed);
 

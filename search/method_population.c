@@ -3,7 +3,7 @@
  *
  * Both rank plans by fronts: rank 0 are those that no other one beats in loss, latency,
  * energy and bytes, rank 1 those that are then unbeaten, and so on; plans that miss a
- * budget come last.
+ * budget come last.  Costs that weigh nothing in the reward are no objectives.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -20,12 +20,15 @@ struct member {
     double room; /* crowding distance */
 };
 
-static struct member member_of(const struct evaluation *v)
+static struct member member_of(const struct method_run *r, const struct evaluation *v)
 {
-    return (struct member){.v = v,
-                           .at = {v->result.loss, v->result.costs[COST_latency],
-                                  v->result.costs[COST_energy],
-                                  v->result.costs[COST_bytes]}};
+    static const enum search_cost of[] = {COST_latency, COST_energy, COST_bytes};
+    struct member m = {.v = v, .at = {v->result.loss}};
+
+    for (int k = 1; k < OBJECTIVES; k++)
+        if (r->o->reward.w[of[k - 1]] > 0)
+            m.at[k] = v->result.costs[of[k - 1]];
+    return m;
 }
 
 static bool beats(const struct member *a, const struct member *b)
@@ -150,7 +153,7 @@ void method_genetic(struct method_run *r)
         known = r->e->n > before ? 0 : known + 1;
         if (known || !v)
             continue;
-        m[n++] = member_of(v);
+        m[n++] = member_of(r, v);
         if (n == 2 * POPULATION || n == POPULATION)
             n = survive(m, n);
     }
@@ -270,7 +273,7 @@ void method_bayes(struct method_run *r)
             walk_random(r->walk, &r->random, best);
         else {
             for (int i = 0; i < before; i++)
-                m[i] = member_of(&r->e->all[i]);
+                m[i] = member_of(r, &r->e->all[i]);
             rank_all(m, before);
             measure_room(m, before);
             qsort(m, (size_t)before, sizeof *m, compare_members);

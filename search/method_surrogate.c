@@ -11,6 +11,10 @@ enum {
     TRIES = 100,      /* changes of a plan on the model, for each evaluation */
     MOST_KNOWN = 200, /* proposals in a row that were known: the end */
     MOST_IDLE = 60,   /* iterations in a row without anything new: likewise */
+    /* Who imagines learns between true episodes, so that these are few at a time where
+     * few are left. */
+    LEAST_ROUNDS = 8,
+    LEAST_EPISODES = 4,
 };
 
 /* A policy that proposes nothing new draws at rising temperatures until it does. */
@@ -125,6 +129,18 @@ static void raise_multipliers(struct search_environment *env,
                  o->multiplier_most);
 }
 
+/* Episodes on the model of all evaluations so far. */
+static void imagine(struct judging *j, struct controller *c, struct surrogate *s)
+{
+    struct controller_report report;
+
+    refit(s, j->r->e);
+    j->s = s;
+    for (int i = 0; i < j->r->o->imagined; i++)
+        controller_iterate(c, &report);
+    j->s = NULL;
+}
+
 static void run_episodes(struct method_run *r, const struct controller_options *options,
                          struct surrogate *s, const struct choices *prior,
                          uint64_t seed)
@@ -136,6 +152,9 @@ static void run_episodes(struct method_run *r, const struct controller_options *
     const int left = r->e->budget - r->e->n;
 
     assert(o.n_episodes <= SEARCH_EPISODES);
+    if (s && o.n_episodes > LEAST_EPISODES && left < o.n_episodes * LEAST_ROUNDS)
+        o.n_episodes =
+            left / LEAST_ROUNDS > LEAST_EPISODES ? left / LEAST_ROUNDS : LEAST_EPISODES;
     env->reward = r->o->reward;
     env->prior = prior;
     env->judge = judge;
@@ -150,18 +169,13 @@ static void run_episodes(struct method_run *r, const struct controller_options *
         const int before = r->e->n;
         struct controller_report report;
 
-        judging.s = NULL;
+        if (s)
+            imagine(&judging, c, s);
         controller_heat(c, o.temperature * heat);
         controller_iterate(c, &report);
         raise_multipliers(env, r->o);
         known = r->e->n > before ? 0 : known + 1;
         heat = known ? fmin(heat * HEATING, HOTTEST) : fmax(heat / HEATING, 1);
-        if (!s)
-            continue;
-        refit(s, r->e);
-        judging.s = s;
-        for (int i = 0; i < r->o->imagined; i++)
-            controller_iterate(c, &report);
     }
     controller_destroy(c);
 }
@@ -187,6 +201,8 @@ void method_run_controller(const struct controller_options *c, struct evaluator 
             prior = choices_create(a, r.p->n_units);
             method_solve(&r, &f, prior);
             evaluator_run(e, prior, r.name);
+            if (best_of(&r)) /* what others have found may be better */
+                choices_copy(prior, best_of(&r)->choices);
         }
         if (o->imagined)
             s = surrogate_create(a, f, r.p->n_units);
@@ -199,11 +215,21 @@ void method_run_both(const struct controller_options *c, struct evaluator *e,
                      const struct method_options *o, uint64_t seed)
 {
     const int budget = e->budget;
+    struct arena *a = arena_create();
+    struct method_options rest = *o;
+    struct method_run table = {.e = e,
+                               .p = e->problem,
+                               .o = o,
+                               .arena = a,
+                               .name = method_names[METHOD_surrogate]};
 
+    method_measure_effects(&table);
+    arena_destroy(a);
+    rest.share_of_effects = 0; /* it is known */
     e->budget = e->n + (budget - e->n) / 2;
-    method_run(METHOD_surrogate, e, o, seed);
+    method_run(METHOD_surrogate, e, &rest, seed);
     e->budget = budget;
-    method_run_controller(c, e, o, seed);
+    method_run_controller(c, e, &rest, seed);
     if (!evaluator_is_over(e))
-        method_run(METHOD_surrogate, e, o, seed + 1);
+        method_run(METHOD_surrogate, e, &rest, seed + 1);
 }

@@ -134,8 +134,8 @@ struct method_effects method_measure_effects(struct method_run *r)
 {
     /* Widths first, then ratios from the middle outwards. */
     static const int order[CHOICE_RATIOS - 1] = {5, 2, 8, 3, 7, 1, 4, 6, 9};
-    const int n = r->p->n_units,
-              most = r->e->n + (int)(r->o->share_of_effects * r->e->budget),
+    const int n = r->p->n_units, budget = r->e->budget,
+              most = r->e->n + (int)(r->o->share_of_effects * budget),
               widest = CHOICE_BITS - 1;
     struct method_effects f = {arena_alloc_array(r->arena, (size_t)n, sizeof *f.ratio),
                                arena_alloc_array(r->arena, (size_t)n, sizeof *f.bits)};
@@ -143,15 +143,18 @@ struct method_effects method_measure_effects(struct method_run *r)
     for (int i = 0; i < n; i++)
         for (int k = 0; k < CHOICE_RATIOS; k++)
             f.ratio[i][k] = k ? NAN : 0;
+    r->e->budget = most < budget ? most : budget; /* what is known is free beyond it */
     for (int b = 0; b < widest; b++)
         for (int i = 0; i < n; i++)
-            f.bits[i][b] = r->p->units[i].bits >> b & 1 && r->e->n < most
-                               ? measure(r, i, 0, b)
-                               : NAN;
+            f.bits[i][b] =
+                r->p->units[i].bits >> b & 1 ? measure(r, i, 0, b) : (double)NAN;
     for (int k = 0; k < CHOICE_RATIOS - 1; k++)
         for (int i = 0; i < n; i++)
-            if (r->p->units[i].ratios >> order[k] & 1 && r->e->n < most)
+            if (r->p->units[i].ratios >> order[k] & 1)
                 f.ratio[i][order[k]] = measure(r, i, order[k], widest);
+    if (r->e->budget
+        == (most < budget ? most : budget)) /* nobody has ended the search */
+        r->e->budget = budget;
     for (int i = 0; i < n; i++) {
         double narrower[CHOICE_BITS] = {0};
 

@@ -283,6 +283,13 @@ int record_n_known(const struct record *r)
     return r->n_known;
 }
 
+void record_at(const struct record *r, int i, const struct choices **c,
+               struct search_result *out)
+{
+    *c = r->known[i].choices;
+    *out = r->known[i].result;
+}
+
 bool record_recall(struct record *r, int n, const struct choices *c,
                    struct search_result *out)
 {

@@ -34,6 +34,9 @@ void record_close(struct record *r, bool remove_file);
 
 /* How many evaluations were read. */
 int record_n_known(const struct record *r);
+/* Evaluation i of them, which lives as long as the record. */
+void record_at(const struct record *r, int i, const struct choices **c,
+               struct search_result *out);
 /* evaluator's recall: evaluation n, if it was the same plan. */
 bool record_recall(struct record *r, int n, const struct choices *c,
                    struct search_result *out);

@@ -48,3 +48,33 @@ bool search_is_feasible(const struct search_problem *p, const double *costs)
         feasible &= costs[k] <= p->budgets[k] * (1 + 1e-9);
     return feasible;
 }
+
+static int lowest(uint32_t mask)
+{
+    return __builtin_ctz(mask);
+}
+
+static int highest(uint32_t mask)
+{
+    return 31 - __builtin_clz(mask);
+}
+
+void search_restrict(struct arena *a, const struct search_problem *p, unsigned agents,
+                     struct search_problem *out)
+{
+    struct search_unit *units = arena_new_array(a, struct search_unit, p->n_units);
+
+    *out = *p;
+    out->units = units;
+    for (int i = 0; i < p->n_units; i++) {
+        units[i] = p->units[i];
+        if (!(agents >> AGENT_fusion & 1))
+            units[i].patterns = 1u << lowest(units[i].patterns);
+        if (!(agents >> AGENT_pruning & 1))
+            units[i].ratios = 1u << lowest(units[i].ratios);
+        if (!(agents >> AGENT_quantization & 1))
+            units[i].bits = 1u << highest(units[i].bits);
+    }
+    out->trains = p->trains && agents >> AGENT_distillation & 1;
+    out->is_deployed = p->is_deployed && agents >> AGENT_update & 1;
+}

@@ -114,7 +114,8 @@ static void fill_features(struct toy_net *t, int i)
 }
 
 static struct search_problem make(struct toy_net *t, uint64_t seed, int n,
-                                  double together, double share, uint32_t ratios)
+                                  double together, double share, uint32_t ratios,
+                                  uint32_t last_ratios, uint32_t bits)
 {
     struct random r = random_seeded(seed);
     struct search_problem p = {
@@ -138,8 +139,8 @@ static struct search_problem make(struct toy_net *t, uint64_t seed, int n,
                                            .channels = t->channels[i + 1],
                                            .tile = TILE,
                                            .patterns = 1,
-                                           .ratios = i == n - 1 ? 1 : ratios,
-                                           .bits = 7,
+                                           .ratios = i == n - 1 ? last_ratios : ratios,
+                                           .bits = bits,
                                            .leader = i,
                                            .joins = -1};
         fill_features(t, i);
@@ -158,13 +159,21 @@ struct search_problem toy_small(struct toy_net *t, uint64_t seed, double togethe
                                 double share)
 {
     /* Ratios 0, .2, .5, .7: another number of channels each. */
-    return make(t, seed, 6, together, share, 1 | 1 << 2 | 1 << 5 | 1 << 7);
+    return make(t, seed, 6, together, share, 1 | 1 << 2 | 1 << 5 | 1 << 7, 1, 7);
+}
+
+struct search_problem toy_tiny(struct toy_net *t, uint64_t seed, double together,
+                               double share)
+{
+    const uint32_t ratios = 1 | 1 << 3 | 1 << 6;
+
+    return make(t, seed, 6, together, share, ratios, ratios, 3);
 }
 
 struct search_problem toy_large(struct toy_net *t, uint64_t seed, double together,
                                 double share, double noise)
 {
-    const struct search_problem p = make(t, seed, 16, together, share, 0x1ff);
+    const struct search_problem p = make(t, seed, 16, together, share, 0x1ff, 1, 7);
 
     t->noise = noise;
     return p;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Search problems whose loss is a formula, so that the best plan is known: by trying
- * every one (6 units, 4 ratios, 3 widths: 12^6 = 2 985 984), or well enough by long
- * searches (16 units, 9 ratios, 3 widths).
+ * every one (tiny: 6 units, 3 ratios, 2 widths, 6^6 = 46 656 plans; small: 6 units, 4
+ * ratios, 3 widths, the last unit whole, 3 * 12^5 = 746 496), or well enough by long
+ * searches (large: 16 units, 9 ratios, 3 widths).
  *
  *     loss = | sum_i sqrt(effect_i) u_i |^2
  *
@@ -28,6 +29,8 @@ struct toy_net {
 };
 
 /* `share` of the latency at 16 bits is the budget.  Borrows `t`. */
+struct search_problem toy_tiny(struct toy_net *t, uint64_t seed, double together,
+                               double share);
 struct search_problem toy_small(struct toy_net *t, uint64_t seed, double together,
                                 double share);
 struct search_problem toy_large(struct toy_net *t, uint64_t seed, double together,
@@ -35,7 +38,7 @@ struct search_problem toy_large(struct toy_net *t, uint64_t seed, double togethe
 
 /* Without noise. */
 double toy_loss(const struct toy_net *t, const struct choices *c);
-/* Least loss within the budget, by trying every plan of a small one. */
+/* Least loss within the budget, by trying every plan of a tiny or small one. */
 double toy_best(const struct toy_net *t, const struct search_problem *p);
 
 #endif /* HADMC_TESTS_GAMES_TOY_NET_H */

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""hadmcc compare on the model of examples/fsdd: a comparison that was killed goes on to the same
+results, and one that is finished is only read.
+
+    compare_test.py HADMCC EXAMPLES WORK
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+HADMCC, EXAMPLES, WORK = sys.argv[1:4]
+MODEL = os.path.join(EXAMPLES, "fsdd", "fsdd_m5.onnx")
+SPEC = {"task": "classify", "peak": 1,
+        "test": {"samples": "test_wave.npy", "labels": "test_labels.npy"}}
+
+
+def command(folder):
+    return [HADMCC, "compare", MODEL, "--data", os.path.join(EXAMPLES, "fsdd"),
+            "--data-spec", os.path.join(WORK, "spec.json"), "--target", "host",
+            "--target", "orin", "--methods", "random,surrogate,none", "--seeds", "1",
+            "--evaluations", "14", "--samples", "8", "-o", os.path.join(WORK, folder)]
+
+
+def run(folder):
+    return subprocess.run(command(folder), capture_output=True, text=True, check=True).stdout
+
+
+def contents(folder):
+    top = os.path.join(WORK, folder)
+    found = {}
+    for where, _, names in os.walk(top):
+        for name in names:
+            with open(os.path.join(where, name), "rb") as file:
+                found[os.path.relpath(os.path.join(where, name), top)] = file.read()
+    return found
+
+
+class Compare(unittest.TestCase):
+    def setUp(self):
+        shutil.rmtree(WORK, ignore_errors=True)
+        os.makedirs(WORK)
+        with open(os.path.join(WORK, "spec.json"), "w", encoding="utf-8") as file:
+            json.dump(SPEC, file)
+
+    def test_a_killed_comparison_goes_on_to_the_same_results(self):
+        printed = run("whole")
+        self.assertIn("hadmc against", printed)
+        whole = contents("whole")
+        result = json.loads(whole["compare.json"])
+        self.assertEqual(len(result["runs"]), 2 * 4)
+        self.assertEqual(len(result["verdicts"]), 3 * 3)
+        self.assertEqual(result["runs"][0]["evaluations"], 14)
+        self.assertEqual(whole["runs/fsdd_m5.host.none.1.jsonl"].count(b"\n"), 2)
+
+        # The second run is begun, then nobody cleans up.
+        victim = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL)
+        part = os.path.join(WORK, "killed/runs/fsdd_m5.host.random.1.jsonl.part")
+        while not os.path.exists(part) and victim.poll() is None:
+            time.sleep(0.001)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+        self.assertNotIn("compare.json", contents("killed"))
+        run("killed")
+        self.assertEqual(contents("killed"), whole)
+
+        # All is there: nothing is compressed or evaluated.
+        before = time.monotonic()
+        run("whole")
+        self.assertLess(time.monotonic() - before, 5)
+        self.assertEqual(contents("whole"), whole)
+
+        other = subprocess.run(command("whole") + ["--latency", "0.5"], capture_output=True,
+                               text=True)
+        self.assertEqual(other.returncode, 1)
+        self.assertIn("another -o begins anew", other.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
