@@ -288,10 +288,11 @@ struct status *inspect_bundle(struct arena *a, const char *path, json_t **out)
     RETURN_IF_FAIL(bundle_read_meta(a, path, &m));
     *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:i, s:i, s:I}",
                      "file", path, "kind", "bundle", "prefix", m.prefix, "target",
-                     m.target, "cpu", m.cpu, "emit", emit_kind_names[m.kind], "embed", m.embed,
-                     "workspace_bytes", (json_int_t)m.workspace_bytes, "weights_bytes",
-                     (json_int_t)m.weights_bytes, "max_workers", m.max_workers, "steps",
-                     m.n_steps, "flops", (json_int_t)total_flops(&m));
+                     m.target, "cpu", m.cpu, "emit", emit_kind_names[m.kind], "embed",
+                     m.embed, "workspace_bytes", (json_int_t)m.workspace_bytes,
+                     "weights_bytes", (json_int_t)m.weights_bytes, "max_workers",
+                     m.max_workers, "steps", m.n_steps, "flops",
+                     (json_int_t)total_flops(&m));
     json_object_set_new(*out, "inputs", list_doors(a, &m, false));
     json_object_set_new(*out, "outputs", list_doors(a, &m, true));
     json_object_set_new(*out, "files", list_files(a, path));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the main job's search share: quantized_search.c evaluates plans,
- * quantized_choose.c carries the best out and takes one, searching_page.c writes the page
- * about it. */
+ * quantized_choose.c carries the best out and takes one, searching_page.c writes the
+ * page about it. */
 #ifndef HADMC_CLI_SEARCHING_H
 #define HADMC_CLI_SEARCHING_H
 

@@ -39,7 +39,8 @@ struct status *prices_create(struct pruner *q, struct prices **out);
 double prices_of(const struct prices *p, int class);
 /* The class is gone: what is left gets new prices. */
 void prices_take(struct prices *p, int class);
-/* Of the classes of one group, in `a`: what is taken from it leaves `whole` as it is. */
+/* Of the classes of one group, in `a`: what is taken from it leaves `whole` as it is.
+ */
 struct prices *prices_of_group(const struct prices *whole, int group, struct arena *a);
 
 /* ---- prune_magnitude.c ----------------------------------------------------------- */

@@ -38,7 +38,7 @@ struct stitching {
 struct job {
     const struct ir_node *n;
     const struct made_unit *u; /* NULL: no unit */
-    float *weights, *bias; /* [channels][k] and [channels] of the unit */
+    float *weights, *bias;     /* [channels][k] and [channels] of the unit */
     struct product_batch *batch;
 };
 
@@ -151,8 +151,7 @@ static void add_job(struct stitching *s, const struct ir_node *n,
 
     j->weights = arena_new_array(s->a, float, channels *k);
     for (int64_t i = 0; i < channels * k; i++)
-        j->weights[i] =
-            m->codes ? m->scale[i / k] * (float)m->codes[i] : m->weights[i];
+        j->weights[i] = m->codes ? m->scale[i / k] * (float)m->codes[i] : m->weights[i];
     j->bias = arena_copy(s->a, m->bias, (size_t)channels * sizeof *m->bias);
     j->batch = product_batch_create(s->a, &u->p, j->weights);
 }

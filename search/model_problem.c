@@ -223,7 +223,8 @@ static void describe_unit(const struct model_problem *m, int i, struct search_un
 static void describe_device(const struct device *d, float *out)
 {
     enum { HAS = PRECISION_COUNT - 1, BANDWIDTH = HAS + PRECISION_COUNT };
-    static_assert(BANDWIDTH + LEVEL_COUNT < SEARCH_DEVICE_FEATURES, "room for the tile");
+    static_assert(BANDWIDTH + LEVEL_COUNT < SEARCH_DEVICE_FEATURES,
+                  "room for the tile");
 
     for (int p = 0; p < PRECISION_COUNT; p++)
         out[p] = (float)(log10(device_peak(d, (enum precision)p)) / 15);

@@ -66,8 +66,9 @@ struct search_problem {
 
 /* Costs of a whole plan by `cost`. */
 void search_costs(const struct search_problem *p, const struct choices *c, double *out);
-/* *out becomes `p`, only that agents without a bit in `agents` have no choice: what they
- * decide stays as in the model.  Budgets may then be out of reach.  Lives in `a`. */
+/* *out becomes `p`, only that agents without a bit in `agents` have no choice: what
+ * they decide stays as in the model.  Budgets may then be out of reach.  Lives in `a`.
+ */
 void search_restrict(struct arena *a, const struct search_problem *p, unsigned agents,
                      struct search_problem *out);
 bool search_is_feasible(const struct search_problem *p, const double *costs);

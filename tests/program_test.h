@@ -223,7 +223,8 @@ static inline struct outcome run_graph(struct compile *c, struct ir_graph *g,
 {
     struct arena *a = arena_create();
     const struct isa isa = host_isa(a);
-    const struct program_options options = {.keep_all = keep_all, .max_workers = 3, .plan = test_plan};
+    const struct program_options options = {
+        .keep_all = keep_all, .max_workers = 3, .plan = test_plan};
     struct tensor *in = arena_new_array(a, struct tensor, g->n_in + 1);
     struct interpretation want;
     struct program *p;
