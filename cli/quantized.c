@@ -227,8 +227,7 @@ static struct status *use_plan(struct quantized *q)
     return quantize_decide(q->c, q->g, &o, q->a, &q->quantization);
 }
 
-/* Training comes before the bits: what is decided about them sees the trained weights.
- */
+/* Before the bits: what is decided about them sees the trained weights. */
 static bool trains_floats(const struct quantized *q)
 {
     return q->training && q->training->options.floats;
@@ -422,10 +421,13 @@ static struct status *decide_and_compile(struct quantized *q, struct training *t
     settings = distill_settings(q);
     if (!settings && q->searched && q->o->train)
         settings = "";
-    if (settings && !training->model)
+    if (settings && !training->model) {
         RETURN_IF_FAIL(begin_training(q, settings, q->splits.seed,
                                       q->splits.use[SPLITS_VALIDATION].n > 0,
                                       training));
+        if (training->options.floats)
+            return FAIL(BAD_USAGE, "--distill: floats=1 needs --bits");
+    }
     q->training = settings ? training : NULL;
     return compile_decided(q);
 }
