@@ -237,7 +237,7 @@ static int repeat_of(const struct bundle_meta *m, const struct run_result *r)
 
     for (int i = 0; i < m->n_steps; i++)
         us += r->step_us[i];
-    return (int)fmax(LEAST_REPEAT, fmin(MOST_REPEAT, RUN_US / us));
+    return (int)fmax(LEAST_REPEAT, fmin(MOST_REPEAT, (double)RUN_US / us));
 }
 
 static struct status *time_layers(const struct probe *p, struct arena *a,
