@@ -157,6 +157,12 @@ static struct quantize_options options_of(const struct quantized *q)
     };
 }
 
+/* Of a detector only the boxes count, which errors of its raw outputs hardly move. */
+static bool counts_outputs(const struct quantized *q)
+{
+    return q->o->may_raise || !q->data || q->data->task != DATASET_DETECT;
+}
+
 static struct status *use_bits(struct quantized *q)
 {
     struct relax_result result = {0};
@@ -170,7 +176,7 @@ static struct status *use_bits(struct quantized *q)
 
     const struct quantize_options o = options_of(q);
 
-    if (q->o->bits == 8)
+    if (q->o->bits == 8 && counts_outputs(q))
         RETURN_IF_FAIL(relax_decide(q->c, q->g, &o,
                                     q->o->may_raise ? RELAX_TO_FLOATS : RELAX_TO_PAIRS,
                                     q->plan, q->a, &q->quantization, &result));
