@@ -4,30 +4,13 @@
 #include <string.h>
 
 #include "codegen/bundle.h"
+#include "support/chart.h"
 
 /* ---- pieces ---------------------------------------------------------------------- */
 
 void report_put_escaped(struct text *t, const char *words)
 {
-    for (const char *p = words ? words : ""; *p; p++) {
-        switch (*p) {
-        case '<':
-            text_puts(t, "&lt;");
-            break;
-        case '>':
-            text_puts(t, "&gt;");
-            break;
-        case '&':
-            text_puts(t, "&amp;");
-            break;
-        case '"':
-            text_puts(t, "&quot;");
-            break;
-        default:
-            if ((unsigned char)*p >= ' ')
-                text_append(t, p, 1);
-        }
-    }
+    chart_put_escaped(t, words ? words : "");
 }
 
 void report_put_name(struct text *t, const char *words)

@@ -40,9 +40,9 @@ static const char text[] = "graph g(%x: f32[1,2,6,6]) {\n"
 
 static const char device_text[] =
     "{\"device\": \"d\", \"about\": \"\", \"figures\": ["
-    "{\"name\": \"cpu_f32_peak_core\", \"value\": 1e9, \"unit\": \"flop/s\","
+    "{\"name\": \"f32_peak\", \"value\": 1e9, \"unit\": \"flop/s\","
     " \"origin\": \"datasheet\", \"source\": \"a table of this test\"},"
-    "{\"name\": \"cpu_i8_peak_core\", \"value\": 4e9, \"unit\": \"op/s\","
+    "{\"name\": \"i8_peak\", \"value\": 4e9, \"unit\": \"op/s\","
     " \"origin\": \"datasheet\", \"source\": \"a table of this test\"},"
     "{\"name\": \"memory_bandwidth\", \"value\": 1e9, \"unit\": \"B/s\","
     " \"origin\": \"datasheet\", \"source\": \"a table of this test\"}]}";
