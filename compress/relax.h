@@ -5,8 +5,9 @@
  * original's, the losses of single units are measured (unit_losses.h) and the units of
  * 8 bits that lose most for their multiply-adds are raised
  *
- *     to pairs     they read two codes of 8 bits for each number (observe.h): as many
- *                  units as it takes, at twice their multiply-adds
+ *     to pairs     they read two codes of 8 bits for each number (observe.h), at twice
+ *                  their multiply-adds: as many units as it takes, as long as the
+ *                  model stays faster than in float32
  *     to floats    up to 5 % of the multiply-adds, and every unit that alone loses more
  *                  than the whole model may
  *

@@ -392,6 +392,19 @@ static const char spoilt_text[] =
     "  return %c\n"
     "}\n";
 
+/* The same beside so many products that pairs do not make the model slower. */
+static const char roomy_text[] =
+    "graph g(%x: f32[1,2,4,4]) {\n"
+    "  %m = const f32[1,2,1,1] {1000,0.01}\n"
+    "  %w = const f32[2,2,1,1] {0,1,0,-1}\n"
+    "  %u = const f32[512,32] {*0.01}\n"
+    "  %s = Mul(%x, %m) : f32[1,2,4,4]\n"
+    "  %c = Conv(%s, %w) {kernel_shape=[1,1]} : f32[1,2,4,4]\n"
+    "  %r = Reshape(%x) {shape=[1,32]} : f32[1,32]\n"
+    "  %h = Gemm(%r, %u) {transB=1} : f32[1,512]\n"
+    "  return %c, %h\n"
+    "}\n";
+
 static const char two_readers_text[] =
     "graph g(%x: f32[1,2,4,4]) {\n"
     "  %w = const f32[1,2,1,1] {3,-2}\n"
@@ -450,7 +463,7 @@ TEST(pairs_of_codes_save_what_one_code_spoils)
     struct pair p;
     struct relax_result result;
 
-    begin(&p, spoilt_text);
+    begin(&p, roomy_text);
     CHECK_OK(relax(&p, RELAX_TO_PAIRS, &result));
     CHECK_EQ(result.n_raised, 1);
     CHECK_EQ(p.result->units[0].calibrator, CALIBRATOR_pair);
@@ -458,6 +471,18 @@ TEST(pairs_of_codes_save_what_one_code_spoils)
     CHECK_OK(write_codes(&p));
     CHECK_EQ(count(p.g, OP_ConvInteger), 2);
     CHECK_EQ(count(p.g, OP_Conv), 0);
+    end(&p);
+}
+
+TEST(pairs_of_codes_do_not_make_a_model_slower_than_floats)
+{
+    struct pair p;
+    struct relax_result result;
+
+    begin(&p, spoilt_text);
+    CHECK_OK(relax(&p, RELAX_TO_PAIRS, &result));
+    CHECK_EQ(result.n_raised, 0);
+    CHECK(p.result->units[0].calibrator != CALIBRATOR_pair);
     end(&p);
 }
 
