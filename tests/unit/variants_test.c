@@ -280,6 +280,65 @@ TEST(a_budget_that_nothing_meets_is_named_with_the_closest_plan)
     close_world(&w);
 }
 
+/* Half of the bytes; %a may lose half of its channels, %c and %e two of theirs. */
+static struct model_problem *half_problem(struct world *w)
+{
+    struct model_problem *m = make_problem(w, INFINITY);
+    struct search_unit *units =
+        arena_copy(w->a, m->problem.units, 4 * sizeof *m->problem.units);
+
+    m->problem.budgets[COST_bytes] = m->problem.base[COST_bytes] / 2;
+    for (int i = 0; i < 4; i++)
+        units[i].ratios &= i == 0 ? 1u << 0 | 1u << 5 : i < 3 ? 1u << 0 | 1u << 4 : 1u;
+    m->problem.units = units;
+    return m;
+}
+
+static double least_loss(struct world *w, struct model_problem *m, int *n)
+{
+    static const uint8_t bits[] = {0, 1, 3};
+    struct choices *c = choices_create(w->a, 4);
+    double least = INFINITY;
+
+    *n = 0;
+    for (int at = 0; at < 4 * 81; at++) {
+        struct search_result r;
+        int rest = at / 4;
+
+        for (int i = 0; i < 4; i++, rest /= 3)
+            c->units[i].bits = bits[rest % 3];
+        c->units[0].ratio = at & 1 ? 5 : 0;
+        c->units[1].ratio = c->units[2].ratio = at & 2 ? 4 : 0;
+        m->problem.evaluate(m->problem.self, c, &r);
+        if (!search_is_feasible(&m->problem, r.costs))
+            continue;
+        least = fmin(least, r.loss);
+        ++*n;
+    }
+    return least;
+}
+
+/* The half of the tool's search that does not learn: the other one takes minutes. */
+TEST(a_search_finds_the_best_of_all_plans)
+{
+    struct world w = open_world();
+    struct model_problem *m = half_problem(&w);
+    struct evaluator *e = evaluator_create(w.a, &m->problem, 100);
+    struct method_options o = method_defaults();
+    int n;
+
+    for (int k = 0; k < COST_COUNT; k++)
+        o.reward.w[k] = 0;
+    method_run(METHOD_surrogate, e, &o, 1);
+
+    const double found = evaluator_best_after(e, e->n), least = least_loss(&w, m, &n);
+
+    CHECK_OK(m->failed);
+    CHECK(n > 50 && n < 324);
+    CHECK(found <= 1.01 * least);
+    close_world(&w);
+}
+
 /* ---- going on -------------------------------------------------------------------- */
 
 struct run {
