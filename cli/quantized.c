@@ -92,20 +92,21 @@ struct status *quantized_device(const struct quantized *q, struct device *out)
 
 /* ---- progress -------------------------------------------------------------------- */
 
-struct quantized_clock quantized_clock(const struct quantized *q, const char *what)
+struct quantized_clock quantized_clock(const char *what)
 {
-    return (struct quantized_clock){q->a, what, progress_seconds()};
+    return (struct quantized_clock){what, progress_seconds()};
 }
 
 void quantized_show(int done, int all, void *arg)
 {
     const struct quantized_clock *c = arg;
-    const double spent = progress_seconds() - c->start;
-    const char *left =
-        done ? arena_printf(c->a, ", about %.0f s left", spent / done * (all - done))
-             : "";
 
-    progress(arena_printf(c->a, "%s %d of %d%s", c->what, done + 1, all, left));
+    if (done && !progress_is_due())
+        return;
+    progress_show(&(struct progress_state){.stage = c->what,
+                                           .done = done,
+                                           .all = all,
+                                           .seconds = progress_seconds() - c->start});
 }
 
 /* ---- deciding -------------------------------------------------------------------- */
@@ -119,8 +120,7 @@ static struct status *prune(struct quantized *q, const struct plan *plan)
     RETURN_IF_FAIL(quantized_device(q, &device));
     const struct prune_tile tile = {device_tile_outputs(&device, p),
                                     device_tile_inputs(&device, p)};
-    struct quantized_clock clock =
-        quantized_clock(q, "trying to do without channels, group");
+    struct quantized_clock clock = quantized_clock("removing groups of channels");
     const struct prune_options o = {
         .ratio = q->o->prune,
         .tile = q->o->any_count ? (struct prune_tile){0} : tile,
@@ -147,9 +147,20 @@ static bool removes_channels(const struct plan *p)
     return false;
 }
 
-static struct quantize_options options_of(const struct quantized *q)
+static void show_part(const char *what, int done, int all, void *arg)
+{
+    struct quantized *q = arg;
+
+    if (!done)
+        q->clock = quantized_clock(what);
+    quantized_show(done, all, &q->clock);
+}
+
+static struct quantize_options options_of(struct quantized *q)
 {
     return (struct quantize_options){
+        .progress = show_part,
+        .progress_arg = q,
         .plan = q->plan,
         .data = q->data,
         .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
@@ -172,8 +183,6 @@ static struct status *use_bits(struct quantized *q)
         q->plan->units[i].weight_bits = q->o->bits;
         q->plan->units[i].activation_bits = q->o->bits < 16 ? 8 : 32;
     }
-    progress("calibrating");
-
     const struct quantize_options o = options_of(q);
 
     if (q->o->bits == 8 && counts_outputs(q))

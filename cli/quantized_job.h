@@ -13,6 +13,12 @@
 #include "hal/device.h"
 #include "plan/plan.h"
 
+/* Progress of what takes `all` parts, for callbacks. */
+struct quantized_clock {
+    const char *what;
+    double start;
+};
+
 struct quantized {
     struct arena *a;
     const char *model;
@@ -32,17 +38,12 @@ struct quantized {
     struct compile *searched_in; /* holds the plan that a search chose; or NULL */
     struct pruning *pruning;     /* NULL: no channel is removed */
     struct quantization *quantization;
+    struct quantized_clock clock;    /* of the part that is going on */
     const struct training *training; /* NULL: none, or nothing is decided yet */
     struct plan *written;            /* `plan` in memory of the compile in progress */
 };
 
-/* Progress of what takes `all` steps, for callbacks: "measuring unit 3 of 20, ...". */
-struct quantized_clock {
-    struct arena *a;
-    const char *what;
-    double start;
-};
-struct quantized_clock quantized_clock(const struct quantized *q, const char *what);
+struct quantized_clock quantized_clock(const char *what);
 void quantized_show(int done, int all, void *arg); /* a clock */
 
 /* Figures of the target. */

@@ -84,13 +84,14 @@ static struct status *take_plan(struct quantizer *q, const struct unit *units, i
 /* By position of a node, so that a graph made in the same way has the same. */
 static void find_nodes(struct quantizer *q, const struct unit *units)
 {
-    int n = 0, i = 0;
+    int i = 0;
 
     for (const struct ir_node *node = q->g->first; node; node = node->next)
-        n++;
-    q->unit_of = arena_new_array(q->arena, int, n);
+        q->n_nodes++;
+    q->unit_of = arena_new_array(q->arena, int, q->n_nodes);
 
-    enum tensor_reader *reader = arena_new_array(q->arena, enum tensor_reader, n);
+    enum tensor_reader *reader =
+        arena_new_array(q->arena, enum tensor_reader, q->n_nodes);
 
     for (const struct ir_node *node = q->g->first; node; node = node->next, i++) {
         q->unit_of[i] = -1;
@@ -103,6 +104,12 @@ static void find_nodes(struct quantizer *q, const struct unit *units)
                         : READS_CODES;
     }
     q->uses = tensor_uses_find(q->arena, q->g, reader);
+}
+
+void quantize_tell(const struct quantizer *q, const char *what, int done)
+{
+    if (q->o->progress)
+        q->o->progress(what, done, q->n_nodes, q->o->progress_arg);
 }
 
 static bool has_codes(const struct quantization *q)

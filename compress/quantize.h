@@ -43,6 +43,9 @@ struct quantize_options {
     const struct dataset *data;
     int64_t n_samples;     /* for calibration; at least one */
     const int64_t *sample; /* their numbers */
+    /* Told before each part of `what`, from 0 on, with how many there are; or NULL. */
+    void (*progress)(const char *what, int done, int all, void *arg);
+    void *progress_arg;
 };
 
 /* A unit of plan/units.h, in their order. */

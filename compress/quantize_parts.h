@@ -50,9 +50,11 @@ struct quantizer {
     const struct quantize_options *o;
     struct tensor_uses uses;
     struct quantization *q;
+    int n_nodes;
     int *unit_of; /* by position of a node in g: its unit with codes, or -1 */
 };
 
+void quantize_tell(const struct quantizer *q, const char *what, int done);
 /* Everything of quantize_decide except the units' codes. */
 struct status *quantize_observe(struct compile *c, struct ir_graph *g,
                                 const struct quantize_options *o, struct arena *a,

@@ -106,6 +106,7 @@ static struct status *observe_all(struct ranges *r)
     for (const struct ir_node *n = q->g->first; n; n = n->next, i++) {
         struct product p;
 
+        quantize_tell(q, "finding ranges", i);
         if (q->unit_of[i] >= 0 && product_of(n, &p)) {
             want(&r->seen[tensor_source(n->in[0])->id],
                  q->q->units[q->unit_of[i]].calibrator);

@@ -207,9 +207,11 @@ struct status *quantize_fit_units(struct quantizer *q)
         for (int k = 0; k < q->g->n_in; k++)
             quantize_tensor(&f, q->g->in[k]);
     }
-    for (const struct ir_node *n = q->g->first; n && !s; n = n->next, i++)
+    for (const struct ir_node *n = q->g->first; n && !s; n = n->next, i++) {
+        quantize_tell(q, "rounding weights", i);
         s = q->o->each_alone ? run_node_alone(&f, n, q->unit_of[i])
                              : run_node(&f, n, q->unit_of[i]);
+    }
     flow_destroy(f.codes);
     flow_destroy(f.reals);
     return s;

@@ -223,7 +223,15 @@ static int raise_units(struct relaxing *r, const struct quantization *q,
     return n;
 }
 
-static struct status *measure(const struct relaxing *r, struct arena *a, double **loss)
+static void tell(int unit, int n_units, void *arg)
+{
+    const struct quantize_options *o = arg;
+
+    if (o->progress)
+        o->progress("measuring what each unit loses", unit, n_units, o->progress_arg);
+}
+
+static struct status *measure(struct relaxing *r, struct arena *a, double **loss)
 {
     const struct unit_losses_options o = {
         .data = r->some.data,
@@ -233,6 +241,8 @@ static struct status *measure(const struct relaxing *r, struct arena *a, double 
         .scored = r->scored,
         .n_levels = 1,
         .weight_bits = &(const int){8},
+        .progress = tell,
+        .arg = &r->some,
     };
 
     return unit_losses_measure(r->c, r->g, &o, a, loss);

@@ -80,6 +80,11 @@ const struct evaluation *evaluator_run(struct evaluator *e, const struct choices
     return v;
 }
 
+bool evaluator_knows(const struct evaluator *e, const struct choices *c)
+{
+    return e->table[find(e, c)] >= 0;
+}
+
 bool evaluator_is_over(const struct evaluator *e)
 {
     return e->n >= e->budget;

@@ -40,6 +40,7 @@ struct evaluator *evaluator_create(struct arena *a, const struct search_problem 
 /* NULL when the plan is new and nothing is left of the budget. */
 const struct evaluation *evaluator_run(struct evaluator *e, const struct choices *c,
                                        const char *proposer);
+bool evaluator_knows(const struct evaluator *e, const struct choices *c);
 bool evaluator_is_over(const struct evaluator *e);
 /* Loss of the best feasible plan among the first n; INFINITY: none. */
 double evaluator_best_after(const struct evaluator *e, int n);

@@ -8,9 +8,9 @@
 #include "search/surrogate.h"
 
 enum {
-    TRIES = 100,      /* changes of a plan on the model, for each evaluation */
-    MOST_KNOWN = 200, /* proposals in a row that were known: the end */
-    MOST_IDLE = 60,   /* iterations in a row without anything new: likewise */
+    TRIES = 100,            /* changes of a plan on the model, for each evaluation */
+    MOST_IDLE_CLIMBS = 200, /* climbs in a row that met nothing new: the end */
+    MOST_IDLE = 60,         /* iterations of a controller without any: likewise */
     /* Who imagines learns between true episodes, so that these are few at a time where
      * few are left. */
     LEAST_ROUNDS = 8,
@@ -54,36 +54,57 @@ static const struct evaluation *best_of(const struct method_run *r)
     return best;
 }
 
+struct climb {
+    struct choices *at, *next; /* where it is; a neighbour */
+    struct choices *new;       /* the best one met that is not evaluated yet */
+    double score, new_score;
+};
+
+/* Up on the model from c->at.  A plan that is known may be a step on the way, but never
+ * the end: what is best on the model is soon known, and then its neighbours matter. */
+static bool climb(struct method_run *r, struct surrogate *s, struct climb *c)
+{
+    c->new_score = -INFINITY;
+    for (int i = 0; i < TRIES; i++) {
+        choices_copy(c->next, c->at);
+        method_mutate(r, 2, c->next);
+
+        const double score = imagined_score(r, s, c->next);
+
+        if (score > c->new_score && !evaluator_knows(r->e, c->next)) {
+            c->new_score = score;
+            choices_copy(c->new, c->next);
+        }
+        if (score > c->score) {
+            c->score = score;
+            choices_copy(c->at, c->next);
+        }
+    }
+    return c->new_score > -INFINITY;
+}
+
 void method_surrogate(struct method_run *r)
 {
-    struct surrogate *s =
-        surrogate_create(r->arena, method_measure_effects(r), r->p->n_units);
-    struct choices *c = choices_create(r->arena, r->p->n_units),
-                   *next = choices_create(r->arena, r->p->n_units);
+    const int n = r->p->n_units;
+    struct surrogate *s = surrogate_create(r->arena, method_measure_effects(r), n);
+    struct climb c = {.at = choices_create(r->arena, n),
+                      .next = choices_create(r->arena, n),
+                      .new = choices_create(r->arena, n)};
 
-    method_solve(r, &s->effects, c);
-    evaluator_run(r->e, c, r->name);
-    for (int known = 0; !evaluator_is_over(r->e) && known < MOST_KNOWN;) {
+    method_solve(r, &s->effects, c.at);
+    evaluator_run(r->e, c.at, r->name);
+    for (int idle = 0; !evaluator_is_over(r->e) && idle < MOST_IDLE_CLIMBS;) {
         const struct evaluation *best = best_of(r);
-        const int before = r->e->n;
-        double score;
 
         refit(s, r->e);
         if (best)
-            choices_copy(c, best->choices);
-        if (known || !best) /* somewhere else */
-            method_mutate(r, 1 + known, c);
-        score = known ? -INFINITY : imagined_score(r, s, c);
-        for (int i = 0; i < TRIES; i++) {
-            choices_copy(next, c);
-            method_mutate(r, 2, next);
-            if (imagined_score(r, s, next) > score) {
-                score = imagined_score(r, s, next);
-                choices_copy(c, next);
-            }
-        }
-        evaluator_run(r->e, c, r->name);
-        known = r->e->n > before ? 0 : known + 1;
+            choices_copy(c.at, best->choices);
+        if (idle || !best) /* somewhere else */
+            method_mutate(r, 1 + idle, c.at);
+        c.score = idle ? -INFINITY : imagined_score(r, s, c.at);
+        idle = climb(r, s, &c) ? 0 : idle + 1;
+        if (!idle)
+            evaluator_run(r->e, c.new, r->name);
     }
 }
 
