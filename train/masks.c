@@ -103,6 +103,15 @@ void masks_step(struct masks *m, struct tape *t, int64_t i, real *momentum,
             momentum[k] = square[k] = 0;
 }
 
+int64_t masks_count(const struct masks *m)
+{
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < m->n; i++)
+        n += !m->kept[i];
+    return n;
+}
+
 void masks_stop_gradient(const struct masks *m, struct tape *t)
 {
     for (int64_t i = 0; i < m->n; i++)

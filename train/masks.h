@@ -28,6 +28,7 @@ void masks_begin(struct masks *m, struct tape *t, const struct anneal *schedule)
  * optimizer's, become zero with the weights. */
 void masks_step(struct masks *m, struct tape *t, int64_t i, real *momentum,
                 real *square);
+int64_t masks_count(const struct masks *m); /* of masked weights */
 /* Before the optimizer: masked weights do not move. */
 void masks_stop_gradient(const struct masks *m, struct tape *t);
 

@@ -203,6 +203,7 @@ static struct status *train_as_it_is(struct trainer *t, const struct ir_graph *t
     out->resumed_at = t->step;
     RETURN_IF_FAIL(run_steps(t));
     out->steps = t->step;
+    out->n_zeros = masks_count(&t->masks);
     out->first_loss = t->epoch_sum[0] / fmax(1, (double)t->epoch_steps[0]);
     out->last_loss = t->epoch_sum[1] / fmax(1, (double)t->epoch_steps[1]);
     RETURN_IF_FAIL(reestimate(t));

@@ -58,6 +58,7 @@ struct train_options {
 struct train_result {
     int64_t steps, resumed_at;    /* 0: from the start */
     int64_t n_weights;            /* numbers that were trained */
+    int64_t n_zeros;              /* of these the masked ones, in the end */
     double first_loss, last_loss; /* mean over the first and the last epoch */
 };
 

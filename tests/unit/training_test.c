@@ -440,6 +440,7 @@ TEST(every_schedule_ends_with_the_share_that_was_asked_for)
         three.o.n_threads = 3;
         CHECK_OK(train_graph(one.c, one.g, NULL, &one.o, &result));
         CHECK_EQ(n_zeros(one.g), (72 + 216) * 3 / 4);
+        CHECK_EQ(result.n_zeros, (72 + 216) * 3 / 4);
         CHECK(result.last_loss < 0.8 * result.first_loss);
         CHECK_OK(train_graph(three.c, three.g, NULL, &three.o, &result));
         same_constants(one.g, three.g);
@@ -463,15 +464,6 @@ TEST(zeros_are_zeros_behind_normalization)
     end(&r);
 }
 
-static int64_t n_masked(const struct masks *m)
-{
-    int64_t n = 0;
-
-    for (int64_t i = 0; i < m->n; i++)
-        n += !m->kept[i];
-    return n;
-}
-
 /* The share rises to one half at 10 and falls to a quarter at 20: of 288 weights 144
  * are masked, then 72 of them are back as they were. */
 TEST(masked_weights_come_back_where_the_schedule_falls)
@@ -491,7 +483,7 @@ TEST(masked_weights_come_back_where_the_schedule_falls)
     masks_begin(&m, t, &up);
     CHECK_EQ(m.n_factors, 288);
     masks_step(&m, t, 10, moved, moved);
-    CHECK_EQ(n_masked(&m), 144);
+    CHECK_EQ(masks_count(&m), 144);
     for (int64_t i = 0; i < m.n; i++) {
         t->gradient[i] = moved[i] = 1;
         CHECK(m.kept[i] ? t->weight[i] == first[i] : t->weight[i] == 0);
@@ -501,9 +493,9 @@ TEST(masked_weights_come_back_where_the_schedule_falls)
         CHECK(t->gradient[i] == (m.kept[i] ? 1 : 0));
     m.schedule = down;
     masks_step(&m, t, 19, moved, moved); /* not due */
-    CHECK_EQ(n_masked(&m), 144);
+    CHECK_EQ(masks_count(&m), 144);
     masks_step(&m, t, 20, moved, moved);
-    CHECK_EQ(n_masked(&m), 72);
+    CHECK_EQ(masks_count(&m), 72);
     for (int64_t i = 0; i < m.n; i++)
         CHECK(t->weight[i] == (m.kept[i] ? first[i] : 0)
               && moved[i] == (m.kept[i] ? 1 : 0));
