@@ -52,7 +52,7 @@ static void list_units(struct sparsifier *q)
         struct sparse_unit *u = &q->s->units[i];
         struct product p;
 
-        if (!product_of(q->units[i].node, &p))
+        if (q->units[i].node->graph != q->g || !product_of(q->units[i].node, &p))
             continue;
         u->zeros = wanted_zeros(q, i);
         if (u->zeros == ZEROS_two_of_four && !can_be_two_of_four(&p))

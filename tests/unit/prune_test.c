@@ -79,6 +79,42 @@ TEST(what_is_left_is_whole_tiles)
     CHECK(kept_of_first(SALIENCY_RECONSTRUCTION, (struct prune_tile){1, 1}) > 4);
 }
 
+/* Channel 2 of %a is multiplied by nothing, however large its weights are. */
+TEST(taylor_finds_the_channel_that_the_loss_does_not_depend_on)
+{
+    static const char text[] = "graph g(%x: f32[1,2,6,6]) {\n"
+                               "  %w0 = const f32[4,2,1,1] {1,2, -1,1, 90,80, 2,1}\n"
+                               "  %b0 = const f32[4] {0, 1, 7, 5}\n"
+                               "  %w1 = const f32[2,4,1,1] {1,1,0,2, 3,1,0,-4}\n"
+                               "  %a = Conv(%x, %w0, %b0) {" ONE "} : f32[1,4,6,6]\n"
+                               "  %c = Conv(%a, %w1) {" ONE "} : f32[1,2,6,6]\n"
+                               "  %y = ReduceMean(%c) {axes=[2,3], keepdims=0}\n"
+                               "  return %y\n"
+                               "}\n";
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    int *rank, n;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+
+    struct set s = open_set(g);
+    const struct unit *units = units_find(g, &n);
+    const struct channels *ch = channels_find(g, units, n);
+    struct prune_options o = {.data = s.data,
+                              .n_samples = N_SAMPLES,
+                              .sample = s.sample,
+                              .saliency = SALIENCY_TAYLOR};
+    const int class = ch->of[units[0].node->out[0]->id][1][2];
+
+    CHECK_OK(prune_rank(g, &o, s.a, &rank));
+    CHECK_EQ(rank[class], 0);
+    o.saliency = SALIENCY_L1;
+    CHECK_OK(prune_rank(g, &o, s.a, &rank));
+    CHECK_EQ(rank[class], 3);
+    close_set(&s);
+    compile_destroy(c);
+}
+
 TEST(every_saliency_leaves_a_network_that_works)
 {
     for (int i = 0; prune_saliencies[i]; i++)
