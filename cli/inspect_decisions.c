@@ -25,9 +25,10 @@ static void print_head(const struct plan *p)
 
 static void print_unit(const struct plan_unit *u)
 {
-    printf("%7d %11d  %-10s %5lld of %-5lld  %-16s %s\n", u->weight_bits,
+    printf("%7d %11d  %-10s %5lld of %-5lld  %5.1f %%  %-16s %s\n", u->weight_bits,
            u->activation_bits, plan_calibrators[u->calibrator], (long long)u->n_kept,
-           (long long)u->channels, plan_patterns[u->pattern], u->name);
+           (long long)u->channels, 100.0 * u->zero_ratio, plan_patterns[u->pattern],
+           u->name);
 }
 
 struct status *inspect_decisions(struct arena *a, const char *path, json_t **out)
@@ -40,8 +41,8 @@ struct status *inspect_decisions(struct arena *a, const char *path, json_t **out
         return OK;
     }
     print_head(p);
-    printf("\n%7s %11s  %-10s %-14s  %-16s %s\n", "weights", "activations",
-           "calibrator", "channels kept", "pattern", "unit");
+    printf("\n%7s %11s  %-10s %-14s  %7s  %-16s %s\n", "weights", "activations",
+           "calibrator", "channels kept", "zeros", "pattern", "unit");
     for (int i = 0; i < p->n_units; i++)
         print_unit(&p->units[i]);
     return OK;

@@ -156,12 +156,52 @@ static void show_part(const char *what, int done, int all, void *arg)
     quantized_show(done, all, &q->clock);
 }
 
+static bool asks_for_zeros(const struct quantized_options *o)
+{
+    return o->zeros > 0.0 || o->two_of_four;
+}
+
+static struct status *thin_out(struct quantized *q, const struct plan *plan)
+{
+    struct quantized_clock clock = quantized_clock("doing without weights");
+    const struct sparsify_options o = {
+        .share = q->o->zeros,
+        .two_of_four = q->o->two_of_four,
+        .plan = plan,
+        .data = q->data,
+        .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
+        .sample = q->splits.use[SPLITS_CALIBRATION].at,
+        .progress = quantized_show,
+        .progress_arg = &clock,
+    };
+
+    RETURN_IF_FAIL(sparsify_decide(q->g, &o, q->a, &q->sparsity));
+    return sparsify_apply(q->g, q->sparsity);
+}
+
+static bool has_zeros(const struct plan *p)
+{
+    for (int i = 0; i < p->n_units; i++)
+        if (p->units[i].zeros != ZEROS_none)
+            return true;
+    return false;
+}
+
+/* Channels and weights that the plan does without. */
+static struct status *remove_as_planned(struct quantized *q, const struct plan *p)
+{
+    if (removes_channels(p))
+        RETURN_IF_FAIL(prune(q, p));
+    return has_zeros(p) ? thin_out(q, p) : OK;
+}
+
 static struct quantize_options options_of(struct quantized *q)
 {
     return (struct quantize_options){
         .progress = show_part,
         .progress_arg = q,
         .plan = q->plan,
+        .keep_zeros = q->sparsity || asks_for_zeros(q->o),
         .data = q->data,
         .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
         .sample = q->splits.use[SPLITS_CALIBRATION].at,
@@ -202,8 +242,8 @@ struct status *quantized_carry_out(struct quantized *q, struct plan *plan)
     q->units = units_find(q->g, &q->n_units);
     q->plan = plan;
     q->pruning = NULL;
-    if (removes_channels(plan))
-        RETURN_IF_FAIL(prune(q, plan));
+    q->sparsity = NULL;
+    RETURN_IF_FAIL(remove_as_planned(q, plan));
 
     const struct quantize_options o = options_of(q);
 
@@ -219,6 +259,7 @@ void quantized_take(struct quantized *q, const struct quantized *from)
     q->units = from->units;
     q->plan = from->plan;
     q->pruning = from->pruning;
+    q->sparsity = from->sparsity;
     q->quantization = from->quantization;
 }
 
@@ -233,8 +274,7 @@ static struct status *use_plan(struct quantized *q)
                 p->split.validation > 0);
     q->plan = p;
     progress("carrying out the plan");
-    if (removes_channels(p))
-        RETURN_IF_FAIL(prune(q, p));
+    RETURN_IF_FAIL(remove_as_planned(q, p));
 
     struct quantize_options o = options_of(q);
 
@@ -257,6 +297,10 @@ static struct status *decide(struct quantized *q)
         progress("removing channels");
         RETURN_IF_FAIL(prune(q, NULL));
     }
+    if (asks_for_zeros(q->o) && !q->thins_in_training) {
+        progress("doing without weights");
+        RETURN_IF_FAIL(thin_out(q, NULL));
+    }
     if (trains_floats(q))
         RETURN_IF_FAIL(training_run(q->training, q->c, q->g, NULL));
     return q->o->bits ? use_bits(q) : quantized_search(q);
@@ -271,6 +315,19 @@ static void note_pruning(struct plan_unit *to, const struct pruned_unit *u)
     to->prune_ratio = 1.0 - (double)u->n_kept / (double)u->channels;
     to->n_kept = u->n_kept;
     to->kept = u->kept;
+}
+
+static void note_zeros(const struct quantized *q, int i, struct plan_unit *to)
+{
+    const struct sparse_unit *u = q->sparsity ? &q->sparsity->units[i] : NULL;
+
+    if (q->thins_in_training) {
+        to->zeros = ZEROS_anywhere;
+        to->zero_ratio = q->o->zeros;
+    } else if (u && u->n_weights) {
+        to->zeros = u->zeros;
+        to->zero_ratio = (double)u->n_zeros / (double)u->n_weights;
+    }
 }
 
 /* What is done unit by unit; g is the graph before. */
@@ -297,6 +354,7 @@ static struct plan *written_plan(const struct quantized *q, const struct ir_grap
         p->units[i].pattern = q->o->plan ? q->plan->units[i].pattern : q->o->fusion;
         if (q->pruning)
             note_pruning(&p->units[i], &q->pruning->units[i]);
+        note_zeros(q, i, &p->units[i]);
     }
     p->bits_policy = plan_policy(p);
     return p;
@@ -309,6 +367,8 @@ static struct status *apply(struct compile *c, struct ir_graph *g, void *arg)
     q->written = written_plan(q, g);
     if (q->pruning)
         RETURN_IF_FAIL(prune_apply(c, g, q->pruning));
+    if (q->sparsity)
+        RETURN_IF_FAIL(sparsify_apply(g, q->sparsity));
     if (trains_floats(q)) /* done before: its state is read */
         RETURN_IF_FAIL(training_run(q->training, c, g, q->written));
     RETURN_IF_FAIL(quantize_apply(c, g, q->quantization));
@@ -420,7 +480,10 @@ static struct status *begin_training(struct quantized *q, const char *settings,
 
     if (!q->o->data)
         return FAIL(BAD_USAGE, "training needs --data to train and to test on");
-    return training_begin(q->a, q->model, q->co, &args, out);
+    RETURN_IF_FAIL(training_begin(q->a, q->model, q->co, &args, out));
+    out->options.keep_zeros = q->sparsity || asks_for_zeros(q->o);
+    out->options.masks.final = q->o->zeros;
+    return OK;
 }
 
 /* Training of codes begins when these are decided. */
@@ -431,6 +494,7 @@ static struct status *decide_and_compile(struct quantized *q, struct training *t
     if (q->o->distill && q->o->bits) {
         RETURN_IF_FAIL(begin_training(q, q->o->distill, q->o->seed, false, training));
         q->training = training->options.floats ? training : NULL;
+        q->thins_in_training = training->options.masks.kind != ANNEAL_NONE;
     }
     RETURN_IF_FAIL(decide(q));
     settings = distill_settings(q);

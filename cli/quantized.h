@@ -19,6 +19,8 @@ struct quantized_options {
     double prune;             /* share of the multiply-adds to remove before; 0: none */
     enum prune_saliency saliency;
     bool any_count;      /* channels left need not be whole tiles of the target */
+    double zeros;        /* share of the weights that become zero; 0: none */
+    bool two_of_four;    /* two of each four instead (sparsify.h) */
     const char *distill; /* settings of training.h; NULL: no training afterwards */
     const char *train;   /* data set to train on; NULL: what `data` has for it.  What a
                             search finds is trained only where there is one */

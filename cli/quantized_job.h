@@ -9,6 +9,7 @@
 #include "compress/evaluate.h"
 #include "compress/prune.h"
 #include "compress/quantize.h"
+#include "compress/sparsify.h"
 #include "frontend/splits.h"
 #include "hal/device.h"
 #include "plan/plan.h"
@@ -37,6 +38,8 @@ struct quantized {
     const char *search_page;     /* search_page.h; or NULL */
     struct compile *searched_in; /* holds the plan that a search chose; or NULL */
     struct pruning *pruning;     /* NULL: no channel is removed */
+    struct sparsity *sparsity;   /* NULL: no weight becomes zero before training */
+    bool thins_in_training;      /* weights become zero by a schedule */
     struct quantization *quantization;
     struct quantized_clock clock;    /* of the part that is going on */
     const struct training *training; /* NULL: none, or nothing is decided yet */

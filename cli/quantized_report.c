@@ -17,11 +17,62 @@ static const char *samples_of(const struct quantized *q, enum splits_use use, in
 /* NULL: nothing was to be decided on samples. */
 static const char *calibrated_on(const struct quantized *q)
 {
-    bool any = q->pruning != NULL;
+    bool any = q->pruning || q->sparsity;
 
     for (int i = 0; i < q->n_units; i++)
         any |= q->quantization->units[i].has_codes;
     return any ? samples_of(q, SPLITS_CALIBRATION, q->quantization->n_samples) : NULL;
+}
+
+static double zeros_of(const struct quantized *q, int i)
+{
+    const struct sparse_unit *u = q->sparsity ? &q->sparsity->units[i] : NULL;
+
+    if (q->thins_in_training)
+        return q->o->zeros;
+    return u && u->n_weights ? (double)u->n_zeros / (double)u->n_weights : 0.0;
+}
+
+static bool has_two_of_four(const struct sparsity *s)
+{
+    for (int i = 0; i < s->n_units; i++)
+        if (s->units[i].zeros == ZEROS_two_of_four)
+            return true;
+    return false;
+}
+
+/* Times as fast that the target multiplies weights of which two of four are zero. */
+static double sparse_rate(const struct quantized *q)
+{
+    struct device d;
+    struct status *s = quantized_device(q, &d);
+    const double rate = s ? 0.0 : d.figures[FIGURE_SPARSE_RATE].value;
+
+    status_free(s);
+    return rate;
+}
+
+static const char *use_of_zeros(const struct quantized *q)
+{
+    if (q->sparsity && has_two_of_four(q->sparsity) && sparse_rate(q) > 1.0)
+        return arena_printf(q->a, "two of four, which %s multiplies %g times as fast",
+                            q->co->target, sparse_rate(q));
+    return "multiplied and stored like others, so neither time nor bytes are saved";
+}
+
+/* NULL: none were made. */
+static const char *zeros_sentence(const struct quantized *q)
+{
+    const struct sparsity *s = q->sparsity;
+
+    if (q->thins_in_training)
+        return arena_printf(q->a, "%.1f %% of the weights, %s", 100.0 * q->o->zeros,
+                            use_of_zeros(q));
+    return s ? arena_printf(q->a, "%lld of %lld weights (%.1f %%), %s",
+                            (long long)s->n_zeros, (long long)s->n_weights,
+                            100.0 * (double)s->n_zeros / (double)s->n_weights,
+                            use_of_zeros(q))
+             : NULL;
 }
 
 static const struct compression_unit *units_of(const struct quantized *q)
@@ -40,6 +91,7 @@ static const struct compression_unit *units_of(const struct quantized *q)
             .macs = u->macs,
             .weight_bytes = cost_weight_bytes(q->units[i].n_weights,
                                               q->units[i].channels, u->weight_bits),
+            .zeros = zeros_of(q, i),
             .error = u->error,
         };
     }
@@ -68,6 +120,7 @@ const struct compression *quantized_report(const struct quantized *q,
 
     *k = (struct compression){
         .calibrated_on = calibrated_on(q),
+        .zeros = zeros_sentence(q),
         .search = q->searched,
         .evaluations = q->evaluations,
         .search_page = q->search_page,
@@ -174,6 +227,8 @@ void quantized_print(const struct quantized *q, const struct compression *k)
         printf("  %.1f %% of the multiply-adds are left of %lld\n",
                100.0 * (double)q->pruning->macs_after / (double)q->pruning->macs_before,
                (long long)q->pruning->macs_before);
+    if (k->zeros)
+        printf("  zeros: %s\n", k->zeros);
     print_units(k);
     print_pairs(k);
     if (q->n_raised && q->o->may_raise)

@@ -182,9 +182,12 @@ struct status *training_run(const struct training *t, struct compile *c,
         progress(NULL);
         printf(
             "%s: %lld weights trained in %lld steps on %lld samples, loss %.4f, then "
-            "%.4f\n",
+            "%.4f",
             t->options.data->path, (long long)result.n_weights, (long long)result.steps,
             (long long)t->options.n_samples, result.first_loss, result.last_loss);
+        if (result.n_zeros)
+            printf("; %lld of them are zero", (long long)result.n_zeros);
+        printf("\n");
         fflush(stdout);
     }
     return OK;

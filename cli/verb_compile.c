@@ -104,8 +104,8 @@ static bool has_budget(const struct args *o)
 static bool wants_search(const struct args *o)
 {
     return asks_for_search(o)
-           || (o->data && !o->bits && !o->plan && !(o->prune > 0.0) && !o->distill
-               && !o->no_search);
+           || (o->data && !o->bits && !o->plan && !(o->prune > 0.0) && !o->sparse
+               && !o->distill && !o->no_search);
 }
 
 static bool bits_are(const struct args *o, const char *word)
@@ -130,7 +130,8 @@ static int bits_of(const struct args *o)
 /* Something is to be decided on samples. */
 static bool needs_data(const struct args *o)
 {
-    return has_bits(o) || o->plan || wants_search(o) || o->prune > 0.0 || o->distill;
+    return has_bits(o) || o->plan || wants_search(o) || o->prune > 0.0 || o->sparse
+           || o->distill;
 }
 
 /* "512K" -> 524288; 0: not a size. */
@@ -178,15 +179,56 @@ static bool parse_update(const char *text, struct plan_update *out)
     return false;
 }
 
+static const char two_of_four[] = "2:4";
+static const double MOST_ZEROS = 0.95;
+
+static bool is_two_of_four(const struct args *o)
+{
+    return o->sparse && strcmp(o->sparse, two_of_four) == 0;
+}
+
+/* 0: no share. */
+static double zeros_of(const struct args *o)
+{
+    char *end;
+    const double share = o->sparse ? strtod(o->sparse, &end) : 0.0;
+
+    return o->sparse && end != o->sparse && !*end && share > 0.0 && share <= MOST_ZEROS
+               ? share
+               : 0.0;
+}
+
+/* `training` is what --distill says. */
+static struct status *check_zeros(const struct args *o,
+                                  const struct train_options *training)
+{
+    const bool gradual = training->masks.kind != ANNEAL_NONE;
+
+    if (o->sparse && !is_two_of_four(o) && !(zeros_of(o) > 0.0))
+        return FAIL(BAD_USAGE, "--sparse '%s' is neither 2:4 nor a share up to %g",
+                    o->sparse, MOST_ZEROS);
+    if (o->sparse && wants_search(o))
+        return FAIL(BAD_USAGE, "--sparse %s goes with no search", o->sparse);
+    if (o->sparse && !o->data)
+        return FAIL(BAD_USAGE, "--sparse needs --data to fit the other weights on");
+    if (gradual && !(zeros_of(o) > 0.0))
+        return FAIL(BAD_USAGE, "--distill: masks by a schedule need --sparse SHARE");
+    if (gradual && !training->epochs)
+        return FAIL(BAD_USAGE, "--distill: masks by a schedule need an epoch");
+    return OK;
+}
+
 static struct status *check_decisions(const struct args *o)
 {
+    struct train_options training = {0};
     struct plan_update update;
 
     if (wants_search(o) && o->no_search)
         return FAIL(BAD_USAGE, "--no-search forbids the search that %s asks for",
                     asks_for_search(o));
     if (o->plan
-        && (o->bits || wants_search(o) || o->prune > 0.0 || o->fuse || o->update))
+        && (o->bits || wants_search(o) || o->prune > 0.0 || o->sparse || o->fuse
+            || o->update))
         return FAIL(BAD_USAGE, "--plan says everything; it goes with no other choice");
     if (o->prune > 0.95)
         return FAIL(BAD_USAGE, "--prune %g is more than 0.95, the most that there is",
@@ -221,8 +263,8 @@ static struct status *check_decisions(const struct args *o)
         return FAIL(BAD_USAGE, "a search needs --data, or a budget to meet");
     if (!needs_data(o) && (o->data || o->data_spec))
         return FAIL(BAD_USAGE,
-                    "%s is of use with --bits, --prune, --plan, --distill or a search "
-                    "only",
+                    "%s is of use with --bits, --prune, --sparse, --plan, --distill or "
+                    "a search only",
                     o->data ? "--data" : "--data-spec");
     if (o->distill && !o->data)
         return FAIL(BAD_USAGE, "--distill needs --data to train and to test on");
@@ -230,7 +272,9 @@ static struct status *check_decisions(const struct args *o)
         return FAIL(BAD_USAGE, "--train is of use with --distill or a search only");
     if (o->train && !o->data)
         return FAIL(BAD_USAGE, "--train needs --data to test on");
-    return o->distill ? training_parse(o->distill, &(struct train_options){0}) : OK;
+    if (o->distill)
+        RETURN_IF_FAIL(training_parse(o->distill, &training));
+    return check_zeros(o, &training);
 }
 
 static struct status *check_args(const char *model, const struct args *o)
@@ -317,6 +361,8 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_printf(&t, " --saliency %s", o->saliency);
     if (o->channels)
         text_printf(&t, " --channels %s", o->channels);
+    if (o->sparse)
+        text_printf(&t, " --sparse %s", o->sparse);
     if (o->fuse)
         text_printf(&t, " --fuse %s", o->fuse);
     if (o->update)
@@ -467,6 +513,8 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .prune = o->prune,
         .saliency = saliency_of(o),
         .any_count = o->channels && strcmp(o->channels, "any") == 0,
+        .zeros = zeros_of(o),
+        .two_of_four = is_two_of_four(o),
         .distill = o->distill,
         .train = o->train,
         .max_drop = o->max_drop > 0.0 ? o->max_drop : 1.0,

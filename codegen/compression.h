@@ -14,11 +14,13 @@ struct compression_unit {
     int activation_codes; /* for a number: 1; 2 where one would be too coarse */
     int64_t macs;
     int64_t weight_bytes; /* codes packed, and scales */
+    double zeros;         /* share of the weights that were made zero */
     double error;         /* of its result, relative to the variance; 0 for 32 bits */
 };
 
 struct compression {
     const char *calibrated_on;   /* "512 samples of the train split"; NULL: none */
+    const char *zeros;           /* how many weights, and what that is good for; or NULL */
     const char *search;          /* what was searched for; NULL: nothing */
     const char *evaluations;     /* of that search, lines of JSON for a file; or NULL */
     const char *search_page;     /* HTML about it for a file; or NULL */

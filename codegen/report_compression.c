@@ -46,16 +46,18 @@ json_t *report_compression_json(const struct compression *k)
 
         json_array_append_new(
             units,
-            json_pack("{s:s, s:i, s:i, s:i, s:I, s:I, s:f}", "name", u->name,
+            json_pack("{s:s, s:i, s:i, s:i, s:I, s:I, s:f, s:f}", "name", u->name,
                       "weight_bits", u->weight_bits, "activation_bits",
                       u->activation_bits, "activation_codes", u->activation_codes,
                       "macs", (json_int_t)u->macs, "weight_bytes",
-                      (json_int_t)u->weight_bytes, "error", u->error));
+                      (json_int_t)u->weight_bytes, "zeros", u->zeros, "error", u->error));
     }
     if (k->calibrated_on)
         json_object_set_new(o, "calibrated_on", json_string(k->calibrated_on));
     if (k->search)
         json_object_set_new(o, "search", json_string(k->search));
+    if (k->zeros)
+        json_object_set_new(o, "zeros", json_string(k->zeros));
     json_object_set_new(o, "accuracy", accuracy_json(k));
     json_object_set_new(o, "units", units);
     return o;
@@ -119,6 +121,8 @@ void report_compression_html(const struct bundle_job *job, const struct compress
         put_row(t, "searched for", k->search);
     if (k->calibrated_on)
         put_row(t, "calibrated on", k->calibrated_on);
+    if (k->zeros)
+        put_row(t, "zeros", k->zeros);
     if (k->why_unmeasured)
         put_row(t, "accuracy", arena_printf(a, "not measured: %s", k->why_unmeasured));
     if (k->tested_on) {

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "compress/conjugate.h"
 #include "support/blas.h"
 
 enum { FLUSH = 16384, HOLD = 4 }; /* every HOLD-th sample is for choosing */
@@ -275,13 +276,16 @@ const struct moments *moments_all(const struct moments_sums *s)
 
 /* ---- the best weights ------------------------------------------------------------ */
 
+/* Which weights may change. */
+enum freedom { ALL, NONZERO };
+
 /* V of a group into v[m][k]; false: the system has no solution. */
 static bool solve(struct arena *a, const struct moments *m, int64_t group,
-                  const float *w, double ridge, float *v)
+                  const float *w, enum freedom free, double ridge, float *v)
 {
     const int64_t k = m->k, rows = m->channels / m->groups;
     const double *h = m->h + group * k * k, *c = m->c + group * rows * k;
-    double *inverse = arena_copy(a, h, (size_t)(k * k) * sizeof *h);
+    double *ridged = arena_copy(a, h, (size_t)(k * k) * sizeof *h);
     double *lack = arena_copy(a, c, (size_t)(rows * k) * sizeof *c);
     double *wide = arena_new_array(a, double, rows *k);
     double *change = arena_new_array(a, double, rows *k);
@@ -290,27 +294,31 @@ static bool solve(struct arena *a, const struct moments *m, int64_t group,
     for (int64_t i = 0; i < k; i++)
         trace += h[i * k + i];
     for (int64_t i = 0; i < k; i++)
-        inverse[i * k + i] += ridge * (trace > 0.0 ? trace / (double)k : 1.0);
-    if (!blas_inverse(k, inverse, k))
-        return false;
+        ridged[i * k + i] += ridge * (trace > 0.0 ? trace / (double)k : 1.0);
     for (int64_t i = 0; i < rows * k; i++)
         wide[i] = w[i];
     blas_dgemm(BLAS_PLAIN, BLAS_PLAIN, rows, k, k, -1.0, wide, k, h, k, 1.0, lack, k);
-    blas_dgemm(BLAS_PLAIN, BLAS_PLAIN, rows, k, k, 1.0, lack, k, inverse, k, 0.0,
-               change, k);
+    if (free == NONZERO)
+        conjugate_solve(a, rows, k, ridged, w, lack, change);
+    else if (!blas_inverse(k, ridged, k))
+        return false;
+    else
+        blas_dgemm(BLAS_PLAIN, BLAS_PLAIN, rows, k, k, 1.0, lack, k, ridged, k, 0.0,
+                   change, k);
     for (int64_t i = 0; i < rows * k; i++)
         v[i] = (float)(wide[i] + change[i]);
     return true;
 }
 
-static bool solve_all(const struct moments *m, const float *w, double ridge, float *v)
+static bool solve_all(const struct moments *m, const float *w, enum freedom free,
+                      double ridge, float *v)
 {
     const int64_t per_group = m->channels / m->groups * m->k;
     struct arena *a = arena_create();
     bool solved = true;
 
     for (int64_t g = 0; g < m->groups && solved; g++) {
-        solved = solve(a, m, g, w + g * per_group, ridge, v + g * per_group);
+        solved = solve(a, m, g, w + g * per_group, free, ridge, v + g * per_group);
         arena_reset(a);
     }
     arena_destroy(a);
@@ -373,7 +381,8 @@ static double total_error(const struct moments *m, const float *v)
 
 /* Fitted on three of four samples, chosen on the others; INFINITY: W is better
  * than all, or no sample is left to choose with. */
-static double best_ridge(const struct moments_sums *s, const float *w, float *v)
+static double best_ridge(const struct moments_sums *s, const float *w,
+                         enum freedom free, float *v)
 {
     static const double ridges[] = {1.0, 0.3, 0.1, 0.03, 0.01, 0.003};
     double best = INFINITY, least;
@@ -382,7 +391,7 @@ static double best_ridge(const struct moments_sums *s, const float *w, float *v)
         return INFINITY;
     least = total_error(&s->of_held, w);
     for (size_t i = 0; i < sizeof ridges / sizeof *ridges; i++) {
-        const bool solved = solve_all(&s->of_fit, w, ridges[i], v);
+        const bool solved = solve_all(&s->of_fit, w, free, ridges[i], v);
         const double error = solved ? total_error(&s->of_held, v) : INFINITY;
 
         if (error < least) {
@@ -393,12 +402,23 @@ static double best_ridge(const struct moments_sums *s, const float *w, float *v)
     return best;
 }
 
-double moments_fit(const struct moments_sums *s, const float *w, float *v)
+static double fit(const struct moments_sums *s, const float *w, enum freedom free,
+                  float *v)
 {
-    const double ridge = best_ridge(s, w, v);
+    const double ridge = best_ridge(s, w, free, v);
 
-    if (isfinite(ridge) && solve_all(&s->of_all, w, ridge, v))
+    if (isfinite(ridge) && solve_all(&s->of_all, w, free, ridge, v))
         return ridge;
     memcpy(v, w, (size_t)(s->p->channels * s->p->k) * sizeof *v);
     return INFINITY;
+}
+
+double moments_fit(const struct moments_sums *s, const float *w, float *v)
+{
+    return fit(s, w, ALL, v);
+}
+
+double moments_fit_nonzero(const struct moments_sums *s, const float *w, float *v)
+{
+    return fit(s, w, NONZERO, v);
 }

@@ -50,6 +50,9 @@ const struct moments *moments_all(const struct moments_sums *s);
  * multiple of the mean of H's diagonal; INFINITY: V is W. */
 double moments_fit(const struct moments_sums *s, const float *w, float *v);
 
+/* The same for the weights of W that are not zero; the others stay zero. */
+double moments_fit_nonzero(const struct moments_sums *s, const float *w, float *v);
+
 /* E (y - V x - c)^2 of a channel for its best c, which is written. */
 double moments_error(const struct moments *m, const float *v, int64_t channel,
                      float *bias);

@@ -82,6 +82,13 @@ bool product_of(const struct ir_node *n, struct product *out)
 
 /* ---- weights --------------------------------------------------------------------- */
 
+int64_t product_taps(const struct product *p)
+{
+    const int64_t *kernel = p->window.kernel;
+
+    return p->by_rows ? 1 : kernel[0] * kernel[1] * kernel[2];
+}
+
 int64_t product_place(const struct product *p, int64_t channel, int64_t i)
 {
     return p->axis == 0 ? channel * p->k + i : i * p->channels + channel;

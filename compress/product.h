@@ -34,6 +34,9 @@ int product_axis(const struct ir_node *n);
  * is no constant per channel. */
 bool product_of(const struct ir_node *n, struct product *out);
 
+/* Inputs of a channel that lie side by side in k: those of one window. */
+int64_t product_taps(const struct product *p);
+
 /* The weights as [channels][k], and back: index into the tensor of weight `i` of a
  * channel. */
 int64_t product_place(const struct product *p, int64_t channel, int64_t i);

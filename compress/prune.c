@@ -6,14 +6,12 @@
 #include <string.h>
 
 #include "compress/flow.h"
-#include "compress/moments.h"
 #include "compress/prune_parts.h"
 #include "compress/shrink.h"
+#include "compress/unit_fit.h"
 #include "compress/unit_losses.h"
 
-enum { MOST_ROWS = 1 << 17 };
-
-enum { X, W, B };
+enum { W = 1 };
 
 bool prune_is_removed(const struct pruner *q, int class)
 {
@@ -28,11 +26,8 @@ int64_t prune_samples(const struct pruner *q, int64_t most)
 int prune_input_class(const struct pruner *q, const struct product *p, int64_t i)
 {
     const struct ir_value *w = p->node->in[W];
-    const int64_t taps =
-        p->by_rows ? 1
-                   : p->window.kernel[0] * p->window.kernel[1] * p->window.kernel[2];
 
-    return q->ch->of[w->id][p->axis == 0 ? 1 : 0][i / taps];
+    return q->ch->of[w->id][p->axis == 0 ? 1 : 0][i / product_taps(p)];
 }
 
 /* ---- fitting --------------------------------------------------------------------- */
@@ -87,35 +82,19 @@ static float *kept_weights(const struct pruner *q, const struct product *p,
 static void fit(struct pruner *q, const struct product *p, struct pruned_unit *u,
                 const struct flow *reals, struct flow *masked, struct arena *a)
 {
-    const struct ir_value *x = p->node->in[X], *y = p->node->out[0];
-    struct moments_sums *sums =
-        moments_create(a, p, flow_n(masked), (int64_t)MOST_ROWS);
-    float *weights = arena_new_array(a, float, p->channels * p->k);
-    float *fitted = arena_new_array(a, float, p->channels * p->k);
-    float *bias = arena_new_array(a, float, p->channels);
-    float *scratch = arena_new_array(a, float, product_scratch(p) + 1);
-    const bool has_bias = p->node->op != OP_MatMul;
+    struct unit_fit f = unit_fit_begin(a, p, reals, masked);
 
-    product_weights(p, weights);
-    product_bias(p, bias);
-    for (int64_t i = 0; i < flow_n(masked); i++)
-        moments_add(sums, flow_at(masked, x, i), flow_at(reals, y, i));
-    moments_finish(sums, has_bias);
-    moments_fit(sums, weights, fitted);
-    for (int64_t c = 0; has_bias && c < p->channels; c++)
-        moments_error(moments_all(sums), fitted, c, &bias[c]);
-    u->weights = kept_weights(q, p, u, fitted);
-    if (has_bias) {
+    moments_fit(f.sums, f.weights, f.fitted);
+    unit_fit_biases(&f);
+    u->weights = kept_weights(q, p, u, f.fitted);
+    if (f.has_bias) {
         float *to = arena_new_array(q->arena, float, u->n_kept);
 
         for (int64_t c = 0; c < u->n_kept; c++)
-            to[c] = bias[u->kept[c]];
+            to[c] = f.bias[u->kept[c]];
         u->bias = to;
     }
-    flow_make(masked, p->node);
-    for (int64_t i = 0; i < flow_n(masked); i++)
-        product_apply(p, fitted, bias, flow_at(masked, x, i), scratch,
-                      flow_at(masked, y, i));
+    unit_fit_run(&f, masked);
 }
 
 static struct pruned_unit *unit_at(struct pruner *q, const struct ir_node *n)
@@ -197,27 +176,6 @@ struct status *prune_decide(const struct ir_graph *g, const struct prune_options
     return prune_fit(&q, INT64_MAX, NULL);
 }
 
-static void set_constant(struct ir_node *n, int i, const float *data)
-{
-    const struct ir_value *v = n->in[i];
-
-    ir_set_input(
-        n, i, ir_const_ref(n->graph->compile, v->name, DT_f32, v->rank, v->dim, data));
-}
-
-/* One number for all channels becomes one for each. */
-static void set_bias(struct ir_node *n, const struct pruned_unit *u)
-{
-    const struct ir_value *v = ir_in(n, B);
-
-    if (v && ir_count(v) == u->n_kept)
-        set_constant(n, B, u->bias);
-    else
-        ir_set_input(n, B,
-                     ir_const_ref(n->graph->compile, v ? v->name : NULL, DT_f32, 1,
-                                  &u->n_kept, u->bias));
-}
-
 struct status *prune_apply(struct compile *c, struct ir_graph *g,
                            const struct pruning *p)
 {
@@ -229,13 +187,9 @@ struct status *prune_apply(struct compile *c, struct ir_graph *g,
         return FAIL(INTERNAL, "this graph is not the one that was pruned");
     RETURN_IF_FAIL(shrink_graph(c, g, ch, p->removed));
     for (int i = 0; i < n; i++) {
-        struct ir_node *node = (struct ir_node *)units[i].node;
         const struct pruned_unit *u = &p->units[i];
 
-        if (u->weights)
-            set_constant(node, W, u->weights);
-        if (u->bias)
-            set_bias(node, u);
+        unit_fit_store((struct ir_node *)units[i].node, u->weights, u->bias, u->n_kept);
     }
     return ir_verify(g);
 }

@@ -3,6 +3,7 @@
  *
  *     prune_price.c    what the readers of a channel lose without it
  *     prune_magnitude.c  the same by the weights that make it
+ *     prune_taylor.c   the same by the gradients of these
  *     prune_work.c     what the model computes, in whole tiles
  *     prune_choose.c   which channels go
  *     prune.c          what reads the others is fitted; the graph shrinks
@@ -47,6 +48,12 @@ struct prices *prices_of_group(const struct prices *whole, int group, struct are
 
 /* By the weights of the units that make each class: price[n_classes] grows. */
 void prices_by_magnitude(const struct pruner *q, double *price);
+
+/* ---- prune_taylor.c -------------------------------------------------------------- */
+
+/* The same by what the loss would do without each class, to first order.  UNSUPPORTED:
+ * something has no derivative. */
+struct status *prices_by_taylor(const struct pruner *q, double *price);
 
 /* ---- prune_work.c ---------------------------------------------------------------- */
 

@@ -284,6 +284,8 @@ struct status *prices_create(struct pruner *q, struct prices **out)
 
     *h = (struct prices){.q = q};
     h->of = arena_new_array(q->arena, double, q->ch->n_classes + 1);
+    if (q->o->saliency == SALIENCY_TAYLOR)
+        return prices_by_taylor(q, h->of);
     if (q->o->saliency > SALIENCY_ENERGY) {
         prices_by_magnitude(q, h->of);
         return OK;

@@ -40,6 +40,7 @@ struct quantize_options {
     bool keep_calibrators;   /* those of the plan, where it names one */
     bool each_alone;         /* units read what the float graph gives them: for
                                 unit_losses.h */
+    bool keep_zeros;         /* weights that are zero stay zero */
     const struct dataset *data;
     int64_t n_samples;     /* for calibration; at least one */
     const int64_t *sample; /* their numbers */

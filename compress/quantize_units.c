@@ -9,12 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "compress/moments.h"
 #include "compress/quantize_parts.h"
 #include "compress/round_weights.h"
-
-/* Rows beyond this tell a layer little: neighbouring windows overlap. */
-enum { MOST_ROWS = 1 << 17 };
+#include "compress/unit_fit.h"
 
 struct fitting {
     struct quantizer *q;
@@ -51,7 +48,7 @@ struct rounded {
 static struct status *round_groups(struct arena *a, const struct product *p,
                                    const struct moments *m, const float *weights,
                                    const float *least_scale, int bits,
-                                   struct rounded *out)
+                                   bool keep_zeros, struct rounded *out)
 {
     const int64_t rows = p->channels / p->groups, per_group = rows * p->k;
 
@@ -66,6 +63,7 @@ static struct status *round_groups(struct arena *a, const struct product *p,
             .hessian = m->shrunk + g * p->k * p->k,
             .least_scale = least_scale + g * rows,
             .bits = bits,
+            .keep_zeros = keep_zeros,
         };
         struct rounding r;
         struct status *s = round_weights(scratch, &t, &r);
@@ -110,31 +108,21 @@ static void store(struct fitting *f, const struct product *p, const struct momen
 static struct status *fit(struct fitting *f, const struct product *p,
                           struct quantized_unit *u, struct arena *a)
 {
-    const struct ir_value *x = p->node->in[0], *y = p->node->out[0];
-    struct moments_sums *sums =
-        moments_create(a, p, flow_n(f->codes), (int64_t)MOST_ROWS);
-    float *weights = arena_new_array(a, float, p->channels * p->k);
-    float *fitted = arena_new_array(a, float, p->channels * p->k);
-    float *bias = arena_new_array(a, float, p->channels);
-    float *scratch = arena_new_array(a, float, product_scratch(p) + 1);
+    const bool keep_zeros = f->q->o->keep_zeros;
+    struct unit_fit unit = unit_fit_begin(a, p, f->reals, f->codes);
     struct rounded rounded;
 
-    product_weights(p, weights);
-    product_bias(p, bias);
-    for (int64_t i = 0; i < flow_n(f->codes); i++)
-        moments_add(sums, flow_at(f->codes, x, i), flow_at(f->reals, y, i));
-    moments_finish(sums, p->node->op != OP_MatMul);
-    moments_fit(sums, weights, fitted);
+    if (keep_zeros)
+        moments_fit_nonzero(unit.sums, unit.weights, unit.fitted);
+    else
+        moments_fit(unit.sums, unit.weights, unit.fitted);
     RETURN_IF_FAIL(round_groups(
-        a, p, moments_all(sums), fitted,
-        least_scales(a, p, bias,
+        a, p, moments_all(unit.sums), unit.fitted,
+        least_scales(a, p, unit.bias,
                      activation_step(quantize_input_grid(f->q->q, p->node))),
-        u->weight_bits, &rounded));
-    store(f, p, moments_all(sums), &rounded, u, fitted, bias);
-    flow_make(f->codes, p->node);
-    for (int64_t i = 0; i < flow_n(f->codes); i++)
-        product_apply(p, fitted, bias, flow_at(f->codes, x, i), scratch,
-                      flow_at(f->codes, y, i));
+        u->weight_bits, keep_zeros, &rounded));
+    store(f, p, moments_all(unit.sums), &rounded, u, unit.fitted, unit.bias);
+    unit_fit_run(&unit, f->codes);
     return OK;
 }
 

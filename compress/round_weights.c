@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "compress/quadratic.h"
 #include "compress/round_weights.h"
 #include "support/blas.h"
 
@@ -18,7 +19,6 @@ enum {
     FLIPS_PER_CODE = 32, /* ends a descent that rounding errors would keep alive    */
 };
 
-static const double DAMPING = 0.01;
 static const double LEAST_CLIP = 0.3;
 static const double FURTHEST = 1.5; /* steps from its weight that a code may move to */
 static const double LEAST_GAIN = 1e-9; /* of H's diagonal: less is rounding error     */
@@ -80,56 +80,6 @@ static float best_scale(const float *w, int64_t k, double limit, float least)
     return best;
 }
 
-/* ---- the quadratic form -----------------------------------------------------------
- */
-
-/* H with its damping, and the factor U of its inverse = U^T U. */
-struct form {
-    int64_t k;
-    double *h, *u; /* [k][k] */
-};
-
-static double damping(const double *h, int64_t k)
-{
-    double trace = 0;
-
-    for (int64_t j = 0; j < k; j++)
-        trace += h[j * k + j];
-    /* Samples that are all zero say nothing; any damping is as good. */
-    return trace > 0 ? DAMPING * trace / (double)k : 1;
-}
-
-static struct status *check_hessian(const double *h, int64_t k)
-{
-    for (int64_t i = 0; i < k * k; i++)
-        if (!isfinite(h[i]))
-            return FAIL(INVALID,
-                        "second moments of inputs %lld and %lld are not finite",
-                        (long long)(i / k), (long long)(i % k));
-    for (int64_t j = 0; j < k; j++)
-        if (h[j * k + j] < 0)
-            return FAIL(INVALID, "input %lld has a negative second moment",
-                        (long long)j);
-    return OK;
-}
-
-static struct status *form_make(struct arena *a, const double *h, int64_t k,
-                                struct form *out)
-{
-    RETURN_IF_FAIL(blas_open());
-    RETURN_IF_FAIL(check_hessian(h, k));
-    *out = (struct form){.k = k, .h = arena_copy(a, h, (size_t)(k * k) * sizeof *h)};
-    const double damp = damping(h, k);
-
-    for (int64_t j = 0; j < k; j++)
-        out->h[j * k + j] += damp;
-    out->u = arena_copy(a, out->h, (size_t)(k * k) * sizeof *h);
-    if (!blas_inverse(k, out->u, k) || !blas_cholesky(k, out->u, k))
-        return FAIL(INVALID,
-                    "second moments of the inputs are not positive semidefinite");
-    return OK;
-}
-
 /* ---- a block of rows --------------------------------------------------------------
  */
 
@@ -141,9 +91,10 @@ struct attempt {
 };
 
 struct block {
-    const struct form *form;
+    const struct quadratic *form;
     int64_t n; /* rows in use */
     double limit;
+    bool keep_zeros;
     double *target;  /* [BLOCK][k] */
     double *scratch; /* [BLOCK][k] */
     struct attempt nearest, gptq;
@@ -177,15 +128,19 @@ static void round_to_nearest(struct block *b)
         b->nearest.codes[i] = nearest_code(b->target[i], b->limit);
 }
 
+static bool stays_zero(const struct block *b, int64_t i)
+{
+    return b->keep_zeros && b->target[i] == 0;
+}
+
 /* ---- step 2: GPTQ -----------------------------------------------------------------
  */
 
 /* Rounding `from[j]` leaves an error; the weights after it move to where H wants them.
  */
-static double spread_error(const double *u, int64_t k, int64_t j, double limit,
+static double spread_error(const double *u, int64_t k, int64_t j, double code,
                            double *from)
 {
-    const double code = nearest_code(from[j], limit);
     const double e = (from[j] - code) / u[j * k + j];
 
     for (int64_t i = j + 1; i < k; i++)
@@ -201,8 +156,11 @@ static void run_gptq(struct block *b)
     memcpy(b->scratch, b->target, (size_t)(b->n * k) * sizeof *b->scratch);
     for (int64_t j = 0; j < k; j++)
         for (int64_t r = 0; r < b->n; r++)
-            b->gptq.codes[r * k + j] =
-                spread_error(b->form->u, k, j, b->limit, b->scratch + r * k);
+            b->gptq.codes[r * k + j] = spread_error(
+                b->form->u, k, j,
+                stays_zero(b, r * k + j) ? 0
+                                         : nearest_code(b->scratch[r * k + j], b->limit),
+                b->scratch + r * k);
 }
 
 /* ---- step 3: coordinate descent ---------------------------------------------------
@@ -218,9 +176,10 @@ static bool may_move(double code, double target, double move, double limit)
 }
 
 /* Moving code j by one against its gradient g changes the error by H_jj - 2 |g|. */
-static int64_t best_move(const struct form *f, const double *codes,
-                         const double *target, const double *g, double limit)
+static int64_t best_move(const struct block *b, const double *codes,
+                         const double *target, const double *g)
 {
+    const struct quadratic *f = b->form;
     int64_t best = -1;
     double best_change = 0;
 
@@ -228,7 +187,8 @@ static int64_t best_move(const struct form *f, const double *codes,
         const double h = f->h[j * f->k + j], change = h - 2 * fabs(g[j]);
 
         if (change < best_change && change < -LEAST_GAIN * h
-            && may_move(codes[j], target[j], g[j] > 0 ? -1 : 1, limit)) {
+            && !(b->keep_zeros && target[j] == 0)
+            && may_move(codes[j], target[j], g[j] > 0 ? -1 : 1, b->limit)) {
             best_change = change;
             best = j;
         }
@@ -236,11 +196,13 @@ static int64_t best_move(const struct form *f, const double *codes,
     return best;
 }
 
-static void descend_row(const struct form *f, double *codes, const double *target,
-                        double *g, double limit)
+static void descend_row(const struct block *b, double *codes, const double *target,
+                        double *g)
 {
+    const struct quadratic *f = b->form;
+
     for (int64_t n = 0; n < FLIPS_PER_CODE * f->k; n++) {
-        const int64_t j = best_move(f, codes, target, g, limit);
+        const int64_t j = best_move(b, codes, target, g);
 
         if (j < 0)
             return;
@@ -257,8 +219,7 @@ static void descend(struct block *b, struct attempt *t)
     const int64_t k = b->form->k;
 
     for (int64_t r = 0; r < b->n; r++)
-        descend_row(b->form, t->codes + r * k, b->target + r * k, t->gradient + r * k,
-                    b->limit);
+        descend_row(b, t->codes + r * k, b->target + r * k, t->gradient + r * k);
     measure(b, t);
 }
 
@@ -315,10 +276,10 @@ static struct status *round_by_output(struct arena *scratch,
                                       const struct rounding_task *t, double limit,
                                       struct rounding *out)
 {
-    struct form f;
-    struct block b = {.form = &f, .limit = limit};
+    struct quadratic f;
+    struct block b = {.form = &f, .limit = limit, .keep_zeros = t->keep_zeros};
 
-    RETURN_IF_FAIL(form_make(scratch, t->hessian, t->k, &f));
+    RETURN_IF_FAIL(quadratic_make(scratch, t->hessian, t->k, &f));
     b.target = arena_new_array(scratch, double, BLOCK * t->k);
     b.scratch = arena_new_array(scratch, double, BLOCK * t->k);
     b.nearest = attempt_create(scratch, t->k);
@@ -367,7 +328,7 @@ double rounding_error(const struct rounding_task *t, int64_t row, const int8_t *
                       float scale)
 {
     const float *w = t->weights + row * t->k;
-    const double damp = t->hessian ? damping(t->hessian, t->k) : 1;
+    const double damp = t->hessian ? quadratic_damping(t->hessian, t->k) : 1;
     double sum = 0;
 
     for (int64_t i = 0; i < t->k; i++) {

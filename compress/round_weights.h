@@ -24,6 +24,7 @@
 #ifndef HADMC_COMPRESS_ROUND_WEIGHTS_H
 #define HADMC_COMPRESS_ROUND_WEIGHTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "support/arena.h"
@@ -36,6 +37,7 @@ struct rounding_task {
     const float
         *least_scale; /* [rows] so that the bias fits (docs/numerics.md), or NULL */
     int bits;         /* 8: codes -127 ... 127; 4: codes -7 ... 7          */
+    bool keep_zeros;  /* weights that are zero get the code 0              */
 };
 
 /* Errors are sums over rows of d^T (H + damping) d; damping is 0.01 of the mean of H's

@@ -23,6 +23,11 @@ enum plan_pattern {
 #include "plan/plan_words.def"
 };
 
+enum plan_zeros {
+#define ZEROS(word, about) ZEROS_##word,
+#include "plan/plan_words.def"
+};
+
 enum plan_strategy {
 #define STRATEGY(word, about) STRATEGY_##word,
 #include "plan/plan_words.def"
@@ -44,6 +49,8 @@ struct plan_unit {
     double prune_ratio;               /* that was asked for; 0 to 0.99 */
     int64_t n_kept;                   /* 1 to channels */
     const int64_t *kept;              /* rising channel numbers from 0; NULL: all */
+    enum plan_zeros zeros;            /* of the weights that are left */
+    double zero_ratio; /* their share: 0 to 1; 0 for `none`, 0.5 for `two_of_four` */
     enum plan_pattern pattern;
 };
 

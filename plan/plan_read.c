@@ -103,6 +103,23 @@ static struct status *read_kept(const struct json_door *at, const json_t *object
     return OK;
 }
 
+static struct status *read_zeros(const struct json_door *at, const json_t *object,
+                                 struct plan_unit *out)
+{
+    int zeros;
+
+    RETURN_IF_FAIL(json_door_word(at, object, "zeros", plan_zero_words, &zeros));
+    RETURN_IF_FAIL(
+        json_door_real(at, object, "zero_ratio", 0, 1, &out->zero_ratio));
+    out->zeros = (enum plan_zeros)zeros;
+    if ((zeros == ZEROS_none && out->zero_ratio != 0)
+        || (zeros == ZEROS_two_of_four && out->zero_ratio != 0.5))
+        return json_door_fail(at, "'zero_ratio' is %g with 'zeros' \"%s\"; it is %s",
+                              out->zero_ratio, plan_zero_words[zeros],
+                              zeros == ZEROS_none ? "0 there" : "0.5 there");
+    return OK;
+}
+
 static struct status *read_calibrator(const struct json_door *at, const json_t *object,
                                       struct plan_unit *out)
 {
@@ -125,7 +142,8 @@ static struct status *read_fields(struct reader *r, const json_t *object,
 {
     static const char *const keys[] = {
         "name",     "nodes",       "weight_bits", "activation_bits", "calibrator",
-        "channels", "prune_ratio", "kept",        "pattern",         NULL};
+        "channels", "prune_ratio", "kept",        "zeros",           "zero_ratio",
+        "pattern",  NULL};
     const struct json_door *at = &r->at;
     int pattern;
 
@@ -139,6 +157,7 @@ static struct status *read_fields(struct reader *r, const json_t *object,
     RETURN_IF_FAIL(
         json_door_real(at, object, "prune_ratio", 0, MAX_RATIO, &out->prune_ratio));
     RETURN_IF_FAIL(read_kept(at, object, out));
+    RETURN_IF_FAIL(read_zeros(at, object, out));
     RETURN_IF_FAIL(json_door_word(at, object, "pattern", plan_patterns, &pattern));
     out->pattern = pattern;
     return OK;

@@ -18,6 +18,12 @@ const char *const plan_patterns[] = {
     NULL,
 };
 
+const char *const plan_zero_words[] = {
+#define ZEROS(word, about) #word,
+#include "plan/plan_words.def"
+    NULL,
+};
+
 const char *const plan_strategies[] = {
 #define STRATEGY(word, about) #word,
 #include "plan/plan_words.def"

@@ -9,6 +9,7 @@ extern const char plan_word_all[]; /* kept: every channel */
 
 /* By enum; end with NULL. */
 extern const char *const plan_calibrators[],
-    *const plan_patterns[], *const plan_strategies[], *const plan_bits_policies[];
+    *const plan_patterns[], *const plan_zero_words[], *const plan_strategies[],
+    *const plan_bits_policies[];
 
 #endif /* HADMC_PLAN_PLAN_WORDS_H */

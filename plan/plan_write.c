@@ -74,11 +74,12 @@ static json_t *unit_json(const struct plan_unit *u)
 
     for (int i = 0; i < u->n_nodes; i++)
         json_array_append_new(nodes, json_string(u->nodes[i]));
-    return json_pack("{s:s, s:o, s:i, s:i, s:s, s:I, s:f, s:o, s:s}", "name", u->name,
+    return json_pack("{s:s, s:o, s:i, s:i, s:s, s:I, s:f, s:o, s:s, s:f, s:s}", "name", u->name,
                      "nodes", nodes, "weight_bits", u->weight_bits, "activation_bits",
                      u->activation_bits, "calibrator", plan_calibrators[u->calibrator],
                      "channels", (json_int_t)u->channels, "prune_ratio", u->prune_ratio,
-                     "kept", kept_json(u), "pattern", plan_patterns[u->pattern]);
+                     "kept", kept_json(u), "zeros", plan_zero_words[u->zeros], "zero_ratio",
+                     u->zero_ratio, "pattern", plan_patterns[u->pattern]);
 }
 
 json_t *plan_json(const struct plan *p)

@@ -158,6 +158,16 @@ struct tape_weight {
     real *rounded;
 };
 
+/* More than one number a channel, as biases and scales have. */
+static inline bool tape_is_matrix(const struct tape_weight *w)
+{
+    int wide = 0;
+
+    for (int d = 0; d < w->value->rank; d++)
+        wide += w->value->dim[d] > 1;
+    return wide > 1;
+}
+
 struct tape_shard {
     char *memory;
     struct tape_call *call; /* by step */

@@ -23,6 +23,7 @@ struct train_options train_defaults(void)
                       .decay = 1e-4,
                       .nesterov = true},
         .clip = 5,
+        .masks = {.swing = 0.06, .waves = 5},
         .train_norms = true,
         .seed = 1,
         .reestimate = 20,
@@ -62,11 +63,7 @@ static void clip_gradient(struct trainer *t)
 /* Biases, scales and what else is one number a channel does not decay. */
 static double decay_of(const struct trainer *t, const struct tape_weight *w)
 {
-    int wide = 0;
-
-    for (int d = 0; d < w->value->rank; d++)
-        wide += w->value->dim[d] > 1;
-    return wide > 1 ? t->optimizer.decay : 0;
+    return tape_is_matrix(w) ? t->optimizer.decay : 0;
 }
 
 /* A scale below this would divide by nothing. */
@@ -77,6 +74,7 @@ static void update(struct trainer *t)
     struct tape *s = t->student;
     const double rate = optimizer_rate(&t->optimizer, t->step);
 
+    masks_stop_gradient(&t->masks, s);
     clip_gradient(t);
     for (int i = 0; i < s->n_weights; i++) {
         const struct tape_weight *w = &s->weights[i];
@@ -117,6 +115,7 @@ static struct status *run_step(struct trainer *t)
     double loss;
 
     RETURN_IF_FAIL(trainer_read(t));
+    masks_step(&t->masks, t->student, t->step, t->m, t->v);
     if (t->teacher)
         tape_forward(t->teacher, t->batch);
     tape_forward(t->student, t->batch);
@@ -204,6 +203,7 @@ static struct status *train_as_it_is(struct trainer *t, const struct ir_graph *t
     out->resumed_at = t->step;
     RETURN_IF_FAIL(run_steps(t));
     out->steps = t->step;
+    out->n_zeros = masks_count(&t->masks);
     out->first_loss = t->epoch_sum[0] / fmax(1, (double)t->epoch_steps[0]);
     out->last_loss = t->epoch_sum[1] / fmax(1, (double)t->epoch_steps[1]);
     RETURN_IF_FAIL(reestimate(t));

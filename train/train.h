@@ -17,6 +17,7 @@
 
 #include "frontend/dataset.h"
 #include "frontend/ir.h"
+#include "support/anneal.h"
 #include "train/augment.h"
 #include "train/optimizer.h"
 
@@ -38,6 +39,9 @@ struct train_options {
     struct optimizer optimizer; /* .warmup in steps; .steps is set here */
     double clip; /* longest gradient of all weights together; 0: any length */
     struct augment augment;
+    bool keep_zeros;     /* of the weights that are multiplied: masks.h */
+    struct anneal masks; /* how more of them become zero; `begin` and `end` are set here.
+                            ANNEAL_NONE: no more do */
     bool norms;         /* put normalization behind convolutions: norms.h */
     bool floats;        /* who rounds weights does so after training: not read here */
     bool train_norms;   /* BatchNormalization, where it is left, follows the batches */
@@ -54,6 +58,7 @@ struct train_options {
 struct train_result {
     int64_t steps, resumed_at;    /* 0: from the start */
     int64_t n_weights;            /* numbers that were trained */
+    int64_t n_zeros;              /* of these the masked ones, in the end */
     double first_loss, last_loss; /* mean over the first and the last epoch */
 };
 

@@ -5,10 +5,11 @@
 
 #include "train/checkpoint.h"
 #include "train/features.h"
+#include "train/masks.h"
 #include "train/tape.h"
 #include "train/train.h"
 
-enum { MOST_PARTS = 10 };
+enum { MOST_PARTS = 12 };
 
 /* What one sample has given; added in the order of samples. */
 struct sample_loss {
@@ -25,6 +26,7 @@ struct trainer {
     int64_t row;                    /* elements of a row of scores */
     double alpha;
     struct features features; /* n 0: not compared */
+    struct masks masks; /* n 0: no weight is */
     struct optimizer optimizer;
     int64_t batch, per_epoch; /* samples; steps */
     int64_t *order;           /* of this epoch */

@@ -138,6 +138,16 @@ static void make_room(struct trainer *t)
     features_begin(&t->features, a, n_workers, t->o->seed);
 }
 
+/* The last quarter of the steps has the mask that stays. */
+static void begin_masks(struct trainer *t)
+{
+    struct anneal schedule = t->o->masks;
+
+    schedule.end = t->optimizer.steps * 3 / 4;
+    if (t->o->keep_zeros || schedule.kind != ANNEAL_NONE)
+        masks_begin(&t->masks, t->student, &schedule);
+}
+
 /* ---- checkpoints ---------------------------------------------------------------- */
 
 static void add_part(struct trainer *t, void *at, size_t n_bytes)
@@ -179,6 +189,12 @@ static void hash_options(struct sha256 *h, const struct trainer *t)
         o->augment.noise,
         o->feature,
         o->train_norms,
+        o->keep_zeros,
+        o->masks.kind,
+        o->masks.first,
+        o->masks.final,
+        o->masks.swing,
+        o->masks.waves,
         (double)o->n_samples,
         sizeof(real),
     };
@@ -212,6 +228,8 @@ static void plan_checkpoint(struct trainer *t, const struct ir_graph *teacher)
     add_part(t, t->epoch_sum, sizeof t->epoch_sum);
     add_part(t, t->epoch_steps, sizeof t->epoch_steps);
     add_part(t, &t->recent, sizeof t->recent);
+    add_part(t, t->masks.kept, (size_t)t->masks.n);
+    add_part(t, t->masks.aside, (size_t)t->masks.n * sizeof(real));
 }
 
 struct status *trainer_setup(struct trainer *t, const struct ir_graph *teacher)
@@ -226,6 +244,7 @@ struct status *trainer_setup(struct trainer *t, const struct ir_graph *teacher)
     RETURN_IF_FAIL(choose_loss(t, teacher));
     RETURN_IF_FAIL(build_tapes(t, teacher));
     make_room(t);
+    begin_masks(t);
     plan_checkpoint(t, teacher);
     return OK;
 }

@@ -14,7 +14,7 @@
 #ifndef HADMC_SEARCH_AGENTS_CONTROLLER_H
 #define HADMC_SEARCH_AGENTS_CONTROLLER_H
 
-#include "search/agents/anneal.h"
+#include "search/agents/annealed.h"
 #include "search/agents/environment.h"
 
 enum controller_kind {

@@ -59,7 +59,7 @@ struct net {
     real *w, *g;   /* [n]: weights and gradient */
     real *m, *v;   /* [n]: Adam's moments */
     int64_t steps; /* of Adam so far */
-    uint8_t *kept; /* [n], 0: masked by annealing, see anneal.h; NULL: all are kept */
+    uint8_t *kept; /* [n], 0: masked by annealing, see annealed.h; NULL: all are kept */
 };
 
 /* What a forward pass leaves for the backward pass.  At most `rows` rows at once. */

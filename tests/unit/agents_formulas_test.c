@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "search/agents/anneal.h"
+#include "search/agents/annealed.h"
 #include "search/agents/controller_class.h"
 #include "search/agents/policy_loss.h"
 #include "search/agents/mixture.h"

@@ -22,11 +22,13 @@
     "    {\"name\": \"conv1\", \"nodes\": [\"conv1\", \"relu1\"], \"weight_bits\": "   \
     "8, "                                                                              \
     "\"activation_bits\": 8, \"calibrator\": \"mse\", \"channels\": 4, "               \
-    "\"prune_ratio\": 0.3, \"kept\": [0, 2, 3], \"pattern\": \"conv_relu\"}"
+    "\"prune_ratio\": 0.3, \"kept\": [0, 2, 3], \"zeros\": \"two_of_four\", "           \
+    "\"zero_ratio\": 0.5, \"pattern\": \"conv_relu\"}"
 #define FC                                                                             \
     "    {\"name\": \"fc\", \"nodes\": [\"fc\"], \"weight_bits\": 4, "                 \
     "\"activation_bits\": 32, \"calibrator\": \"none\", \"channels\": 2, "             \
-    "\"prune_ratio\": 0.0, \"kept\": \"all\", \"pattern\": \"none\"}"
+    "\"prune_ratio\": 0.0, \"kept\": \"all\", \"zeros\": \"none\", "                   \
+    "\"zero_ratio\": 0.0, \"pattern\": \"none\"}"
 #define TAIL "\n  ]\n}\n"
 
 static const char whole[] = HEAD CONV ",\n" FC TAIL;
@@ -62,6 +64,7 @@ TEST(a_plan_reads_as_it_is_written)
     CHECK(u->calibrator == CALIBRATOR_mse && u->pattern == PATTERN_conv_relu);
     CHECK(u->channels == 4 && u->n_kept == 3 && u->prune_ratio == 0.3);
     CHECK(u->kept[0] == 0 && u->kept[1] == 2 && u->kept[2] == 3);
+    CHECK(u->zeros == ZEROS_two_of_four && u->zero_ratio == 0.5);
     CHECK(p->units[1].kept == NULL && p->units[1].n_kept == 2);
     arena_destroy(a);
 }
@@ -130,6 +133,11 @@ TEST(what_is_wrong_in_a_plan_is_named)
          "'prune_ratio' is 0 but 3 of 4 channels are kept"},
         {"\"prune_ratio\": 0.3", "\"prune_ratio\": 1",
          "'prune_ratio' is 1, not a number"},
+        {"\"two_of_four\"", "\"some\"", "'zeros' is \"some\"; it may be none,"},
+        {"\"two_of_four\"", "\"none\"",
+         "'zero_ratio' is 0.5 with 'zeros' \"none\"; it is 0 there"},
+        {"\"zero_ratio\": 0.5", "\"zero_ratio\": 0.4",
+         "'zero_ratio' is 0.4 with 'zeros' \"two_of_four\"; it is 0.5 there"},
         {"conv_relu\"}", "conv_relu\", \"speed\": 1}",
          "unit 'conv1': unknown key 'speed'"},
         {"\"conv_relu\"", "\"conv_pool\"",

@@ -1,151 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // links: compress
 /* Channels that say what others say go first, and nearly nothing is lost. */
-#include "tests/test.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "tests/small_net.h"
 
 #include "compress/prune.h"
-#include "frontend/interpret.h"
 
-enum { N_SAMPLES = 24, N_PIXELS = 72, N_CHANNELS = 8 }; /* samples of 2 x 6 x 6 */
-
-#define THREE "kernel_shape=[3,3], strides=[1,1], dilations=[1,1], pads=[1,1,1,1]"
-
-/* Channels 4 to 7 of %a are twice and minus channels 0 to 3. */
-static const char text[] = "graph g(%x: f32[1,2,6,6]) {\n"
-                           "  %w0 = const f32[8,2,3,3] {*1}\n"
-                           "  %b0 = const f32[8] {*1}\n"
-                           "  %w1 = const f32[6,8,3,3] {*1}\n"
-                           "  %w2 = const f32[3,6] {*1}\n"
-                           "  %a = Conv(%x, %w0, %b0) {" THREE "} : f32[1,8,6,6]\n"
-                           "  %c = Conv(%a, %w1) {" THREE "} : f32[1,6,6,6]\n"
-                           "  %d = Relu(%c) : f32[1,6,6,6]\n"
-                           "  %m = ReduceMean(%d) {axes=[2,3], keepdims=0} : f32[1,6]\n"
-                           "  %y = Gemm(%m, %w2) {transB=1} : f32[1,3]\n"
-                           "  return %y\n"
-                           "}\n";
-
-static uint32_t seed_now;
-
-static float draw(void)
-{
-    seed_now = seed_now * 1664525u + 1013904223u;
-    return (float)(seed_now >> 8) / 8388608.0f - 1.0f;
-}
-
-static struct ir_graph *make_graph(struct compile *c)
-{
-    struct ir_graph *g;
-
-    CHECK_OK(ir_parse(c, text, strlen(text), &g));
-    seed_now = 3;
-    for (struct ir_node *n = g->first; n; n = n->next)
-        for (int i = 1; i < n->n_in; i++)
-            for (int64_t k = 0; k < ir_count(n->in[i]); k++)
-                ((float *)(uintptr_t)n->in[i]->data)[k] = draw();
-
-    float *w = (float *)(uintptr_t)g->first->in[1]->data;
-    float *b = (float *)(uintptr_t)g->first->in[2]->data;
-
-    for (int i = 0; i < 4 * 18; i++)
-        w[4 * 18 + i] = (i / 18 % 2 ? -1.0f : 2.0f) * w[i];
-    for (int i = 0; i < 4; i++)
-        b[4 + i] = (i % 2 ? -1.0f : 2.0f) * b[i];
-    return g;
-}
-
-static void write_npy(const char *path)
-{
-    char header[128];
-    FILE *f = fopen(path, "wb");
-
-    memset(header, ' ', sizeof header);
-    memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
-    const int n = snprintf(
-        header + 10, 118,
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 2, 6, 6)}", N_SAMPLES);
-
-    header[10 + n] = ' ';
-    header[127] = '\n';
-    fwrite(header, 1, 128, f);
-    seed_now = 9;
-    for (int i = 0; i < N_SAMPLES * N_PIXELS; i++) {
-        const float x = draw();
-
-        fwrite(&x, sizeof x, 1, f);
-    }
-    fclose(f);
-}
-
-struct set {
-    struct arena *a;
-    struct dataset *data;
-    int64_t sample[N_SAMPLES];
-    char path[32];
-};
-
-static struct set open_set(const struct ir_graph *g)
-{
-    struct set s = {.a = arena_create(), .path = "/tmp/prune_test-XXXXXX"};
-    struct dataset_options want = {0};
-    const int fd = mkstemp(s.path);
-
-    close(fd);
-    write_npy(s.path);
-
-    char *npy = arena_printf(s.a, "%s.npy", s.path);
-
-    CHECK_EQ(rename(s.path, npy), 0);
-    CHECK_OK(dataset_inputs_of(g, s.a, &want));
-    CHECK_OK(dataset_open(npy, &want, s.a, &s.data));
-    unlink(npy);
-    for (int i = 0; i < N_SAMPLES; i++)
-        s.sample[i] = i;
-    return s;
-}
-
-static void close_set(struct set *s)
-{
-    dataset_close(s->data);
-    arena_destroy(s->a);
-}
-
-static void run(struct arena *a, const struct ir_graph *g, const struct set *s,
-                int sample, float *y)
-{
-    float x[N_PIXELS];
-    const struct tensor in = {DT_f32, 4, {1, 2, 6, 6}, x};
-    struct interpretation io;
-
-    CHECK_OK(dataset_read(s->data, sample, 0, x));
-    CHECK_OK(interpret(a, g, &in, &io));
-    memcpy(y, io.by_id[g->out[0]->id].data, 3 * sizeof *y);
-}
-
-/* Largest difference of the outputs, as a share of the largest output. */
-static double difference(const struct ir_graph *g, const struct ir_graph *h,
-                         const struct set *s)
-{
-    double worst = 0.0, most = 0.0;
-
-    for (int i = 0; i < N_SAMPLES; i++) {
-        struct arena *a = arena_create();
-        float y[3], z[3];
-
-        run(a, g, s, i, y);
-        run(a, h, s, i, z);
-        for (int k = 0; k < 3; k++) {
-            worst = fmax(worst, fabs((double)y[k] - (double)z[k]));
-            most = fmax(most, fabs((double)y[k]));
-        }
-        arena_destroy(a);
-    }
-    return worst / most;
-}
+#define ONE "kernel_shape=[1,1], strides=[1,1], dilations=[1,1], pads=[0,0,0,0]"
 
 TEST(channels_that_say_what_others_say_cost_nothing)
 {
@@ -219,6 +79,42 @@ TEST(what_is_left_is_whole_tiles)
     CHECK(kept_of_first(SALIENCY_RECONSTRUCTION, (struct prune_tile){1, 1}) > 4);
 }
 
+/* Channel 2 of %a is multiplied by nothing, however large its weights are. */
+TEST(taylor_finds_the_channel_that_the_loss_does_not_depend_on)
+{
+    static const char text[] = "graph g(%x: f32[1,2,6,6]) {\n"
+                               "  %w0 = const f32[4,2,1,1] {1,2, -1,1, 90,80, 2,1}\n"
+                               "  %b0 = const f32[4] {0, 1, 7, 5}\n"
+                               "  %w1 = const f32[2,4,1,1] {1,1,0,2, 3,1,0,-4}\n"
+                               "  %a = Conv(%x, %w0, %b0) {" ONE "} : f32[1,4,6,6]\n"
+                               "  %c = Conv(%a, %w1) {" ONE "} : f32[1,2,6,6]\n"
+                               "  %y = ReduceMean(%c) {axes=[2,3], keepdims=0}\n"
+                               "  return %y\n"
+                               "}\n";
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    int *rank, n;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+
+    struct set s = open_set(g);
+    const struct unit *units = units_find(g, &n);
+    const struct channels *ch = channels_find(g, units, n);
+    struct prune_options o = {.data = s.data,
+                              .n_samples = N_SAMPLES,
+                              .sample = s.sample,
+                              .saliency = SALIENCY_TAYLOR};
+    const int class = ch->of[units[0].node->out[0]->id][1][2];
+
+    CHECK_OK(prune_rank(g, &o, s.a, &rank));
+    CHECK_EQ(rank[class], 0);
+    o.saliency = SALIENCY_L1;
+    CHECK_OK(prune_rank(g, &o, s.a, &rank));
+    CHECK_EQ(rank[class], 3);
+    close_set(&s);
+    compile_destroy(c);
+}
+
 TEST(every_saliency_leaves_a_network_that_works)
 {
     for (int i = 0; prune_saliencies[i]; i++)
@@ -252,6 +148,45 @@ TEST(a_plan_repeats_it)
     compile_destroy(c);
     compile_destroy(d);
     compile_destroy(e);
+}
+
+/* Channel 3 of %a is always 5; with 1 x 1 windows its reader gets 5 w of it. */
+TEST(the_mean_of_a_removed_channel_goes_into_the_biases_of_its_readers)
+{
+    static const char text[] = "graph g(%x: f32[1,2,6,6]) {\n"
+                               "  %w0 = const f32[4,2,1,1] {1,2, -1,1, 2,1, 0,0}\n"
+                               "  %b0 = const f32[4] {0, 1, 0, 5}\n"
+                               "  %w1 = const f32[2,4,1,1] {1,1,-1,2, 3,0,1,-4}\n"
+                               "  %b1 = const f32[2] {10, 20}\n"
+                               "  %w2 = const f32[3,2] {1,0, 0,1, 1,1}\n"
+                               "  %a = Conv(%x, %w0, %b0) {" ONE "} : f32[1,4,6,6]\n"
+                               "  %c = Conv(%a, %w1, %b1) {" ONE "} : f32[1,2,6,6]\n"
+                               "  %m = ReduceMean(%c) {axes=[2,3], keepdims=0}\n"
+                               "  %y = Gemm(%m, %w2) {transB=1} return %y\n"
+                               "}\n";
+    static const int64_t kept[] = {0, 1, 2};
+    struct compile *c = compile_create(), *d = compile_create();
+    struct ir_graph *g, *h;
+    struct pruning *p;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    CHECK_OK(ir_parse(d, text, strlen(text), &h));
+
+    struct set s = open_set(g);
+    struct plan *plan = plan_float(g, "host");
+    const struct prune_options o = {
+        .plan = plan, .data = s.data, .n_samples = N_SAMPLES, .sample = s.sample};
+
+    plan->units[0].kept = kept;
+    plan->units[0].n_kept = 3;
+    CHECK_OK(prune_decide(g, &o, s.a, &p));
+    CHECK(fabsf(p->units[1].bias[0] - (10 + 2 * 5)) < 1e-3f);
+    CHECK(fabsf(p->units[1].bias[1] - (20 - 4 * 5)) < 1e-3f);
+    CHECK_OK(prune_apply(d, h, p));
+    CHECK(difference(g, h, &s) < 1e-4);
+    close_set(&s);
+    compile_destroy(c);
+    compile_destroy(d);
 }
 
 TEST(a_plan_that_removes_an_output_of_the_model_is_refused)

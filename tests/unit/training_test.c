@@ -13,6 +13,7 @@
 
 #include "support/random.h"
 #include "train/checkpoint.h"
+#include "train/masks.h"
 #include "train/norms.h"
 #include "train/tape.h"
 #include "train/train.h"
@@ -373,6 +374,135 @@ TEST(a_network_of_codes_learns_and_stays_one)
     end(&r);
 }
 
+/* ---- masks ---------------------------------------------------------------------- */
+
+/* Of the network's two matrices, 72 and 216 weights. */
+static int64_t n_zeros(const struct ir_graph *g)
+{
+    int64_t zeros = 0;
+
+    for (const struct ir_node *n = g->first; n; n = n->next)
+        for (int64_t i = 0; (n->op == OP_Conv || n->op == OP_Gemm)
+                            && i < ir_count(n->in[1]);
+             i++)
+            zeros += ((const float *)n->in[1]->data)[i] == 0.0f;
+    return zeros;
+}
+
+/* Every third weight of the Gemm. */
+static void put_zeros(struct run *r)
+{
+    for (struct ir_node *n = r->g->first; n; n = n->next)
+        for (int64_t i = 0; n->op == OP_Gemm && i < ir_count(n->in[1]); i += 3)
+            ((float *)(uintptr_t)n->in[1]->data)[i] = 0.0f;
+}
+
+TEST(zeros_stay_where_they_are_for_every_optimizer)
+{
+    for (int kind = OPTIMIZER_SGD; kind <= OPTIMIZER_ADAMW; kind++) {
+        struct train_result result;
+        struct run r;
+
+        begin(&r, 1);
+        put_zeros(&r);
+        r.o.optimizer.kind = kind;
+        r.o.optimizer.rate = kind == OPTIMIZER_SGD ? 0.05 : 0.01;
+        r.o.keep_zeros = true;
+        CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
+        CHECK_EQ(n_zeros(r.g), 72);
+        CHECK(result.last_loss < 0.8 * result.first_loss);
+        end(&r);
+    }
+}
+
+TEST(without_keep_zeros_they_move)
+{
+    struct train_result result;
+    struct run r;
+
+    begin(&r, 1);
+    put_zeros(&r);
+    CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
+    CHECK_EQ(n_zeros(r.g), 0);
+    end(&r);
+}
+
+TEST(every_schedule_ends_with_the_share_that_was_asked_for)
+{
+    for (int kind = ANNEAL_LINEAR; kind <= ANNEAL_HARMONIC; kind++) {
+        struct train_result result;
+        struct run one, three;
+
+        begin(&one, 1);
+        begin(&three, 1);
+        one.o.masks.kind = three.o.masks.kind = kind;
+        one.o.masks.final = three.o.masks.final = 0.75;
+        three.o.n_threads = 3;
+        CHECK_OK(train_graph(one.c, one.g, NULL, &one.o, &result));
+        CHECK_EQ(n_zeros(one.g), (72 + 216) * 3 / 4);
+        CHECK_EQ(result.n_zeros, (72 + 216) * 3 / 4);
+        CHECK(result.last_loss < 0.8 * result.first_loss);
+        CHECK_OK(train_graph(three.c, three.g, NULL, &three.o, &result));
+        same_constants(one.g, three.g);
+        end(&three);
+        end(&one);
+    }
+}
+
+/* Normalization is folded into the convolutions: zeros times something. */
+TEST(zeros_are_zeros_behind_normalization)
+{
+    struct train_result result;
+    struct run r;
+
+    begin_with(&r, TWO_CONVOLUTIONS("4"), 3);
+    r.o.norms = true;
+    r.o.masks.kind = ANNEAL_CUBIC;
+    r.o.masks.final = 0.5;
+    CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
+    CHECK_EQ(n_zeros(r.g), (36 + 216 + 162) / 2);
+    end(&r);
+}
+
+/* The share rises to one half at 10 and falls to a quarter at 20: of 288 weights 144
+ * are masked, then 72 of them are back as they were. */
+TEST(masked_weights_come_back_where_the_schedule_falls)
+{
+    const struct anneal up = {ANNEAL_LINEAR, 0, 10, 0, 0.5, 0, 0},
+                        down = {ANNEAL_LINEAR, 10, 20, 0.5, 0.25, 0, 0};
+    struct tape_options o = {.batch = 1, .n_threads = 1, .backward = true};
+    struct masks m;
+    struct tape *t;
+    struct run r;
+
+    begin(&r, 1);
+    CHECK_OK(tape_build(r.g, &o, &t));
+    real *first = arena_copy(t->a, t->weight, (size_t)t->n_elements * sizeof *first);
+    real *moved = arena_new_array(t->a, real, t->n_elements);
+
+    masks_begin(&m, t, &up);
+    CHECK_EQ(m.n_factors, 288);
+    masks_step(&m, t, 10, moved, moved);
+    CHECK_EQ(masks_count(&m), 144);
+    for (int64_t i = 0; i < m.n; i++) {
+        t->gradient[i] = moved[i] = 1;
+        CHECK(m.kept[i] ? t->weight[i] == first[i] : t->weight[i] == 0);
+    }
+    masks_stop_gradient(&m, t);
+    for (int64_t i = 0; i < m.n; i++)
+        CHECK(t->gradient[i] == (m.kept[i] ? 1 : 0));
+    m.schedule = down;
+    masks_step(&m, t, 19, moved, moved); /* not due */
+    CHECK_EQ(masks_count(&m), 144);
+    masks_step(&m, t, 20, moved, moved);
+    CHECK_EQ(masks_count(&m), 72);
+    for (int64_t i = 0; i < m.n; i++)
+        CHECK(t->weight[i] == (m.kept[i] ? first[i] : 0)
+              && moved[i] == (m.kept[i] ? 1 : 0));
+    tape_destroy(t);
+    end(&r);
+}
+
 /* ---- the same bytes ------------------------------------------------------------- */
 
 TEST(the_number_of_threads_changes_no_byte)
@@ -399,7 +529,17 @@ static void die_at(void *arg, const struct train_progress *p)
         kill(getpid(), SIGKILL);
 }
 
-static void train_and_die(int step)
+/* With and without weights that come and go. */
+static void begin_again(struct run *r, bool masked)
+{
+    begin(r, 1);
+    if (masked) {
+        r->o.masks.kind = ANNEAL_HARMONIC;
+        r->o.masks.final = 0.5;
+    }
+}
+
+static void train_and_die(int step, bool masked)
 {
     const pid_t child = fork();
     int how;
@@ -408,7 +548,7 @@ static void train_and_die(int step)
         struct train_result result;
         struct run r;
 
-        begin(&r, 1);
+        begin_again(&r, masked);
         r.o.checkpoint = path_of("state");
         r.o.checkpoint_steps = 4;
         r.o.progress = die_at;
@@ -420,16 +560,16 @@ static void train_and_die(int step)
     CHECK(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
 }
 
-TEST(a_killed_training_goes_on_to_the_same_bytes)
+static void kill_and_go_on(bool masked)
 {
     struct train_result result;
     struct run whole, resumed;
 
-    begin(&whole, 1);
+    begin_again(&whole, masked);
     CHECK_OK(train_graph(whole.c, whole.g, NULL, &whole.o, &result));
-    train_and_die(7);
-    train_and_die(18);
-    begin(&resumed, 1);
+    train_and_die(7, masked);
+    train_and_die(18, masked);
+    begin_again(&resumed, masked);
     resumed.o.checkpoint = path_of("state");
     resumed.o.checkpoint_steps = 4;
     CHECK_OK(train_graph(resumed.c, resumed.g, NULL, &resumed.o, &result));
@@ -438,7 +578,7 @@ TEST(a_killed_training_goes_on_to_the_same_bytes)
 
     /* Done: once more costs nothing. */
     end(&resumed);
-    begin(&resumed, 1);
+    begin_again(&resumed, masked);
     resumed.o.checkpoint = path_of("state");
     CHECK_OK(train_graph(resumed.c, resumed.g, NULL, &resumed.o, &result));
     CHECK_EQ(result.resumed_at, result.steps);
@@ -446,7 +586,7 @@ TEST(a_killed_training_goes_on_to_the_same_bytes)
 
     /* It belongs to these options and no others. */
     end(&resumed);
-    begin(&resumed, 1);
+    begin_again(&resumed, masked);
     resumed.o.checkpoint = path_of("state");
     resumed.o.seed = 2;
     CHECK_FAILS(train_graph(resumed.c, resumed.g, NULL, &resumed.o, &result), INVALID,
@@ -454,6 +594,12 @@ TEST(a_killed_training_goes_on_to_the_same_bytes)
     remove(path_of("state"));
     end(&resumed);
     end(&whole);
+}
+
+TEST(a_killed_training_goes_on_to_the_same_bytes)
+{
+    kill_and_go_on(false);
+    kill_and_go_on(true);
 }
 
 TEST(a_checkpoint_with_any_byte_changed_or_missing_is_refused)

@@ -1,49 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pruning while training: see anneal.h. */
-#include "search/agents/anneal.h"
+/* See annealed.h. */
+#include "search/agents/annealed.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#define MOST 0.99
-
-static double clamp(double x, double low, double high)
-{
-    return fmin(fmax(x, low), high);
-}
-
-double anneal_share(const struct anneal *s, int i)
-{
-    const double tau = clamp((double)(i - s->begin) / (s->end - s->begin), 0, 1);
-
-    switch (s->kind) {
-    case ANNEAL_LINEAR:
-        return clamp(s->first + (s->final - s->first) * tau, 0, MOST);
-    case ANNEAL_CUBIC:
-        return clamp(s->final + (s->first - s->final) * pow(1 - tau, 3), 0, MOST);
-    case ANNEAL_HARMONIC:
-        return clamp(s->final + (s->first - s->final) / 2 * (1 + cos(M_PI * tau))
-                         + s->swing * sin(2 * M_PI * s->waves * tau),
-                     0, MOST);
-    case ANNEAL_NONE:
-        break;
-    }
-    return 0;
-}
-
-int anneal_n_regrowths(const struct anneal *s)
-{
-    bool falls = false;
-    int n = 0;
-
-    for (int i = s->begin; i + ANNEAL_EVERY <= s->end; i += ANNEAL_EVERY) {
-        const bool falls_now = anneal_share(s, i + ANNEAL_EVERY) < anneal_share(s, i);
-
-        n += falls_now && !falls;
-        falls = falls_now;
-    }
-    return n;
-}
+#include "support/smallest.h"
 
 /* The places of a matrix; returns how many. */
 static int64_t list_matrix(int64_t at, int rows, int n, int ld, int64_t *order)
@@ -86,37 +47,23 @@ struct annealed *annealed_create(struct arena *a, struct net *n)
     return m;
 }
 
-struct ranked {
-    real size;
-    int64_t at;
-};
-
-static int compare_sizes(const void *left, const void *right)
-{
-    const struct ranked *a = left, *b = right;
-
-    if (a->size != b->size)
-        return a->size < b->size ? -1 : 1;
-    return (a->at > b->at) - (a->at < b->at);
-}
-
 /* Masks the n_masked smallest weights, and no other. */
 static void mask_smallest(struct annealed *m)
 {
     struct net *n = m->net;
     struct arena *scratch = arena_create();
-    struct ranked *ranked = arena_new_array(scratch, struct ranked, m->n_weights);
+    double *size = arena_new_array(scratch, double, m->n_weights);
+    uint8_t *is_small = arena_new_array(scratch, uint8_t, m->n_weights);
 
     for (int64_t k = 0; k < m->n_weights; k++) {
         const int64_t at = m->order[k];
 
-        ranked[k].at = at;
-        ranked[k].size = (real)fabs((double)(n->kept[at] ? n->w[at] : m->aside[at]));
+        size[k] = fabs((double)(n->kept[at] ? n->w[at] : m->aside[at]));
     }
-    qsort(ranked, (size_t)m->n_weights, sizeof *ranked, compare_sizes);
+    smallest_mark(m->n_weights, size, m->n_masked, is_small);
     for (int64_t k = 0; k < m->n_weights; k++) {
-        const int64_t at = ranked[k].at;
-        const bool keep = k >= m->n_masked;
+        const int64_t at = m->order[k];
+        const bool keep = !is_small[k];
 
         if (keep && !n->kept[at])
             n->w[at] = m->aside[at];
@@ -131,9 +78,7 @@ static void mask_smallest(struct annealed *m)
 
 void annealed_step(struct annealed *m, const struct anneal *s, int i)
 {
-    if (s->kind == ANNEAL_NONE || i < s->begin || i > s->end)
-        return;
-    if ((i - s->begin) % ANNEAL_EVERY && i != s->end)
+    if (!anneal_is_due(s, i))
         return;
     m->n_masked = (int64_t)llround(anneal_share(s, i) * (double)m->n_weights);
     mask_smallest(m);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pruning while training, by a schedule of the share p of weights that are zero.
+/* Schedules for pruning while training: the share p of weights that are zero.
  *
  *     tau = clamp((i - begin) / (end - begin), 0, 1)
  *     harmonic  p = final + (first - final)/2 (1 + cos(pi tau)) + swing sin(2 pi n tau)
@@ -14,10 +14,11 @@
  * keeps its value aside, frozen, and takes it up again where p falls.  From `end` on
  * the mask stays.
  */
-#ifndef HADMC_SEARCH_AGENTS_ANNEAL_H
-#define HADMC_SEARCH_AGENTS_ANNEAL_H
+#ifndef HADMC_SUPPORT_ANNEAL_H
+#define HADMC_SUPPORT_ANNEAL_H
 
-#include "search/agents/net.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 enum anneal_kind { ANNEAL_NONE, ANNEAL_LINEAR, ANNEAL_CUBIC, ANNEAL_HARMONIC };
 
@@ -25,32 +26,19 @@ enum { ANNEAL_EVERY = 5 };
 
 struct anneal {
     enum anneal_kind kind;
-    int begin, end; /* iterations */
+    int64_t begin, end; /* iterations; where they are equal, all is done at once */
     double first, final;
     double swing; /* amplitude of the waves; harmonic */
     int waves;
 };
 
 /* p at iteration i. */
-double anneal_share(const struct anneal *s, int i);
+double anneal_share(const struct anneal *s, int64_t i);
+/* The mask is made anew before iteration i: every ANNEAL_EVERY from `begin` on, and at
+ * `end`; never for ANNEAL_NONE. */
+bool anneal_is_due(const struct anneal *s, int64_t i);
 /* Times at which the schedule, sampled every ANNEAL_EVERY iterations, goes from rising
  * or standing to falling: windows in which weights grow back. */
 int anneal_n_regrowths(const struct anneal *s);
 
-/* What masking needs of one network: the values of masked weights. */
-struct annealed {
-    struct net *net;
-    real *aside;       /* [net->n] */
-    int64_t n_weights; /* that may be masked: matrices, not biases */
-    int64_t *order;    /* [n_weights] */
-    int64_t n_masked;
-};
-
-struct annealed *annealed_create(struct arena *a, struct net *n);
-/* Iteration i of the schedule: does nothing between multiples of ANNEAL_EVERY, after
- * `end`, and for ANNEAL_NONE. */
-void annealed_step(struct annealed *m, const struct anneal *s, int i);
-/* Share of the matrices' weights that are masked. */
-double annealed_sparsity(const struct annealed *m);
-
-#endif /* HADMC_SEARCH_AGENTS_ANNEAL_H */
+#endif /* HADMC_SUPPORT_ANNEAL_H */
