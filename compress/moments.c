@@ -288,8 +288,7 @@ static bool solve(struct arena *a, const struct moments *m, int64_t group,
     double *ridged = arena_copy(a, h, (size_t)(k * k) * sizeof *h);
     double *lack = arena_copy(a, c, (size_t)(rows * k) * sizeof *c);
     double *wide = arena_new_array(a, double, rows *k);
-    double *change = arena_new_array(a, double, rows *k);
-    double trace = 0.0;
+    double *change = lack, trace = 0.0;
 
     for (int64_t i = 0; i < k; i++)
         trace += h[i * k + i];
@@ -298,13 +297,12 @@ static bool solve(struct arena *a, const struct moments *m, int64_t group,
     for (int64_t i = 0; i < rows * k; i++)
         wide[i] = w[i];
     blas_dgemm(BLAS_PLAIN, BLAS_PLAIN, rows, k, k, -1.0, wide, k, h, k, 1.0, lack, k);
-    if (free == NONZERO)
+    if (free == NONZERO) {
+        change = arena_new_array(a, double, rows *k);
         conjugate_solve(a, rows, k, ridged, w, lack, change);
-    else if (!blas_inverse(k, ridged, k))
+    } else if (!blas_solve(k, ridged, k, rows, lack, k)) {
         return false;
-    else
-        blas_dgemm(BLAS_PLAIN, BLAS_PLAIN, rows, k, k, 1.0, lack, k, ridged, k, 0.0,
-                   change, k);
+    }
     for (int64_t i = 0; i < rows * k; i++)
         v[i] = (float)(wide[i] + change[i]);
     return true;
@@ -325,28 +323,20 @@ static bool solve_all(const struct moments *m, const float *w, enum freedom free
     return solved;
 }
 
-double moments_error(const struct moments *m, const float *v, int64_t channel,
-                     float *bias)
+void moments_biases(const struct moments *m, const float *v, float *bias)
 {
-    const int64_t k = m->k, g = channel / (m->channels / m->groups);
-    const double *h = m->h + g * k * k, *mean = m->mean_x + g * k;
-    const float *row = v + channel * k;
-    double error = m->var_y[channel], constant = m->mean_y[channel];
+    const int64_t k = m->k, per_group = m->channels / m->groups;
 
-    for (int64_t i = 0; i < k; i++) {
-        double sum = 0.0;
+    for (int64_t c = 0; c < m->channels; c++) {
+        const double *mean = m->mean_x + c / per_group * k;
+        double constant = m->mean_y[c];
 
-        for (int64_t j = 0; j < k; j++)
-            sum += h[i * k + j] * row[j];
-        error += row[i] * (sum - 2.0 * m->c[channel * k + i]);
-        constant -= row[i] * mean[i];
+        for (int64_t i = 0; i < k; i++)
+            constant -= v[c * k + i] * mean[i];
+        bias[c] = m->has_bias ? (float)constant : 0.0f;
     }
-    if (bias)
-        *bias = m->has_bias ? (float)constant : 0.0f;
-    return fmax(error, 0.0);
 }
 
-/* Of a group's channels together, all at once. */
 static double group_error(struct arena *a, const struct moments *m, int64_t group,
                           const float *v)
 {
@@ -366,7 +356,7 @@ static double group_error(struct arena *a, const struct moments *m, int64_t grou
     return sum;
 }
 
-static double total_error(const struct moments *m, const float *v)
+double moments_error(const struct moments *m, const float *v)
 {
     struct arena *a = arena_create();
     double sum = 0.0;
@@ -376,27 +366,31 @@ static double total_error(const struct moments *m, const float *v)
         arena_reset(a);
     }
     arena_destroy(a);
-    return sum;
+    return fmax(sum, 0.0);
 }
 
-/* Fitted on three of four samples, chosen on the others; INFINITY: W is better
- * than all, or no sample is left to choose with. */
+/* Fitted on three of four samples, chosen on the others, until weaker ones lose more;
+ * INFINITY: W is better than all, or no sample is left to choose with. */
 static double best_ridge(const struct moments_sums *s, const float *w,
                          enum freedom free, float *v)
 {
     static const double ridges[] = {1.0, 0.3, 0.1, 0.03, 0.01, 0.003};
     double best = INFINITY, least;
+    int worse = 0;
 
     if (!s->held.n)
         return INFINITY;
-    least = total_error(&s->of_held, w);
-    for (size_t i = 0; i < sizeof ridges / sizeof *ridges; i++) {
+    least = moments_error(&s->of_held, w);
+    for (size_t i = 0; i < sizeof ridges / sizeof *ridges && worse < 2; i++) {
         const bool solved = solve_all(&s->of_fit, w, free, ridges[i], v);
-        const double error = solved ? total_error(&s->of_held, v) : INFINITY;
+        const double error = solved ? moments_error(&s->of_held, v) : INFINITY;
 
         if (error < least) {
             least = error;
             best = ridges[i];
+            worse = 0;
+        } else {
+            worse++;
         }
     }
     return best;

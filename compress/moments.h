@@ -53,8 +53,9 @@ double moments_fit(const struct moments_sums *s, const float *w, float *v);
 /* The same for the weights of W that are not zero; the others stay zero. */
 double moments_fit_nonzero(const struct moments_sums *s, const float *w, float *v);
 
-/* E (y - V x - c)^2 of a channel for its best c, which is written. */
-double moments_error(const struct moments *m, const float *v, int64_t channel,
-                     float *bias);
+/* c of every channel for V; 0 where there can be none. */
+void moments_biases(const struct moments *m, const float *v, float *bias);
+/* E |y - V x - c|^2 for the best c, over all channels together; at least 0. */
+double moments_error(const struct moments *m, const float *v);
 
 #endif /* HADMC_COMPRESS_MOMENTS_H */

@@ -47,8 +47,8 @@ struct rounded {
 
 static struct status *round_groups(struct arena *a, const struct product *p,
                                    const struct moments *m, const float *weights,
-                                   const float *least_scale, int bits,
-                                   bool keep_zeros, struct rounded *out)
+                                   const float *least_scale, int bits, bool keep_zeros,
+                                   struct rounded *out)
 {
     const int64_t rows = p->channels / p->groups, per_group = rows * p->k;
 
@@ -85,24 +85,24 @@ static void store(struct fitting *f, const struct product *p, const struct momen
 {
     struct arena *a = f->q->arena;
     int8_t *codes = arena_new_array(a, int8_t, p->channels * p->k);
-    double error = 0.0, variance = 0.0;
+    double variance = 0.0;
 
     for (int64_t c = 0; c < p->channels; c++)
         for (int64_t i = 0; i < p->k; i++) {
             codes[product_place(p, c, i)] = r->codes[c * p->k + i];
             real[c * p->k + i] = r->scale[c] * (float)r->codes[c * p->k + i];
         }
-    for (int64_t c = 0; c < p->channels; c++) {
-        error += moments_error(m, real, c, m->has_bias ? &bias[c] : NULL);
+    for (int64_t c = 0; c < p->channels; c++)
         variance += m->var_y[c];
-    }
+    if (m->has_bias)
+        moments_biases(m, real, bias);
     u->n_codes = p->channels * p->k;
     u->n_channels = p->channels;
     u->codes = codes;
     u->scale = arena_copy(a, r->scale, (size_t)p->channels * sizeof *r->scale);
     u->bias =
         m->has_bias ? arena_copy(a, bias, (size_t)p->channels * sizeof *bias) : NULL;
-    u->error = variance > 0.0 ? error / variance : 0.0;
+    u->error = variance > 0.0 ? moments_error(m, real) / variance : 0.0;
 }
 
 static struct status *fit(struct fitting *f, const struct product *p,

@@ -15,8 +15,8 @@ struct unit_fit unit_fit_begin(struct arena *a, const struct product *p,
         .p = p,
         .sums = moments_create(a, p, flow_n(changed), (int64_t)MOST_ROWS),
         .has_bias = p->node->op != OP_MatMul,
-        .weights = arena_new_array(a, float, p->channels *p->k),
-        .fitted = arena_new_array(a, float, p->channels *p->k),
+        .weights = arena_new_array(a, float, p->channels * p->k),
+        .fitted = arena_new_array(a, float, p->channels * p->k),
         .bias = arena_new_array(a, float, p->channels),
         .scratch = arena_new_array(a, float, product_scratch(p) + 1),
     };
@@ -31,8 +31,8 @@ struct unit_fit unit_fit_begin(struct arena *a, const struct product *p,
 
 void unit_fit_biases(struct unit_fit *f)
 {
-    for (int64_t c = 0; f->has_bias && c < f->p->channels; c++)
-        moments_error(moments_all(f->sums), f->fitted, c, &f->bias[c]);
+    if (f->has_bias)
+        moments_biases(moments_all(f->sums), f->fitted, f->bias);
 }
 
 void unit_fit_run(const struct unit_fit *f, struct flow *changed)

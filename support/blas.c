@@ -24,6 +24,11 @@ static_assert(sizeof(blasint) == sizeof(int), "the library with 32-bit sizes");
 typedef void triangle_fn(const char *triangle, const int *n, double *a, const int *lda,
                          int *info, size_t triangle_len);
 
+/* Right sides for such a matrix. */
+typedef void solve_fn(const char *triangle, const int *n, const int *m, const double *a,
+                      const int *lda, double *b, const int *ldb, int *info,
+                      size_t triangle_len);
+
 /*        name in the library        its type */
 #define FUNCTIONS(F)                                                                   \
     F(cblas_sgemm, __typeof__(cblas_sgemm))                                            \
@@ -32,6 +37,7 @@ typedef void triangle_fn(const char *triangle, const int *n, double *a, const in
     F(cblas_dsyrk, __typeof__(cblas_dsyrk))                                            \
     F(dpotrf_, triangle_fn)                                                            \
     F(dpotri_, triangle_fn)                                                            \
+    F(dpotrs_, solve_fn)                                                               \
     F(openblas_set_num_threads, __typeof__(openblas_set_num_threads))                  \
     F(openblas_get_corename, __typeof__(openblas_get_corename))
 
@@ -187,5 +193,17 @@ bool blas_inverse(int64_t n, double *a, int64_t lda)
         return false;
     blas.dpotri_("L", &size_n, a, &size_lda, &info, 1);
     blas_dmirror(n, a, lda);
+    return info == 0;
+}
+
+bool blas_solve(int64_t n, double *a, int64_t lda, int64_t m, double *b, int64_t ldb)
+{
+    const int size_n = size(n), size_m = size(m), size_lda = stride(lda);
+    const int size_ldb = stride(ldb);
+    int info = 0;
+
+    if (!factor(n, a, lda))
+        return false;
+    blas.dpotrs_("L", &size_n, &size_m, a, &size_lda, b, &size_ldb, &info, 1);
     return info == 0;
 }

@@ -58,5 +58,8 @@ bool blas_cholesky(int64_t n, double *a, int64_t lda);
 /* a[n][n], of which the upper triangle is read, becomes its inverse, both triangles.
  * False, and a is of no use, when a is not positive definite. */
 bool blas_inverse(int64_t n, double *a, int64_t lda);
+/* b[m][n] becomes b a^-1; a[n][n], of which the upper triangle is read, is overwritten.
+ * False, with b as it was, where blas_cholesky says so. */
+bool blas_solve(int64_t n, double *a, int64_t lda, int64_t m, double *b, int64_t ldb);
 
 #endif /* HADMC_SUPPORT_BLAS_H */

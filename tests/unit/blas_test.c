@@ -89,14 +89,27 @@ TEST(inverse_fills_both_triangles)
     CHECK(near(a[0], 1) && near(a[1], -1) && near(a[2], -1) && near(a[3], 2));
 }
 
+/* The same matrix: [3 2] becomes [3 2] [1 -1; -1 2], [0 1] becomes its second row. */
+TEST(rows_are_divided_by_a_matrix)
+{
+    double a[] = {2, 1, -7, 1}, b[] = {3, 2, 99, 0, 1, 99};
+
+    CHECK_OK(blas_open());
+    CHECK(blas_solve(2, a, 2, 2, b, 3));
+    CHECK(near(b[0], 1) && near(b[1], 1) && near(b[3], -1) && near(b[4], 2));
+    CHECK(b[2] == 99 && b[5] == 99);
+}
+
 TEST(matrices_that_are_not_positive_definite_are_refused)
 {
-    double saddle[] = {1, 2, 2, 1}, flat[] = {1, 1, 1, 1}, nan[] = {NAN, 0, 0, 1};
+    double saddle[] = {1, 2, 2, 1}, flat[] = {1, 1, 1, 1}, other_flat[] = {1, 1, 1, 1},
+           nan[] = {NAN, 0, 0, 1};
     double last[] = {1, NAN, NAN, 1};
 
     CHECK_OK(blas_open());
     CHECK(!blas_cholesky(2, saddle, 2));
     CHECK(!blas_inverse(2, flat, 2));
+    CHECK(!blas_solve(2, other_flat, 2, 1, last, 2));
     CHECK(!blas_cholesky(2, nan, 2));
     CHECK(!blas_cholesky(2, last, 2));
 }
