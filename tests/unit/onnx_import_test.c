@@ -207,6 +207,31 @@ TEST(weights_of_an_lstm_may_be_codes)
     check_refused(&g, 13, NULL, INVALID, "'s' does not fit to 'w'");
 }
 
+/* Columns of b in steps of 1 and 10, x in steps of 2: c counts in 2 and 20. */
+TEST(a_quantized_gemm_may_have_a_scale_per_column)
+{
+    static const uint8_t b[4] = {1, 2, 3, 4}, zero[2] = {0, 0};
+    static const float one = 2, two[2] = {1, 10};
+    static const int32_t bias[2] = {5, 6};
+    const int64_t square[2] = {2, 2}, n = 2;
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_UINT8, "1,2");
+    onnx_initializer(&g, "xs", ONNX_FLOAT, 0, NULL, &one, 4);
+    onnx_initializer(&g, "xz", ONNX_UINT8, 0, NULL, zero, 1);
+    onnx_initializer(&g, "b", ONNX_UINT8, 2, square, b, 4);
+    onnx_initializer(&g, "bs", ONNX_FLOAT, 1, &n, two, 8);
+    onnx_initializer(&g, "bz", ONNX_UINT8, 1, &n, zero, 2);
+    onnx_initializer(&g, "c", ONNX_INT32, 1, &n, bias, 8);
+    onnx_node(&g, GRAPH_NODE, "QGemm", "x xs xz b bs bz c", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,2");
+    const char *text = imported(&g, 13, NULL);
+
+    CHECK(strstr(text, "Gemm(") && !strstr(text, "QGemm"));
+    CHECK(strstr(text, "{2,20}"));
+    CHECK(strstr(text, "DequantizeLinear(%b, %bs, %bz) {axis=1,"));
+}
+
 TEST(options_that_fit_nothing_name_what_there_is)
 {
     struct onnx_options o = {.n_dims = 1, .dim = {{"M", 4}}};
