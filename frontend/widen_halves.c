@@ -61,8 +61,9 @@ static struct ir_value *widened_constant(struct compile *c, const struct ir_valu
 }
 
 /* `wide` has an entry for each value that was there at first. */
-static struct status *widen(struct compile *c, struct ir_value **wide, struct ir_node *n,
-                            struct ir_value *v, struct ir_value **out)
+static struct status *widen(struct compile *c, struct ir_value **wide,
+                            struct ir_node *n, struct ir_value *v,
+                            struct ir_value **out)
 {
     const struct ir_node *cast = match_def(v, OP_Cast);
 
@@ -128,7 +129,8 @@ static struct status *widen_graph(struct compile *c, struct ir_value **wide,
 
 struct status *pass_widen_halves(struct compile *c, struct ir_graph *g)
 {
-    struct ir_value **wide = arena_new_array(c->scratch, struct ir_value *, c->n_values);
+    struct ir_value **wide =
+        arena_new_array(c->scratch, struct ir_value *, c->n_values);
 
     return widen_graph(c, wide, g);
 }
