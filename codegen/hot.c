@@ -7,6 +7,7 @@
  * convolutions over rows.  A Transpose or Slice in front is read through by strides
  * where that costs nothing.
  */
+#include <math.h>
 #include <string.h>
 
 #include "codegen/hot.h"
@@ -145,6 +146,20 @@ struct ir_value *hot_learned(const struct ir_node *n)
     return w->data && w->dtype == DT_f16 && is_finite(w) ? w : NULL;
 }
 
+bool hot_stores_halves(const struct builder *b, const struct ir_value *w)
+{
+    const float *at = w->data;
+
+    if (w->dtype == DT_f16)
+        return true;
+    if (!b->compile->narrow_weights)
+        return false;
+    for (int64_t i = 0; i < ir_count(w); i++)
+        if (!(fabsf(at[i]) <= 65504.0f) || f32_of_f16(f16_of_f32(at[i])) != at[i])
+            return false;
+    return true;
+}
+
 static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
 {
     struct ir_value *w = hot_learned(n);
@@ -155,7 +170,7 @@ static struct hot *recognise_conv(struct builder *b, const struct ir_node *n)
     struct conv *c = &h->conv;
 
     hot_fill_convolution(n, w, c);
-    c->half_weights = w->dtype == DT_f16;
+    c->half_weights = hot_stores_halves(b, w);
     h->weights = w;
     h->bias = ir_in(n, 2);
     c->has_bias = h->bias != NULL;
@@ -178,7 +193,7 @@ static struct hot *recognise_transpose(struct builder *b, const struct ir_node *
     c->groups = ir_attr_int(n, "group", 1);
     c->c_in = w->dim[0] / c->groups;
     c->c_out = w->dim[1];
-    c->half_weights = w->dtype == DT_f16;
+    c->half_weights = hot_stores_halves(b, w);
     hot_fill_strides(c, c->c_in * c->groups, c->c_out * c->groups);
     if (!hot_transpose_fits(c))
         return NULL;
@@ -258,7 +273,7 @@ const float *hot_real_weights(struct builder *b, const struct hot *h)
 {
     const int64_t n = ir_count(h->weights);
 
-    if (!h->conv.half_weights)
+    if (h->weights->dtype == DT_f32)
         return h->weights->data;
     const uint16_t *from = h->weights->data;
     float *to = arena_new_array(b->compile->scratch, float, n);

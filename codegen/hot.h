@@ -30,6 +30,9 @@ struct hot *hot_new(struct builder *b, enum step_kind kind, const struct ir_node
 /* The constant that `n` multiplies with: its second input, float32, or the finite
  * float16 behind a Cast; NULL if there is none. */
 struct ir_value *hot_learned(const struct ir_node *n);
+/* Such a constant is stored as float16: it is one, or the model's constants were in 16
+ * bits and float16 holds this one exactly. */
+bool hot_stores_halves(const struct builder *b, const struct ir_value *w);
 /* h->weights as float32, and what was made of them as a tensor of the weights file. */
 const float *hot_real_weights(struct builder *b, const struct hot *h);
 int hot_weights_tensor(struct builder *b, const struct hot *h, const float *packed,

@@ -83,7 +83,7 @@ struct hot *hot_recognise_gemm(struct builder *b, const struct ir_node *n)
         h->conv.in_c = y->dim[0];
     }
     h->conv.has_bias = bias != NULL;
-    h->conv.half_weights = learned->dtype == DT_f16;
+    h->conv.half_weights = alpha == 1.0f && hot_stores_halves(b, learned);
     h->weights = learned;
     h->weights_transposed = !trans_b;
     h->bias = bias;
@@ -165,7 +165,7 @@ struct hot *hot_recognise_matmul(struct builder *b, const struct ir_node *n)
         const int64_t k = w->dim[0];
 
         hot_fill_rows(&h->conv, ir_count(x) / k, k, w->dim[1]);
-        h->conv.half_weights = learned->dtype == DT_f16;
+        h->conv.half_weights = hot_stores_halves(b, learned);
         h->weights = learned;
         h->weights_transposed = true;
         return h;

@@ -139,6 +139,8 @@ struct compile {
     uint8_t model_sha256[32];
     struct text warnings; /* one line each, for the report */
     bool halves_stay;     /* weights are float16 behind a Cast that is not folded */
+    bool narrow_weights;  /* the model had constants in 16 bits: weights that float16
+                             holds exactly are stored so */
     bool islands_formed;  /* from now on DequantizeLinear of constants is folded */
     struct text left_in_floats; /* nodes between codes that have no integer form, and
                                why: one line each, for the report */

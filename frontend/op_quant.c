@@ -241,9 +241,11 @@ struct status *import_DynamicQuantizeLinear(struct ir_node *n, int opset)
 
 /* ---- operators on quantized tensors -------------------------------------------------------------- */
 
-/* Operands come as (q, scale, zero) groups.  The float operator gets the dequantized
- * ones; its result is quantized with the last two inputs. */
-static struct status *dequantized(struct ir_node *n, int at, struct ir_value **out)
+/* Operands come as (q, scale, zero) groups, scales one or one an entry of `axis`.  The
+ * float operator gets the dequantized ones; its result is quantized with the last two
+ * inputs. */
+static struct status *dequantized_along(struct ir_node *n, int at, int axis,
+                                        struct ir_value **out)
 {
     struct ir_value *zero = ir_in(n, at + 2);
 
@@ -251,8 +253,14 @@ static struct status *dequantized(struct ir_node *n, int at, struct ir_value **o
         return FAIL_AT(n, INVALID, "input %d or its scale is left out", at);
     if (!zero)
         zero = zero_of(n->graph->compile, n->in[at]->dtype);
-    return emit(n, OP_DequantizeLinear, "axis=0 block_size=0", 3, n->in[at], n->in[at + 1],
-                zero, out);
+    return emit(n, OP_DequantizeLinear,
+                arena_printf(n->graph->compile->perm, "axis=%d block_size=0", axis), 3,
+                n->in[at], n->in[at + 1], zero, out);
+}
+
+static struct status *dequantized(struct ir_node *n, int at, struct ir_value **out)
+{
+    return dequantized_along(n, at, 0, out);
 }
 
 /* n becomes QuantizeLinear(real, scale, zero). */
@@ -359,8 +367,8 @@ struct status *import_QLinearWhere(struct ir_node *n, int opset)
     return become_quantize(n, real, scale, zero, dtype);
 }
 
-/* QGemm(a group, b group, c, y scale, y zero): c counts in steps of both scales; without
- * a scale for y the result stays float. */
+/* QGemm(a group, b group, c, y scale, y zero): b may have a scale per column; c counts in
+ * steps of both scales; without a scale for y the result stays float. */
 struct status *import_QGemm(struct ir_node *n, int opset)
 {
     enum { C = 6, Y_SCALE, Y_ZERO };
@@ -369,13 +377,15 @@ struct status *import_QGemm(struct ir_node *n, int opset)
     if (n->n_in < 6)
         return FAIL_AT(n, INVALID, "has %d inputs", n->n_in);
     RETURN_IF_FAIL(dequantized(n, 0, &in[0]));
-    if (ir_count(n->in[4]) != 1) /* a scale per column: blocks of one row */
-        return FAIL_AT(n, UNSUPPORTED, "has a scale per column");
-    RETURN_IF_FAIL(dequantized(n, 3, &in[1]));
+    RETURN_IF_FAIL(dequantized_along(n, 3, ir_attr_int(n, "transB", 0) ? 0 : 1, &in[1]));
     if (ir_in(n, C)) {
+        struct compile *c = n->graph->compile;
+        const int last = n->in[C]->rank > 0 ? n->in[C]->rank - 1 : 0;
+
         RETURN_IF_FAIL(emit(n, OP_Mul, NULL, 2, n->in[1], n->in[4], NULL, &step));
-        RETURN_IF_FAIL(emit(n, OP_DequantizeLinear, "axis=0 block_size=0", 3, n->in[C], step,
-                            zero_of(n->graph->compile, n->in[C]->dtype), &in[2]));
+        RETURN_IF_FAIL(emit(n, OP_DequantizeLinear,
+                            arena_printf(c->perm, "axis=%d block_size=0", last), 3, n->in[C],
+                            step, zero_of(c, n->in[C]->dtype), &in[2]));
     }
     struct ir_value *const scale = ir_in(n, Y_SCALE), *const zero = ir_in(n, Y_ZERO);
     const enum dtype dtype = n->in[0]->dtype;

@@ -3,13 +3,17 @@
  * Gemm makes what all inputs contribute to all gates, biases included, and R is
  * transposed (both fold when weights are constant).  What stays is
  *
- *     Y, Y_h[, Y_c] = LSTM(gates, Rt[, sequence_lens, initial_h, initial_c, P, bias])
+ *     Y, Y_h[, Y_c] = LSTM(gates, Rt[, sequence_lens, initial_h, initial_c, P,
+ *                          bias | steps, zeros])
  *         {direction layout clip activations activation_alpha activation_beta
  *          input_forget linear_before_reset}
  *
  * with gates [steps, batch, directions*n*hidden] (batch first when layout=1), Rt
  * [directions, hidden, n*hidden], P [directions, 3*hidden], and bias [directions,
- * hidden] only for a GRU that applies its reset after the product. */
+ * hidden] only for a GRU that applies its reset after the product.  With steps
+ * and zeros [directions, n*hidden] Rt is uint8: (Rt - zero) * step is meant, by
+ * columns, and the state is rounded to as many bits as sums in int32 allow
+ * (k_recurrent.c). */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -18,9 +22,11 @@
 
 /* ONNX's operands, and those of the canonical form. */
 enum { ONNX_X, ONNX_W, ONNX_R, ONNX_B, ONNX_LENGTHS, ONNX_H, ONNX_C, ONNX_P };
-enum { GATES, RT, LENGTHS, FIRST_H, FIRST_C, PEEPHOLE, BIAS };
+enum { CODED_W_SCALE = ONNX_P + 1, CODED_W_ZERO, CODED_R_SCALE, CODED_R_ZERO };
+enum { GATES, RT, LENGTHS, FIRST_H, FIRST_C, PEEPHOLE, BIAS, N_OPERANDS = BIAS + 2 };
+enum { STEPS = BIAS, ZEROS }; /* of an LSTM, which has no such bias */
 enum { Y, Y_H, Y_C };
-enum { MAX_ACTIVATIONS = 6, MAX_HIDDEN = 1 << 24 };
+enum { MAX_ACTIVATIONS = 6, MAX_HIDDEN = 1 << 24, MAX_CODED_HIDDEN = 1 << 14 };
 
 /* In the order of the kernels' enum; whether alpha and beta are taken from the lists,
  * and their values otherwise. */
@@ -138,6 +144,100 @@ static struct status *make_gates(struct ir_node *n, const struct layer *l, int64
                         (int64_t[]){x->dim[0], x->dim[1], d * gh}, out);
 }
 
+/* One step for each column [directions, columns], also where a direction has one. */
+static struct status *column_steps(struct ir_node *n, int scale, int64_t columns,
+                                   struct ir_value **out)
+{
+    struct ir_value *v = n->in[scale];
+    const int64_t d = v->dim[0];
+
+    if (v->rank == 2) {
+        *out = v;
+        return OK;
+    }
+    RETURN_IF_FAIL(op_emit_ints(n, OP_Reshape, v, "shape", 2, (int64_t[]){d, 1}, &v));
+    return op_emit_ints(n, OP_Expand, v, "shape", 2, (int64_t[]){d, columns}, out);
+}
+
+static uint8_t unsigned_code(const struct ir_value *v, int64_t i)
+{
+    return ((const uint8_t *)v->data)[i] ^ (v->dtype == DT_i8 ? 0x80 : 0);
+}
+
+static struct ir_value *unsigned_codes(struct compile *c, const struct ir_value *v)
+{
+    uint8_t *to = arena_new_array(c->perm, uint8_t, ir_count(v));
+
+    for (int64_t i = 0; i < ir_count(v); i++)
+        to[i] = unsigned_code(v, i);
+    return ir_const_ref(c, v->name, DT_u8, v->rank, v->dim, to);
+}
+
+/* The zero point of each of R's columns [directions, columns]. */
+static struct ir_value *column_zeros(const struct ir_node *n, int64_t columns)
+{
+    struct compile *c = n->graph->compile;
+    const struct ir_value *v = n->in[CODED_R_ZERO];
+    const int64_t dim[] = {v->dim[0], columns};
+    uint8_t *to = arena_new_array(c->perm, uint8_t, dim[0] * dim[1]);
+
+    for (int64_t i = 0; i < dim[0] * dim[1]; i++)
+        to[i] = unsigned_code(v, v->rank == 2 ? i : i / columns);
+    return ir_const_ref(c, v->name, DT_u8, 2, dim, to);
+}
+
+/* Codes of x, their scale and zero point. */
+static struct status *quantize_dynamically(struct ir_node *n, struct ir_value *x,
+                                           struct ir_value *out[3])
+{
+    struct ir_node *q =
+        ir_node_create(n->graph, n, OP_DynamicQuantizeLinear, n->name, 1, 3);
+
+    ir_set_input(q, 0, x);
+    for (int i = 0; i < 3; i++)
+        out[i] = ir_new_output(q, i, NULL);
+    RETURN_IF_FAIL(import_DynamicQuantizeLinear(q, 0));
+    for (int i = 0; i < 3; i++)
+        out[i] = out[i]->replaced_by;
+    return OK;
+}
+
+/* gates = scales * (codes of X) W + bias: what DynamicQuantizeLSTM does with X. */
+static struct status *make_gates_of_codes(struct ir_node *n, const struct layer *l,
+                                          int64_t gh, struct ir_value *bias,
+                                          struct ir_value **out)
+{
+    struct ir_graph *g = n->graph;
+    struct ir_value *x = n->in[ONNX_X], *w = n->in[ONNX_W], *q[3], *steps, *y;
+    const int64_t d = l->directions, rows = x->dim[0] * x->dim[1];
+
+    if (w->rank != 3 || w->dim[0] != d || w->dim[1] != x->dim[2] || w->dim[2] != gh)
+        return FAIL_AT(n, INVALID, "weights '%s' do not fit the others' dims", w->name);
+    RETURN_IF_FAIL(
+        op_emit_ints(n, OP_Transpose, w, "perm", 3, (int64_t[]){1, 0, 2}, &w));
+    RETURN_IF_FAIL(
+        op_emit_ints(n, OP_Reshape, w, "shape", 2, (int64_t[]){x->dim[2], d * gh}, &w));
+    RETURN_IF_FAIL(column_steps(n, CODED_W_SCALE, gh, &steps));
+    RETURN_IF_FAIL(
+        op_emit_ints(n, OP_Reshape, steps, "shape", 1, (int64_t[]){d * gh}, &steps));
+    RETURN_IF_FAIL(
+        op_emit_ints(n, OP_Reshape, x, "shape", 2, (int64_t[]){rows, x->dim[2]}, &x));
+    RETURN_IF_FAIL(quantize_dynamically(n, x, q));
+    RETURN_IF_FAIL(ir_emit(g, n, OP_Mul, NULL, 2, (struct ir_value *[]){q[1], steps},
+                           NULL, &steps));
+    RETURN_IF_FAIL(ir_emit(g, n, OP_MatMulInteger, n->name, 3,
+                           (struct ir_value *[]){q[0], w, q[2]}, NULL, &y));
+    RETURN_IF_FAIL(ir_emit(g, n, OP_Cast, NULL, 1, &y, "to=1", &y));
+    RETURN_IF_FAIL(
+        ir_emit(g, n, OP_Mul, NULL, 2, (struct ir_value *[]){y, steps}, NULL, &y));
+    if (bias)
+        RETURN_IF_FAIL(
+            ir_emit(g, n, OP_Add, NULL, 2, (struct ir_value *[]){y, bias}, NULL, &y));
+    return op_emit_ints(
+        n, OP_Reshape, y, "shape", 3,
+        (int64_t[]){n->in[ONNX_X]->dim[0], n->in[ONNX_X]->dim[1], d * gh}, out);
+}
+
 static struct status *name_activations(struct ir_node *n, const struct layer *l)
 {
     static const char *const usual[3][3] = {
@@ -153,9 +253,11 @@ static struct status *name_activations(struct ir_node *n, const struct layer *l)
     return OK;
 }
 
+/* n is DynamicQuantizeLSTM where W and R are codes; they lie transposed. */
 static struct status *import_recurrent(struct ir_node *n)
 {
-    struct ir_value *in[7] = {NULL}, *bias;
+    const bool codes = n->op == OP_DynamicQuantizeLSTM;
+    struct ir_value *in[N_OPERANDS] = {NULL}, *bias;
     struct layer l;
 
     if (!ir_in(n, ONNX_R) || !ir_in(n, ONNX_W))
@@ -165,20 +267,27 @@ static struct status *import_recurrent(struct ir_node *n)
     RETURN_IF_FAIL(name_activations(n, &l));
     RETURN_IF_FAIL(op_check_rank(n, ONNX_X, 3, 3));
     RETURN_IF_FAIL(op_check_rank(n, ONNX_R, 3, 3));
-    l.hidden = n->in[ONNX_R]->dim[2];
+    l.hidden = n->in[ONNX_R]->dim[codes ? 1 : 2];
     if (l.hidden < 1 || l.hidden > MAX_HIDDEN
         || ir_attr_int(n, "hidden_size", l.hidden) != l.hidden)
         return FAIL_AT(n, INVALID, "hidden_size does not fit R's %lld columns",
                        (long long)l.hidden);
     RETURN_IF_FAIL(split_bias(n, &l, l.gates * l.hidden, &bias, &in[BIAS]));
-    RETURN_IF_FAIL(make_gates(n, &l, l.gates * l.hidden, bias, &in[GATES]));
-    RETURN_IF_FAIL(op_emit_ints(n, OP_Transpose, n->in[ONNX_R], "perm", 3,
-                                (int64_t[]){0, 2, 1}, &in[RT]));
+    RETURN_IF_FAIL((n->in[ONNX_W]->dtype == DT_i8 ? make_gates_of_codes : make_gates)(
+        n, &l, l.gates * l.hidden, bias, &in[GATES]));
+    if (codes) {
+        in[RT] = unsigned_codes(n->graph->compile, n->in[ONNX_R]);
+        in[ZEROS] = column_zeros(n, l.gates * l.hidden);
+        RETURN_IF_FAIL(column_steps(n, CODED_R_SCALE, l.gates * l.hidden, &in[STEPS]));
+    } else {
+        RETURN_IF_FAIL(op_emit_ints(n, OP_Transpose, n->in[ONNX_R], "perm", 3,
+                                    (int64_t[]){0, 2, 1}, &in[RT]));
+    }
     in[LENGTHS] = ir_in(n, ONNX_LENGTHS);
     in[FIRST_H] = ir_in(n, ONNX_H);
     in[FIRST_C] = ir_in(n, ONNX_C);
     in[PEEPHOLE] = ir_in(n, ONNX_P);
-    int n_in = 7;
+    int n_in = N_OPERANDS;
     while (!in[n_in - 1])
         n_in--;
     for (int i = 0; i < n_in; i++)
@@ -209,53 +318,87 @@ struct status *import_LSTM(struct ir_node *n, int opset)
 
 /* ---- codes ------------------------------------------------------------------ */
 
-/* (q - zero) * scale; scale and zero: [directions], or [directions, n*hidden] for each
- * column of q [directions, ..., n*hidden]. */
-static struct status *decode(struct ir_node *n, int q, int scale, int zero,
-                             struct ir_value **out)
+/* Scale and zero point of q [directions, ..., n*hidden] are [directions], or
+ * [directions, n*hidden] for each column. */
+static struct status *check_steps(const struct ir_node *n, int q, int scale)
 {
-    struct ir_value *x = ir_in(n, q), *factor[2] = {ir_in(n, scale), ir_in(n, zero)};
+    const struct ir_value *x = ir_in(n, q);
 
-    if (!x || !factor[0] || !factor[1])
-        return FAIL_AT(n, INVALID, "input %d, its scale or its zero point is left out", q);
+    if (!x || !ir_in(n, scale) || !ir_in(n, scale + 1))
+        return FAIL_AT(n, INVALID, "input %d, its scale or its zero point is left out",
+                       q);
     RETURN_IF_FAIL(op_check_rank(n, q, 3, 3));
-    for (int i = 0; i < 2; i++) {
-        const int at = i ? zero : scale;
+    for (int i = scale; i <= scale + 1; i++) {
+        const struct ir_value *v = n->in[i];
 
-        RETURN_IF_FAIL(op_check_rank(n, at, 1, 2));
-        if (factor[i]->dim[0] != x->dim[0]
-            || (factor[i]->rank == 2 && factor[i]->dim[1] != x->dim[2]))
-            return FAIL_AT(n, INVALID, "'%s' does not fit to '%s'", factor[i]->name, x->name);
-        RETURN_IF_FAIL(op_emit_ints(
-            n, OP_Reshape, factor[i], "shape", 3,
-            (int64_t[]){x->dim[0], 1, factor[i]->rank == 2 ? x->dim[2] : 1}, &factor[i]));
+        RETURN_IF_FAIL(op_check_rank(n, i, 1, 2));
+        if (v->dim[0] != x->dim[0] || (v->rank == 2 && v->dim[1] != x->dim[2]))
+            return FAIL_AT(n, INVALID, "'%s' does not fit to '%s'", v->name, x->name);
     }
-    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Cast, NULL, 1, &x, "to=1", &x));
-    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Cast, NULL, 1, &factor[1], "to=1", &factor[1]));
-    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Sub, NULL, 2,
-                           (struct ir_value *[]){x, factor[1]}, NULL, &x));
-    return ir_emit(n->graph, n, OP_Mul, NULL, 2, (struct ir_value *[]){x, factor[0]}, NULL,
-                   out);
+    return OK;
 }
 
-/* An LSTM whose W and R are codes and lie transposed.  Inputs and state stay float,
- * where others round them to codes before each product. */
+static bool counts_from_zero(const struct ir_value *q, const struct ir_value *zero)
+{
+    const int8_t *at = zero->data;
+
+    if (q->dtype != DT_i8 || zero->dtype != DT_i8 || !at)
+        return false;
+    for (int64_t i = 0; i < ir_count(zero); i++)
+        if (at[i])
+            return false;
+    return true;
+}
+
+/* [directions, n*hidden, ...] of (q - zero) * scale. */
+static struct status *decode(struct ir_node *n, int q, int scale)
+{
+    static const int64_t swap[] = {0, 2, 1};
+    struct ir_value *x = n->in[q], *factor[2] = {n->in[scale], n->in[scale + 1]};
+
+    for (int i = 0; i < 2; i++)
+        RETURN_IF_FAIL(op_emit_ints(
+            n, OP_Reshape, factor[i], "shape", 3,
+            (int64_t[]){x->dim[0], 1, factor[i]->rank == 2 ? x->dim[2] : 1},
+            &factor[i]));
+    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Cast, NULL, 1, &x, "to=1", &x));
+    RETURN_IF_FAIL(
+        ir_emit(n->graph, n, OP_Cast, NULL, 1, &factor[1], "to=1", &factor[1]));
+    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Sub, NULL, 2,
+                           (struct ir_value *[]){x, factor[1]}, NULL, &x));
+    RETURN_IF_FAIL(ir_emit(n->graph, n, OP_Mul, NULL, 2,
+                           (struct ir_value *[]){x, factor[0]}, NULL, &x));
+    RETURN_IF_FAIL(op_emit_ints(n, OP_Transpose, x, "perm", 3, swap, &x));
+    ir_set_input(n, q, x);
+    return OK;
+}
+
+static bool is_coded(const struct ir_value *q, const struct ir_value *zero)
+{
+    return q->data && zero->data && q->dtype == zero->dtype
+           && (q->dtype == DT_i8 || q->dtype == DT_u8) && q->dim[1] <= MAX_CODED_HIDDEN;
+}
+
+/* An LSTM whose W and R are codes and lie transposed.  Inputs are rounded to codes as
+ * the definition says, and stay float where W's have a zero point; the state is rounded
+ * to more than the 8 bits that others take. */
 struct status *import_DynamicQuantizeLSTM(struct ir_node *n, int opset)
 {
-    enum { W_SCALE = 8, W_ZERO, R_SCALE, R_ZERO };
-    static const int64_t swap[] = {0, 2, 1};
-    struct ir_value *w, *r;
-
     (void)opset;
-    RETURN_IF_FAIL(decode(n, ONNX_W, W_SCALE, W_ZERO, &w));
-    RETURN_IF_FAIL(decode(n, ONNX_R, R_SCALE, R_ZERO, &r));
-    RETURN_IF_FAIL(op_emit_ints(n, OP_Transpose, w, "perm", 3, swap, &w));
-    RETURN_IF_FAIL(op_emit_ints(n, OP_Transpose, r, "perm", 3, swap, &r));
-    ir_set_input(n, ONNX_W, w);
-    ir_set_input(n, ONNX_R, r);
+    RETURN_IF_FAIL(check_steps(n, ONNX_W, CODED_W_SCALE));
+    RETURN_IF_FAIL(check_steps(n, ONNX_R, CODED_R_SCALE));
+    const bool coded = is_coded(n->in[ONNX_R], n->in[CODED_R_ZERO]);
+
+    if (!coded || !counts_from_zero(n->in[ONNX_W], n->in[CODED_W_ZERO]))
+        RETURN_IF_FAIL(decode(n, ONNX_W, CODED_W_SCALE));
+    if (!coded) {
+        RETURN_IF_FAIL(decode(n, ONNX_R, CODED_R_SCALE));
+        op_keep_inputs(n, ONNX_P + 1);
+        n->op = OP_LSTM;
+    }
+    RETURN_IF_FAIL(import_recurrent(n));
     n->op = OP_LSTM;
-    op_keep_inputs(n, ONNX_P + 1);
-    return import_recurrent(n);
+    return OK;
 }
 
 /* ---- shape ------------------------------------------------------------------ */
@@ -278,8 +421,14 @@ static struct status *check_activations(const struct ir_node *n, const struct la
                        l->directions * l->n_activations);
     for (int i = 0; i < count; i++)
         if (find_function(names[i]) < 0)
-            return FAIL_AT(n, UNSUPPORTED, "activation '%s' is not supported", names[i]);
+            return FAIL_AT(n, UNSUPPORTED, "activation '%s' is not supported",
+                           names[i]);
     return OK;
+}
+
+static const struct ir_value *lstm_steps(const struct ir_node *n)
+{
+    return n->op == OP_LSTM ? ir_in(n, STEPS) : NULL;
 }
 
 static struct status *check_dims(const struct ir_node *n, int i, enum dtype dtype,
@@ -325,12 +474,21 @@ static struct status *shape_recurrent(struct ir_node *n)
     const int64_t d = l.directions, h = l.hidden;
     const int64_t state[3] = {l.batch_first ? l.batch : d, l.batch_first ? d : l.batch,
                               h};
-    RETURN_IF_FAIL(check_dims(n, RT, t, 3, (int64_t[]){d, h, l.gates * h}));
+    const struct ir_value *steps = lstm_steps(n);
+    RETURN_IF_FAIL(
+        check_dims(n, RT, steps ? DT_u8 : t, 3, (int64_t[]){d, h, l.gates * h}));
+    if (steps) {
+        RETURN_IF_FAIL(check_dims(n, STEPS, t, 2, (int64_t[]){d, l.gates * h}));
+        RETURN_IF_FAIL(check_dims(n, ZEROS, DT_u8, 2, (int64_t[]){d, l.gates * h}));
+        if (!ir_in(n, ZEROS) || h > MAX_CODED_HIDDEN)
+            return FAIL_AT(n, INVALID, "has no zero points or too large a state");
+    }
     RETURN_IF_FAIL(check_dims(n, LENGTHS, DT_i32, 1, &l.batch));
     RETURN_IF_FAIL(check_dims(n, FIRST_H, t, 3, state));
     RETURN_IF_FAIL(check_dims(n, FIRST_C, t, 3, state));
     RETURN_IF_FAIL(check_dims(n, PEEPHOLE, t, 2, (int64_t[]){d, 3 * h}));
-    RETURN_IF_FAIL(check_dims(n, BIAS, t, 2, (int64_t[]){d, h}));
+    if (n->op != OP_LSTM)
+        RETURN_IF_FAIL(check_dims(n, BIAS, t, 2, (int64_t[]){d, h}));
     const int64_t first[4] = {l.steps, d, l.batch, h},
                   last[4] = {l.batch, l.steps, d, h};
     op_set_out(n, Y, t, 4, l.batch_first ? last : first);
@@ -414,7 +572,8 @@ static void call_steps(struct lowering *lw, const struct ir_node *n,
         .has_h = ir_in(n, FIRST_H) != NULL,
         .has_c = ir_in(n, FIRST_C) != NULL,
         .has_peephole = ir_in(n, PEEPHOLE) != NULL,
-        .has_bias = ir_in(n, BIAS) != NULL,
+        .has_bias = n->op != OP_LSTM && ir_in(n, BIAS),
+        .has_steps = lstm_steps(n) != NULL,
         .has_y = n->n_out > Y && n->out[Y],
         .has_y_h = n->n_out > Y_H && n->out[Y_H],
         .has_y_c = n->n_out > Y_C && n->out[Y_C],
@@ -426,16 +585,17 @@ static void call_steps(struct lowering *lw, const struct ir_node *n,
     set_activations(n, l, direction, &p);
     struct kcall *call = lower_call_typed(lw, cell, DT_f32, &p, l->batch);
     lower_in_at(call, n->in[GATES], direction * gh * f);
-    lower_in_at(call, n->in[RT], direction * gh * h * f);
+    lower_in_at(call, n->in[RT], direction * gh * h * (p.has_steps ? 1 : f));
     in_if(call, ir_in(n, LENGTHS), 0);
     in_if(call, ir_in(n, FIRST_H), state);
     in_if(call, ir_in(n, FIRST_C), state);
     in_if(call, ir_in(n, PEEPHOLE), direction * 3 * h * f);
-    in_if(call, ir_in(n, BIAS), direction * h * f);
+    in_if(call, ir_in(n, BIAS), direction * (p.has_steps ? gh : h) * f);
+    in_if(call, ir_in(n, ZEROS), direction * gh);
     out_if(call, n, Y, state);
     out_if(call, n, Y_H, state);
     out_if(call, n, Y_C, state);
-    lower_scratch(call, (l->gates + 3) * h * f);
+    lower_scratch(call, ((p.has_steps ? 2 : 1) * l->gates + 3) * h * f);
 }
 
 static struct status *lower_recurrent(struct lowering *lw, const struct ir_node *n)

@@ -5,8 +5,10 @@
  * product with the state runs along outputs.  Unit: one batch item through all steps.
  *
  * Operands: gates, r, [lengths int32,] [initial h,] [initial c,] [peepholes,] [bias of
- * GRU's candidate inside of its reset,] [y,] [last h,] [last c,] scratch of (n + 3) *
- * hidden floats. */
+ * GRU's candidate inside of its reset,] [steps and zero points of r's columns,] [y,]
+ * [last h,] [last c,] scratch of (n + 3) * hidden floats, or (2 n + 3) * hidden where
+ * there are steps.  With them r of an LSTM is uint8, a fourth of the memory, which is
+ * what the time goes into; the state becomes codes, too, anew for each product. */
 #include "kernels/math.h"
 #include "kernels/params.h"
 #include "kernels/vec.h"
@@ -110,8 +112,106 @@ K_IN void add_product(ix n, ix step, ix hidden, const float *restrict base,
     }
 }
 
+/* ---- codes ---- */
+
+enum { ROWS = 8 };
+
+#if defined(__GNUC__)
+typedef int32_t sums __attribute__((vector_size(64)));
+typedef int32_t sums_at __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint8_t codes __attribute__((vector_size(16), aligned(1), may_alias));
+#define SUMS_LOAD(s, p)  ((s) = *(const sums_at *)(p))
+#define SUMS_STORE(p, s) (*(sums_at *)(p) = (s))
+#define SUMS_ADD(s, r, h)                                                              \
+    ((s) += __builtin_convertvector(*(const codes *)(r), sums) * (h))
+#else
+typedef struct {
+    int32_t lane[16];
+} sums;
+#define SUMS_EACH(statement)                                                           \
+    do {                                                                               \
+        for (int l_ = 0; l_ < 16; l_++)                                                \
+            statement;                                                                 \
+    } while (0)
+#define SUMS_LOAD(s, p)   SUMS_EACH((s).lane[l_] = (p)[l_])
+#define SUMS_STORE(p, s)  SUMS_EACH((p)[l_] = (s).lane[l_])
+#define SUMS_ADD(s, r, h) SUMS_EACH((s).lane[l_] += (int32_t)(r)[l_] * (h))
+#endif
+
+/* The state as `scale` times codes, as fine as sums of its products with r and with
+ * zero points in int32 allow: 64 000 steps up to 64 elements, 8 000 for 512. */
+struct coded {
+    ix n, hidden; /* columns and rows of r */
+    const uint8_t *r, *zero;
+    const float *steps;
+    const int16_t *h;
+    int32_t total; /* of h */
+    float scale;
+};
+
+K_IN void code_state(struct coded *c, const float *restrict h, int16_t *restrict to)
+{
+    const ix fits = 0x7fffffff / (2 * 255) / c->hidden;
+    const float top = (float)ix_min(fits, 32767);
+    float most = 0;
+
+    for (ix k = 0; k < c->hidden; k++) { /* a NaN stays */
+        const float x = math_abs(h[k]);
+        most = x > most || x != x ? x : most;
+    }
+    const float inverse = most > 0 ? top / most : 0.0f;
+    c->scale = most / top;
+    c->total = 0;
+    for (ix k = 0; k < c->hidden; k++) {
+        const float t = h[k] * inverse;
+        const float inside = t > -top ? t < top ? t : top : -top;
+        to[k] = (int16_t)(int32_t)(bits_of_f32(inside + 12582912.0f) - 0x4b400000u);
+        c->total += to[k];
+    }
+    c->h = to;
+}
+
+/* sum[j] += h[k] r[k*n + j] for `rows` rows from k: all columns in turn, so that r is
+ * read in the order in which it lies. */
+K_IN void add_rows(const struct coded *c, ix k, ix rows, int32_t *restrict sum)
+{
+    const uint8_t *restrict r = c->r + k * c->n;
+    int32_t h[ROWS];
+    ix j = 0;
+
+    for (ix i = 0; i < rows; i++)
+        h[i] = c->h[k + i];
+    for (; j + 16 <= c->n; j += 16) {
+        sums acc;
+        SUMS_LOAD(acc, sum + j);
+        for (ix i = 0; i < rows; i++)
+            SUMS_ADD(acc, r + i * c->n + j, h[i]);
+        SUMS_STORE(sum + j, acc);
+    }
+    for (; j < c->n; j++)
+        for (ix i = 0; i < rows; i++)
+            sum[j] += (int32_t)r[i * c->n + j] * h[i];
+}
+
+/* to[j] = base[j] + step[j] * sum of h[k] (r[k*n + j] - zero[j]). */
+K_IN void add_product_of_codes(const struct coded *c, const float *restrict base,
+                               int32_t *restrict sum, float *restrict to)
+{
+    ix k = 0;
+
+    for (ix j = 0; j < c->n; j++)
+        sum[j] = -c->zero[j] * c->total;
+    for (; k + ROWS <= c->hidden; k += ROWS)
+        add_rows(c, k, ROWS, sum);
+    for (; k < c->hidden; k++)
+        add_rows(c, k, 1, sum);
+    for (ix j = 0; j < c->n; j++)
+        to[j] = base[j] + (float)sum[j] * (c->scale * c->steps[j]);
+}
+
 struct cell {
-    const float *gates, *r, *first_h, *first_c, *peephole, *bias;
+    const float *gates, *r, *first_h, *first_c, *peephole, *bias, *steps;
+    const uint8_t *zero; /* and r is uint8, where there are steps */
     const int32_t *lengths;
     float *y, *last_h, *last_c, *scratch;
 };
@@ -126,6 +226,8 @@ K_IN struct cell cell_operands(const struct k_recurrent *p, void *const *buf)
     c.first_c = p->has_c ? buf[at++] : 0;
     c.peephole = p->has_peephole ? buf[at++] : 0;
     c.bias = p->has_bias ? buf[at++] : 0;
+    c.steps = p->has_steps ? buf[at++] : 0;
+    c.zero = p->has_steps ? buf[at++] : 0;
     c.y = p->has_y ? buf[at++] : 0;
     c.last_h = p->has_y_h ? buf[at++] : 0;
     c.last_c = p->has_y_c ? buf[at++] : 0;
@@ -181,7 +283,18 @@ K_IN void lstm_step(const struct k_recurrent *p, const struct cell *c, const flo
     const ix n = (ix)p->hidden;
     const float *const peep = c->peephole;
 
-    add_product(4 * n, 4 * n, n, x, 0, c->r, h, work);
+    if (p->has_steps) {
+        struct coded q = {.n = 4 * n,
+                          .hidden = n,
+                          .r = (const uint8_t *)c->r,
+                          .zero = c->zero,
+                          .steps = c->steps};
+
+        code_state(&q, h, (int16_t *)(work + 8 * n));
+        add_product_of_codes(&q, x, (int32_t *)(work + 4 * n), work);
+    } else {
+        add_product(4 * n, 4 * n, n, x, 0, c->r, h, work);
+    }
     for (ix j = 0; j < n; j++) {
         const float old = state[j];
         const float i =

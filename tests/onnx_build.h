@@ -52,7 +52,15 @@ static inline void pb_message(struct text *out, int field, struct text *inner)
 
 /* ---- what ONNX models are made of --------------------------------------------------- */
 
-enum { ONNX_FLOAT = 1, ONNX_INT8 = 3, ONNX_INT64 = 7, ONNX_STRING = 8, ONNX_BOOL = 9 };
+enum {
+    ONNX_FLOAT = 1,
+    ONNX_UINT8 = 2,
+    ONNX_INT8 = 3,
+    ONNX_INT32 = 6,
+    ONNX_INT64 = 7,
+    ONNX_STRING = 8,
+    ONNX_BOOL = 9
+};
 enum { GRAPH_NODE = 1, GRAPH_INITIALIZER = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12 };
 
 /* "3,N,?,??" : sizes, names of open dimensions, dimensions without either or called

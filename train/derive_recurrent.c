@@ -45,6 +45,8 @@ static struct status *check_layer(const struct ir_node *n)
     for (int i = 0; i < count; i++)
         if (strcmp(names[i], i % each ? "Tanh" : "Sigmoid") != 0)
             return FAIL_AT(n, UNSUPPORTED, "training knows Sigmoid and Tanh only");
+    if (n->in[RT]->dtype != DT_f32)
+        return FAIL_AT(n, UNSUPPORTED, "training knows no codes");
     for (int i = LENGTHS; i <= PEEPHOLE; i++)
         if (ir_in(n, i) && i != FIRST_H && i != FIRST_C)
             return FAIL_AT(n, UNSUPPORTED, "training knows no lengths and peepholes");

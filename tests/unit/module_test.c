@@ -5,6 +5,7 @@
  * and data movement must agree byte for byte. */
 #include "tests/program_test.h"
 
+#include "frontend/pass.h"
 #include "plan/fusion.h"
 
 /* ---- chains ------------------------------------------------------------- */
@@ -306,6 +307,38 @@ TEST(module_takes_gemm_and_matmul_as_emitted_products)
                  1e-5f);
 
     CHECK_EQ(o.n_emitted, 2);
+}
+
+/* Bytes of weights of y = f16(x w), all of w's 64 x 32 numbers `weight`, times 3. */
+static int64_t payload_of_half_product(const char *weight)
+{
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    const char *text =
+        arena_printf(c->perm,
+                     "graph t(%%x: f32[3,64]) {\n"
+                     "  %%w = const f16[64,32] {*%s}\n"
+                     "  %%k = const f32[] {3}\n"
+                     "  %%v = Cast(%%w) {to=1} : f32[64,32]\n"
+                     "  %%u = Mul(%%v, %%k) : f32[64,32]\n"
+                     "  %%y = MatMul(%%x, %%u) : f32[3,32]\n"
+                     "  return %%y\n"
+                     "}\n",
+                     weight);
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+    CHECK_OK(passes_run(c, g, NULL));
+    const struct outcome out = run_graph(c, g, false, 1e-4f);
+
+    compile_destroy(c);
+    return out.payload;
+}
+
+/* 0x3c00 is 1, and float16 holds 3; 0x3c01 is 1 + 2^-10, and not its triple. */
+TEST(module_stores_weights_of_models_in_16_bits_so_where_they_fit)
+{
+    CHECK_EQ(payload_of_half_product("0x3c00") / 1024, 64 * 32 * 2 / 1024);
+    CHECK_EQ(payload_of_half_product("0x3c01") / 1024, 64 * 32 * 4 / 1024);
 }
 
 TEST(module_multiplies_two_computed_matrices_in_either_order)

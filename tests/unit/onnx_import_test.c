@@ -12,8 +12,8 @@
 #include "tests/onnx_build.h"
 
 static struct status *import(struct compile *c, struct text *model,
-                             const struct onnx_options *o, struct onnx_problems *problems,
-                             struct ir_graph **g)
+                             const struct onnx_options *o,
+                             struct onnx_problems *problems, struct ir_graph **g)
 {
     struct status *s =
         onnx_import_bytes(c, model->bytes, model->len, NULL, o, problems, g);
@@ -180,10 +180,11 @@ TEST(question_marks_are_no_names)
 }
 
 /* One gate's worth of numbers each: hidden size 1, W and R [1, 1, 4]. */
-static struct text codes_lstm(int64_t n_scales)
+static struct text codes_lstm(int64_t n_scales, int8_t point)
 {
-    static const int8_t w[4] = {1, 2, 3, 4}, zero[4] = {1, 1, 1, 1};
+    static const int8_t w[4] = {1, 2, 3, 4};
     static const float scale[4] = {0.5f, 0.5f, 0.5f, 0.5f};
+    const int8_t zero[4] = {point, point, point, point};
     const int64_t dims[3] = {1, 1, 4}, scales[2] = {1, n_scales};
     struct text g = {0};
 
@@ -191,20 +192,58 @@ static struct text codes_lstm(int64_t n_scales)
     onnx_initializer(&g, "w", ONNX_INT8, 3, dims, w, sizeof w);
     onnx_initializer(&g, "s", ONNX_FLOAT, 2, scales, scale, (size_t)n_scales * 4);
     onnx_initializer(&g, "z", ONNX_INT8, 2, scales, zero, (size_t)n_scales);
-    onnx_node(&g, GRAPH_NODE, "DynamicQuantizeLSTM", "x w w - - - - - s z s z", "y", NULL);
+    onnx_node(&g, GRAPH_NODE, "DynamicQuantizeLSTM", "x w w - - - - - s z s z", "y",
+              NULL);
     onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,1,1,1");
     return g;
 }
 
+/* R counts from 128 up: 1 becomes 129. */
 TEST(weights_of_an_lstm_may_be_codes)
 {
-    struct text g = codes_lstm(4);
+    struct text g = codes_lstm(4, 0);
     const char *text = imported(&g, 13, NULL);
 
     CHECK(strstr(text, "LSTM(") && !strstr(text, "DynamicQuantize"));
-    CHECK(strstr(text, "{0,0.5,1,1.5}"));
-    g = codes_lstm(3);
+    CHECK(strstr(text, "MatMulInteger("));
+    CHECK(strstr(text, "u8[1,1,4] {129,130,131,132}"));
+    CHECK(strstr(text, "u8[1,4] {128,128,128,128}"));
+    g = codes_lstm(3, 0);
     check_refused(&g, 13, NULL, INVALID, "'s' does not fit to 'w'");
+}
+
+TEST(inputs_of_an_lstm_stay_float_where_codes_have_a_zero_point)
+{
+    struct text g = codes_lstm(4, 1);
+    const char *text = imported(&g, 13, NULL);
+
+    CHECK(strstr(text, "{0,0.5,1,1.5}") && !strstr(text, "MatMulInteger("));
+    CHECK(strstr(text, "u8[1,4] {129,129,129,129}"));
+}
+
+/* Columns of b in steps of 1 and 10, x in steps of 2: c counts in 2 and 20. */
+TEST(a_quantized_gemm_may_have_a_scale_per_column)
+{
+    static const uint8_t b[4] = {1, 2, 3, 4}, zero[2] = {0, 0};
+    static const float one = 2, two[2] = {1, 10};
+    static const int32_t bias[2] = {5, 6};
+    const int64_t square[2] = {2, 2}, n = 2;
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_UINT8, "1,2");
+    onnx_initializer(&g, "xs", ONNX_FLOAT, 0, NULL, &one, 4);
+    onnx_initializer(&g, "xz", ONNX_UINT8, 0, NULL, zero, 1);
+    onnx_initializer(&g, "b", ONNX_UINT8, 2, square, b, 4);
+    onnx_initializer(&g, "bs", ONNX_FLOAT, 1, &n, two, 8);
+    onnx_initializer(&g, "bz", ONNX_UINT8, 1, &n, zero, 2);
+    onnx_initializer(&g, "c", ONNX_INT32, 1, &n, bias, 8);
+    onnx_node(&g, GRAPH_NODE, "QGemm", "x xs xz b bs bz c", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,2");
+    const char *text = imported(&g, 13, NULL);
+
+    CHECK(strstr(text, "Gemm(") && !strstr(text, "QGemm"));
+    CHECK(strstr(text, "{2,20}"));
+    CHECK(strstr(text, "DequantizeLinear(%b, %bs, %bz) {axis=1,"));
 }
 
 TEST(options_that_fit_nothing_name_what_there_is)
@@ -217,7 +256,8 @@ TEST(options_that_fit_nothing_name_what_there_is)
     o = (struct onnx_options){.n_shapes = 1};
     o.shape[0].input = "q";
     g = open_model();
-    check_refused(&g, 13, &o, BAD_USAGE, "--shape: the model has no input 'q'; it has x z");
+    check_refused(&g, 13, &o, BAD_USAGE,
+                  "--shape: the model has no input 'q'; it has x z");
 }
 
 TEST(a_frozen_input_is_a_constant)
@@ -461,8 +501,9 @@ static void check_auto_pad_refused(const char *op)
     onnx_attr_string(&attrs, "auto_pad", "SAME_LOW");
     onnx_node(&g, GRAPH_NODE, op, "x w", "y", &attrs);
     onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,1,?,?");
-    check_refused(&g, 13, NULL, INVALID,
-                  "auto_pad is 'SAME_LOW', not NOTSET, VALID, SAME_UPPER or SAME_LOWER");
+    check_refused(
+        &g, 13, NULL, INVALID,
+        "auto_pad is 'SAME_LOW', not NOTSET, VALID, SAME_UPPER or SAME_LOWER");
 }
 
 TEST(an_auto_pad_of_no_meaning_is_refused)
@@ -471,7 +512,8 @@ TEST(an_auto_pad_of_no_meaning_is_refused)
     check_auto_pad_refused("ConvTranspose");
 }
 
-/* ---- external data ------------------------------------------------------------------- */
+/* ---- external data
+ * ------------------------------------------------------------------- */
 
 static char folder[64];
 
@@ -575,12 +617,11 @@ TEST(sequences_at_the_border_become_tensors)
     onnx_node(&g, GRAPH_NODE, "SequenceInsert", "S r", "T", NULL);
     onnx_node(&g, GRAPH_NODE, "SequenceErase", "T zero", "U", NULL);
     onnx_value(&g, GRAPH_OUTPUT, "U", ONNX_FLOAT, "?");
-    CHECK_TEXT(imported(&g, 13, &o),
-               "graph test(%S.0: f32[3], %S.1: f32[4]) {\n"
-               "  %U.1 = Relu(%S.0) : f32[3] \"r\" #1\n"
-               "  %U.0 = Identity(%S.1) : f32[4]\n"
-               "  return %U.0, %U.1\n"
-               "}\n");
+    CHECK_TEXT(imported(&g, 13, &o), "graph test(%S.0: f32[3], %S.1: f32[4]) {\n"
+                                     "  %U.1 = Relu(%S.0) : f32[3] \"r\" #1\n"
+                                     "  %U.0 = Identity(%S.1) : f32[4]\n"
+                                     "  return %U.0, %U.1\n"
+                                     "}\n");
 }
 
 /* What a camera gives: bytes, channels last. */
@@ -616,10 +657,13 @@ TEST(an_input_comes_as_the_caller_has_it)
 TEST(an_input_with_as_many_means_as_it_has_channels_or_one)
 {
     static const float mean[] = {1, 2, 3}, std[] = {1};
-    const struct onnx_options o = {
-        .n_ios = 1,
-        .io = {
-            {.input = "x", .dtype = DT_u8, .n_mean = 3, .n_std = 1, .mean = mean, .std = std}}};
+    const struct onnx_options o = {.n_ios = 1,
+                                   .io = {{.input = "x",
+                                           .dtype = DT_u8,
+                                           .n_mean = 3,
+                                           .n_std = 1,
+                                           .mean = mean,
+                                           .std = std}}};
     struct text g = {0};
 
     onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,2,3,5");

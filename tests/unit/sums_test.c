@@ -3,7 +3,10 @@
  *
  * Operators that sum products: Einsum, transforms, recurrent layers, against plain
  * loops in double precision or against themselves. */
+#define _GNU_SOURCE
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "frontend/interpret.h"
 #include "tests/test.h"
@@ -179,4 +182,46 @@ TEST(short_sequences_leave_zeros_behind)
     CHECK_BYTES(h, y, 2 * sizeof(float));          /* item 0 stopped after one step */
     CHECK_BYTES(h + 2, y + 10, 2 * sizeof(float)); /* item 1 took all three */
     end(&r);
+}
+
+/* Codes and zero points are bytes of random floats, steps up to 0.01. */
+static void check_coded_lstm(int hidden)
+{
+    char *text;
+    const int n = 4 * hidden;
+    struct run r;
+
+    assert_true(asprintf(&text,
+                         "graph g(%%g: f32[4,2,%d], %%r: u8[1,%d,%d], %%z: u8[1,%d], "
+                         "%%p: f32[1,%d]) "
+                         "{\n"
+                         "  %%k = const f32[] {0.01}\n"
+                         "  %%s = Mul(%%p, %%k)\n"
+                         "  %%y = LSTM(%%g, %%r, _, _, _, _, %%s, %%z)"
+                         " {activations=strings[\"Sigmoid\",\"Tanh\",\"Tanh\"]}\n"
+                         "  %%rf = Cast(%%r) {to=1}\n"
+                         "  %%zf = Cast(%%z) {to=1}\n"
+                         "  %%zr = Reshape(%%zf) {shape=[1,1,%d]}\n"
+                         "  %%sr = Reshape(%%s) {shape=[1,1,%d]}\n"
+                         "  %%d = Sub(%%rf, %%zr)\n"
+                         "  %%w = Mul(%%d, %%sr)\n"
+                         "  %%f = LSTM(%%g, %%w)"
+                         " {activations=strings[\"Sigmoid\",\"Tanh\",\"Tanh\"]}\n"
+                         "  return %%y, %%f\n"
+                         "}\n",
+                         n, hidden, n, n, n, n, n)
+                > 0);
+    start(&r, text);
+    free(text);
+    for (int i = 0; i < 4 * 2 * hidden; i++)
+        check_near((double)out(&r, 0)[i], (double)out(&r, 1)[i], 1e-3);
+    end(&r);
+}
+
+/* 12 columns are left over from blocks of 16, 64 are whole blocks, 80 are both. */
+TEST(an_lstm_of_codes_is_near_one_of_what_they_mean)
+{
+    check_coded_lstm(3);
+    check_coded_lstm(16);
+    check_coded_lstm(21);
 }
