@@ -132,6 +132,16 @@ static void shrink_pad(const struct shrink *s, struct ir_node *n)
     ir_set_attr_ints(n, "pads", 2 * x->rank, pads);
 }
 
+/* Groups go as a whole. */
+static void shrink_groups(const struct shrink *s, struct ir_node *n)
+{
+    const struct ir_value *x = n->in[0];
+    const int64_t group = ir_attr_int(n, "group", 1);
+
+    if (group > 1)
+        ir_set_attr_int(n, "group", group * kept(s, x, 1) / s->dim[x->id][1]);
+}
+
 static void shrink_attributes(const struct shrink *s, struct ir_node *n)
 {
     int64_t dim[IR_MAX_RANK];
@@ -139,9 +149,9 @@ static void shrink_attributes(const struct shrink *s, struct ir_node *n)
     switch (n->op) {
     case OP_Conv:
     case OP_ConvTranspose:
-        if (ir_attr_int(n, "group", 1) > 1) /* depthwise: all others are fixed */
-            ir_set_attr_int(n, "group", kept(s, n->in[0], 1));
+        shrink_groups(s, n);
         return;
+    case OP_Expand:
     case OP_Reshape:
         kept_dims(s, n->out[0], dim);
         ir_set_attr_ints(n, "shape", n->out[0]->rank, dim);
