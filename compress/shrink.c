@@ -91,10 +91,13 @@ static void shrink_slice(const struct shrink *s, struct ir_node *n)
     const struct ir_value *x = n->in[0], *y = n->out[0];
     int count;
     const int64_t *from = ir_attr_ints(n, "starts", &count);
+    const int64_t *step = ir_attr_ints(n, "steps", &count);
     int64_t start[IR_MAX_RANK], size[IR_MAX_RANK];
 
     for (int d = 0; d < x->rank; d++)
-        start[d] = kept_before(s, x, d, from[d]);
+        start[d] = step[d] > 0 ? kept_before(s, x, d, from[d] - from[d] % step[d])
+                                     + from[d] % step[d]
+                               : from[d];
     kept_dims(s, y, size);
     ir_set_attr_ints(n, "starts", y->rank, start);
     ir_set_attr_ints(n, "sizes", y->rank, size);

@@ -293,6 +293,14 @@ static void tie_split(struct ties *t, const struct ir_node *n)
     tie_parts(t, n->in[X], n->out, n->n_out, axis);
 }
 
+/* With a step of 2 the elements of every pair go together, so that the others stay where
+ * the steps meet them. */
+static void tie_steps(struct ties *t, const struct ir_value *x, int d, int64_t step)
+{
+    for (int64_t i = 0; i < x->dim[d]; i++)
+        ties_join(t, x, d, i / step * step, x, d, i);
+}
+
 static void tie_slice(struct ties *t, const struct ir_node *n)
 {
     const struct ir_value *x = n->in[X], *y = n->out[0];
@@ -301,10 +309,11 @@ static void tie_slice(struct ties *t, const struct ir_node *n)
     const int64_t *step = ir_attr_ints(n, "steps", &count);
 
     for (int d = 0; d < x->rank; d++)
-        if (step[d] == 1)
+        if (step[d] > 0) {
+            tie_steps(t, x, d, step[d]);
             for (int64_t i = 0; i < y->dim[d]; i++)
-                ties_join(t, x, d, start[d] + i, y, d, i);
-        else {
+                ties_join(t, x, d, start[d] + i * step[d], y, d, i);
+        } else {
             ties_fix(t, x, d);
             ties_fix(t, y, d);
         }

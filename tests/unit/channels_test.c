@@ -71,7 +71,12 @@ static const char attention[] =
     "  %xk = MatMul(%x, %k) : f32[1,3,4]\n"
     "  %xv = MatMul(%x, %v) : f32[1,3,4]\n"
     "  %rq = Reshape(%xq) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
-    "  %rk = Reshape(%xk) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
+    "  %k0 = Slice(%xk) {starts=[0,0,0], steps=[1,1,2], sizes=[1,3,2]} : f32[1,3,2]\n"
+    "  %k1 = Slice(%xk) {starts=[0,0,1], steps=[1,1,2], sizes=[1,3,2]} : f32[1,3,2]\n"
+    "  %n0 = Neg(%k0) : f32[1,3,2]\n"
+    "  %r0 = Reshape(%n0) {shape=[1,3,2,1]} : f32[1,3,2,1]\n"
+    "  %r1 = Reshape(%k1) {shape=[1,3,2,1]} : f32[1,3,2,1]\n"
+    "  %rk = Concat(%r1, %r0) {axis=3} : f32[1,3,2,2]\n"
     "  %rv = Reshape(%xv) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
     "  %tq = Transpose(%rq) {perm=[0,2,1,3]} : f32[1,2,3,2]\n"
     "  %tk = Transpose(%rk) {perm=[0,2,3,1]} : f32[1,2,2,3]\n"
@@ -107,7 +112,7 @@ static const char groups[] =
     "}\n";
 
 /* Four heads of queries, two of keys and values, which two queries share; the numbers
- * of a query are swapped. */
+ * of a query are swapped, those of a key turned as positions are. */
 static const char shared_heads[] =
     "graph g(%x: f32[1,3,4]) {\n"
     "  %q = const f32[4,8] {*1}\n"
