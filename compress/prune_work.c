@@ -15,6 +15,7 @@ struct size {
     double macs; /* for one output and one input */
     int64_t outputs, inputs;
     bool sums; /* over inputs that a tile can have */
+    int64_t columns; /* of a window: their inputs lie side by side */
 };
 
 /* What a class has of a unit. */
@@ -68,8 +69,9 @@ static double time_of(const struct prune_sizes *p, int i, const struct size *s)
     const struct size *all = &p->before[i];
     struct work w = p->works[i];
     const double outputs = up_to(s->outputs, p->tile.outputs) / (double)all->outputs;
-    const double inputs =
-        s->sums ? up_to(s->inputs, p->tile.inputs) / (double)all->inputs : outputs;
+    const double inputs = s->sums ? up_to(s->inputs * s->columns, p->tile.inputs)
+                                        / (double)(all->inputs * all->columns)
+                                  : outputs;
 
     w.channels = share_of(w.channels, outputs);
     w.weights = share_of(w.weights, s->sums ? outputs * inputs : outputs);
@@ -100,7 +102,7 @@ static void add_unit(struct prune_sizes *p, const struct pruner *q, int i)
     struct size *s = &p->units[i];
     struct product product;
 
-    *s = (struct size){.outputs = y->dim[d], .inputs = 1};
+    *s = (struct size){.outputs = y->dim[d], .inputs = 1, .columns = 1};
     for (int64_t k = 0; k < y->dim[d]; k++)
         if (outputs[k] != CHANNEL_FIXED)
             part_of(p, outputs[k], i)->outputs++;
@@ -109,6 +111,7 @@ static void add_unit(struct prune_sizes *p, const struct pruner *q, int i)
         const int *inputs = q->ch->of[w->id][dw];
 
         s->sums = true;
+        s->columns = product.by_rows ? 1 : product.window.kernel[2];
         s->inputs = w->dim[dw];
         for (int64_t k = 0; k < w->dim[dw]; k++)
             if (inputs[k] != CHANNEL_FIXED)
