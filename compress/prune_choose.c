@@ -29,7 +29,7 @@ enum { MOST_TRIED = 384 };
 static const double SLACK = 0.01;
 /* Losses, in nats, that are small beside this for each share of the multiply-adds do not
  * decide: how much time these take does. */
-static const double MACS_WORTH = 2.0;
+static const double MACS_WORTH = 0.5;
 static const double TIME_COUNTS = 0.9; /* of the price; multiply-adds are the rest */
 
 struct chooser {

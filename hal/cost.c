@@ -180,11 +180,21 @@ static double rate_of(const struct device *d, enum precision p, const struct wor
     return p == PRECISION_I8 && slow > 0 && is_depthwise(w) ? slow : device_peak(d, p);
 }
 
-/* What kernels do with each sum, those of idle parts of tiles included. */
+static double output_time(const struct device *d, enum precision p,
+                          const struct work *w)
+{
+    const double plain = d->figures[FIGURE_OUTPUT_TIME].value,
+                 window = d->figures[FIGURE_I8_WINDOW_OUTPUT_TIME].value;
+    const bool has_window =
+        w->kind == WORK_WINDOW || w->kind == WORK_STRIDED || w->kind == WORK_FIRST;
+
+    return p >= PRECISION_I8 && has_window && window > plain ? window : plain;
+}
+
+/* What kernels do beside each sum, those of idle parts of tiles included. */
 static double finish_ns(const struct device *d, enum precision p, const struct work *w)
 {
-    return 1e9 * d->figures[FIGURE_OUTPUT_TIME].value * rows_of(w)
-           * tiled_channels(d, p, w);
+    return 1e9 * output_time(d, p, w) * rows_of(w) * tiled_channels(d, p, w);
 }
 
 static double roofline_ns(const struct device *d, enum precision p,

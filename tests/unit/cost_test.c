@@ -103,6 +103,8 @@ TEST(outputs_and_depthwise_products_have_costs_of_their_own)
     d.figures[FIGURE_I8_DEPTHWISE_PEAK].value = 0.25e9;
     w.rows = 100;
     CHECK(near(cost_of(&d, &w).time_ns, 5 + 800 * 3 + 400));
+    d.figures[FIGURE_I8_WINDOW_OUTPUT_TIME].value = 4e-9;
+    CHECK(near(cost_of(&d, &w).time_ns, 5 + 800 * 4 + 400));
     w.kind = WORK_DEPTHWISE;
     CHECK(near(cost_of(&d, &w).time_ns, 5 + 800 * 3 + 6400));
     w.weight_bits = w.activation_bits = 32;
@@ -411,6 +413,7 @@ TEST(costs_are_never_negative_and_never_fall_when_work_rises)
         d.figures[FIGURE_I4_PEAK].value = 8 * d.figures[FIGURE_F32_PEAK].value;
         d.figures[FIGURE_I8_DEPTHWISE_PEAK].value = d.figures[FIGURE_I8_PEAK].value;
         d.figures[FIGURE_TILE_CHANNELS_F32].value = 0;
+        d.figures[FIGURE_I8_WINDOW_OUTPUT_TIME].value = 0;
         for (int e = FIGURE_F16_ENERGY; e <= FIGURE_I4_ENERGY; e++)
             d.figures[e].value = d.figures[FIGURE_F32_ENERGY].value / (1 + e);
 
