@@ -114,7 +114,7 @@ void quantized_show(int done, int all, void *arg)
 /* From here on `g` is the smaller graph, and so are the units. */
 static struct status *prune(struct quantized *q, const struct plan *plan)
 {
-    const enum precision p = q->o->bits == 32 ? PRECISION_F32 : PRECISION_I8;
+    const enum precision p = q->o->bits < 16 ? PRECISION_I8 : PRECISION_F32;
     struct device device;
 
     RETURN_IF_FAIL(quantized_device(q, &device));
@@ -124,6 +124,9 @@ static struct status *prune(struct quantized *q, const struct plan *plan)
     const struct prune_options o = {
         .ratio = q->o->prune,
         .tile = q->o->any_count ? (struct prune_tile){0} : tile,
+        .device = q->o->any_count ? NULL : &device,
+        .weight_bits = q->o->bits ? q->o->bits : 8,
+        .activation_bits = q->o->bits < 16 ? 8 : 32,
         .saliency = q->o->saliency,
         .progress = quantized_show,
         .progress_arg = &clock,

@@ -146,7 +146,7 @@ LLVMValueRef emit_int_conv(struct emitter *e, const struct int_conv *c,
 /* c_in and c_out are 1 a group, inputs and outputs NHWC, weights of 8 bits, results
  * codes (weight_bits and result say so).  Otherwise as above; the epilogue is header, m
  * and bias, and weight_zeros are subtracted by the packer. */
-enum { INT_DEPTHWISE_FIELDS = 6 };
+enum { INT_DEPTHWISE_FIELDS = 7 };
 /* What packed bytes depend on beside the description: for hashes. */
 void int_depthwise_fields(const struct int_conv *c, const struct isa *isa,
                           int64_t out[INT_DEPTHWISE_FIELDS]);

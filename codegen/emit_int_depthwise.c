@@ -18,7 +18,7 @@ enum { MAX_LANES = 16 };
 struct depthwise {
     struct emitter *e;
     const struct int_conv *c;
-    const struct conv *s;
+    const struct conv *s; /* the view */
     struct int_depthwise_cut cut;
     struct int_classes rows, columns;
     int64_t width;     /* channels, with padding */
@@ -53,22 +53,86 @@ static LLVMValueRef param(const struct depthwise *d, unsigned i)
 
 /* ---- groups of columns ------------------------------------------------------- */
 
-static bool column_exists(const struct conv *s, const struct window *w, int64_t column)
+/* Of the pixels in a vector, those whose column lies in the input: [first, end). */
+static struct tap_range lanes_of_column(const struct depthwise *d,
+                                        const struct window *w, int64_t column)
 {
+    const struct conv *s = d->s;
+    const int64_t step = s->stride_x / d->cut.fold;
     const int64_t x = w->x0 * s->stride_x - s->pad_left + column;
+    struct tap_range r = {0, d->cut.fold};
 
-    return w->x0 < 0 || (x >= 0 && x < s->w);
+    while (w->x0 >= 0 && r.first < r.end && x + r.first * step < 0)
+        r.first++;
+    while (w->x0 >= 0 && r.first < r.end && x + (r.end - 1) * step >= s->w)
+        r.end--;
+    return r;
+}
+
+static bool column_exists(const struct depthwise *d, const struct window *w,
+                          int64_t column)
+{
+    const struct tap_range r = lanes_of_column(d, w, column);
+
+    return r.first < r.end;
+}
+
+/* Folded pixels [r.first, r.end) as neighbours of `step` pixels lie in memory. */
+static LLVMValueRef load_pixels(const struct depthwise *d, const struct window *w,
+                                LLVMValueRef row, int64_t column, struct tap_range r)
+{
+    struct emitter *e = d->e;
+    const int64_t pixel = d->s->in_x, step = d->s->stride_x / d->cut.fold;
+    const int64_t n = r.end > r.first ? (r.end - r.first - 1) * step + 1 : 0;
+    LLVMTypeRef bytes = int_vector(e, e->i8, w->bytes);
+    LLVMValueRef x;
+
+    if (!n)
+        return LLVMConstNull(bytes);
+    x = int_load_part(e, bytes, emit_at(e, row, (column + r.first * step) * pixel),
+                      (int)(n * pixel));
+    return d->cut.flipped ? int_flip(e, x) : x;
+}
+
+/* Every pixel of r where it belongs, zeros elsewhere: from at most two loads, pixels
+ * that are a stride apart. */
+static LLVMValueRef load_folded(const struct depthwise *d, const struct window *w,
+                                LLVMValueRef row, int64_t column, struct tap_range r)
+{
+    struct emitter *e = d->e;
+    const int pixel = (int)d->s->in_x, step = (int)d->s->stride_x / d->cut.fold;
+    const bool halves = ((r.end - r.first - 1) * step + 1) * pixel > w->bytes;
+    const int middle = halves ? (r.first + r.end + 1) / 2 : r.end;
+    LLVMValueRef low = load_pixels(d, w, row, column, (struct tap_range){r.first, middle}),
+                 high = load_pixels(d, w, row, column, (struct tap_range){middle, r.end});
+    LLVMValueRef zero = LLVMConstNull(LLVMTypeOf(low)), x;
+    int index[4 * MAX_LANES], keep[4 * MAX_LANES];
+
+    for (int i = 0; i < w->bytes; i++) {
+        const int at = i / pixel, from = at < middle ? r.first : middle;
+        const bool exists = at >= r.first && at < r.end;
+
+        index[i] = !exists ? 0
+                           : (at < middle ? 0 : w->bytes) + (at - from) * step * pixel
+                                 + i % pixel;
+        keep[i] = exists ? i : w->bytes;
+    }
+    x = emit_shuffle(e, low, high, index, w->bytes);
+    return r.end - r.first < d->cut.fold ? emit_shuffle(e, x, zero, keep, w->bytes) : x;
 }
 
 static LLVMValueRef load_column(const struct depthwise *d, const struct window *w,
                                 LLVMValueRef row, int64_t column)
 {
     struct emitter *e = d->e;
+    const struct tap_range r = lanes_of_column(d, w, column);
     LLVMTypeRef bytes = int_vector(e, e->i8, w->bytes);
     LLVMValueRef x;
 
-    if (!column_exists(d->s, w, column))
+    if (r.first == r.end)
         return LLVMConstNull(bytes);
+    if (d->cut.fold > 1)
+        return load_folded(d, w, row, column, r);
     x = int_load_part(e, bytes, emit_at(e, row, column * d->s->in_x), w->used);
     return d->cut.flipped ? int_flip(e, x) : x;
 }
@@ -214,7 +278,7 @@ static void add_input_row(const struct depthwise *d, struct window *w, LLVMValue
         for (int k = 0; k < d->cut.group; k++) {
             const int64_t column = start + k * d->s->dilation_x;
 
-            some = some || column_exists(d->s, w, column);
+            some = some || column_exists(d, w, column);
             x[k] = load_column(d, w, row, column);
         }
         if (!some)
@@ -400,9 +464,7 @@ static void emit_row(const struct depthwise *d, const struct slice *slice,
                      const struct band *band)
 {
     struct emitter *e = d->e;
-    struct conv reach = *d->s;
-
-    reach.kw = int_depthwise_columns(d->s, &d->cut);
+    const struct conv reach = int_depthwise_reach(&d->c->shape, &d->cut);
     const struct row_cut cut = conv_cut_row(&reach, d->cut.pixels);
 
     for (int64_t i = 0; i < cut.n; i++) {
@@ -527,12 +589,10 @@ LLVMValueRef emit_int_depthwise(struct emitter *e, const struct int_conv *c,
 {
     struct depthwise d = {
         .e = e,
-        .c = c,
-        .s = &c->shape,
         .cut = int_depthwise_cut(c, e->isa),
         .rows = int_bias_rows(c, &c->shape),
-        .columns = int_bias_columns(c, &c->shape),
     };
+    const struct conv view = int_depthwise_view(&c->shape, &d.cut);
     struct int_conv plain = *c;
     struct emit_loop l = {0};
 
@@ -540,6 +600,8 @@ LLVMValueRef emit_int_depthwise(struct emitter *e, const struct int_conv *c,
            && c->weight_bits == 8);
     plain.weight_zeros = false; /* the packer has subtracted them */
     d.c = &plain;
+    d.s = &view;
+    d.columns = int_depthwise_bias_columns(c, &d.cut);
     d.width = int_depthwise_width(&d.cut);
     d.out_bytes = c->result == INT_CODES ? 1 : 4;
     d.function = emit_core(e, name);

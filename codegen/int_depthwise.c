@@ -28,6 +28,56 @@ static bool flips(const struct int_conv *c, const struct isa *isa, int group)
     return c->in_signed;
 }
 
+/* Pixels follow each other without a gap, and a vector has room for two. */
+static bool folds(const struct conv *s, const struct isa *isa)
+{
+    return 2 * s->groups <= isa->vector_bytes && s->stride_x <= 2
+           && s->in_x == s->groups && s->out_x == s->groups
+           && (!s->has_residual || s->res_x == s->groups);
+}
+
+/* As many as fit and leave no rest. */
+static int fold_of(const struct conv *s, const struct isa *isa)
+{
+    int fold = folds(s, isa) ? isa->vector_bytes / (int)s->groups : 1;
+
+    while (s->ow % fold)
+        fold--;
+    return fold;
+}
+
+struct conv int_depthwise_view(const struct conv *c,
+                               const struct int_depthwise_cut *cut)
+{
+    struct conv v = *c;
+
+    v.groups *= cut->fold;
+    v.ow /= cut->fold;
+    v.stride_x *= cut->fold;
+    v.out_x *= cut->fold;
+    v.res_x *= cut->fold;
+    return v;
+}
+
+/* The view with windows of `columns`, those of a vector's last pixel included. */
+static struct conv widened(const struct conv *c, const struct int_depthwise_cut *cut,
+                           int64_t columns)
+{
+    struct conv v = int_depthwise_view(c, cut);
+
+    v.kw = (columns - 1) * c->dilation_x + 1 + (cut->fold - 1) * c->stride_x;
+    v.dilation_x = 1;
+    return v;
+}
+
+struct int_classes int_depthwise_bias_columns(const struct int_conv *c,
+                                              const struct int_depthwise_cut *cut)
+{
+    const struct conv v = widened(&c->shape, cut, c->shape.kw);
+
+    return int_bias_columns(c, &v);
+}
+
 static int tail_bytes(int64_t channels, int bytes)
 {
     int n = 16;
@@ -62,8 +112,9 @@ static void cut_units(const struct conv *s, struct int_depthwise_cut *cut)
 struct int_depthwise_cut int_depthwise_cut(const struct int_conv *c,
                                            const struct isa *isa)
 {
-    const struct conv *s = &c->shape;
-    struct int_depthwise_cut cut = {.group = group_of(c, isa)};
+    struct int_depthwise_cut cut = {.fold = fold_of(&c->shape, isa),
+                                    .group = group_of(c, isa)};
+    const struct conv view = int_depthwise_view(&c->shape, &cut), *s = &view;
 
     cut.groups = (int)ceil_div(s->kw, cut.group);
     cut.share = s->dilation_x == 1
@@ -85,7 +136,8 @@ void int_depthwise_fields(const struct int_conv *c, const struct isa *isa,
 {
     const struct int_depthwise_cut cut = int_depthwise_cut(c, isa);
     const int64_t all[INT_DEPTHWISE_FIELDS] = {cut.group,   cut.groups, cut.share,
-                                               cut.flipped, cut.bytes,  cut.tail_bytes};
+                                               cut.flipped, cut.bytes,  cut.tail_bytes,
+                                               cut.fold};
 
     memcpy(out, all, sizeof all);
 }
@@ -102,10 +154,10 @@ int64_t int_depthwise_row_bytes(const struct int_depthwise_cut *cut, int64_t byt
     return (int64_t)cut->groups * cut->share * bytes * cut->group * weight;
 }
 
-int64_t int_depthwise_columns(const struct conv *c, const struct int_depthwise_cut *cut)
+struct conv int_depthwise_reach(const struct conv *c,
+                                const struct int_depthwise_cut *cut)
 {
-    return (int64_t)cut->groups * cut->group > c->kw ? (int64_t)cut->groups * cut->group
-                                                     : c->kw;
+    return widened(c, cut, max64((int64_t)cut->groups * cut->group, c->kw));
 }
 
 int64_t int_depthwise_units(const struct int_conv *c, const struct isa *isa)
@@ -126,8 +178,8 @@ int64_t int_depthwise_weight_bytes(const struct int_conv *c, const struct isa *i
 int64_t int_depthwise_epilogue_bytes(const struct int_conv *c, const struct isa *isa)
 {
     const struct int_depthwise_cut cut = int_depthwise_cut(c, isa);
-    const int64_t classes =
-        int_bias_rows(c, &c->shape).n * int_bias_columns(c, &c->shape).n;
+    const int64_t classes = int_bias_rows(c, &c->shape).n
+                            * int_depthwise_bias_columns(c, &cut).n;
 
     return (int64_t)sizeof(struct int_header)
            + (1 + classes) * int_depthwise_width(&cut) * 4;
@@ -139,9 +191,10 @@ struct pack {
     const struct int_conv *c;
     const struct int_learned *from;
     struct int_depthwise_cut cut;
+    struct conv view;
 };
 
-/* The channel in place `at` of all padded ones, -1 for padding. */
+/* The view's channel in place `at` of all padded ones, -1 for padding. */
 static int64_t channel_in(const struct pack *p, int64_t at)
 {
     const int64_t vector = at / p->cut.bytes;
@@ -151,7 +204,13 @@ static int64_t channel_in(const struct pack *p, int64_t at)
         vector * p->cut.bytes
         + int_woven_channel((int)(in_vector / lanes), (int)(in_vector % lanes));
 
-    return channel < p->c->shape.groups ? channel : -1;
+    return channel < p->view.groups ? channel : -1;
+}
+
+/* The convolution's channel. */
+static int64_t channel_of(const struct pack *p, int64_t viewed)
+{
+    return viewed % p->c->shape.groups;
 }
 
 static int32_t weight_zero(const struct pack *p, int64_t channel)
@@ -162,12 +221,14 @@ static int32_t weight_zero(const struct pack *p, int64_t channel)
 }
 
 /* Weight of a tap less its zero point; 0 where there is none. */
-static int32_t weight_at(const struct pack *p, int64_t channel, int64_t ky, int64_t kx)
+static int32_t weight_at(const struct pack *p, int64_t viewed, int64_t ky, int64_t kx)
 {
     const struct conv *s = &p->c->shape;
 
-    if (channel < 0 || kx < 0 || kx >= s->kw)
+    if (viewed < 0 || kx < 0 || kx >= s->kw)
         return 0;
+    const int64_t channel = channel_of(p, viewed);
+
     return p->from->weights[(channel * s->kh + ky) * s->kw + kx]
            - weight_zero(p, channel);
 }
@@ -183,7 +244,7 @@ static uint8_t *pack_row(const struct pack *p, int64_t at, int64_t bytes, int64_
             for (int64_t i = 0; i < bytes; i++)
                 for (int k = 0; k < cut->group; k++) {
                     const int64_t kx =
-                        (int64_t)g * cut->group + k - v * p->c->shape.stride_x;
+                        (int64_t)g * cut->group + k - v * p->view.stride_x;
                     const int16_t w =
                         (int16_t)weight_at(p, channel_in(p, at + i), ky, kx);
 
@@ -219,18 +280,21 @@ int32_t int_depthwise_zero(const struct int_conv *c, const struct isa *isa,
     return zero_of(c, &cut, in_zero);
 }
 
-static int32_t bias_at(const struct pack *p, int64_t channel, int64_t y, int64_t x)
+/* Of the view's output (y, x). */
+static int32_t bias_at(const struct pack *p, int64_t viewed, int64_t y, int64_t x)
 {
     const struct conv *s = &p->c->shape;
     int64_t sum = 0;
+
+    x = x * p->cut.fold + viewed / s->groups;
 
     for (int64_t ky = 0; ky < s->kh; ky++)
         for (int64_t kx = 0; kx < s->kw; kx++)
             if (inside(y, ky, s->stride_y, s->dilation_y, s->pad_top, s->h)
                 && inside(x, kx, s->stride_x, s->dilation_x, s->pad_left, s->w))
-                sum += weight_at(p, channel, ky, kx);
+                sum += weight_at(p, viewed, ky, kx);
 
-    const int64_t bias = p->from->bias ? p->from->bias[channel] : 0;
+    const int64_t bias = p->from->bias ? p->from->bias[channel_of(p, viewed)] : 0;
 
     const int64_t zero = zero_of(p->c, &p->cut, p->from->in_zero);
 
@@ -245,9 +309,9 @@ static uint8_t *put_word(const void *word, uint8_t *to)
 
 static void pack_epilogue(const struct pack *p, uint8_t *to)
 {
-    const struct conv *s = &p->c->shape;
+    const struct conv *s = &p->view;
     const struct int_classes rows = int_bias_rows(p->c, s);
-    const struct int_classes columns = int_bias_columns(p->c, s);
+    const struct int_classes columns = int_depthwise_bias_columns(p->c, &p->cut);
     const struct int_header h = int_header_of(p->c, p->from);
     const int64_t width = int_depthwise_width(&p->cut);
 
@@ -257,7 +321,8 @@ static void pack_epilogue(const struct pack *p, uint8_t *to)
         const int64_t channel = p->c->result == INT_CODES ? channel_in(p, at)
                                 : at < s->groups          ? at
                                                           : -1;
-        const float m = channel < 0 || !p->from->m ? 0.0f : p->from->m[channel];
+        const float m =
+            channel < 0 || !p->from->m ? 0.0f : p->from->m[channel_of(p, channel)];
 
         to = put_word(&m, to);
     }
@@ -278,7 +343,8 @@ void int_depthwise_pack(const struct int_conv *c, const struct isa *isa,
                         const struct int_learned *from, uint8_t *weights,
                         uint8_t *epilogue)
 {
-    const struct pack p = {c, from, int_depthwise_cut(c, isa)};
+    const struct int_depthwise_cut cut = int_depthwise_cut(c, isa);
+    const struct pack p = {c, from, cut, int_depthwise_view(&c->shape, &cut)};
     const int64_t width = int_depthwise_width(&p.cut);
 
     for (int64_t at = 0; at < width; at += p.cut.bytes) {

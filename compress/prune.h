@@ -5,8 +5,8 @@
  *     RETURN_IF_FAIL(prune_apply(c, g, p));         at once, on any equal graph
  *
  *   which channels   those whose loss the layers that read them can make up for best
- *                    (prune_choose.c), for each multiply-add saved, until the wanted
- *                    share of these is gone
+ *                    (prune_choose.c), for the time or the multiply-adds saved, until
+ *                    the wanted share of the multiply-adds is gone
  *   their readers    get new weights and biases: least squares on the inputs that are
  *                    left against what the original layer gives (moments.h), layer
  * after layer, on inputs that carry the errors of the layers before
@@ -35,6 +35,9 @@ extern const char *const prune_saliencies[]; /* by enum; ends with NULL */
 struct prune_options {
     double ratio;           /* of all multiply-adds; 0 to 0.99 */
     struct prune_tile tile; /* what remains is whole tiles as far as that goes */
+    /* Whose time counts beside the multiply-adds, and in which widths; NULL: no time. */
+    const struct device *device;
+    int weight_bits, activation_bits;
     enum prune_saliency saliency;
     const struct plan *plan; /* NULL, or which channels of the graph's units remain */
     const struct dataset *data;

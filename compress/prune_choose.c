@@ -4,7 +4,7 @@
  * The price of a class (prune_price.c) says which of a group go first.  What such a
  * loss does to the model's outputs differs from group to group: it is measured with a
  * quarter of the group's classes removed, and again before more than that go at once.
- * Loss times harm, divided by what the target's kernels are spared, is what is
+ * Loss times harm, for what the target's kernels are spared (price_of), is what is
  * compared: kernels compute whole tiles of channels, so a candidate is as many of a
  * group's cheapest classes as free a tile.  The best candidate goes, prices are made
  * anew, until enough multiply-adds are gone.  Where tiles leave nothing to remove they
@@ -27,6 +27,10 @@ enum { MOST_TRIED = 384 };
 /* A removal that may go beyond what was asked for by this share of the multiply-adds,
  * or by as much as is missing. */
 static const double SLACK = 0.01;
+/* Losses, in nats, that are small beside this for each share of the multiply-adds do not
+ * decide: how much time these take does. */
+static const double MACS_WORTH = 0.5;
+static const double TIME_COUNTS = 0.9; /* of the price; multiply-adds are the rest */
 
 struct chooser {
     struct pruner *q;
@@ -160,6 +164,24 @@ static bool is_spared(const struct chooser *h)
            >= (1.0 - 1e-9) * ((double)h->q->p->macs_before - w->macs);
 }
 
+/* What a removal costs that loses `loss`, `before` being the work before it.  Without a
+ * device, for each share of the multiply-adds in tiles.  With one, for each share of
+ * the time: what is asked for is multiply-adds, so those that take little time are
+ * worth something too, and as many of them as possible should take much. */
+static double price_of(const struct prune_work *w, const struct prune_work *before,
+                       double loss)
+{
+    const double macs = (before->tiled - w->tiled) / w->tiled_before;
+
+    if (!(macs > 0.0))
+        return INFINITY;
+    if (!(w->time_before > 0.0))
+        return loss / macs;
+    return (loss + MACS_WORTH * macs)
+           / (TIME_COUNTS * (before->time - w->time) / w->time_before
+              + (1.0 - TIME_COUNTS) * macs);
+}
+
 /* Of the group's cheapest classes so many as cost least for what they spare; NULL
  * classes: none that is better than `than`. */
 static void find_candidate(struct chooser *h, int group, double least,
@@ -167,7 +189,7 @@ static void find_candidate(struct chooser *h, int group, double least,
 {
     const struct channel_group *g = &h->q->ch->groups[group];
     const int64_t most = most_together(&h->tile);
-    const double tiled = h->work->tiled;
+    const struct prune_work before = *h->work;
     int *taken = arena_new_array(h->scratch, int, most), n = 0;
     double sum = 0.0;
 
@@ -177,11 +199,9 @@ static void find_candidate(struct chooser *h, int group, double least,
         taken[n++] = c;
         sum += prices_of(h->prices, c);
 
-        const double spared = tiled - h->work->tiled;
-        const double price = sum * h->weight[group] / spared;
+        const double price = price_of(h->work, &before, sum * h->weight[group]);
 
-        if (spared > 0.0 && is_spared(h) && h->work->macs >= least
-            && price < best->price)
+        if (is_spared(h) && h->work->macs >= least && price < best->price)
             *best = (struct candidate){group, n, taken, sum, price};
     }
     for (int i = 0; i < n; i++) {

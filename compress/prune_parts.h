@@ -58,10 +58,11 @@ struct status *prices_by_taylor(const struct pruner *q, double *price);
 /* ---- prune_work.c ---------------------------------------------------------------- */
 
 /* Multiply-adds of all units with what is left, and the same with every unit's channels
- * rounded up to whole tiles: what the target's kernels compute. */
+ * rounded up to whole tiles: what the target's kernels compute.  The time of these is
+ * modelled (hal/cost.h), in nanoseconds; 0 without a device. */
 struct prune_work {
-    double macs, tiled;
-    double tiled_before;       /* with all channels */
+    double macs, tiled, time;
+    double tiled_before, time_before; /* with all channels */
     struct prune_sizes *sizes; /* what each class has of the units */
 };
 

@@ -91,10 +91,13 @@ static void shrink_slice(const struct shrink *s, struct ir_node *n)
     const struct ir_value *x = n->in[0], *y = n->out[0];
     int count;
     const int64_t *from = ir_attr_ints(n, "starts", &count);
+    const int64_t *step = ir_attr_ints(n, "steps", &count);
     int64_t start[IR_MAX_RANK], size[IR_MAX_RANK];
 
     for (int d = 0; d < x->rank; d++)
-        start[d] = kept_before(s, x, d, from[d]);
+        start[d] = step[d] > 0 ? kept_before(s, x, d, from[d] - from[d] % step[d])
+                                     + from[d] % step[d]
+                               : from[d];
     kept_dims(s, y, size);
     ir_set_attr_ints(n, "starts", y->rank, start);
     ir_set_attr_ints(n, "sizes", y->rank, size);
@@ -132,6 +135,16 @@ static void shrink_pad(const struct shrink *s, struct ir_node *n)
     ir_set_attr_ints(n, "pads", 2 * x->rank, pads);
 }
 
+/* Groups go as a whole. */
+static void shrink_groups(const struct shrink *s, struct ir_node *n)
+{
+    const struct ir_value *x = n->in[0];
+    const int64_t group = ir_attr_int(n, "group", 1);
+
+    if (group > 1)
+        ir_set_attr_int(n, "group", group * kept(s, x, 1) / s->dim[x->id][1]);
+}
+
 static void shrink_attributes(const struct shrink *s, struct ir_node *n)
 {
     int64_t dim[IR_MAX_RANK];
@@ -139,9 +152,9 @@ static void shrink_attributes(const struct shrink *s, struct ir_node *n)
     switch (n->op) {
     case OP_Conv:
     case OP_ConvTranspose:
-        if (ir_attr_int(n, "group", 1) > 1) /* depthwise: all others are fixed */
-            ir_set_attr_int(n, "group", kept(s, n->in[0], 1));
+        shrink_groups(s, n);
         return;
+    case OP_Expand:
     case OP_Reshape:
         kept_dims(s, n->out[0], dim);
         ir_set_attr_ints(n, "shape", n->out[0]->rank, dim);

@@ -95,6 +95,14 @@ static double tile_depth(const struct device *d, enum precision p)
     return fmax(1, d->figures[FIGURE_TILE_DEPTH].value * 8 / stored_bits[p]);
 }
 
+static double tiled_channels(const struct device *d, enum precision p,
+                             const struct work *w)
+{
+    const double tile = (double)device_tile_outputs(d, p);
+
+    return ceil((double)w->channels / tile) * tile;
+}
+
 /* Multiply-accumulates that are carried out, idle parts of tiles included.  Where sums
  * are cut into tiles, the channels of a depthwise convolution have no inputs in common
  * and need tiles of their own. */
@@ -105,7 +113,7 @@ static double computed_macs(const struct device *d, enum precision p,
     const bool alone =
         d->figures[FIGURE_TILE_DEPTH].value > 0
         && (w->kind == WORK_DEPTHWISE || w->kind == WORK_DEPTHWISE_STRIDED);
-    const double tile_channels = fmax(1, d->figures[FIGURE_TILE_CHANNELS].value);
+    const double tile_channels = (double)device_tile_outputs(d, p);
     const double tile_rows =
         w->rows > 0 ? fmax(1, d->figures[FIGURE_TILE_ROWS].value) : 1;
     const double tiles = ceil((double)w->channels / (alone ? 1 : tile_channels))
@@ -160,11 +168,41 @@ static double energy_j(const struct device *d, enum precision p, double n_ops,
            + d->figures[FIGURE_IDLE_POWER].value * time_ns * 1e-9;
 }
 
-static double roofline_ns(const struct device *d, enum precision p, double n_ops,
-                          double n_bytes)
+static bool is_depthwise(const struct work *w)
+{
+    return w->kind == WORK_DEPTHWISE || w->kind == WORK_DEPTHWISE_STRIDED;
+}
+
+static double rate_of(const struct device *d, enum precision p, const struct work *w)
+{
+    const double slow = d->figures[FIGURE_I8_DEPTHWISE_PEAK].value;
+
+    return p == PRECISION_I8 && slow > 0 && is_depthwise(w) ? slow : device_peak(d, p);
+}
+
+static double output_time(const struct device *d, enum precision p,
+                          const struct work *w)
+{
+    const double plain = d->figures[FIGURE_OUTPUT_TIME].value,
+                 window = d->figures[FIGURE_I8_WINDOW_OUTPUT_TIME].value;
+    const bool has_window =
+        w->kind == WORK_WINDOW || w->kind == WORK_STRIDED || w->kind == WORK_FIRST;
+
+    return p >= PRECISION_I8 && has_window && window > plain ? window : plain;
+}
+
+/* What kernels do beside each sum, those of idle parts of tiles included. */
+static double finish_ns(const struct device *d, enum precision p, const struct work *w)
+{
+    return 1e9 * output_time(d, p, w) * rows_of(w) * tiled_channels(d, p, w);
+}
+
+static double roofline_ns(const struct device *d, enum precision p,
+                          const struct work *w, double n_ops, double n_bytes)
 {
     return 1e9 * d->figures[FIGURE_STEP_OVERHEAD].value
-           + fmax(1e9 * n_ops / device_peak(d, p), move_ns(d, n_bytes));
+           + fmax(1e9 * n_ops / rate_of(d, p, w) + finish_ns(d, p, w),
+                  move_ns(d, n_bytes));
 }
 
 static double measured_ns(const struct kernel_table *t, const struct work *w,
@@ -187,7 +225,7 @@ struct cost cost_of(const struct device *d, const struct work *w)
         2 * (double)w->macs_per_channel * (double)w->channels / rate;
     const double n_bytes = moved_bytes(w);
     const double time_ns =
-        t ? measured_ns(t, w, n_bytes) : roofline_ns(d, p, n_ops, n_bytes);
+        t ? measured_ns(t, w, n_bytes) : roofline_ns(d, p, w, n_ops, n_bytes);
 
     return (struct cost){
         .origin = COST_MODELLED,

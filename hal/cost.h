@@ -2,7 +2,9 @@
 /* What a unit of work costs on a device.  Where its kernels were measured
  * (kernel_table.h), the time is interpolated; otherwise it is a roofline:
  *
- *     time   = overhead + max(operations / rate(precision), bytes / bandwidth)
+ *     time   = overhead
+ *              + max(operations / rate(precision) + outputs * output_time,
+ *                    bytes / bandwidth)
  *     energy = e_operation * operations + e_byte * bytes + P_idle * time
  *
  * operations   two per multiply-accumulate of whole tiles: output channels, rows and
@@ -10,7 +12,9 @@
  *              computes at the same time: 17 channels on a tile of 16 take as long as
  *              32, one tile as long as 108 on a processor that has units for 108
  * rate         of the narrowest precision that the device has and that holds the
- *              factors; with 2 of 4 weights zero, sparse_2_4_rate times as high
+ *              factors; with 2 of 4 weights zero, sparse_2_4_rate times as high; of
+ *              8-bit depthwise convolutions i8_depthwise_peak
+ * outputs      of whole tiles
  * bytes        weights, inputs and outputs, once each
  * bandwidth    of the innermost level that holds all of these bytes
  *

@@ -7,8 +7,9 @@
  *
  * Every index of every dim of every value has a class; operators say which are one
  * (channels_ties.c): the channels of an Add's operands, of a depthwise convolution's
- * input and result, a Concat's parts at their offsets, the rows of a Gemm that a
- * Reshape makes of one channel, a Pad's old channels among the new.  A class is fixed
+ * input and result, all of one group of a convolution, a Concat's parts at their
+ * offsets, the rows of a Gemm that a Reshape makes of one channel, a Pad's old channels
+ * among the new, a head of keys with the queries that share it.  A class is fixed
  * where an operator does not work without it: the graph's inputs and outputs, spatial
  * dims, what Softmax runs over, everything about operators without a rule.
  *

@@ -4,12 +4,18 @@
  *     element by element    aligned dims of one length are one; where a length of 1 is
  *                           repeated it is fixed
  *     Conv, ConvTranspose   input channels and the weights' input dim, output channels,
- *                           the weights' output dim and the bias; depthwise: all of
- * them Gemm, MatMul          rows, columns and what is summed pools, norms batch and
- * channels; the rest is fixed Reduce, Softmax       all dims but those that they run
- * over Transpose, Concat, Split, Slice, Pad, Gather, Resize index by index Reshape dims
- * that stay; of dims that are merged or split the first carries the channels: C in [C,
- * H, W] -> [C H W] everything else       is fixed
+ *                           the weights' output dim and the bias; in groups: all inputs
+ *                           and outputs of a group, which goes as a whole
+ *     Gemm, MatMul          rows, columns and what is summed
+ *     pools, norms          batch and channels; the rest is fixed
+ *     Reduce, Softmax       all dims but those that they run over
+ *     Gather                all dims but the one that is picked from
+ *     Expand                all dims but those that are repeated
+ *     Transpose, Concat, Split, Slice, Pad, Resize
+ *                           index by index
+ *     Reshape               dims that stay; of dims that are merged or split the first
+ *                           carries the channels: C in [C, H, W] -> [C H W]
+ *     everything else       is fixed
  */
 #include <string.h>
 
@@ -79,12 +85,16 @@ static void tie_elements(struct ties *t, const struct ir_node *n)
 
 /* ---- products ------------------------------------------------------------------- */
 
-/* One input and `per` outputs a group. */
-static void tie_depthwise(struct ties *t, const struct ir_value *x,
-                          const struct ir_value *y, int64_t per)
+/* All channels of a group are one class: with one input a group, a channel's. */
+static void tie_groups(struct ties *t, const struct ir_value *x,
+                       const struct ir_value *y, int64_t group)
 {
+    const int64_t n_in = x->dim[1] / group, n_out = y->dim[1] / group;
+
+    for (int64_t i = 0; i < x->dim[1]; i++)
+        ties_join(t, x, 1, i, y, 1, i / n_in * n_out);
     for (int64_t i = 0; i < y->dim[1]; i++)
-        ties_join(t, x, 1, i / per, y, 1, i);
+        ties_join(t, y, 1, i / n_out * n_out, y, 1, i);
 }
 
 /* Weights [outputs, inputs of a group, kernel...], or for ConvTranspose [inputs,
@@ -95,10 +105,8 @@ static void tie_convolution(struct ties *t, const struct ir_node *n)
                           *b = ir_in(n, B);
     const bool transposed = n->op == OP_ConvTranspose;
     const int64_t group = ir_attr_int(n, "group", 1);
-    const bool depthwise =
-        group > 1 && x->dim[1] == group && (!transposed || w->dim[1] == 1);
 
-    if (ir_attr_int(n, "channels_last", 0) || (group > 1 && !depthwise)) {
+    if (ir_attr_int(n, "channels_last", 0)) {
         fix_node(t, n);
         return;
     }
@@ -108,9 +116,9 @@ static void tie_convolution(struct ties *t, const struct ir_node *n)
     fix_from(t, w, 2);
     if (b)
         join_dims(t, b, 0, y, 1);
-    if (depthwise) {
-        tie_depthwise(t, x, y, y->dim[1] / group);
-        join_dims(t, w, 0, y, 1);
+    if (group > 1) {
+        tie_groups(t, x, y, group);
+        join_dims(t, w, 0, transposed ? x : y, 1);
         ties_fix(t, w, 1);
         return;
     }
@@ -244,6 +252,35 @@ static void tie_parts(struct ties *t, const struct ir_value *whole,
     }
 }
 
+static void tie_gather(struct ties *t, const struct ir_node *n)
+{
+    const struct ir_value *x = n->in[X], *at = n->in[1], *y = n->out[0];
+    const int axis = axis_of(n, x->rank, 0);
+
+    for (int d = 0; d < x->rank; d++)
+        if (d != axis)
+            join_dims(t, x, d, y, d < axis ? d : d + at->rank - 1);
+    ties_fix(t, x, axis);
+    ties_fix_all(t, at);
+    for (int d = 0; d < at->rank; d++)
+        ties_fix(t, y, axis + d);
+}
+
+/* What is repeated is fixed: of key and value heads that several queries share, these
+ * are one class (Reshape), with the head. */
+static void tie_expand(struct ties *t, const struct ir_node *n)
+{
+    const struct ir_value *x = n->in[X], *y = n->out[0];
+
+    for (int d = 0; d < y->rank; d++) {
+        const int dx = d - (y->rank - x->rank);
+
+        if (dx < 0 || x->dim[dx] != y->dim[d])
+            ties_fix(t, y, d);
+    }
+    join_broadcast(t, x, y, y->rank);
+}
+
 static void tie_split(struct ties *t, const struct ir_node *n)
 {
     const int axis = axis_of(n, n->in[X]->rank, 0);
@@ -256,6 +293,14 @@ static void tie_split(struct ties *t, const struct ir_node *n)
     tie_parts(t, n->in[X], n->out, n->n_out, axis);
 }
 
+/* With a step of 2 the elements of every pair go together, so that the others stay where
+ * the steps meet them. */
+static void tie_steps(struct ties *t, const struct ir_value *x, int d, int64_t step)
+{
+    for (int64_t i = 0; i < x->dim[d]; i++)
+        ties_join(t, x, d, i / step * step, x, d, i);
+}
+
 static void tie_slice(struct ties *t, const struct ir_node *n)
 {
     const struct ir_value *x = n->in[X], *y = n->out[0];
@@ -264,10 +309,11 @@ static void tie_slice(struct ties *t, const struct ir_node *n)
     const int64_t *step = ir_attr_ints(n, "steps", &count);
 
     for (int d = 0; d < x->rank; d++)
-        if (step[d] == 1)
+        if (step[d] > 0) {
+            tie_steps(t, x, d, step[d]);
             for (int64_t i = 0; i < y->dim[d]; i++)
-                ties_join(t, x, d, start[d] + i, y, d, i);
-        else {
+                ties_join(t, x, d, start[d] + i * step[d], y, d, i);
+        } else {
             ties_fix(t, x, d);
             ties_fix(t, y, d);
         }
@@ -433,6 +479,12 @@ void ties_of_node(struct ties *t, const struct ir_node *n)
         return;
     case OP_Concat:
         tie_parts(t, n->out[0], n->in, n->n_in, axis_of(n, n->out[0]->rank, 0));
+        return;
+    case OP_Gather:
+        tie_gather(t, n);
+        return;
+    case OP_Expand:
+        tie_expand(t, n);
         return;
     case OP_Split:
         tie_split(t, n);

@@ -71,7 +71,12 @@ static const char attention[] =
     "  %xk = MatMul(%x, %k) : f32[1,3,4]\n"
     "  %xv = MatMul(%x, %v) : f32[1,3,4]\n"
     "  %rq = Reshape(%xq) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
-    "  %rk = Reshape(%xk) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
+    "  %k0 = Slice(%xk) {starts=[0,0,0], steps=[1,1,2], sizes=[1,3,2]} : f32[1,3,2]\n"
+    "  %k1 = Slice(%xk) {starts=[0,0,1], steps=[1,1,2], sizes=[1,3,2]} : f32[1,3,2]\n"
+    "  %n0 = Neg(%k0) : f32[1,3,2]\n"
+    "  %r0 = Reshape(%n0) {shape=[1,3,2,1]} : f32[1,3,2,1]\n"
+    "  %r1 = Reshape(%k1) {shape=[1,3,2,1]} : f32[1,3,2,1]\n"
+    "  %rk = Concat(%r1, %r0) {axis=3} : f32[1,3,2,2]\n"
     "  %rv = Reshape(%xv) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
     "  %tq = Transpose(%rq) {perm=[0,2,1,3]} : f32[1,2,3,2]\n"
     "  %tk = Transpose(%rk) {perm=[0,2,3,1]} : f32[1,2,2,3]\n"
@@ -86,6 +91,59 @@ static const char attention[] =
     "  %h = MatMul(%d, %u) : f32[1,3,3]\n"
     "  %r = Relu(%h) : f32[1,3,3]\n"
     "  %y = MatMul(%r, %z) : f32[1,3,2]\n"
+    "  return %y\n"
+    "}\n";
+
+/* Three groups of two inputs and three outputs. */
+static const char groups[] =
+    "graph g(%x: f32[1,2,4,4]) {\n"
+    "  %w0 = const f32[6,2,1,1] {*1}\n"
+    "  %w1 = const f32[9,2,3,3] {*1}\n"
+    "  %w2 = const f32[4,9,1,1] {*1}\n"
+    "  %w3 = const f32[2,4] {*1}\n"
+    "  %s = const f32[9] {*1}\n"
+    "  %a = Conv(%x, %w0) {" ONE "} : f32[1,6,4,4]\n"
+    "  %b = Relu(%a) : f32[1,6,4,4]\n"
+    "  %c = Conv(%b, %w1, %s) {" THREE ", group=3} : f32[1,9,4,4]\n"
+    "  %d = Conv(%c, %w2) {" ONE "} : f32[1,4,4,4]\n"
+    "  %m = ReduceMean(%d) {axes=[2,3], keepdims=0} : f32[1,4]\n"
+    "  %y = Gemm(%m, %w3) {transB=1} : f32[1,2]\n"
+    "  return %y\n"
+    "}\n";
+
+/* Four heads of queries, two of keys and values, which two queries share; the numbers
+ * of a query are swapped, those of a key turned as positions are. */
+static const char shared_heads[] =
+    "graph g(%x: f32[1,3,4]) {\n"
+    "  %q = const f32[4,8] {*1}\n"
+    "  %k = const f32[4,4] {*1}\n"
+    "  %v = const f32[4,4] {*1}\n"
+    "  %o = const f32[8,4] {*1}\n"
+    "  %z = const f32[4,2] {*1}\n"
+    "  %i = const i64[2] {1,0}\n"
+    "  %xq = MatMul(%x, %q) : f32[1,3,8]\n"
+    "  %xk = MatMul(%x, %k) : f32[1,3,4]\n"
+    "  %xv = MatMul(%x, %v) : f32[1,3,4]\n"
+    "  %rq = Reshape(%xq) {shape=[1,3,4,2]} : f32[1,3,4,2]\n"
+    "  %sq = Gather(%rq, %i) {axis=3} : f32[1,3,4,2]\n"
+    "  %rk = Reshape(%xk) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
+    "  %rv = Reshape(%xv) {shape=[1,3,2,2]} : f32[1,3,2,2]\n"
+    "  %tq = Transpose(%sq) {perm=[0,2,1,3]} : f32[1,4,3,2]\n"
+    "  %tk = Transpose(%rk) {perm=[0,2,3,1]} : f32[1,2,2,3]\n"
+    "  %tv = Transpose(%rv) {perm=[0,2,1,3]} : f32[1,2,3,2]\n"
+    "  %uk = Reshape(%tk) {shape=[1,2,1,2,3]} : f32[1,2,1,2,3]\n"
+    "  %uv = Reshape(%tv) {shape=[1,2,1,3,2]} : f32[1,2,1,3,2]\n"
+    "  %ek = Expand(%uk) {shape=[1,2,2,2,3]} : f32[1,2,2,2,3]\n"
+    "  %ev = Expand(%uv) {shape=[1,2,2,3,2]} : f32[1,2,2,3,2]\n"
+    "  %hk = Reshape(%ek) {shape=[1,4,2,3]} : f32[1,4,2,3]\n"
+    "  %hv = Reshape(%ev) {shape=[1,4,3,2]} : f32[1,4,3,2]\n"
+    "  %s = MatMul(%tq, %hk) : f32[1,4,3,3]\n"
+    "  %p = Softmax(%s) {axis=3} : f32[1,4,3,3]\n"
+    "  %a = MatMul(%p, %hv) : f32[1,4,3,2]\n"
+    "  %ta = Transpose(%a) {perm=[0,2,1,3]} : f32[1,3,4,2]\n"
+    "  %ra = Reshape(%ta) {shape=[1,3,8]} : f32[1,3,8]\n"
+    "  %c = MatMul(%ra, %o) : f32[1,3,4]\n"
+    "  %y = MatMul(%c, %z) : f32[1,3,2]\n"
     "  return %y\n"
     "}\n";
 
@@ -114,7 +172,9 @@ static struct network parse(const char *text)
     seed = 1;
     for (struct ir_node *n = w.g->first; n; n = n->next)
         for (int i = 1; i < n->n_in; i++) {
-            float *to = n->in[i]->data ? (float *)(uintptr_t)n->in[i]->data : NULL;
+            const struct ir_value *v = n->in[i];
+            float *to =
+                v->data && v->dtype == DT_f32 ? (float *)(uintptr_t)v->data : NULL;
 
             for (int64_t k = 0; to && k < ir_count(n->in[i]); k++)
                 to[k] = random_unit();
@@ -160,7 +220,7 @@ TEST(a_part_of_a_concat_is_tied_through_depthwise_and_split)
     compile_destroy(w.c);
 }
 
-TEST(general_groups_and_axes_that_are_summed_up_are_fixed)
+TEST(groups_of_a_models_input_and_axes_that_are_summed_up_are_fixed)
 {
     struct network w = parse("graph g(%x: f32[1,4,2,2]) {\n"
                              "  %w0 = const f32[4,2,1,1] {*1}\n"
@@ -270,6 +330,34 @@ TEST(heads_and_hidden_units_go_as_channels_do)
     compile_destroy(w.c);
     for (unsigned which = 0; which < 1u << 5; which++)
         check_removal(attention, which);
+}
+
+/* Classes 0 to 2 are the groups, 3 to 6 the channels behind them. */
+TEST(groups_of_a_convolution_go_with_their_inputs)
+{
+    struct network w = parse(groups);
+
+    CHECK_EQ(w.ch->n_classes, 3 + 4);
+    CHECK_EQ(class_of(&w, "a", 3), class_of(&w, "c", 5));
+    CHECK_EQ(class_of(&w, "c", 3), class_of(&w, "c", 5));
+    CHECK(class_of(&w, "c", 2) != class_of(&w, "c", 3));
+    compile_destroy(w.c);
+    for (unsigned which = 0; which < 1u << 7; which++)
+        check_removal(groups, which);
+}
+
+/* Classes 0 and 1 are heads of keys and values with their queries. */
+TEST(queries_go_with_the_keys_and_values_that_they_share)
+{
+    struct network w = parse(shared_heads);
+
+    CHECK_EQ(w.ch->n_classes, 2 + 4);
+    CHECK_EQ(class_of(&w, "xq", 7), class_of(&w, "xk", 2));
+    CHECK_EQ(class_of(&w, "xq", 4), class_of(&w, "xv", 3));
+    CHECK(class_of(&w, "xq", 3) != class_of(&w, "xq", 4));
+    compile_destroy(w.c);
+    for (unsigned which = 0; which < 1u << 6; which++)
+        check_removal(shared_heads, which);
 }
 
 TEST(a_dim_without_channels_is_noticed)

@@ -92,6 +92,35 @@ TEST(rows_and_depth_are_rounded_up_to_tiles_too)
     CHECK(near(cost_of(&d, &w).time_ns, 5 + 64 * 4 * 4 * 2 / 4.0));
 }
 
+/* 100 rows of 5 channels, two tiles: 800 outputs of 3 ns beside 200 ns x 2; of a
+ * depthwise convolution a sixteenth of the rate, but not in float32. */
+TEST(outputs_and_depthwise_products_have_costs_of_their_own)
+{
+    struct device d = toy();
+    struct work w = WORK(100, 5, 10, 10, 10, 8, 8);
+
+    d.figures[FIGURE_OUTPUT_TIME].value = 3e-9;
+    d.figures[FIGURE_I8_DEPTHWISE_PEAK].value = 0.25e9;
+    w.rows = 100;
+    CHECK(near(cost_of(&d, &w).time_ns, 5 + 800 * 3 + 400));
+    d.figures[FIGURE_I8_WINDOW_OUTPUT_TIME].value = 4e-9;
+    CHECK(near(cost_of(&d, &w).time_ns, 5 + 800 * 4 + 400));
+    w.kind = WORK_DEPTHWISE;
+    CHECK(near(cost_of(&d, &w).time_ns, 5 + 800 * 3 + 6400));
+    w.weight_bits = w.activation_bits = 32;
+    CHECK(near(cost_of(&d, &w).time_ns, 1605 + 800 * 3));
+}
+
+/* Fewer outputs at a time in float32: 5 of them are 6. */
+TEST(float_tiles_can_be_smaller)
+{
+    struct device d = toy();
+    const struct work w = WORK(100, 5, 10, 10, 10, 32, 32);
+
+    d.figures[FIGURE_TILE_CHANNELS_F32].value = 2;
+    CHECK(near(cost_of(&d, &w).time_ns, 1205));
+}
+
 /* One tile of 4 channels takes as long as 10; 11 as long as 20. */
 TEST(tiles_are_computed_as_many_at_a_time_as_there_are_units)
 {
@@ -370,7 +399,7 @@ static struct work more_work(const struct work *w)
     return more;
 }
 
-/* Bits: the device of this test has rates that rise as bits fall. */
+/* Bits: the device of this test has rates that rise as bits fall, and equal tiles. */
 TEST(costs_are_never_negative_and_never_fall_when_work_rises)
 {
     for (int i = 0; i < 100000; i++) {
@@ -382,6 +411,9 @@ TEST(costs_are_never_negative_and_never_fall_when_work_rises)
         d.figures[FIGURE_F16_PEAK].value = 2 * d.figures[FIGURE_F32_PEAK].value;
         d.figures[FIGURE_I8_PEAK].value = 4 * d.figures[FIGURE_F32_PEAK].value;
         d.figures[FIGURE_I4_PEAK].value = 8 * d.figures[FIGURE_F32_PEAK].value;
+        d.figures[FIGURE_I8_DEPTHWISE_PEAK].value = d.figures[FIGURE_I8_PEAK].value;
+        d.figures[FIGURE_TILE_CHANNELS_F32].value = 0;
+        d.figures[FIGURE_I8_WINDOW_OUTPUT_TIME].value = 0;
         for (int e = FIGURE_F16_ENERGY; e <= FIGURE_I4_ENERGY; e++)
             d.figures[e].value = d.figures[FIGURE_F32_ENERGY].value / (1 + e);
 

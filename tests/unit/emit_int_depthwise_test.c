@@ -72,6 +72,25 @@ TEST(int_depthwise_of_odd_channels_touches_nothing_else)
     check_depthwise(square(1, 5, 3, 1, 1));
 }
 
+/* Two to eight neighbouring pixels in a vector, stride 1 and 2, borders that cut a
+ * vector, a residual that is overwritten, and widths that do not divide. */
+TEST(int_depthwise_of_few_channels_folds_pixels)
+{
+    struct int_conv c = square(8, 16, 3, 1, 1);
+
+    check_depthwise(c);
+    c.in_signed = c.out_signed = true;
+    check_depthwise(c);
+    c.shape.has_residual = true;
+    set_strides(&c.shape, false, 0);
+    check_depthwise(c);
+    check_depthwise(square(16, 17, 3, 2, 1));
+    check_depthwise(square(16, 16, 3, 2, 0));
+    check_depthwise(square(24, 12, 5, 1, 2));
+    check_depthwise(square(3, 20, 7, 2, 3));
+    check_depthwise(square(32, 2, 5, 1, 2));
+}
+
 TEST(int_depthwise_of_larger_kernels)
 {
     check_depthwise(square(40, 14, 5, 1, 2));

@@ -115,6 +115,50 @@ TEST(taylor_finds_the_channel_that_the_loss_does_not_depend_on)
     compile_destroy(c);
 }
 
+/* A device that takes 1 us for each channel of a convolution over many channels,
+ * whatever it sums, and next to nothing for the first one. */
+static struct device slow_in_the_second(struct arena *a)
+{
+    static const double few[] = {1, 8}, all[] = {1e6};
+    static double steep[] = {1e3, 8e3}, flat[] = {1};
+    struct device d = {.n_kernels = 2};
+
+    d.figures[FIGURE_F32_PEAK].value = 1e12;
+    d.figures[FIGURE_MEMORY_BANDWIDTH].value = 1e12;
+    d.kernels = arena_new_array(a, struct kernel_table, 2);
+    d.kernels[0] = (struct kernel_table){
+        WORK_FIRST, 32, 32, {1, 1, 1}, {all, all, all}, flat};
+    d.kernels[1] = (struct kernel_table){
+        WORK_WINDOW, 32, 32, {2, 1, 1}, {few, all, all}, steep};
+    return d;
+}
+
+/* Channels of the first convolution cost no accuracy, but spare no time either. */
+TEST(channels_that_take_time_go_first)
+{
+    struct compile *c = compile_create();
+    struct ir_graph *g = make_graph(c);
+    struct set s = open_set(g);
+    const struct device d = slow_in_the_second(s.a);
+    struct prune_options o = {.ratio = 0.12,
+                              .weight_bits = 32,
+                              .activation_bits = 32,
+                              .data = s.data,
+                              .n_samples = N_SAMPLES,
+                              .sample = s.sample};
+    struct pruning *p;
+
+    CHECK_OK(prune_decide(g, &o, s.a, &p));
+    CHECK(p->units[0].n_kept < 8);
+    CHECK_EQ(p->units[1].n_kept, 6);
+    o.device = &d;
+    CHECK_OK(prune_decide(g, &o, s.a, &p));
+    CHECK_EQ(p->units[0].n_kept, 8);
+    CHECK(p->units[1].n_kept < 6);
+    close_set(&s);
+    compile_destroy(c);
+}
+
 TEST(every_saliency_leaves_a_network_that_works)
 {
     for (int i = 0; prune_saliencies[i]; i++)
