@@ -26,7 +26,9 @@ const struct step_cost *report_costs(const struct bundle_job *job)
 
     costs = arena_new_array(job->arena, struct step_cost, p->n_steps + 1);
     for (int i = 0; i < p->n_steps; i++) {
-        const struct work w = step_work(p, &p->steps[i], n_units, units);
+        struct work w = step_work(p, &p->steps[i], n_units, units);
+
+        w.resident_bytes = p->payload_bytes + p->workspace_bytes;
         const struct cost c = cost_of(d, &w);
 
         costs[i] = (struct step_cost){whole(c.time_ns), c.energy_j, w.kind};
