@@ -10,14 +10,13 @@
 #include <unistd.h>
 
 #include "cli/probe_layers.h"
+#include "cli/probe_plan.h"
 #include "cli/progress.h"
 #include "cli/scratch_folder.h"
 #include "codegen/child.h"
 #include "codegen/compile_model.h"
 
 enum {
-    WINDOW = 10000, /* of struct plan_row */
-    MOST_SIZES = 12,
     MOST_LAYERS = 32,     /* a graph: as many as compile in a second or two */
     MOST_BYTES = 3 << 18, /* of a graph: data stay in the second-level cache, as
                              in a network from layer to layer */
@@ -28,66 +27,10 @@ enum {
 };
 
 /* Of a layer: larger ones take as long as they have more rows. */
-#define MOST_MACS (24 << 20)
+#define MOST_MACS        (28 << 20)
+#define MOST_LAYER_BYTES (12 << 20)
 
 /* ---- what is measured -------------------------------------------------------- */
-
-/* window: W() of side and input channels (of a group); rows: sides of the output, rows
- * of a product, bytes.  The axes of the tables, channels, depth and rows, rise. */
-struct plan_row {
-    enum work_kind kind;
-    int stride;
-    int bits[4]; /* ends with 0 */
-    int64_t channels[MOST_SIZES], window[MOST_SIZES], rows[MOST_SIZES]; /* end with 0 */
-};
-
-#define W(side, channels) ((side) * WINDOW + (channels))
-
-static const struct plan_row plan_rows[] = {
-    {WORK_POINTWISE,
-     1,
-     {32, 8, 4},
-     {8, 16, 32, 64, 128, 256, 512},
-     {W(1, 8), W(1, 16), W(1, 32), W(1, 64), W(1, 128), W(1, 512)},
-     {4, 8, 16, 32, 56}},
-    {WORK_WINDOW,
-     1,
-     {32, 8, 4},
-     {8, 16, 32, 64, 128, 256},
-     {W(3, 8), W(3, 16), W(3, 32), W(3, 64), W(3, 256)},
-     {4, 8, 16, 32, 56}},
-    {WORK_STRIDED,
-     2,
-     {32, 8, 4},
-     {16, 32, 64, 128, 256},
-     {W(1, 16), W(1, 64), W(3, 16), W(3, 64), W(3, 256)},
-     {4, 8, 16, 28}},
-    {WORK_FIRST,
-     2,
-     {32, 8, 4},
-     {4, 8, 16, 32, 64},
-     {W(3, 1), W(3, 3), W(7, 3)},
-     {8, 16, 32, 112}},
-    {WORK_DEPTHWISE,
-     1,
-     {32, 8},
-     {8, 16, 32, 64, 128, 256, 512},
-     {W(3, 1), W(5, 1)},
-     {4, 8, 16, 32, 56}},
-    {WORK_DEPTHWISE_STRIDED,
-     2,
-     {32, 8},
-     {8, 16, 32, 64, 128, 256, 512},
-     {W(3, 1), W(5, 1)},
-     {4, 8, 16, 32, 56}},
-    {WORK_PRODUCT,
-     1,
-     {32, 8},
-     {8, 16, 64, 256, 1024},
-     {W(1, 16), W(1, 64), W(1, 256), W(1, 1024)},
-     {1, 16, 128}},
-    {WORK_MOVE, 1, {32}, {1}, {W(1, 1)}, {192, 3072, 24576, 196608, 1572864, 12582912}},
-};
 
 /* At most `most` of them. */
 static int count(const int64_t *sizes, int most)
@@ -99,36 +42,19 @@ static int count(const int64_t *sizes, int most)
     return n;
 }
 
-static struct probe_layer layer_of(const struct plan_row *row, int bits, int c, int w,
+static struct probe_layer layer_of(const struct probe_row *row, int bits, int c, int w,
                                    int r)
 {
     return (struct probe_layer){
         .kind = row->kind,
         .weight_bits = bits,
+        .weight_zeros = row->weight_zeros,
         .channels = row->channels[c],
-        .c_in = row->window[w] % WINDOW,
-        .window = row->window[w] / WINDOW,
+        .c_in = row->windows[w] % PROBE_WINDOW,
+        .window = row->windows[w] / PROBE_WINDOW,
         .stride = row->stride,
         .side = row->rows[r],
-        .elements = row->rows[r] / (3 * (int64_t)sizeof(float)),
     };
-}
-
-static double depth_of(const struct probe_layer *l)
-{
-    return l->kind == WORK_MOVE ? 1 : (double)(l->c_in * l->window * l->window);
-}
-
-static double rows_of(const struct probe_layer *l)
-{
-    if (l->kind == WORK_MOVE)
-        return (double)(3 * l->elements * (int64_t)sizeof(float));
-    return (double)(l->kind == WORK_PRODUCT ? l->side : l->side * l->side);
-}
-
-static double macs_of(const struct probe_layer *l)
-{
-    return l->kind == WORK_MOVE ? 0 : (double)l->channels * depth_of(l) * rows_of(l);
 }
 
 static double seconds(void)
@@ -167,7 +93,10 @@ static struct status *write_in_child(void *arg, FILE *out)
 static struct status *build(const struct probe *p, struct compile *c, int n,
                             struct probe_layer *const *layers, const char *folder)
 {
-    const struct program_options po = {.max_workers = 1};
+    const struct program_options po = {.max_workers = 1,
+                                       .winograd = layers[0]->kind == WORK_WINOGRAD
+                                                       ? WINOGRAD_ALWAYS
+                                                       : WINOGRAD_NEVER};
     struct ir_graph *g = ir_graph_create(c, "probe");
     struct writing w = {
         .compile = c,
@@ -300,6 +229,18 @@ static struct status *measure_graph(struct probe *p, int n,
 
 /* ---- tables ------------------------------------------------------------------ */
 
+static bool is_too_large(const struct probe_layer *l)
+{
+    return probe_layer_macs(l) > (double)MOST_MACS
+           || probe_layer_bytes(l) > (int64_t)MOST_LAYER_BYTES;
+}
+
+/* A graph's windows all take Winograd's algorithm where it pays, or none does. */
+static bool goes_with(const struct probe_layer *l, const struct probe_layer *first)
+{
+    return (l->kind == WORK_WINOGRAD) == (first->kind == WORK_WINOGRAD);
+}
+
 /* Layers of all points that are not too large, in groups. */
 static struct status *measure_points(struct probe *p, int n, struct probe_layer *all)
 {
@@ -308,10 +249,12 @@ static struct status *measure_points(struct probe *p, int n, struct probe_layer 
     int n_group = 0;
 
     for (int i = 0; i < n; i++, p->n_done++) {
-        if (macs_of(&all[i]) > (double)MOST_MACS)
+        if (is_too_large(&all[i]))
             continue;
         if (n_group == MOST_LAYERS
-            || (n_group && bytes + probe_layer_bytes(&all[i]) > MOST_BYTES)) {
+            || (n_group
+                && (bytes + probe_layer_bytes(&all[i]) > MOST_BYTES
+                    || !goes_with(&all[i], group[0])))) {
             RETURN_IF_FAIL(measure_graph(p, n_group, group));
             n_group = 0;
             bytes = 0;
@@ -334,23 +277,23 @@ static void fill_times(const struct kernel_table *t, const struct probe_layer *a
         for (int k = 0; k < TABLE_AXES && !(t->ns[i] > 0); k++)
             if (i >= back[k] && t->ns[i - back[k]] > 0)
                 t->ns[i] =
-                    t->ns[i - back[k]] * macs_of(&all[i]) / macs_of(&all[i - back[k]]);
+                    t->ns[i - back[k]] * probe_layer_macs(&all[i]) / probe_layer_macs(&all[i - back[k]]);
     }
 }
 
 /* A row of the plan in one precision. */
 struct sizes {
-    const struct plan_row *row;
+    const struct probe_row *row;
     int bits, n[TABLE_AXES], n_points;
 };
 
-static struct sizes sizes_of(const struct plan_row *row, int bits, bool quick)
+static struct sizes sizes_of(const struct probe_row *row, int bits, bool quick)
 {
     struct sizes s = {.row = row, .bits = bits, .n_points = 1};
 
-    s.n[AXIS_CHANNELS] = count(row->channels, quick ? 2 : MOST_SIZES);
-    s.n[AXIS_DEPTH] = count(row->window, quick ? 1 : MOST_SIZES);
-    s.n[AXIS_ROWS] = count(row->rows, quick ? 1 : MOST_SIZES);
+    s.n[AXIS_CHANNELS] = count(row->channels, quick ? 2 : PROBE_SIZES);
+    s.n[AXIS_DEPTH] = count(row->windows, quick ? 1 : PROBE_SIZES);
+    s.n[AXIS_ROWS] = count(row->rows, quick ? 1 : PROBE_SIZES);
     for (int axis = 0; axis < TABLE_AXES; axis++)
         s.n_points *= s.n[axis];
     return s;
@@ -373,6 +316,7 @@ static struct kernel_table make_table(struct arena *a, const struct sizes *s,
     struct kernel_table t = {.kind = s->row->kind,
                              .weight_bits = s->bits,
                              .activation_bits = s->bits < 32 ? 8 : 32,
+                             .weight_zeros = s->row->weight_zeros,
                              .ns = arena_new_array(a, double, s->n_points)};
     double *at[TABLE_AXES];
 
@@ -382,8 +326,8 @@ static struct kernel_table make_table(struct arena *a, const struct sizes *s,
     }
     for (int i = 0; i < s->n_points; i++) {
         at[AXIS_CHANNELS][i / t.n[2] / t.n[1]] = (double)all[i].channels;
-        at[AXIS_DEPTH][i / t.n[2] % t.n[1]] = depth_of(&all[i]);
-        at[AXIS_ROWS][i % t.n[2]] = rows_of(&all[i]);
+        at[AXIS_DEPTH][i / t.n[2] % t.n[1]] = probe_layer_depth(&all[i]);
+        at[AXIS_ROWS][i % t.n[2]] = probe_layer_rows(&all[i]);
     }
     fill_times(&t, all);
     return t;
@@ -394,9 +338,9 @@ static struct status *measure_tables(struct probe *p, struct device *out)
     struct sizes tables[DEVICE_MAX_KERNELS];
     int n = 0;
 
-    for (size_t i = 0; i < sizeof plan_rows / sizeof plan_rows[0]; i++)
-        for (int b = 0; plan_rows[i].bits[b]; b++) {
-            tables[n] = sizes_of(&plan_rows[i], plan_rows[i].bits[b], p->quick);
+    for (const struct probe_row *row = probe_rows; row->bits[0]; row++)
+        for (int b = 0; row->bits[b]; b++) {
+            tables[n] = sizes_of(row, row->bits[b], p->quick);
             p->n_layers += tables[n++].n_points;
         }
 
@@ -431,7 +375,7 @@ static double best_rate(const struct device *d, int bits)
     for (int k = 0; k < d->n_kernels; k++) {
         const struct kernel_table *t = &d->kernels[k];
 
-        for (int i = 0; t->weight_bits == bits && t->kind != WORK_MOVE
+        for (int i = 0; t->weight_bits == bits && work_has_weights(t->kind)
                         && i < t->n[0] * t->n[1] * t->n[2];
              i++) {
             const int r = i % t->n[2], dep = i / t->n[2] % t->n[1];

@@ -32,6 +32,7 @@ struct builder {
     const struct isa *isa;
     bool keep_all;
     const struct plan *plan; /* or NULL */
+    enum winograd_use winograd;
     struct program *program;
     struct node_plan *plans; /* of the nodes of `graph`, in order */
     int n_plans;

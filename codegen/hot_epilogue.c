@@ -146,7 +146,10 @@ const struct ir_node *hot_extend(struct builder *b, struct hot *h)
         h->tiling = conv_tile(&h->conv, b->isa);
         const int64_t room = hot_scratch_room(b, h->main);
 
-        conv_try_winograd(&h->conv, b->isa, room, &h->tiling);
+        if (b->winograd != WINOGRAD_NEVER)
+            conv_try_winograd(&h->conv, b->isa,
+                              b->winograd == WINOGRAD_ALWAYS ? INT64_MAX : room,
+                              &h->tiling);
         conv_try_widening(&h->conv, b->isa, room, &h->tiling);
     }
     return last;

@@ -383,6 +383,7 @@ struct status *program_build(struct compile *c, const struct ir_graph *g,
         .isa = isa,
         .keep_all = o && o->keep_all,
         .plan = o ? o->plan : NULL,
+        .winograd = o ? o->winograd : WINOGRAD_IN_ROOM,
         .program = arena_new(c->perm, struct program),
         .n_buckets = 1021,
     };

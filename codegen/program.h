@@ -123,10 +123,15 @@ struct program {
     bool keep_all;
 };
 
+/* Where Winograd's algorithm is faster: if its scratch leaves the model's peak as it is;
+ * to measure kernels, never or always. */
+enum winograd_use { WINOGRAD_IN_ROOM, WINOGRAD_NEVER, WINOGRAD_ALWAYS };
+
 struct program_options {
     bool keep_all;     /* every value of the graph gets memory of its own that lives
                           to the end, nothing is fused away: for layer comparison */
     int max_workers;   /* scratch is reserved for so many; default 1 */
+    enum winograd_use winograd;
     const struct plan *plan; /* what may be fused (plan/fusion.h); NULL: everything */
 };
 

@@ -42,6 +42,7 @@ const struct step_cost *report_costs(const struct bundle_job *job)
         struct work w = step_work(p, &p->steps[i], n_units, units);
 
         w.sparse_2_4 = is_two_of_four(job->options->plan, &p->steps[i]);
+        w.resident_bytes = p->payload_bytes + p->workspace_bytes;
         const struct cost c = cost_of(d, &w);
 
         costs[i] = (struct step_cost){whole(c.time_ns), c.energy_j, w.kind};

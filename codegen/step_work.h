@@ -7,7 +7,8 @@
 #include "plan/units.h"
 
 /* Emitted products by their sizes, library products by the unit (of p->graph) that they
- * carry out; any other step moves the bytes of its operands. */
+ * carry out; pools, functions and kernels of rows by theirs; any other step moves the
+ * bytes of its operands. */
 struct work step_work(const struct program *p, const struct step *s, int n_units,
                       const struct unit *units);
 

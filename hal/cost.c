@@ -66,6 +66,7 @@ struct work work_of_batch(const struct work *w, int64_t n)
     all.rows *= n;
     all.in_elements *= n;
     all.out_elements *= n;
+    all.added *= n;
     return all;
 }
 
@@ -194,7 +195,9 @@ static double output_time(const struct device *d, enum precision p,
 /* What kernels do beside each sum, those of idle parts of tiles included. */
 static double finish_ns(const struct device *d, enum precision p, const struct work *w)
 {
-    return 1e9 * output_time(d, p, w) * rows_of(w) * tiled_channels(d, p, w);
+    return work_has_weights(w->kind)
+               ? 1e9 * output_time(d, p, w) * rows_of(w) * tiled_channels(d, p, w)
+               : 0;
 }
 
 static double roofline_ns(const struct device *d, enum precision p,
@@ -205,27 +208,51 @@ static double roofline_ns(const struct device *d, enum precision p,
                   move_ns(d, n_bytes));
 }
 
-static double measured_ns(const struct kernel_table *t, const struct work *w,
-                          double n_bytes)
+/* Codes that are added to others.  A float is in the multiply-adder's sum already. */
+static double added_ns(const struct device *d, const struct work *w)
 {
-    return t->kind == WORK_MOVE
-               ? kernel_table_ns(t, 1, 1, n_bytes)
-               : kernel_table_ns(t, (double)w->channels, depth_of(w), rows_of(w));
+    const struct kernel_table *t =
+        w->added > 0 && w->activation_bits <= 8
+            ? device_kernels(d, WORK_CODES, w->activation_bits, w->activation_bits, false)
+            : NULL;
+
+    return t ? kernel_table_ns(t, 1, 1, (double)w->added) : 0;
+}
+
+/* What reading weights takes longer than from the second-level cache. */
+static double cold_ns(const struct device *d, const struct work *w)
+{
+    const double from = device_bandwidth(
+        d, device_level_for(d, (double)w->resident_bytes));
+    const double n_bytes =
+        fmin((double)cost_stored_weights(w), device_capacity(d, LEVEL_L2));
+
+    return 1e9 * n_bytes * fmax(0, 1 / from - 1 / device_bandwidth(d, LEVEL_L2));
+}
+
+static double measured_ns(const struct device *d, const struct kernel_table *t,
+                          const struct work *w, double n_bytes)
+{
+    if (t->kind == WORK_MOVE)
+        return kernel_table_ns(t, 1, 1, n_bytes);
+    return kernel_table_ns(t, (double)w->channels, depth_of(w), rows_of(w))
+           + added_ns(d, w) + cold_ns(d, w);
 }
 
 struct cost cost_of(const struct device *d, const struct work *w)
 {
-    const struct kernel_table *t =
-        device_kernels(d, w->kind, w->weight_bits, w->activation_bits);
+    const struct kernel_table *t = device_kernels(
+        d, w->kind, w->weight_bits, w->activation_bits, w->weight_zeros);
     const enum precision p =
         device_precision(d, precision_of(w->weight_bits, w->activation_bits));
     const double rate = sparse_rate(d, p, w);
-    const double n_ops = 2 * computed_macs(d, p, w) / rate;
+    const double per_mac = work_has_weights(w->kind) ? 2 / rate : 0;
+    const double n_ops = per_mac * computed_macs(d, p, w);
     const double n_useful =
-        2 * (double)w->macs_per_channel * (double)w->channels / rate;
+        per_mac * (double)w->macs_per_channel * (double)w->channels;
     const double n_bytes = moved_bytes(w);
     const double time_ns =
-        t ? measured_ns(t, w, n_bytes) : roofline_ns(d, p, w, n_ops, n_bytes);
+        t ? measured_ns(d, t, w, n_bytes) : roofline_ns(d, p, w, n_ops, n_bytes);
 
     return (struct cost){
         .origin = COST_MODELLED,
@@ -238,7 +265,7 @@ struct cost cost_of(const struct device *d, const struct work *w)
 double cost_conversion_ns(const struct device *d, int64_t elements, int from_bits,
                           int to_bits)
 {
-    const struct kernel_table *t = device_kernels(d, WORK_MOVE, 1, 1);
+    const struct kernel_table *t = device_kernels(d, WORK_MOVE, 1, 1, false);
 
     if (from_bits == to_bits)
         return 0;

@@ -107,8 +107,23 @@ enum memory_level device_level_for(const struct device *d, double n_bytes)
     return level;
 }
 
+/* Precision comes first, then zero points. */
+static bool is_closer(const struct kernel_table *t, const struct kernel_table *best,
+                      bool weight_zeros)
+{
+    if (!best)
+        return true;
+    const int bits = t->weight_bits + t->activation_bits;
+    const int best_bits = best->weight_bits + best->activation_bits;
+
+    return bits != best_bits ? bits < best_bits
+                             : t->weight_zeros == weight_zeros
+                                   && best->weight_zeros != weight_zeros;
+}
+
 const struct kernel_table *device_kernels(const struct device *d, enum work_kind kind,
-                                          int weight_bits, int activation_bits)
+                                          int weight_bits, int activation_bits,
+                                          bool weight_zeros)
 {
     const struct kernel_table *best = NULL;
 
@@ -116,12 +131,12 @@ const struct kernel_table *device_kernels(const struct device *d, enum work_kind
         const struct kernel_table *t = &d->kernels[i];
 
         if (t->kind == kind && t->weight_bits >= weight_bits
-            && t->activation_bits >= activation_bits
-            && (!best
-                || t->weight_bits + t->activation_bits
-                       < best->weight_bits + best->activation_bits))
+            && t->activation_bits >= activation_bits && is_closer(t, best, weight_zeros))
             best = t;
     }
+    if (!best && kind == WORK_WINOGRAD)
+        return device_kernels(d, WORK_WINDOW, weight_bits, activation_bits,
+                              weight_zeros);
     return best;
 }
 

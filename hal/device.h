@@ -106,10 +106,12 @@ double device_capacity(const struct device *d, enum memory_level level);
 /* Bytes a second; where none is stated, that of the next level outwards.  Above 0 and
  * never more than the next level inwards has. */
 double device_bandwidth(const struct device *d, enum memory_level level);
-/* The measured times of such kernels, or those of the narrowest wider precision; NULL:
+/* The measured times of such kernels, or those of the narrowest wider precision, or of
+ * weights without zero points; of windows where Winograd's were not measured.  NULL:
  * nobody measured any. */
 const struct kernel_table *device_kernels(const struct device *d, enum work_kind kind,
-                                          int weight_bits, int activation_bits);
+                                          int weight_bits, int activation_bits,
+                                          bool weight_zeros);
 /* The innermost level that holds so many bytes. */
 enum memory_level device_level_for(const struct device *d, double n_bytes);
 

@@ -143,12 +143,23 @@ static struct status *read_bits(const struct json_door *at, const json_t *object
     return OK;
 }
 
+static struct status *read_weight_zeros(const struct json_door *at,
+                                        const json_t *object, bool *out)
+{
+    const json_t *value = json_object_get(object, "weight_zeros");
+
+    if (value && !json_is_boolean(value))
+        return json_door_fail(at, "'weight_zeros' is neither true nor false");
+    *out = json_is_true(value);
+    return OK;
+}
+
 static struct status *read_kernels(const struct json_door *file, const json_t *object,
                                    size_t index, struct kernel_table *out)
 {
-    static const char *const keys[] = {"kind",     "weight_bits", "activation_bits",
-                                       "channels", "depth",       "rows",
-                                       "ns",       NULL};
+    static const char *const keys[] = {"kind",         "weight_bits", "activation_bits",
+                                       "weight_zeros", "channels",    "depth",
+                                       "rows",         "ns",          NULL};
     struct json_door at = *file;
     size_t points = 1;
     int kind, n;
@@ -158,6 +169,7 @@ static struct status *read_kernels(const struct json_door *file, const json_t *o
     RETURN_IF_FAIL(json_door_word(&at, object, "kind", work_kind_names, &kind));
     RETURN_IF_FAIL(read_bits(&at, object, "weight_bits", &out->weight_bits));
     RETURN_IF_FAIL(read_bits(&at, object, "activation_bits", &out->activation_bits));
+    RETURN_IF_FAIL(read_weight_zeros(&at, object, &out->weight_zeros));
     out->kind = kind;
     for (int axis = 0; axis < TABLE_AXES; axis++) {
         RETURN_IF_FAIL(read_axis(&at, object, axis, out));
@@ -268,6 +280,8 @@ static json_t *kernels_json(const struct kernel_table *t)
         json_pack("{s:s, s:i, s:i}", "kind", work_kind_names[t->kind], "weight_bits",
                   t->weight_bits, "activation_bits", t->activation_bits);
 
+    if (t->weight_zeros)
+        json_object_set_new(o, "weight_zeros", json_true());
     for (int axis = 0; axis < TABLE_AXES; axis++)
         json_object_set_new(o, axis_names[axis], reals_json(t->at[axis], t->n[axis]));
     json_object_set_new(o, "ns", reals_json(t->ns, t->n[0] * t->n[1] * t->n[2]));

@@ -9,13 +9,24 @@ const char *const work_kind_names[] = {
     [WORK_PRODUCT] = "product",
     [WORK_POINTWISE] = "pointwise",
     [WORK_WINDOW] = "window",
+    [WORK_WINOGRAD] = "winograd",
     [WORK_STRIDED] = "strided",
     [WORK_FIRST] = "first",
     [WORK_DEPTHWISE] = "depthwise",
     [WORK_DEPTHWISE_STRIDED] = "depthwise strided",
     [WORK_MOVE] = "move",
+    [WORK_CODES] = "codes",
+    [WORK_FUNCTION] = "function",
+    [WORK_POOL] = "pool",
+    [WORK_SOFTMAX] = "softmax",
+    [WORK_NORMALIZATION] = "normalization",
     NULL,
 };
+
+bool work_has_weights(enum work_kind kind)
+{
+    return kind < WORK_MOVE;
+}
 
 enum work_kind work_kind_of_window(int64_t groups, int64_t c_in, int64_t window,
                                    bool strided)
@@ -60,6 +71,28 @@ struct position {
     double share, factor;
 };
 
+/* The power of a size that the time follows between the first two points of an axis:
+ * one number for all of the table, so that no time falls along another axis. */
+static double slope_below(const struct kernel_table *t, int axis)
+{
+    const int n = t->n[0] * t->n[1] * t->n[2];
+    double rise = 0;
+    int i[TABLE_AXES], n_edges = n / t->n[axis];
+
+    if (t->n[axis] < 2)
+        return 0;
+    for (int k = 0; k < n; k++) {
+        i[AXIS_ROWS] = k % t->n[AXIS_ROWS];
+        i[AXIS_DEPTH] = k / t->n[AXIS_ROWS] % t->n[AXIS_DEPTH];
+        i[AXIS_CHANNELS] = k / t->n[AXIS_ROWS] / t->n[AXIS_DEPTH];
+        if (i[axis] > 0)
+            continue;
+        i[axis] = 1;
+        rise += log(t->ns[index_of(t, i)] / t->ns[k]);
+    }
+    return fmax(0, rise / n_edges / log(t->at[axis][1] / t->at[axis][0]));
+}
+
 static struct position find(const struct kernel_table *t, int axis, double size)
 {
     const double *at = t->at[axis];
@@ -67,7 +100,8 @@ static struct position find(const struct kernel_table *t, int axis, double size)
     int i = 0;
 
     if (size <= at[0])
-        return (struct position){0, 0, 0, 1};
+        return (struct position){
+            0, 0, 0, pow(fmax(1, size) / at[0], slope_below(t, axis))};
     if (size >= at[last])
         return (struct position){last, last, 0, size / at[last]};
     while (size >= at[i + 1])

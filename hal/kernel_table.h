@@ -5,13 +5,17 @@
  *      "channels": [8, 64], "depth": [16, 256], "rows": [64, 4096],
  *      "ns": [310, 17000, 2900, 180000, 620, 38000, 9800, 640000]}
  *
- * channels   of the output
- * depth      products that are summed for one output
- * rows       output positions; of "move": bytes that are read or written
+ * weight_zeros   may be left out: false; weights have zero points other than 0
+ * channels   of the output; 1 for work that has none
+ * depth      products that are summed for one output; points of a pool's window;
+ *            elements of a row of softmax and normalizations; operations of a function
+ * rows       output positions; rows; elements of "codes" and "function"; of "move": bytes
+ *            that are read or written
  * ns         [channels][depth][rows], row-major
  *
  * Between the points the logarithm of the time is interpolated, linearly in the
- * logarithms of the sizes; below them it stays, above them it rises as the work does.
+ * logarithms of the sizes.  Below them it goes on falling as it does from the second
+ * point to the first, on the average of the table; above them it rises as the work does.
  * So a time is never negative, and as kernel_table_smooth() has lowered what took
  * longer than a larger size, it never falls when a size rises.
  */
@@ -26,17 +30,27 @@ enum work_kind {
     WORK_PRODUCT,   /* Gemm, MatMul */
     WORK_POINTWISE, /* convolution, 1 x 1 */
     WORK_WINDOW,    /* larger windows, stride 1 */
+    WORK_WINOGRAD,  /* of them, 3 x 3 by Winograd's algorithm */
     WORK_STRIDED,   /* any window, larger strides */
     WORK_FIRST,     /* at most WORK_FEW_CHANNELS input channels */
     WORK_DEPTHWISE, /* one input channel for every output channel, stride 1 */
     WORK_DEPTHWISE_STRIDED,
-    WORK_MOVE, /* no products: element operators, pools, layouts */
+    /* no products of weights: */
+    WORK_MOVE, /* layouts, and element operators that compute next to nothing */
+    WORK_CODES, /* sums, differences, products of two tensors of 8-bit codes */
+    WORK_FUNCTION, /* other element operators */
+    WORK_POOL,
+    WORK_SOFTMAX,
+    WORK_NORMALIZATION,
     WORK_KINDS
 };
 
 enum { WORK_FEW_CHANNELS = 4 };
 
 extern const char *const work_kind_names[]; /* by enum; ends with NULL */
+
+/* Whether such work multiplies by weights. */
+bool work_has_weights(enum work_kind kind);
 
 /* The kind of a convolution by its groups, input channels of a group, and the points of
  * its window. */
@@ -48,6 +62,7 @@ enum { AXIS_CHANNELS, AXIS_DEPTH, AXIS_ROWS, TABLE_AXES };
 struct kernel_table {
     enum work_kind kind;
     int weight_bits, activation_bits;
+    bool weight_zeros;
     int n[TABLE_AXES];            /* at least 1 */
     const double *at[TABLE_AXES]; /* [n], rising, at least 1 */
     double *ns;                   /* [n[0]][n[1]][n[2]], above 0 */
