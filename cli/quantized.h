@@ -34,6 +34,7 @@ struct quantized_options {
     const char *controller;
     const char *search_file; /* where evaluations are noted as they happen */
     bool resume;             /* from that file */
+    int jobs;                /* processes that evaluate; at least 1 */
 };
 
 /* compile_model(model, co) with the graph quantized; prints what was decided and the

@@ -9,7 +9,9 @@
 
 enum {
     TRIES = 100,      /* changes of a plan on the model, for each evaluation */
-    MOST_KNOWN = 200, /* proposals in a row that were known: the end */
+    REFIT = 32,        /* a part in so many is new */
+    MOST_TOGETHER = 8, /* proposals of one model */
+    MOST_KNOWN = 200,  /* proposals in a row that were known: the end */
     MOST_IDLE = 60,   /* iterations in a row without anything new: likewise */
     /* Who imagines learns between true episodes, so that these are few at a time where
      * few are left. */
@@ -38,7 +40,7 @@ static double imagined_score(const struct method_run *r, struct surrogate *s,
 /* Refitted after every evaluation while there are few, then after each 3 %. */
 static void refit(struct surrogate *s, const struct evaluator *e)
 {
-    if (e->n > s->n_fitted + s->n_fitted / 32)
+    if (e->n > s->n_fitted + s->n_fitted / REFIT)
         surrogate_fit(s, e);
 }
 
@@ -54,36 +56,56 @@ static const struct evaluation *best_of(const struct method_run *r)
     return best;
 }
 
+/* *c becomes what local search on the model finds near the best plan; the further away
+ * it begins, the more of its proposals were known. */
+static void propose(struct method_run *r, struct surrogate *s, int known,
+                    struct choices *next, struct choices *c)
+{
+    const struct evaluation *best = best_of(r);
+    double score;
+
+    if (best)
+        choices_copy(c, best->choices);
+    if (known || !best) /* somewhere else */
+        method_mutate(r, 1 + known, c);
+    score = known ? -INFINITY : imagined_score(r, s, c);
+    for (int i = 0; i < TRIES; i++) {
+        choices_copy(next, c);
+        method_mutate(r, 2, next);
+        if (imagined_score(r, s, next) > score) {
+            score = imagined_score(r, s, next);
+            choices_copy(c, next);
+        }
+    }
+}
+
+/* Proposals between one fit of the model and the next are made together, so that they
+ * can be evaluated side by side. */
 void method_surrogate(struct method_run *r)
 {
     struct surrogate *s =
         surrogate_create(r->arena, method_measure_effects(r), r->p->n_units);
-    struct choices *c = choices_create(r->arena, r->p->n_units),
-                   *next = choices_create(r->arena, r->p->n_units);
+    struct choices *next = choices_create(r->arena, r->p->n_units),
+                   *proposed[MOST_TOGETHER];
 
-    method_solve(r, &s->effects, c);
-    evaluator_run(r->e, c, r->name);
+    for (int i = 0; i < MOST_TOGETHER; i++)
+        proposed[i] = choices_create(r->arena, r->p->n_units);
+    method_solve(r, &s->effects, proposed[0]);
+    evaluator_run(r->e, proposed[0], r->name);
     for (int known = 0; !evaluator_is_over(r->e) && known < MOST_KNOWN;) {
-        const struct evaluation *best = best_of(r);
-        const int before = r->e->n;
-        double score;
+        const int wanted = 1 + r->e->n / REFIT,
+                  n = wanted < MOST_TOGETHER ? wanted : MOST_TOGETHER;
 
         refit(s, r->e);
-        if (best)
-            choices_copy(c, best->choices);
-        if (known || !best) /* somewhere else */
-            method_mutate(r, 1 + known, c);
-        score = known ? -INFINITY : imagined_score(r, s, c);
-        for (int i = 0; i < TRIES; i++) {
-            choices_copy(next, c);
-            method_mutate(r, 2, next);
-            if (imagined_score(r, s, next) > score) {
-                score = imagined_score(r, s, next);
-                choices_copy(c, next);
-            }
+        for (int i = 0; i < n; i++)
+            propose(r, s, known + i, next, proposed[i]);
+        evaluator_expect(r->e, (const struct choices *const *)proposed, n);
+        for (int i = 0; i < n; i++) {
+            const int before = r->e->n;
+
+            evaluator_run(r->e, proposed[i], r->name);
+            known = r->e->n > before ? 0 : known + 1;
         }
-        evaluator_run(r->e, c, r->name);
-        known = r->e->n > before ? 0 : known + 1;
     }
 }
 
@@ -110,6 +132,14 @@ static bool judge(void *arg, const struct choices *c, struct search_result *out)
     if (v)
         *out = v->result;
     return v != NULL;
+}
+
+static void expect(void *arg, const struct choices *const *plans, int n)
+{
+    const struct judging *j = arg;
+
+    if (!j->s)
+        evaluator_expect(j->r->e, plans, n);
 }
 
 /* The multipliers answer to the plans of the iteration. */
@@ -158,6 +188,7 @@ static void run_episodes(struct method_run *r, const struct controller_options *
     env->reward = r->o->reward;
     env->prior = prior;
     env->judge = judge;
+    env->expect = expect;
     env->judge_arg = &judging;
     o.n_iterations =
         (left + o.n_episodes - 1) / o.n_episodes * (1 + (s ? r->o->imagined : 0));

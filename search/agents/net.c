@@ -163,7 +163,7 @@ struct net_pass *net_pass_create(struct arena *a, const struct net *n, int max_r
     }
     for (int l = 0; l < n->n_layers; l++)
         p->y[l] = arena_new_array(a, real, rows * n->layers[l].ld);
-    p->turned = arena_new_array(a, real, product_scratch(widest_layer(n)));
+    p->turned = arena_new_array(a, real, net_product_scratch(widest_layer(n)));
     return p;
 }
 
@@ -229,9 +229,9 @@ static void forward_lstm(const struct net *n, struct net_pass *p)
 }
 
 static void forward_dense(const struct net *n, const struct net_dense *d, int rows,
-                          const real *x, int x_ld, enum product_end end, real *y)
+                          const real *x, int x_ld, enum net_product_end end, real *y)
 {
-    product_run(&(struct product){
+    net_product_run(&(struct net_product){
         .m = rows,
         .n = d->ld,
         .k = d->in,
@@ -267,7 +267,8 @@ const real *net_forward(const struct net *n, struct net_pass *p, int n_steps,
         const struct net_dense *d = &n->layers[l];
 
         forward_dense(n, d, rows, from, from_ld,
-                      l + 1 < n->n_layers ? PRODUCT_RELU : PRODUCT_BIAS, p->y[l]);
+                      l + 1 < n->n_layers ? NET_PRODUCT_RELU : NET_PRODUCT_BIAS,
+                      p->y[l]);
         from = p->y[l];
         from_ld = d->ld;
     }
@@ -365,7 +366,7 @@ static void backward_lstm(struct net *n, struct net_pass *p, real *dh, real *dx)
 static void weight_gradient(struct net *n, const struct net_dense *d, int rows,
                             const real *x, int x_ld, const real *dy)
 {
-    product_run(&(struct product){
+    net_product_run(&(struct net_product){
         .m = d->in,
         .n = d->ld,
         .k = rows,
@@ -376,7 +377,7 @@ static void weight_gradient(struct net *n, const struct net_dense *d, int rows,
         .ldb = d->ld,
         .c = n->g + d->w,
         .ldc = d->ld,
-        .end = n->is_fresh ? PRODUCT_SET : PRODUCT_ADD,
+        .end = n->is_fresh ? NET_PRODUCT_SET : NET_PRODUCT_ADD,
     });
     if (n->is_fresh)
         memset(n->g + d->b, 0, (size_t)d->ld * sizeof(real));
@@ -389,7 +390,7 @@ static void input_gradient(const struct net *n, struct net_pass *p,
                            const struct net_dense *d, int rows, const real *dy, int ld,
                            bool is_relu, real *dx)
 {
-    product_run(&(struct product){
+    net_product_run(&(struct net_product){
         .m = rows,
         .n = ld,
         .k = d->out,
@@ -402,7 +403,7 @@ static void input_gradient(const struct net *n, struct net_pass *p,
         .n_turned = d->in,
         .c = dx,
         .ldc = ld,
-        .end = is_relu ? PRODUCT_MASK : PRODUCT_SET,
+        .end = is_relu ? NET_PRODUCT_MASK : NET_PRODUCT_SET,
     });
 }
 

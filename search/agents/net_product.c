@@ -31,32 +31,32 @@ INLINED void keep_where_positive(const real_vector *of, real_vector *sum)
     *sum = (real_vector)((lane_vector)*sum & (*of > zero));
 }
 
-INLINED void finish(const struct product *p, int i, int j, real_vector *sum)
+INLINED void finish(const struct net_product *p, int i, int j, real_vector *sum)
 {
     real_vector *const c = (real_vector *)(p->c + i * p->ldc + j);
 
     switch (p->end) {
-    case PRODUCT_ADD:
+    case NET_PRODUCT_ADD:
         *sum += *c;
         break;
-    case PRODUCT_BIAS:
+    case NET_PRODUCT_BIAS:
         *sum += *vector_at(p->with + j);
         break;
-    case PRODUCT_RELU:
+    case NET_PRODUCT_RELU:
         *sum += *vector_at(p->with + j);
         keep_where_positive(sum, sum);
         break;
-    case PRODUCT_MASK:
+    case NET_PRODUCT_MASK:
         keep_where_positive(c, sum);
         break;
-    case PRODUCT_SET:
+    case NET_PRODUCT_SET:
         break;
     }
     *c = *sum;
 }
 
 /* Rows i to i + rows, `vectors` vectors of columns from j on, of which b is a panel. */
-INLINED void tile(const struct product *p, const real *b, int64_t ldb, int i, int j,
+INLINED void tile(const struct net_product *p, const real *b, int64_t ldb, int i, int j,
                   int rows, int vectors)
 {
     real_vector sum[TILE_ROWS][TILE_VECTORS];
@@ -81,7 +81,7 @@ INLINED void tile(const struct product *p, const real *b, int64_t ldb, int i, in
 }
 
 /* to[k][width] from rows j to j + width of b; those beyond its end are 0. */
-INLINED void turn(const struct product *p, int j, int width, real *to)
+INLINED void turn(const struct net_product *p, int j, int width, real *to)
 {
     for (int r0 = 0; r0 < width; r0 += REAL_LANES)
         for (int at = 0; at < p->k; at++)
@@ -90,7 +90,7 @@ INLINED void turn(const struct product *p, int j, int width, real *to)
                     j + r < p->n_turned ? p->b[(j + r) * p->ldb + at] : 0;
 }
 
-INLINED void columns(const struct product *p, int j, int vectors)
+INLINED void columns(const struct net_product *p, int j, int vectors)
 {
     const int width = vectors * REAL_LANES;
     const real *const b = p->turned ? p->turned : p->b + j;
@@ -120,7 +120,7 @@ INLINED void columns(const struct product *p, int j, int vectors)
     }
 }
 
-__attribute__((target("avx512f"))) static void by_tiles(const struct product *p)
+__attribute__((target("avx512f"))) static void by_tiles(const struct net_product *p)
 {
     int j = 0;
 
@@ -135,7 +135,7 @@ static bool has_tiles(void)
     return __builtin_cpu_supports("avx512f");
 }
 #else
-static void by_tiles(const struct product *p)
+static void by_tiles(const struct net_product *p)
 {
     (void)p;
 }
@@ -149,7 +149,7 @@ static bool has_tiles(void)
 /* ---- BLAS --------------------------------------------------------------------------
  */
 
-static void multiply(const struct product *p, real *c, int64_t ldc)
+static void multiply(const struct net_product *p, real *c, int64_t ldc)
 {
     const bool is_transposed = p->a_step != 1;
 
@@ -157,11 +157,11 @@ static void multiply(const struct product *p, real *c, int64_t ldc)
     real_gemm(is_transposed ? BLAS_TRANSPOSED : BLAS_PLAIN,
               p->turned ? BLAS_TRANSPOSED : BLAS_PLAIN, p->m,
               p->turned ? p->n_turned : p->n, p->k, 1, p->a,
-              is_transposed ? p->a_step : p->a_row, p->b, p->ldb, p->end == PRODUCT_ADD,
-              c, ldc);
+              is_transposed ? p->a_step : p->a_row, p->b, p->ldb,
+              p->end == NET_PRODUCT_ADD, c, ldc);
 }
 
-static void mask(const struct product *p)
+static void mask(const struct net_product *p)
 {
     struct arena *scratch = arena_create();
     real *c = arena_new_array(scratch, real, (int64_t)p->m * p->n);
@@ -174,9 +174,9 @@ static void mask(const struct product *p)
     arena_destroy(scratch);
 }
 
-static void by_blas(const struct product *p)
+static void by_blas(const struct net_product *p)
 {
-    if (p->end == PRODUCT_MASK) {
+    if (p->end == NET_PRODUCT_MASK) {
         mask(p);
         return;
     }
@@ -186,20 +186,20 @@ static void by_blas(const struct product *p)
 
         for (int j = p->n_turned; p->turned && j < p->n; j++)
             c[j] = 0;
-        if (p->end == PRODUCT_BIAS || p->end == PRODUCT_RELU)
-            kernel_bias(1, p->n, p->with, p->end == PRODUCT_RELU, c);
+        if (p->end == NET_PRODUCT_BIAS || p->end == NET_PRODUCT_RELU)
+            kernel_bias(1, p->n, p->with, p->end == NET_PRODUCT_RELU, c);
     }
 }
 
 /* ------------------------------------------------------------------------------------
  */
 
-int product_scratch(int k)
+int net_product_scratch(int k)
 {
     return k * TILE_VECTORS * REAL_LANES;
 }
 
-void product_run(const struct product *p)
+void net_product_run(const struct net_product *p)
 {
     assert(p->n % REAL_LANES == 0);
     if (has_tiles())

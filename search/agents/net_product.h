@@ -17,32 +17,32 @@
 
 #include "search/agents/net_real.h"
 
-enum product_end {
-    PRODUCT_SET,  /* c = the product */
-    PRODUCT_ADD,  /* c += the product */
-    PRODUCT_BIAS, /* c = the product + with[n] */
-    PRODUCT_RELU, /* c = max(0, the product + with[n]) */
-    PRODUCT_MASK, /* c = the product where c is above 0, otherwise 0 */
+enum net_product_end {
+    NET_PRODUCT_SET,  /* c = the product */
+    NET_PRODUCT_ADD,  /* c += the product */
+    NET_PRODUCT_BIAS, /* c = the product + with[n] */
+    NET_PRODUCT_RELU, /* c = max(0, the product + with[n]) */
+    NET_PRODUCT_MASK, /* c = the product where c is above 0, otherwise 0 */
 };
 
-struct product {
+struct net_product {
     int m, n, k;
     const real *a;
     int64_t a_row, a_step;
     const real *b;
     int64_t ldb;
     /* Of gradients: b is [n_turned][ldb >= k] instead, n is n_turned rounded up to
-     * vectors; end is SET or MASK.  Scratch[product_scratch(k)].  NULL: b is [k][ldb >=
-     * n]. */
+     * vectors; end is SET or MASK.  Scratch[net_product_scratch(k)].  NULL: b is
+     * [k][ldb >= n]. */
     real *turned;
     int n_turned;
     real *c;
     int64_t ldc;
-    enum product_end end;
+    enum net_product_end end;
     const real *with;
 };
 
-void product_run(const struct product *p);
-int product_scratch(int k);
+void net_product_run(const struct net_product *p);
+int net_product_scratch(int k);
 
 #endif /* HADMC_SEARCH_AGENTS_NET_PRODUCT_H */

@@ -426,8 +426,9 @@ static real *random_matrix(struct arena *a, struct random *r, int rows, int64_t 
     return x;
 }
 
-/* What product_run should leave in c[i][j]. */
-static double product_by_hand(const struct product *p, const real *before, int i, int j)
+/* What net_product_run should leave in c[i][j]. */
+static double product_by_hand(const struct net_product *p, const real *before, int i,
+                              int j)
 {
     const double at = (double)before[i * p->ldc + j];
     double sum = 0;
@@ -440,15 +441,15 @@ static double product_by_hand(const struct product *p, const real *before, int i
         sum += (double)p->a[i * p->a_row + k * p->a_step] * b;
     }
     switch (p->end) {
-    case PRODUCT_ADD:
+    case NET_PRODUCT_ADD:
         return at + sum;
-    case PRODUCT_BIAS:
+    case NET_PRODUCT_BIAS:
         return sum + (double)p->with[j];
-    case PRODUCT_RELU:
+    case NET_PRODUCT_RELU:
         return fmax(sum + (double)p->with[j], 0);
-    case PRODUCT_MASK:
+    case NET_PRODUCT_MASK:
         return at > 0 ? sum : 0;
-    case PRODUCT_SET:
+    case NET_PRODUCT_SET:
         break;
     }
     return sum;
@@ -464,29 +465,30 @@ TEST(products_of_all_shapes_are_sums)
         const int m = 1 + round % 20, n = REAL_LANES * (1 + round / 20 % 6),
                   k = 1 + (int)random_below(&r, 40);
         const bool is_transposed = round & 1;
-        const enum product_end end = (enum product_end)(round % 5);
-        const bool is_turned = round & 2 && (end == PRODUCT_SET || end == PRODUCT_MASK);
-        struct product p = {.m = m,
-                            .n = n,
-                            .k = k,
-                            .a_row = is_transposed ? 1 : k + 3,
-                            .a_step = is_transposed ? m + 3 : 1,
-                            .n_turned = n - (int)random_below(&r, REAL_LANES),
-                            .ldb = is_turned ? k + 5 : n + 5,
-                            .ldc = n + 2,
-                            .end = end};
+        const enum net_product_end end = (enum net_product_end)(round % 5);
+        const bool is_turned =
+            round & 2 && (end == NET_PRODUCT_SET || end == NET_PRODUCT_MASK);
+        struct net_product p = {.m = m,
+                                .n = n,
+                                .k = k,
+                                .a_row = is_transposed ? 1 : k + 3,
+                                .a_step = is_transposed ? m + 3 : 1,
+                                .n_turned = n - (int)random_below(&r, REAL_LANES),
+                                .ldb = is_turned ? k + 5 : n + 5,
+                                .ldc = n + 2,
+                                .end = end};
 
         p.a =
             random_matrix(a, &r, is_transposed ? k : m, is_transposed ? m + 3 : k + 3);
         p.b = random_matrix(a, &r, is_turned ? n : k, p.ldb);
         p.c = random_matrix(a, &r, m, p.ldc);
         p.with = random_matrix(a, &r, 1, n);
-        p.turned = is_turned ? arena_new_array(a, real, product_scratch(k)) : NULL;
+        p.turned = is_turned ? arena_new_array(a, real, net_product_scratch(k)) : NULL;
 
         const real *const before =
             arena_copy(a, p.c, (size_t)(m * p.ldc) * sizeof(real));
 
-        product_run(&p);
+        net_product_run(&p);
         for (int i = 0; i < m; i++)
             for (int j = 0; j < p.ldc; j++) {
                 const double want = j < n ? product_by_hand(&p, before, i, j)
