@@ -34,6 +34,7 @@ struct quantized_options {
     const char *controller;
     const char *search_file; /* where evaluations are noted as they happen */
     bool resume;             /* from that file */
+    const char *plan_from;   /* "foo.search.jsonl:17": carried out, nothing is searched */
     int jobs;                /* processes that evaluate; at least 1 */
 };
 

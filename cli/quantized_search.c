@@ -380,6 +380,8 @@ static struct status *run(struct searching *s)
         return FAIL(UNSUPPORTED, "the model has no layers with weights to choose for");
     RETURN_IF_FAIL(quantized_device(s->q, &s->device));
     RETURN_IF_FAIL(prepare(s));
+    if (q->o->plan_from)
+        return searching_replay(s, record_header(s));
     RETURN_IF_FAIL(search(s));
     return searching_choose(s);
 }
@@ -389,7 +391,7 @@ struct status *quantized_search(struct quantized *q)
     struct searching s = {.q = q};
     struct status *status = run(&s);
 
-    record_close(s.record, !status && !s.interrupted);
+    record_close(s.record, !status && !s.interrupted && !q->o->plan_from);
     variants_destroy(s.variants);
     return status;
 }

@@ -54,6 +54,9 @@ struct status *searching_alone(struct searching *s);
 /* The evaluator's, for what it is told to expect. */
 void searching_expect(void *arg, const struct choices *const *plans, int n);
 
+/* --plan-from; `header` of the search's record. */
+struct status *searching_replay(struct searching *s, const char *header);
+
 /* Finds the plan and makes what it decides that of s->q. */
 struct status *searching_choose(struct searching *s);
 

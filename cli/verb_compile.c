@@ -94,6 +94,7 @@ static const char *asks_for_search(const struct args *o)
            : o->method           ? "--method"
            : o->resume           ? "--resume"
            : o->jobs             ? "--jobs"
+           : o->plan_from        ? "--plan-from"
                                  : NULL;
 }
 
@@ -206,6 +207,9 @@ static struct status *check_decisions(const struct args *o)
     RETURN_IF_FAIL(check_size("--max-ram", o->max_ram));
     RETURN_IF_FAIL(check_name("method", o->method, method_names));
     RETURN_IF_FAIL(check_name("controller", o->controller, controller_names));
+    if (o->plan_from && o->resume)
+        return FAIL(BAD_USAGE, "--plan-from searches for nothing that --resume could "
+                               "go on with");
     if (o->method && o->controller)
         return FAIL(BAD_USAGE, "--method %s leaves nothing to --controller %s",
                     o->method, o->controller);
@@ -485,6 +489,7 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .method = o->method ? o->method : "both",
         .search_file = search_file(a, model, &co),
         .resume = o->resume,
+        .plan_from = o->plan_from,
         .jobs = o->jobs ? o->jobs : 1};
     struct status *s = needs_data(o) ? quantized_compile(a, model, &co, &qo)
                                      : compile_model(model, &co);
