@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # What is too long for every change: all tests with Address and UndefinedBehavior
-# sanitizers, the whole conformance table included, then a training that is killed 20
-# times, then ten minutes of each fuzz target.  About two hours on two cores.  Ends with
+# sanitizers, the whole conformance table included, then a training and a search that are
+# killed 20 times each and 20 plans of its record again, then ten minutes of each fuzz target.  About two hours on two cores.  Ends with
 # an error on any finding; a fuzz target leaves the input in build-fuzz/findings.
 #
 #     bench/long.sh                 everything
-#     bench/long.sh kill [KILLS]    only the training (MODELS, in the environment: where
+#     bench/long.sh kill [KILLS]    only what is killed (MODELS, in the environment: where
 #                                   the models and, beside them, the data sets are)
 #     bench/long.sh fuzz [SECONDS]  only the fuzz targets, SECONDS each
 set -eu
@@ -26,6 +26,8 @@ run_killed() {
     cmake --build --preset release -j "$jobs" --target hadmcc
     python3 tests/models/distill_test.py build/bin/hadmcc "$models" "$models/../datasets" \
         tests/data_specs build/killed "$1"
+    python3 tests/models/search_test.py build/bin/hadmcc "$models" "$models/../datasets" \
+        tests/data_specs build/killed "$(command -v mpiexec || true)" "$1" 20
 }
 
 # fuzz SOURCE SECONDS: from the committed corpus and what earlier runs found interesting.

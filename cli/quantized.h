@@ -36,6 +36,8 @@ struct quantized_options {
     const char *controller;
     const char *search_file; /* where evaluations are noted as they happen */
     bool resume;             /* from that file */
+    const char *plan_from;   /* "foo.search.jsonl:17": carried out, nothing is searched */
+    int jobs;                /* processes that evaluate; at least 1 */
 };
 
 /* compile_model(model, co) with the graph quantized; prints what was decided and the

@@ -179,7 +179,7 @@ static bool recall(void *arg, int n, const struct choices *c, struct search_resu
     struct searching *s = arg;
 
     if (!record_recall(s->record, n, c, out))
-        return false;
+        return s->ahead && ahead_take(s->ahead, c, out);
     s->n_started = n + 1;
     return true;
 }
@@ -193,17 +193,21 @@ static void evaluate_uniform(struct searching *s)
 {
     struct arena *a = arena_create();
     struct walk *w = walk_create(a, s->p);
-    struct choices *c = choices_create(a, s->p->n_units);
+    const struct choices *plans[1 + 2 * CHOICE_RATIOS];
+    int n = 0;
 
-    walk_repair(w, c, c);
-    evaluator_run(s->e, c, "uniform");
-    for (int bits = 1; bits >= 0; bits--)
-        for (int ratio = 0; ratio < CHOICE_RATIOS; ratio++) {
-            for (int i = 0; i < c->n_units; i++)
+    for (int bits = 2; bits >= 0; bits--)
+        for (int ratio = 0; ratio < (bits == 2 ? 1 : CHOICE_RATIOS); ratio++) {
+            struct choices *c = choices_create(a, s->p->n_units);
+
+            for (int i = 0; bits < 2 && i < c->n_units; i++)
                 c->units[i] = (struct choice){0, (uint8_t)ratio, (uint8_t)bits};
             walk_repair(w, c, c);
-            evaluator_run(s->e, c, "uniform");
+            plans[n++] = c;
         }
+    evaluator_expect(s->e, plans, n);
+    for (int i = 0; i < n; i++)
+        evaluator_run(s->e, plans[i], "uniform");
     arena_destroy(a);
 }
 
@@ -308,11 +312,13 @@ static struct status *search(struct searching *s)
     void (*before)(int) = signal(SIGINT, interrupt);
 
     RETURN_IF_FAIL(blas_open());
+    RETURN_IF_FAIL(searching_share(s));
     RETURN_IF_FAIL(record_open(q->o->search_file, record_header(s), q->o->resume,
                                s->p->n_units, &s->record));
     s->e = evaluator_create(q->a, s->p, q->o->evaluations);
     s->e->recall = recall;
     s->e->watch = watch;
+    s->e->expect = s->ahead ? searching_expect : NULL;
     s->e->arg = s;
     s->started = progress_seconds();
     s->reward = reward_defaults(REWARD_LOG);
@@ -321,6 +327,7 @@ static struct status *search(struct searching *s)
     run_method(s);
     signal(SIGINT, before);
     s->interrupted = interrupted;
+    RETURN_IF_FAIL(searching_alone(s));
     if (s->model->failed)
         return s->model->failed;
     return s->failed;
@@ -373,6 +380,8 @@ static struct status *run(struct searching *s)
         return FAIL(UNSUPPORTED, "the model has no layers with weights to choose for");
     RETURN_IF_FAIL(quantized_device(s->q, &s->device));
     RETURN_IF_FAIL(prepare(s));
+    if (q->o->plan_from)
+        return searching_replay(s, record_header(s));
     RETURN_IF_FAIL(search(s));
     return searching_choose(s);
 }
@@ -382,7 +391,7 @@ struct status *quantized_search(struct quantized *q)
     struct searching s = {.q = q};
     struct status *status = run(&s);
 
-    record_close(s.record, !status && !s.interrupted);
+    record_close(s.record, !status && !s.interrupted && !q->o->plan_from);
     variants_destroy(s.variants);
     return status;
 }

@@ -6,6 +6,7 @@
 #define HADMC_CLI_SEARCHING_H
 
 #include "cli/quantized_job.h"
+#include "search/ahead.h"
 #include "search/evaluator.h"
 #include "search/model_problem.h"
 #include "search/record.h"
@@ -25,7 +26,9 @@ struct searching {
     const struct search_problem *p;
     struct evaluator *e;
     struct record *record;
-    struct status *failed; /* of the record */
+    struct status *failed; /* of the record or of the ranks */
+    struct ranks ranks;
+    struct ahead *ahead; /* NULL: this process is alone */
     struct reward reward;
     double points_per_nat; /* drop by loss; 0: samples have no labels */
     double started;
@@ -43,6 +46,16 @@ struct searching {
 bool searching_has_budget(const struct quantized_options *o);
 /* "0.071 ms (modelled)" */
 const char *searching_amount(struct arena *a, enum search_cost k, double cost);
+
+/* With --jobs or under mpirun: from here on other processes evaluate, too.  These do not
+ * return; searching_alone ends them. */
+struct status *searching_share(struct searching *s);
+struct status *searching_alone(struct searching *s);
+/* The evaluator's, for what it is told to expect. */
+void searching_expect(void *arg, const struct choices *const *plans, int n);
+
+/* --plan-from; `header` of the search's record. */
+struct status *searching_replay(struct searching *s, const char *header);
 
 /* Finds the plan and makes what it decides that of s->q. */
 struct status *searching_choose(struct searching *s);

@@ -7,6 +7,7 @@
 #include "cli/problems.h"
 #include "cli/progress.h"
 #include "cli/quantized.h"
+#include "cli/ranks_mpi.h"
 #include "cli/training.h"
 #include "codegen/compile_model.h"
 #include "plan/plan_words.h"
@@ -92,6 +93,8 @@ static const char *asks_for_search(const struct args *o)
            : o->controller       ? "--controller"
            : o->method           ? "--method"
            : o->resume           ? "--resume"
+           : o->jobs             ? "--jobs"
+           : o->plan_from        ? "--plan-from"
                                  : NULL;
 }
 
@@ -239,10 +242,16 @@ static struct status *check_decisions(const struct args *o)
                     o->prune);
     if (has_bits(o) && !bits_are(o, "auto") && wants_search(o))
         return FAIL(BAD_USAGE, "--bits %s leaves nothing to search for", o->bits);
+    if (o->jobs > RANKS_MOST)
+        return FAIL(BAD_USAGE, "--jobs %d is more than %d, the most that there is",
+                    o->jobs, RANKS_MOST);
     RETURN_IF_FAIL(check_size("--max-bytes", o->max_bytes));
     RETURN_IF_FAIL(check_size("--max-ram", o->max_ram));
     RETURN_IF_FAIL(check_name("method", o->method, method_names));
     RETURN_IF_FAIL(check_name("controller", o->controller, controller_names));
+    if (o->plan_from && o->resume)
+        return FAIL(BAD_USAGE, "--plan-from searches for nothing that --resume could "
+                               "go on with");
     if (o->method && o->controller)
         return FAIL(BAD_USAGE, "--method %s leaves nothing to --controller %s",
                     o->method, o->controller);
@@ -527,7 +536,9 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .controller = o->controller ? o->controller : "mappo",
         .method = o->method ? o->method : "both",
         .search_file = search_file(a, model, &co),
-        .resume = o->resume};
+        .resume = o->resume,
+        .plan_from = o->plan_from,
+        .jobs = o->jobs ? o->jobs : 1};
     struct status *s = needs_data(o) ? quantized_compile(a, model, &co, &qo)
                                      : compile_model(model, &co);
 
@@ -546,7 +557,7 @@ static struct status *run(const char *model, const void *args)
 
     struct arena *a = arena_create();
 
-    progress_begin(o->progress);
+    progress_begin(ranks_mpi_rank() ? "none" : o->progress);
     progress(arena_printf(a, "compiling %s", model));
 
     struct status *s = compile(a, model, o);

@@ -22,3 +22,7 @@ pkg_check_modules(libzstd REQUIRED IMPORTED_TARGET libzstd)
 # Headers only: support/blas.c loads the library when it is needed.
 pkg_check_modules(openblas REQUIRED openblas)
 find_package(Threads REQUIRED)
+# Optional: hadmcc under mpirun.
+if(HADMC_MPI)
+  find_package(MPI QUIET COMPONENTS C)
+endif()

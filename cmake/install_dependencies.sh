@@ -10,7 +10,7 @@ packages="
     clang-19 llvm-19 llvm-19-dev lld-19 libclang-rt-19-dev
     libflatbuffers-dev flatbuffers-compiler libjansson-dev
     libzip-dev libpng-dev libjpeg62-turbo-dev libopenblas-dev
-    libsodium-dev libzstd-dev
+    libsodium-dev libzstd-dev libopenmpi-dev openmpi-bin
     libcmocka-dev libonnx-testdata qemu-user-static
     gcc-arm-none-eabi libnewlib-arm-none-eabi
 "

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Warnings, sanitizers and the numeric environment of every target of the build.
 option(HADMC_SANITIZE "Address and undefined-behaviour sanitizers" OFF)
+option(HADMC_MPI "A search on several machines, where MPI is found" ON)
 option(HADMC_FUZZ "libFuzzer targets (clang)" OFF)
 
 # Floats mean what is written: no contraction into fma, anywhere.

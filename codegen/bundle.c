@@ -165,6 +165,21 @@ static void plan_file(const struct bundle_job *job, struct text *out)
     plan_write(o->plan ? o->plan : plan_float(job->program->graph, o->target->name), out);
 }
 
+/* The page about the search, with a link to the report before its end. */
+static struct status *put_search_page(struct bundle_job *job, const char *folder,
+                                      const char *page)
+{
+    static const char end[] = "</body>";
+    const char *at = strstr(page, end);
+    struct text t = {0};
+
+    text_printf(&t, "%.*s", (int)(at ? at - page : (ptrdiff_t)strlen(page)), page);
+    text_printf(&t, "<p><a href=\"%s.report.html\">The compiled network</a></p>\n",
+                job->names->prefix);
+    text_puts(&t, at ? at : "");
+    return put_text(job, folder, ".search.html", &t);
+}
+
 static struct status *put_texts(struct bundle_job *job, const char *folder)
 {
     typedef void writer(const struct bundle_job *job, struct text *out);
@@ -189,10 +204,8 @@ static struct status *put_texts(struct bundle_job *job, const char *folder)
         text_puts(&t, k->evaluations);
         RETURN_IF_FAIL(put_text(job, folder, ".search.jsonl", &t));
     }
-    if (k && k->search_page) {
-        text_puts(&t, k->search_page);
-        RETURN_IF_FAIL(put_text(job, folder, ".search.html", &t));
-    }
+    if (k && k->search_page)
+        RETURN_IF_FAIL(put_search_page(job, folder, k->search_page));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].has_code && !has_code)
             continue;

@@ -129,7 +129,11 @@ void report_compression_html(const struct bundle_job *job, const struct compress
         put_row(t, "tested on", k->tested_on);
         put_scores(t, a, k);
     }
-    text_puts(t, "</table>\n<table><thead><tr><th>unit</th><th class=n>weights</th>"
+    text_puts(t, "</table>\n");
+    if (k->search_page)
+        text_printf(t, "<p><a href=\"%s.search.html\">What the search found</a></p>\n",
+                    job->names->prefix);
+    text_puts(t, "<table><thead><tr><th>unit</th><th class=n>weights</th>"
                  "<th class=n>activations</th><th class=n>bytes of weights</th>"
                  "<th class=n>multiply-adds</th><th class=n>error</th>");
     text_puts(t, costs ? "<th class=n>modelled &micro;s</th>" : "");

@@ -85,6 +85,28 @@ bool evaluator_knows(const struct evaluator *e, const struct choices *c)
     return e->table[find(e, c)] >= 0;
 }
 
+static bool is_among(const struct choices *const *plans, int n, const struct choices *c)
+{
+    for (int i = 0; i < n; i++)
+        if (choices_equal(plans[i], c))
+            return true;
+    return false;
+}
+
+void evaluator_expect(struct evaluator *e, const struct choices *const *plans, int n)
+{
+    struct arena *a = arena_create();
+    const struct choices **fresh = arena_new_array(a, const struct choices *, n);
+    int n_fresh = 0;
+
+    for (int i = 0; e->expect && i < n && n_fresh < e->budget - e->n; i++)
+        if (e->table[find(e, plans[i])] < 0 && !is_among(fresh, n_fresh, plans[i]))
+            fresh[n_fresh++] = plans[i];
+    if (n_fresh > 1)
+        e->expect(e->arg, fresh, n_fresh);
+    arena_destroy(a);
+}
+
 bool evaluator_is_over(const struct evaluator *e)
 {
     return e->n >= e->budget;

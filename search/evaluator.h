@@ -32,6 +32,9 @@ struct evaluator {
     bool (*recall)(void *arg, int n, const struct choices *c,
                    struct search_result *out);
     void (*watch)(void *arg, struct evaluator *e);
+    /* Who can evaluate several plans at once is told of new ones before they are asked
+     * for; `recall` then has the results.  NULL: nobody can. */
+    void (*expect)(void *arg, const struct choices *const *plans, int n);
     void *arg;
 };
 
@@ -41,6 +44,8 @@ struct evaluator *evaluator_create(struct arena *a, const struct search_problem 
 const struct evaluation *evaluator_run(struct evaluator *e, const struct choices *c,
                                        const char *proposer);
 bool evaluator_knows(const struct evaluator *e, const struct choices *c);
+/* These n plans will be asked for next, in this order; some may be known. */
+void evaluator_expect(struct evaluator *e, const struct choices *const *plans, int n);
 bool evaluator_is_over(const struct evaluator *e);
 /* Loss of the best feasible plan among the first n; INFINITY: none. */
 double evaluator_best_after(const struct evaluator *e, int n);

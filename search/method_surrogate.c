@@ -9,6 +9,8 @@
 
 enum {
     TRIES = 100,            /* changes of a plan on the model, for each evaluation */
+    REFIT = 32,             /* a part in so many is new */
+    MOST_TOGETHER = 8,      /* proposals of one model */
     MOST_IDLE_CLIMBS = 200, /* climbs in a row that met nothing new: the end */
     MOST_IDLE = 60,         /* iterations of a controller without any: likewise */
     /* Who imagines learns between true episodes, so that these are few at a time where
@@ -38,7 +40,7 @@ static double imagined_score(const struct method_run *r, struct surrogate *s,
 /* Refitted after every evaluation while there are few, then after each 3 %. */
 static void refit(struct surrogate *s, const struct evaluator *e)
 {
-    if (e->n > s->n_fitted + s->n_fitted / 32)
+    if (e->n > s->n_fitted + s->n_fitted / REFIT)
         surrogate_fit(s, e);
 }
 
@@ -54,57 +56,93 @@ static const struct evaluation *best_of(const struct method_run *r)
     return best;
 }
 
-struct climb {
-    struct choices *at, *next; /* where it is; a neighbour */
-    struct choices *new;       /* the best one met that is not evaluated yet */
-    double score, new_score;
+struct proposals {
+    struct method_run *r;
+    struct surrogate *s;
+    struct choices *at, *next;           /* where a climb is; a neighbour */
+    struct choices *plan[MOST_TOGETHER]; /* what the climbs found */
+    int n;
 };
 
-/* Up on the model from c->at.  A plan that is known may be a step on the way, but never
- * the end: what is best on the model is soon known, and then its neighbours matter. */
-static bool climb(struct method_run *r, struct surrogate *s, struct climb *c)
+static bool is_new(const struct proposals *p, const struct choices *c)
 {
-    c->new_score = -INFINITY;
-    for (int i = 0; i < TRIES; i++) {
-        choices_copy(c->next, c->at);
-        method_mutate(r, 2, c->next);
-
-        const double score = imagined_score(r, s, c->next);
-
-        if (score > c->new_score && !evaluator_knows(r->e, c->next)) {
-            c->new_score = score;
-            choices_copy(c->new, c->next);
-        }
-        if (score > c->score) {
-            c->score = score;
-            choices_copy(c->at, c->next);
-        }
-    }
-    return c->new_score > -INFINITY;
+    for (int i = 0; i < p->n; i++)
+        if (choices_equal(p->plan[i], c))
+            return false;
+    return !evaluator_knows(p->r->e, c);
 }
 
-void method_surrogate(struct method_run *r)
+/* Up on the model from p->at; the best plan met that is new is a proposal.  A known one
+ * may be a step on the way, but never the end: what is best on the model is soon known,
+ * and then its neighbours matter. */
+static void climb(struct proposals *p, double score)
+{
+    double most = -INFINITY;
+
+    for (int i = 0; i < TRIES; i++) {
+        choices_copy(p->next, p->at);
+        method_mutate(p->r, 2, p->next);
+
+        const double now = imagined_score(p->r, p->s, p->next);
+
+        if (now > most && is_new(p, p->next)) {
+            most = now;
+            choices_copy(p->plan[p->n], p->next);
+        }
+        if (now > score) {
+            score = now;
+            choices_copy(p->at, p->next);
+        }
+    }
+    p->n += most > -INFINITY;
+}
+
+/* From the best plan; the longer climbs have met nothing new, the further away. */
+static void propose(struct proposals *p, int idle)
+{
+    const struct evaluation *best = best_of(p->r);
+
+    if (best)
+        choices_copy(p->at, best->choices);
+    if (idle || !best)
+        method_mutate(p->r, 1 + idle, p->at);
+    climb(p, idle ? -INFINITY : imagined_score(p->r, p->s, p->at));
+}
+
+static struct proposals proposals_create(struct method_run *r)
 {
     const int n = r->p->n_units;
-    struct surrogate *s = surrogate_create(r->arena, method_measure_effects(r), n);
-    struct climb c = {.at = choices_create(r->arena, n),
-                      .next = choices_create(r->arena, n),
-                      .new = choices_create(r->arena, n)};
+    struct proposals p = {
+        .r = r,
+        .s = surrogate_create(r->arena, method_measure_effects(r), n),
+        .at = choices_create(r->arena, n),
+        .next = choices_create(r->arena, n),
+    };
 
-    method_solve(r, &s->effects, c.at);
-    evaluator_run(r->e, c.at, r->name);
+    for (int i = 0; i < MOST_TOGETHER; i++)
+        p.plan[i] = choices_create(r->arena, n);
+    return p;
+}
+
+/* Proposals between one fit of the model and the next are made together, so that they
+ * can be evaluated side by side. */
+void method_surrogate(struct method_run *r)
+{
+    struct proposals p = proposals_create(r);
+
+    method_solve(r, &p.s->effects, p.at);
+    evaluator_run(r->e, p.at, r->name);
     for (int idle = 0; !evaluator_is_over(r->e) && idle < MOST_IDLE_CLIMBS;) {
-        const struct evaluation *best = best_of(r);
+        const int due = 1 + r->e->n / REFIT;
 
-        refit(s, r->e);
-        if (best)
-            choices_copy(c.at, best->choices);
-        if (idle || !best) /* somewhere else */
-            method_mutate(r, 1 + idle, c.at);
-        c.score = idle ? -INFINITY : imagined_score(r, s, c.at);
-        idle = climb(r, s, &c) ? 0 : idle + 1;
-        if (!idle)
-            evaluator_run(r->e, c.new, r->name);
+        refit(p.s, r->e);
+        p.n = 0;
+        for (int i = 0; i < due && i < MOST_TOGETHER; i++)
+            propose(&p, idle);
+        evaluator_expect(r->e, (const struct choices *const *)p.plan, p.n);
+        for (int i = 0; i < p.n; i++)
+            evaluator_run(r->e, p.plan[i], r->name);
+        idle = p.n ? 0 : idle + 1;
     }
 }
 
@@ -131,6 +169,14 @@ static bool judge(void *arg, const struct choices *c, struct search_result *out)
     if (v)
         *out = v->result;
     return v != NULL;
+}
+
+static void expect(void *arg, const struct choices *const *plans, int n)
+{
+    const struct judging *j = arg;
+
+    if (!j->s)
+        evaluator_expect(j->r->e, plans, n);
 }
 
 /* The multipliers answer to the plans of the iteration. */
@@ -179,6 +225,7 @@ static void run_episodes(struct method_run *r, const struct controller_options *
     env->reward = r->o->reward;
     env->prior = prior;
     env->judge = judge;
+    env->expect = expect;
     env->judge_arg = &judging;
     o.n_iterations =
         (left + o.n_episodes - 1) / o.n_episodes * (1 + (s ? r->o->imagined : 0));

@@ -100,17 +100,40 @@ void method_climb(struct method_run *r, struct choices *from)
 /* ---- single changes ---------------------------------------------------------------
  */
 
-/* Loss of the plan in which unit i alone has this level; NAN: nothing is left. */
-static double measure(struct method_run *r, int i, int ratio, int bits)
+/* A share of channels or a width, the other as in the model. */
+static bool allows(const struct search_unit *u, int ratio, int bits)
 {
-    struct choices *c = choices_create(r->arena, r->p->n_units);
+    return ratio ? u->ratios >> ratio & 1 : u->bits >> bits & 1;
+}
 
-    c->units[i].ratio = (uint8_t)ratio;
-    c->units[i].bits = (uint8_t)bits;
+/* Loss of the plans in which one unit alone has this level, into loss[n_units]; NAN
+ * where it is not allowed or nothing is left. */
+static void measure(struct method_run *r, int ratio, int bits, double *loss)
+{
+    struct arena *a = arena_create();
+    const int n = r->p->n_units;
+    const struct choices **plans = arena_new_array(a, const struct choices *, n);
+    int *units = arena_new_array(a, int, n), n_plans = 0;
 
-    const struct evaluation *v = evaluator_run(r->e, c, r->name);
+    for (int i = 0; i < n; i++) {
+        struct choices *c;
 
-    return v ? fmax(v->result.loss, 0) : NAN;
+        loss[i] = NAN;
+        if (!allows(&r->p->units[i], ratio, bits))
+            continue;
+        c = choices_create(a, n);
+        c->units[i].ratio = (uint8_t)ratio;
+        c->units[i].bits = (uint8_t)bits;
+        plans[n_plans] = c;
+        units[n_plans++] = i;
+    }
+    evaluator_expect(r->e, plans, n_plans);
+    for (int k = 0; k < n_plans; k++) {
+        const struct evaluation *v = evaluator_run(r->e, plans[k], r->name);
+
+        loss[units[k]] = v ? fmax(v->result.loss, 0) : NAN;
+    }
+    arena_destroy(a);
 }
 
 /* Between known values linearly, above the last known one like the square. */
@@ -140,18 +163,21 @@ struct method_effects method_measure_effects(struct method_run *r)
     struct method_effects f = {arena_alloc_array(r->arena, (size_t)n, sizeof *f.ratio),
                                arena_alloc_array(r->arena, (size_t)n, sizeof *f.bits)};
 
+    double *loss = arena_new_array(r->arena, double, n);
+
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < CHOICE_RATIOS; k++)
-            f.ratio[i][k] = k ? NAN : 0;
+        f.ratio[i][0] = 0;
     r->e->budget = most < budget ? most : budget; /* what is known is free beyond it */
-    for (int b = 0; b < widest; b++)
+    for (int b = 0; b < widest; b++) {
+        measure(r, 0, b, loss);
         for (int i = 0; i < n; i++)
-            f.bits[i][b] =
-                r->p->units[i].bits >> b & 1 ? measure(r, i, 0, b) : (double)NAN;
-    for (int k = 0; k < CHOICE_RATIOS - 1; k++)
+            f.bits[i][b] = loss[i];
+    }
+    for (int k = 0; k < CHOICE_RATIOS - 1; k++) {
+        measure(r, order[k], widest, loss);
         for (int i = 0; i < n; i++)
-            if (r->p->units[i].ratios >> order[k] & 1)
-                f.ratio[i][order[k]] = measure(r, i, order[k], widest);
+            f.ratio[i][order[k]] = loss[i];
+    }
     if (r->e->budget
         == (most < budget ? most : budget)) /* nobody has ended the search */
         r->e->budget = budget;

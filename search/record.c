@@ -24,6 +24,7 @@ struct record {
     struct arena *arena;
     const char *path;
     int n_units, file;
+    bool is_read; /* and never written */
     int n_known, cap;
     struct known *known;
     struct text text;
@@ -205,9 +206,8 @@ static struct status *read_file(struct record *r, const char *header)
     if (len <= n_header || memcmp(bytes, header, n_header) != 0
         || bytes[n_header] != '\n')
         return FAIL(INVALID,
-                    "'%s' is of another search (model, target, data or options); "
-                    "without --resume it is begun anew",
-                    r->path);
+                    "'%s' is of another search (model, target, data or options)%s",
+                    r->path, r->is_read ? "" : "; without --resume it is begun anew");
     while (at < len) {
         const char *end = memchr(bytes + at, '\n', len - at);
         const size_t n = (size_t)(end - (bytes + at));
@@ -247,23 +247,47 @@ static struct status *open_file(struct record *r, const char *header, bool resum
     return write_all(r, r->text.bytes, r->text.len);
 }
 
-struct status *record_open(const char *path, const char *header, bool resume,
-                           int n_units, struct record **out)
+static struct status *open_existing(struct record *r, const char *header)
+{
+    r->is_read = true;
+    r->file = open(r->path, O_RDONLY | O_CLOEXEC);
+    if (r->file < 0)
+        return FAIL(IO_ERROR, "cannot read '%s': %s", r->path, strerror(errno));
+    return read_file(r, header);
+}
+
+static struct record *record_create(const char *path, int n_units)
 {
     struct arena *a = arena_create();
     struct record *r = arena_new(a, struct record);
 
     *r = (struct record){.arena = a, .file = -1, .n_units = n_units};
     r->path = path ? arena_strdup(a, path) : NULL;
+    return r;
+}
 
-    struct status *s = open_file(r, header, resume);
-
-    *out = r;
-    if (!s)
-        return OK;
-    record_close(r, false);
-    *out = NULL;
+static struct status *give(struct record *r, struct status *s, struct record **out)
+{
+    *out = s ? NULL : r;
+    if (s)
+        record_close(r, false);
     return s;
+}
+
+struct status *record_read(const char *path, const char *header, int n_units,
+                           struct record **out)
+{
+    struct record *r = record_create(path, n_units);
+
+    return give(r, open_existing(r, header), out);
+}
+
+struct status *record_open(const char *path, const char *header, bool resume,
+                           int n_units, struct record **out)
+{
+    struct record *r = record_create(path, n_units);
+
+    return give(r, open_file(r, header, resume), out);
 }
 
 void record_close(struct record *r, bool remove_file)

@@ -29,6 +29,9 @@ struct record;
  * memory only. */
 struct status *record_open(const char *path, const char *header, bool resume,
                            int n_units, struct record **out);
+/* An existing file, to be read only. */
+struct status *record_read(const char *path, const char *header, int n_units,
+                           struct record **out);
 /* Closes the file, which stays unless `remove`d.  NULL is fine. */
 void record_close(struct record *r, bool remove_file);
 

@@ -203,6 +203,28 @@ static struct outcome act(void *self, const struct action *a)
     return (struct outcome){judge(e->of, walk_choices(e->walk)), EPISODE_TERMINATED};
 }
 
+/* A plan ends with how updates are sent. */
+static void foresee(void *problem, void *const *episodes, const struct action *actions,
+                    int n)
+{
+    const struct search_environment *s = problem;
+    const struct choices *plans[SEARCH_EPISODES];
+    int n_plans = 0;
+
+    for (int i = 0; i < n; i++) {
+        struct search_episode *const e = episodes[i];
+        enum choice_agent agent;
+
+        if (!walk_asks(e->walk, &agent) || agent != AGENT_update)
+            continue;
+        choices_copy(e->foreseen, walk_choices(e->walk));
+        e->foreseen->update = actions[i].choice;
+        plans[n_plans++] = e->foreseen;
+    }
+    if (s->expect && n_plans)
+        s->expect(s->judge_arg, plans, n_plans);
+}
+
 static void unlock(void *problem, double share)
 {
     struct search_environment *s = problem;
@@ -235,6 +257,7 @@ struct search_environment *search_environment_create(struct arena *a,
     for (int i = 0; i < SEARCH_EPISODES; i++) {
         s->episodes[i].of = s;
         s->episodes[i].walk = walk_copy(a, w);
+        s->episodes[i].foreseen = choices_create(a, p->n_units);
     }
     summarise(s);
     return s;
@@ -251,6 +274,7 @@ struct environment search_environment_of(struct search_environment *s)
         .start = start,
         .ask = ask,
         .act = act,
+        .foresee = foresee,
         .unlock = unlock,
     };
 

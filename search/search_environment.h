@@ -34,6 +34,7 @@ typedef bool search_judge(void *arg, const struct choices *c,
 struct search_episode {
     struct search_environment *of;
     struct walk *walk;
+    struct choices *foreseen;
     double sum_ratio, sum_bits, n_fused;
     float prior[CHOICE_UPDATES];
 };
@@ -43,6 +44,8 @@ struct search_environment {
     const struct choices *prior; /* actions near these are likelier; NULL: none */
     struct reward reward;
     search_judge *judge;
+    /* Told of plans that will be judged next; NULL: nobody is. */
+    void (*expect)(void *arg, const struct choices *const *plans, int n);
     void *judge_arg;
     double last_reward; /* for plans that could not be judged any more */
     /* Sums of the judged plans' costs since reward_raise. */

@@ -62,6 +62,9 @@ struct environment {
     void (*start)(void *episode, uint64_t seed);
     void (*ask)(void *episode, struct decision *d);
     struct outcome (*act)(void *episode, const struct action *a);
+    /* A hint before `act`: these n episodes will act so.  NULL: nobody listens. */
+    void (*foresee)(void *problem, void *const *episodes, const struct action *actions,
+                    int n);
     /* From now on only this share of the units is free, 0 to 1, the others have one
      * legal action; NULL: units are not unlocked one by one. */
     void (*unlock)(void *problem, double share);

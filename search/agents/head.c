@@ -29,25 +29,31 @@ bool head_is_free(const struct head_query *q)
 /* ---- choices ----------------------------------------------------------------------
  */
 
+/* Without branches on what is legal, which is as good as random. */
 void head_probabilities(const struct head_query *q, const real *out, real *p,
                         real *log_p)
 {
+    const real sharpness = 1 / q->tau, least = -80; /* e^-80 is still a normal number */
     real z[HEAD_MAX_ACTIONS], highest = (real)HEAD_ILLEGAL, sum = 0;
 
     assert(q->n <= HEAD_MAX_ACTIONS && q->legal);
     for (int a = 0; a < q->n; a++) {
-        z[a] = (real)HEAD_ILLEGAL;
-        if (is_legal(q, a))
-            z[a] = (out[a] + (q->prior ? q->prior_weight * q->prior[a] : 0)) / q->tau;
+        const real logit = out[a] + (q->prior ? q->prior_weight * q->prior[a] : 0);
+
+        z[a] = is_legal(q, a) ? logit * sharpness : (real)HEAD_ILLEGAL;
         highest = z[a] > highest ? z[a] : highest;
     }
-    for (int a = 0; a < q->n; a++)
-        sum += p[a] = is_legal(q, a) ? real_exp(z[a] - highest) : 0;
+    for (int a = 0; a < q->n; a++) {
+        const real below = z[a] - highest;
 
-    const real log_sum = real_log(sum);
+        p[a] = real_exp(below > least ? below : least);
+        sum += p[a] = is_legal(q, a) ? p[a] : 0;
+    }
+
+    const real log_sum = real_log(sum), share = 1 / sum;
 
     for (int a = 0; a < q->n; a++) {
-        p[a] /= sum;
+        p[a] *= share;
         if (log_p)
             log_p[a] = is_legal(q, a) ? z[a] - highest - log_sum : (real)HEAD_ILLEGAL;
     }
@@ -75,8 +81,7 @@ static double entropy_of(const struct head_query *q, const real *p, const real *
     double sum = 0;
 
     for (int a = 0; a < q->n; a++)
-        if (p[a] > 0)
-            sum -= (double)p[a] * (double)log_p[a];
+        sum -= (double)p[a] * (double)log_p[a];
     return sum;
 }
 
@@ -91,11 +96,10 @@ static void choice_gradient(const struct head_query *q, const real *out, int cho
 
     for (int a = 0; a < q->n; a++) {
         const double pa = (double)p[a];
-        double sum = by_log_p * ((a == chosen) - pa);
 
-        if (pa > 0)
-            sum -= by_entropy * pa * ((double)log_p[a] + entropy);
-        d[a] = is_legal(q, a) ? (real)(sum / (double)q->tau) : 0;
+        d[a] = (real)((by_log_p * ((a == chosen) - pa)
+                       - by_entropy * pa * ((double)log_p[a] + entropy))
+                      / (double)q->tau);
     }
 }
 

@@ -316,6 +316,7 @@ static struct batch gather_batch(struct arena *a, const struct learner *l,
 
 /* What an actor's batches need; for at most max_rows rows at once. */
 struct actor_work {
+    int max_rows;
     struct net_pass *passes[MIXTURE_MAX];
     real *x;
     real *d[MIXTURE_MAX];
@@ -329,6 +330,7 @@ static struct actor_work actor_work(struct arena *a, const struct learner *l, in
     const struct actor *actor = l->team->actors[k];
     const int n_rows = l->player->rollout.n_rows;
     struct actor_work w = {
+        .max_rows = max_rows,
         .x = arena_new_array(a, real, (int64_t)max_rows * actor->n_in),
         .log_ratio = arena_new_array(a, double, n_rows),
         .by_log_p = arena_new_array(a, double, n_rows),
@@ -575,8 +577,9 @@ static void learn_actor(struct learner *l, int k, struct learner_means *out)
     struct actor *a = l->team->actors[k];
     struct random random =
         noise_stream(l->seed, (uint64_t)l->iteration * 64 + 1 + (uint64_t)k);
-    struct arena *scratch = arena_create();
+    struct arena *scratch = arena_create(), *once = arena_create();
     const struct parts p = list_parts(scratch, l, k);
+    struct actor_work w = {0};
     int64_t *order = arena_new_array(scratch, int64_t, p.n);
     const double rate = ramp_at(o->rate, l->iteration, o->n_iterations),
                  clip = ramp_at(o->clip, l->iteration, o->n_iterations),
@@ -588,15 +591,15 @@ static void learn_actor(struct learner *l, int k, struct learner_means *out)
     for (int epoch = 0; epoch < o->epochs && goes_on; epoch++) {
         random_shuffle(&random, order, p.n);
         for (int at = 0, end; at < p.n && goes_on; at = end) {
-            struct arena *once = arena_create();
             double by_weight[MIXTURE_MAX] = {0};
             struct learner_means m = {0};
 
             end = batch_end(&p, order, at, o->batch);
 
             const struct batch b = gather_batch(once, l, &p, order + at, end - at);
-            struct actor_work w = actor_work(once, l, k, b.n_steps * b.n_sequences);
 
+            if (b.n_steps * b.n_sequences > w.max_rows)
+                w = actor_work(scratch, l, k, b.n_steps * b.n_sequences);
             for (int n = 0; n < a->n_policies; n++)
                 net_zero_gradient(a->nets[n]);
             actor_gradient(l, k, &b, clip, entropy, &w, by_weight, &m);
@@ -612,9 +615,10 @@ static void learn_actor(struct learner *l, int k, struct learner_means *out)
             out->kl += m.kl;
             out->clipped += m.clipped;
             out->n += m.n;
-            arena_destroy(once);
+            arena_reset(once);
         }
     }
+    arena_destroy(once);
     arena_destroy(scratch);
 }
 

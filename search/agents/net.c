@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "search/agents/net_kernels.h"
+#include "search/agents/net_product.h"
 #include "search/agents/noise.h"
 
 /* ---- creation ---------------------------------------------------------------------
@@ -94,6 +95,15 @@ static void place_layers(struct net *n)
     }
 }
 
+static int widest_layer(const struct net *n)
+{
+    int widest = 0;
+
+    for (int l = 0; l < n->n_layers; l++)
+        widest = n->layers[l].ld > widest ? n->layers[l].ld : widest;
+    return widest;
+}
+
 int64_t net_size(const struct net_shape *shape)
 {
     struct net n = {.shape = *shape};
@@ -151,10 +161,9 @@ struct net_pass *net_pass_create(struct arena *a, const struct net *n, int max_r
         p->lstm_dc = arena_new_array(a, real, cells);
         p->lstm_dh = arena_new_array(a, real, cells);
     }
-    for (int l = 0; l < n->n_layers; l++) {
+    for (int l = 0; l < n->n_layers; l++)
         p->y[l] = arena_new_array(a, real, rows * n->layers[l].ld);
-        p->d[l] = arena_new_array(a, real, rows * n->layers[l].ld);
-    }
+    p->turned = arena_new_array(a, real, net_product_scratch(widest_layer(n)));
     return p;
 }
 
@@ -170,11 +179,9 @@ int net_state(const struct net *n)
 
 int net_scratch(const struct net *n)
 {
-    int widest = 4 * n->lstm.ld;
+    const int cells = 4 * n->lstm.ld, widest = widest_layer(n);
 
-    for (int l = 0; l < n->n_layers; l++)
-        widest = n->layers[l].ld > widest ? n->layers[l].ld : widest;
-    return 2 * widest;
+    return 2 * (cells > widest ? cells : widest);
 }
 
 /* ---- forward ----------------------------------------------------------------------
@@ -221,6 +228,25 @@ static void forward_lstm(const struct net *n, struct net_pass *p)
     }
 }
 
+static void forward_dense(const struct net *n, const struct net_dense *d, int rows,
+                          const real *x, int x_ld, enum net_product_end end, real *y)
+{
+    net_product_run(&(struct net_product){
+        .m = rows,
+        .n = d->ld,
+        .k = d->in,
+        .a = x,
+        .a_row = x_ld,
+        .a_step = 1,
+        .b = n->w + d->w,
+        .ldb = d->ld,
+        .c = y,
+        .ldc = d->ld,
+        .end = end,
+        .with = n->w + d->b,
+    });
+}
+
 const real *net_forward(const struct net *n, struct net_pass *p, int n_steps,
                         int n_sequences, const real *x)
 {
@@ -240,9 +266,9 @@ const real *net_forward(const struct net *n, struct net_pass *p, int n_steps,
     for (int l = 0; l < n->n_layers; l++) {
         const struct net_dense *d = &n->layers[l];
 
-        real_gemm(BLAS_PLAIN, BLAS_PLAIN, rows, d->ld, d->in, 1, from, from_ld,
-                  n->w + d->w, d->ld, 0, p->y[l], d->ld);
-        kernel_bias(rows, d->ld, n->w + d->b, l + 1 < n->n_layers, p->y[l]);
+        forward_dense(n, d, rows, from, from_ld,
+                      l + 1 < n->n_layers ? NET_PRODUCT_RELU : NET_PRODUCT_BIAS,
+                      p->y[l]);
         from = p->y[l];
         from_ld = d->ld;
     }
@@ -335,16 +361,74 @@ static void backward_lstm(struct net *n, struct net_pass *p, real *dh, real *dx)
                   n->w + l->wx, width, 0, dx, l->in);
 }
 
-/* The gradient of the layer's input, which is [rows][ld]; NULL: not wanted. */
-static void backward_dense(struct net *n, const struct net_dense *d, int rows,
-                           const real *x, int x_ld, const real *dy, real *dx, int dx_ld)
+/* Of weights and biases.  The first backward pass after net_zero_gradient writes, later
+ * ones add. */
+static void weight_gradient(struct net *n, const struct net_dense *d, int rows,
+                            const real *x, int x_ld, const real *dy)
 {
-    real_gemm(BLAS_TRANSPOSED, BLAS_PLAIN, d->in, d->ld, rows, 1, x, x_ld, dy, d->ld, 1,
-              n->g + d->w, d->ld);
+    net_product_run(&(struct net_product){
+        .m = d->in,
+        .n = d->ld,
+        .k = rows,
+        .a = x,
+        .a_row = 1,
+        .a_step = x_ld,
+        .b = dy,
+        .ldb = d->ld,
+        .c = n->g + d->w,
+        .ldc = d->ld,
+        .end = n->is_fresh ? NET_PRODUCT_SET : NET_PRODUCT_ADD,
+    });
+    if (n->is_fresh)
+        memset(n->g + d->b, 0, (size_t)d->ld * sizeof(real));
     kernel_sum_rows(rows, d->ld, dy, n->g + d->b);
+}
+
+/* Of what a layer reads, into dx[rows][ld]; with `is_relu` this holds what a ReLU gave
+ * and becomes the gradient of what it read. */
+static void input_gradient(const struct net *n, struct net_pass *p,
+                           const struct net_dense *d, int rows, const real *dy, int ld,
+                           bool is_relu, real *dx)
+{
+    net_product_run(&(struct net_product){
+        .m = rows,
+        .n = ld,
+        .k = d->out,
+        .a = dy,
+        .a_row = d->ld,
+        .a_step = 1,
+        .b = n->w + d->w,
+        .ldb = d->ld,
+        .turned = p->turned,
+        .n_turned = d->in,
+        .c = dx,
+        .ldc = ld,
+        .end = is_relu ? NET_PRODUCT_MASK : NET_PRODUCT_SET,
+    });
+}
+
+/* Rows of x and dx are as long as the caller has them. */
+static void first_gradient(struct net *n, const struct net_pass *p, int rows,
+                           const real *dy, real *dx)
+{
+    const struct net_dense *d = &n->layers[0];
+
+    weight_gradient(n, d, rows, p->x, d->in, dy);
     if (dx)
         real_gemm(BLAS_PLAIN, BLAS_TRANSPOSED, rows, d->in, d->ld, 1, dy, d->ld,
-                  n->w + d->w, d->ld, 0, dx, dx_ld);
+                  n->w + d->w, d->ld, 0, dx, d->in);
+}
+
+static void lstm_gradient(struct net *n, struct net_pass *p, int rows, const real *dy,
+                          real *dx)
+{
+    const struct net_dense *d = &n->layers[0];
+
+    weight_gradient(n, d, rows, p->lstm_h, n->lstm.ld, dy);
+    input_gradient(n, p, d, rows, dy, n->lstm.ld, false, p->lstm_dh);
+    if (n->is_fresh) /* what lies before the layers */
+        memset(n->g, 0, (size_t)d->w * sizeof(real));
+    backward_lstm(n, p, p->lstm_dh, dx);
 }
 
 void net_backward(struct net *n, struct net_pass *p, real *d, real *dx)
@@ -355,18 +439,15 @@ void net_backward(struct net *n, struct net_pass *p, real *d, real *dx)
     for (int l = n->n_layers - 1; l > 0; l--) {
         const int ld = n->layers[l - 1].ld;
 
-        backward_dense(n, &n->layers[l], rows, p->y[l - 1], ld, dy, p->d[l - 1], ld);
-        kernel_relu_gradient((int64_t)rows * ld, p->y[l - 1], p->d[l - 1]);
-        dy = p->d[l - 1];
+        weight_gradient(n, &n->layers[l], rows, p->y[l - 1], ld, dy);
+        input_gradient(n, p, &n->layers[l], rows, dy, ld, true, p->y[l - 1]);
+        dy = p->y[l - 1];
     }
-    if (!n->shape.n_lstm) {
-        backward_dense(n, &n->layers[0], rows, p->x, n->shape.n_in, dy, dx,
-                       n->shape.n_in);
-        return;
-    }
-    backward_dense(n, &n->layers[0], rows, p->lstm_h, n->lstm.ld, dy, p->lstm_dh,
-                   n->lstm.ld);
-    backward_lstm(n, p, p->lstm_dh, dx);
+    if (n->shape.n_lstm)
+        lstm_gradient(n, p, rows, dy, dx);
+    else
+        first_gradient(n, p, rows, dy, dx);
+    n->is_fresh = false;
 }
 
 /* ---- learning ---------------------------------------------------------------------
@@ -374,7 +455,7 @@ void net_backward(struct net *n, struct net_pass *p, real *d, real *dx)
 
 void net_zero_gradient(struct net *n)
 {
-    memset(n->g, 0, (size_t)n->n * sizeof *n->g);
+    n->is_fresh = true;
 }
 
 /* Masked weights neither learn nor move. */
@@ -385,8 +466,22 @@ static void keep_masked(const struct net *n, real *values)
             values[i] = 0;
 }
 
+/* From the end: what the next forward pass reads first is then in the cache. */
+static void adam_backwards(struct net *n, struct kernel_adam k)
+{
+    const int64_t block = 4096;
+
+    for (int64_t end = n->n; end > 0; end -= block) {
+        const int64_t at = end > block ? end - block : 0;
+
+        kernel_adam(end - at, k, n->g + at, n->m + at, n->v + at, n->w + at);
+    }
+}
+
 double net_adam(struct net *n, double rate, double max_norm)
 {
+    if (n->is_fresh)
+        memset(n->g, 0, (size_t)n->n * sizeof *n->g);
     keep_masked(n, n->g);
 
     const double norm = sqrt(kernel_sum_squares(n->n, n->g));
@@ -397,7 +492,7 @@ double net_adam(struct net *n, double rate, double max_norm)
         .second = (real)(1 / (1 - pow(0.999, t))),
     };
 
-    kernel_adam(n->n, k, n->g, n->m, n->v, n->w);
+    adam_backwards(n, k);
     keep_masked(n, n->w);
     return norm;
 }

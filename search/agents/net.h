@@ -58,6 +58,7 @@ struct net {
     int64_t n;     /* learned numbers, padding included */
     real *w, *g;   /* [n]: weights and gradient */
     real *m, *v;   /* [n]: Adam's moments */
+    bool is_fresh; /* the gradient counts as 0, whatever g holds */
     int64_t steps; /* of Adam so far */
     uint8_t *kept; /* [n], 0: masked by annealing, see annealed.h; NULL: all are kept */
 };
@@ -68,8 +69,10 @@ struct net_pass {
     const real *x;                      /* its input, borrowed */
     real *lstm_gates, *lstm_c, *lstm_h; /* [rows][4 ld], [rows][ld], [rows][ld] */
     real *lstm_d, *lstm_dc, *lstm_dh;   /* gradients of them */
-    real *y[NET_MAX_LAYERS];            /* outputs of the layers; [rows][ld] */
-    real *d[NET_MAX_LAYERS]; /* gradients of them; the last is for the caller */
+    /* outputs of the layers; [rows][ld].  The backward pass turns those of hidden
+     * layers into their gradients. */
+    real *y[NET_MAX_LAYERS];
+    real *turned; /* scratch of products */
 };
 
 /* Learned numbers of such a network, padding included. */
@@ -98,6 +101,7 @@ int net_scratch(const struct net *n);
 /* Elements of `state`. */
 int net_state(const struct net *n);
 
+/* The next backward pass writes n->g instead of adding to it. */
 void net_zero_gradient(struct net *n);
 /* One step of Adam (Kingma and Ba 2015; beta 0.9 and 0.999, epsilon 1e-5) after the
  * gradient's norm was clipped to max_norm (0: not); returns the norm before. */

@@ -67,12 +67,6 @@ WIDE void kernel_bias(int rows, int ld, const real *b, bool relu, real *y)
                 y[i] += b[i];
 }
 
-WIDE void kernel_relu_gradient(int64_t n, const real *y, real *d)
-{
-    for (int64_t i = 0; i < n; i++)
-        d[i] = y[i] > 0 ? d[i] : 0;
-}
-
 WIDE void kernel_sum_rows(int rows, int ld, const real *d, real *out)
 {
     for (int r = 0; r < rows; r++, d += ld)

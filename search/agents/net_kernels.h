@@ -13,8 +13,6 @@ void kernel_row(int in, int ld, const real *x, const real *w, const real *b, rea
 void kernel_relu(int64_t n, real *y);
 /* y[rows][ld] += b, then ReLU if wanted. */
 void kernel_bias(int rows, int ld, const real *b, bool relu, real *y);
-/* d = 0 where y is not above 0. */
-void kernel_relu_gradient(int64_t n, const real *y, real *d);
 /* out[ld] += sum of d's rows. */
 void kernel_sum_rows(int rows, int ld, const real *d, real *out);
 double kernel_sum_squares(int64_t n, const real *x);

@@ -41,6 +41,8 @@ struct player *player_create(struct arena *a, struct team *t, int n_slots, int h
             p->passes[k][n] = net_pass_create(a, t->actors[k]->nets[n], n_slots);
     }
     p->x = arena_new_array(a, real, (int64_t)n_slots * widest);
+    p->episodes = arena_new_array(a, void *, n_slots);
+    p->actions = arena_new_array(a, struct action, n_slots);
     return p;
 }
 
@@ -212,10 +214,8 @@ static bool is_over(const struct player *p, const struct slot *slot, int n_taken
     return p->horizon ? n_taken >= p->horizon && slot->d.opens_unit : !slot->runs;
 }
 
-static void carry_out(struct player *p, int row, const real *const *outs,
-                      struct controller_report *report, int *n_taken)
+static void decide(struct player *p, int row, const real *const *outs)
 {
-    const struct environment *e = p->team->e;
     struct rollout_row *r = &p->rollout.rows[row];
     struct slot *slot = &p->slots[r->slot];
     const struct actor *a = p->team->actors[p->team->actor_of[r->agent]];
@@ -226,8 +226,30 @@ static void carry_out(struct player *p, int row, const real *const *outs,
     r->free = head_is_free(&q);
     r->action = mixture_sample(&mixture, &q, outs, &slot->random);
     r->drawn_log_p = mixture_evaluate(&mixture, &q, outs, &r->action).log_p;
-    environment_hear(e, r->agent, &r->action, slot->heard);
+    environment_hear(p->team->e, r->agent, &r->action, slot->heard);
+}
 
+static void foresee(struct player *p, const int *rows, int n)
+{
+    const struct environment *e = p->team->e;
+
+    if (!e->foresee)
+        return;
+    for (int i = 0; i < n; i++) {
+        const struct rollout_row *r = &p->rollout.rows[rows[i]];
+
+        p->episodes[i] = p->slots[r->slot].episode;
+        p->actions[i] = r->action;
+    }
+    e->foresee(e->problem, p->episodes, p->actions, n);
+}
+
+static void carry_out(struct player *p, int row, struct controller_report *report,
+                      int *n_taken)
+{
+    const struct environment *e = p->team->e;
+    struct rollout_row *r = &p->rollout.rows[row];
+    struct slot *slot = &p->slots[r->slot];
     const struct outcome outcome = e->act(slot->episode, &r->action);
 
     r->reward = outcome.reward;
@@ -273,8 +295,11 @@ static void act_together(struct player *p, int k, const int *rows, int n,
         for (int m = 0; batched && m < a->n_policies; m++)
             of_row[m] =
                 outs[m] + (int64_t)i * net_out(a->nets[m]) + a->head_at[r->agent];
-        carry_out(p, rows[i], of_row, report, &n_taken[r->slot]);
+        decide(p, rows[i], of_row);
     }
+    foresee(p, rows, n);
+    for (int i = 0; i < n; i++)
+        carry_out(p, rows[i], report, &n_taken[p->rollout.rows[rows[i]].slot]);
 }
 
 /* One decision of every slot that is not over; false: all are. */

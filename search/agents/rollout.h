@@ -65,6 +65,8 @@ struct player {
     struct rollout rollout;
     struct net_pass *passes[ENVIRONMENT_MAX_AGENTS][MIXTURE_MAX]; /* n_slots rows */
     real *x;                                                      /* [n_slots][n_in] */
+    void **episodes;        /* [n_slots], scratch */
+    struct action *actions; /* [n_slots], scratch */
 };
 
 struct player *player_create(struct arena *a, struct team *t, int n_slots, int horizon,

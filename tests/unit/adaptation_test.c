@@ -7,7 +7,8 @@
 #include <stdio.h>
 
 #include "codegen/target.h"
-#include "search/sensitivity.h"
+#include "plan/units.h"
+#include "search/bits_programme.h"
 #include "tests/test.h"
 
 static const struct {

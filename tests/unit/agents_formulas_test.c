@@ -9,6 +9,7 @@
 #include "search/agents/controller_class.h"
 #include "search/agents/policy_loss.h"
 #include "search/agents/mixture.h"
+#include "search/agents/net_product.h"
 #include "search/agents/noise.h"
 #include "search/agents/running.h"
 
@@ -414,6 +415,89 @@ TEST(initial_weights_are_orthogonal_with_their_gain)
                 CHECK(near(sum, i != k ? 0 : l ? 1e-4 : 2, 1e-5));
             }
     arena_destroy(a);
+}
+
+static real *random_matrix(struct arena *a, struct random *r, int rows, int64_t ld)
+{
+    real *x = arena_new_array(a, real, rows * ld);
+
+    for (int64_t i = 0; i < rows * ld; i++)
+        x[i] = (real)noise_normal(r);
+    return x;
+}
+
+/* What net_product_run should leave in c[i][j]. */
+static double product_by_hand(const struct net_product *p, const real *before, int i,
+                              int j)
+{
+    const double at = (double)before[i * p->ldc + j];
+    double sum = 0;
+
+    for (int k = 0; k < p->k; k++) {
+        const double b = !p->turned        ? (double)p->b[k * p->ldb + j]
+                         : j < p->n_turned ? (double)p->b[j * p->ldb + k]
+                                           : 0;
+
+        sum += (double)p->a[i * p->a_row + k * p->a_step] * b;
+    }
+    switch (p->end) {
+    case NET_PRODUCT_ADD:
+        return at + sum;
+    case NET_PRODUCT_BIAS:
+        return sum + (double)p->with[j];
+    case NET_PRODUCT_RELU:
+        return fmax(sum + (double)p->with[j], 0);
+    case NET_PRODUCT_MASK:
+        return at > 0 ? sum : 0;
+    case NET_PRODUCT_SET:
+        break;
+    }
+    return sum;
+}
+
+/* 1 to 20 rows, 1 to 6 vectors of columns: whole tiles and every rest. */
+TEST(products_of_all_shapes_are_sums)
+{
+    CHECK_OK(blas_open());
+    for (int round = 0; round < 400; round++) {
+        struct arena *a = arena_create();
+        struct random r = random_seeded((uint64_t)round);
+        const int m = 1 + round % 20, n = REAL_LANES * (1 + round / 20 % 6),
+                  k = 1 + (int)random_below(&r, 40);
+        const bool is_transposed = round & 1;
+        const enum net_product_end end = (enum net_product_end)(round % 5);
+        const bool is_turned =
+            round & 2 && (end == NET_PRODUCT_SET || end == NET_PRODUCT_MASK);
+        struct net_product p = {.m = m,
+                                .n = n,
+                                .k = k,
+                                .a_row = is_transposed ? 1 : k + 3,
+                                .a_step = is_transposed ? m + 3 : 1,
+                                .n_turned = n - (int)random_below(&r, REAL_LANES),
+                                .ldb = is_turned ? k + 5 : n + 5,
+                                .ldc = n + 2,
+                                .end = end};
+
+        p.a =
+            random_matrix(a, &r, is_transposed ? k : m, is_transposed ? m + 3 : k + 3);
+        p.b = random_matrix(a, &r, is_turned ? n : k, p.ldb);
+        p.c = random_matrix(a, &r, m, p.ldc);
+        p.with = random_matrix(a, &r, 1, n);
+        p.turned = is_turned ? arena_new_array(a, real, net_product_scratch(k)) : NULL;
+
+        const real *const before =
+            arena_copy(a, p.c, (size_t)(m * p.ldc) * sizeof(real));
+
+        net_product_run(&p);
+        for (int i = 0; i < m; i++)
+            for (int j = 0; j < p.ldc; j++) {
+                const double want = j < n ? product_by_hand(&p, before, i, j)
+                                          : (double)before[i * p.ldc + j];
+
+                CHECK(near((double)p.c[i * p.ldc + j], want, 1e-4));
+            }
+        arena_destroy(a);
+    }
 }
 
 TEST(one_row_gives_what_a_batch_gives)

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The search on a real model: killed at any time it goes on to the same bytes; so it does with
+several processes, with MPI, and when one of these is lost; and plans of its record, drawn at
+random, evaluate to the same bits in a fresh process.
+
+    search_test.py HADMCC MODELS DATASETS SPECS WORK MPIEXEC [KILLS [REPLAYS [SEED]]]
+
+MPIEXEC is empty where hadmcc was built without MPI.
+"""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+HADMCC, MODELS, DATASETS, SPECS, WORK, MPIEXEC = sys.argv[1:7]
+KILLS, REPLAYS, SEED = [int(n) for n in (sys.argv[7:10] + ["3", "4", "1"][len(sys.argv) - 7:])[:3]]
+EVALUATIONS = 40
+AS_ROOT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+               OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_hwloc_base_binding_policy="none")
+
+
+def command(folder, *options):
+    return [HADMCC, os.path.join(MODELS, "fsdd_m5", "model.onnx"), "--target", "host",
+            "-o", os.path.join(WORK, folder), "--data", os.path.join(DATASETS, "fsdd"),
+            "--data-spec", os.path.join(SPECS, "fsdd_m5.json"),
+            "--evaluations", str(EVALUATIONS), *options]
+
+
+def run(folder, *options, before=()):
+    return subprocess.run([*before, *command(folder, *options)], capture_output=True, text=True,
+                          env=AS_ROOT, check=False)
+
+
+def read(folder, suffix):
+    with open(os.path.join(WORK, folder, "fsdd_m5" + suffix), "rb") as file:
+        return file.read()
+
+
+def n_recorded(folder):
+    """Evaluations in the record of a search that is not over."""
+    path = os.path.join(WORK, folder + ".search.jsonl")
+    if not os.path.exists(path):
+        return 0
+    with open(path, "rb") as file:
+        return max(file.read().count(b"\n") - 1, 0)
+
+
+def stop_at(folder, target, stop, *options, before=()):
+    """Starts the search and stops it when so many evaluations are there."""
+    victim = subprocess.Popen([*before, *command(folder, *options)], env=AS_ROOT,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                              start_new_session=True)
+    while n_recorded(folder) < target and victim.poll() is None:
+        time.sleep(0.002)
+    stop(victim)
+    errors = victim.communicate()[1]
+    return victim.returncode, errors
+
+
+def kill_all(victim):
+    os.killpg(victim.pid, signal.SIGKILL)
+
+
+def kill_a_descendant(victim):
+    """Of those that run hadmcc, the last one that was started."""
+    below, all_below = [victim.pid], []
+    while below:
+        children = []
+        for pid in below:
+            with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as file:
+                children += [int(child) for child in file.read().split()]
+        below = children
+        all_below += below
+    os.kill(max(all_below), signal.SIGKILL)
+
+
+class Search(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        shutil.rmtree(WORK, ignore_errors=True)
+        os.makedirs(WORK)
+        done = run("whole")
+        if done.returncode:
+            raise AssertionError(done.stderr)
+
+    def check_is_the_same(self, folder):
+        for suffix in (".search.jsonl", ".plan.json", ".weights"):
+            self.assertEqual(read(folder, suffix), read("whole", suffix), folder + suffix)
+        self.assertEqual(n_recorded(folder), 0)
+
+    def test_a_search_killed_at_any_time_goes_on_to_the_same_bytes(self):
+        rng = random.Random(SEED)
+        at = sorted(rng.randrange(EVALUATIONS) for _ in range(KILLS))
+        for n in at:
+            stop_at("killed", n, kill_all, "--resume")
+        print("killed at evaluations %s" % at)
+        self.assertEqual(run("killed", "--resume").returncode, 0)
+        self.check_is_the_same("killed")
+
+    def test_two_processes_find_the_same(self):
+        self.assertEqual(run("two", "--jobs", "2").returncode, 0)
+        self.check_is_the_same("two")
+
+    def test_a_lost_process_ends_the_search_which_goes_on(self):
+        code, errors = stop_at("lost", 21, kill_a_descendant, "--jobs", "3")
+        self.assertEqual(code, 1)
+        self.assertIn("has ended; --resume goes on", errors)
+        self.assertGreaterEqual(n_recorded("lost"), 21)
+        self.assertEqual(run("lost", "--resume").returncode, 0)
+        self.check_is_the_same("lost")
+
+    @unittest.skipUnless(MPIEXEC, "built without MPI")
+    def test_three_ranks_of_mpi_find_the_same(self):
+        done = run("three", before=(MPIEXEC, "-n", "3"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.count("tested on"), 1)
+        self.check_is_the_same("three")
+
+    @unittest.skipUnless(MPIEXEC, "built without MPI")
+    def test_a_lost_rank_of_mpi_ends_the_search_which_goes_on(self):
+        code, _ = stop_at("rank", 21, kill_a_descendant, before=(MPIEXEC, "-n", "2"))
+        self.assertNotEqual(code, 0)
+        self.assertGreaterEqual(n_recorded("rank"), 21)
+        self.assertEqual(run("rank", "--resume").returncode, 0)
+        self.check_is_the_same("rank")
+
+    def test_recorded_plans_evaluate_to_the_same_bits_in_a_fresh_process(self):
+        record = os.path.join(WORK, "whole", "fsdd_m5.search.jsonl")
+        for n in random.Random(SEED).sample(range(EVALUATIONS), REPLAYS):
+            done = run("again", "--plan-from", "%s:%d" % (record, n))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("plan %d of the %d" % (n, EVALUATIONS), done.stdout)
+
+    def test_a_replay_says_where_the_record_is_wrong(self):
+        lines = read("whole", ".search.jsonl").decode().split("\n")
+        wrong = json.loads(lines[4])
+        wrong["loss"] += 1e-9
+        lines[4] = json.dumps(wrong)
+        path = os.path.join(WORK, "wrong.jsonl")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines))
+        done = run("again", "--plan-from", path + ":3")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("plan 3 evaluates to a loss of", done.stderr)
+
+    def test_pages_of_search_and_report_lead_to_each_other(self):
+        self.assertIn(b'<a href="fsdd_m5.search.html">', read("whole", ".report.html"))
+        self.assertIn(b'<a href="fsdd_m5.report.html">', read("whole", ".search.html"))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
