@@ -3,12 +3,13 @@
  * original before and after, in float32, by the training engine itself.
  *
  *     bench-distill MODEL.onnx DATA SPEC SETTINGS [prune=SHARE] [student=FILE.onnx]
- *                   [seed=N] [threads=N] [own]
+ *                   [seed=N] [threads=N] [state=FILE] [own]
  *
  * SETTINGS as for --distill.  The student is the model without so many of its multiply-
  * adds (--prune), or another file's.  Scores are those of the validation samples, to
  * choose settings by, and of the test samples.  `own`: a student's batch normalization
- * is not folded before, but trained.
+ * is not folded before, but trained.  `state`: where the training's state is kept; the
+ * same command goes on from it after an interruption, and removes it at the end.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,7 +151,8 @@ int main(int argc, char **argv)
 
     if (argc < 5) {
         fprintf(stderr, "usage: bench-distill MODEL DATA SPEC SETTINGS [prune=SHARE] "
-                        "[student=FILE] [seed=N] [threads=N] [own]\n");
+                        "[student=FILE] [seed=N] [threads=N] [state=FILE] "
+                        "[own]\n");
         return 2;
     }
 
@@ -180,6 +182,7 @@ int main(int argc, char **argv)
     o.n_samples = s.use[SPLITS_CALIBRATION].n;
     o.sample = s.use[SPLITS_CALIBRATION].at;
     o.n_threads = threads ? atoi(threads) : 0;
+    o.checkpoint = option(argc, argv, "state");
     o.progress = show;
     score(&scores, "original", teacher);
     score(&scores, "student", g);
@@ -187,6 +190,8 @@ int main(int argc, char **argv)
     printf("%lld steps on %lld samples\n", (long long)result.steps,
            (long long)o.n_samples);
     score(&scores, "trained", g);
+    if (o.checkpoint)
+        remove(o.checkpoint);
     dataset_close(d);
     compile_destroy(original);
     compile_destroy(student);
