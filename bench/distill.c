@@ -121,10 +121,13 @@ static void score(const struct scores *s, const char *when, const struct ir_grap
 
 static void show(void *arg, const struct train_progress *p)
 {
+    const int64_t done = p->step - p->begun_at;
+
     (void)arg;
-    if (p->step % 100 == 0 || p->step == p->steps) {
+    if (done && (p->step % 100 == 0 || p->step == p->steps)) {
         printf("step %lld of %lld, loss %.4f, %.0f s left\n", (long long)p->step,
-               (long long)p->steps, p->loss, p->seconds_left);
+               (long long)p->steps, p->loss,
+               p->seconds / (double)done * (double)(p->steps - p->step));
         fflush(stdout);
     }
 }
@@ -163,7 +166,8 @@ int main(int argc, char **argv)
     struct ir_graph *g =
         load(student, file ? file : argv[1], !option(argc, argv, "own"));
 
-    die_if(training_parse(argv[4], &o));
+    o = train_defaults();
+    die_if(training_parse(argv[4], &o.set));
     die_if(dataset_inputs_of(g, student->perm, &want));
     want.spec = argv[3];
     die_if(dataset_open(argv[2], &want, student->perm, &d));

@@ -4,6 +4,25 @@
 #include "plan/plan.h"
 #include "plan/plan_words.h"
 
+/* As a plan has it: the first settings always, the others where they are not usual. */
+static void print_distillation(const struct train_settings *d)
+{
+    const struct train_settings usual = train_settings_defaults();
+
+    printf("distillation %lld epochs", (long long)d->epochs);
+    for (int i = 1; i < TRAIN_SETTINGS && d->epochs; i++) {
+        const struct train_setting *s = &train_setting[i];
+        const double value = train_settings_get(d, i);
+
+        if (i >= TRAIN_SETTINGS_ALWAYS && value == train_settings_get(&usual, i))
+            continue;
+        if (s->words)
+            printf(", %s %s", s->key, s->words[(int)value]);
+        else
+            printf(", %s %g", s->key, value);
+    }
+}
+
 static void print_head(const struct plan *p)
 {
     printf("plan for target %s, bits %s, seed %lld\nmodel ", p->target,
@@ -13,10 +32,7 @@ static void print_head(const struct plan *p)
     printf("\nsplit seed %lld: %lld samples calibrate, %lld validate, %lld test\n",
            (long long)p->split.seed, (long long)p->split.calibration,
            (long long)p->split.validation, (long long)p->split.test);
-    printf("distillation %lld epochs", (long long)p->distillation.epochs);
-    if (p->distillation.epochs)
-        printf(", temperature %g, alpha %g", p->distillation.temperature,
-               p->distillation.alpha);
+    print_distillation(&p->distillation);
     printf("\nupdate %s", plan_strategies[p->update.strategy]);
     if (p->update.strategy == STRATEGY_incremental)
         printf(", ratio %g", p->update.ratio);

@@ -60,11 +60,13 @@ static struct status *open_all(struct quantized *q)
     return OK;
 }
 
-static void make_splits(struct quantized *q, uint64_t seed, bool validation)
+/* A plan has its own: the same samples as when it was made, so the same bytes. */
+static void make_splits(struct quantized *q)
 {
+    const struct plan_split *made = q->o->plan ? &q->plan->split : NULL;
     const struct splits_options how = {
-        .seed = seed,
-        .wants_validation = validation,
+        .seed = made && made->seed ? (uint64_t)made->seed : q->o->seed,
+        .wants_validation = made ? made->validation > 0 : !q->o->bits,
         .most = {[SPLITS_CALIBRATION] = MOST_CALIBRATION,
                  [SPLITS_VALIDATION] = MOST_VALIDATION},
     };
@@ -72,17 +74,6 @@ static void make_splits(struct quantized *q, uint64_t seed, bool validation)
     if (!q->data)
         return;
     q->splits = splits_make(q->data, &how, q->a);
-}
-
-/* What is asked for, or what the plan to repeat has done; NULL: no training. */
-static const char *distill_settings(const struct quantized *q)
-{
-    const struct plan_distillation *d = &q->plan->distillation;
-
-    if (q->o->distill || !d->epochs)
-        return q->o->distill;
-    return arena_printf(q->a, "T=%.9g,alpha=%.9g,epochs=%lld", d->temperature, d->alpha,
-                        (long long)d->epochs);
 }
 
 struct status *quantized_device(const struct quantized *q, struct device *out)
@@ -213,44 +204,81 @@ void quantized_take(struct quantized *q, const struct quantized *from)
     q->quantization = from->quantization;
 }
 
-/* The same samples as when the plan was made, so the same bytes. */
+static struct status *read_plan(struct quantized *q)
+{
+    RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &q->plan));
+    return plan_check(q->plan, q->o->plan, q->g, q->co->target);
+}
+
+static struct status *remove_channels(struct quantized *q)
+{
+    if (q->o->plan ? !removes_channels(q->plan) : !(q->o->prune > 0.0))
+        return OK;
+    progress("removing channels");
+    return prune(q, q->o->plan ? q->plan : NULL);
+}
+
 static struct status *use_plan(struct quantized *q)
 {
-    struct plan *p;
-
-    RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &p));
-    RETURN_IF_FAIL(plan_check(p, q->o->plan, q->g, q->co->target));
-    make_splits(q, p->split.seed ? (uint64_t)p->split.seed : q->o->seed,
-                p->split.validation > 0);
-    q->plan = p;
-    progress("carrying out the plan");
-    if (removes_channels(p))
-        RETURN_IF_FAIL(prune(q, p));
-
     struct quantize_options o = options_of(q);
 
+    progress("carrying out the plan");
     o.keep_calibrators = true;
     return quantize_decide(q->c, q->g, &o, q->a, &q->quantization);
+}
+
+/* By --distill, as the plan to repeat has done it, or, where there is --train, as usual
+ * after a search; with the splits that decisions are made with: no sample of the test.
+ */
+static struct status *begin_training(struct quantized *q)
+{
+    struct training_args args = {
+        .settings = q->o->plan ? q->plan->distillation : train_settings_defaults(),
+        .train = q->o->train,
+        .spec = q->o->spec,
+        .data = q->data,
+        .seed = q->splits.seed,
+        .wants_validation = q->splits.use[SPLITS_VALIDATION].n > 0,
+    };
+
+    if (q->o->distill)
+        RETURN_IF_FAIL(training_parse(q->o->distill, &args.settings));
+    else if (!q->o->plan && !(q->searched && q->o->train))
+        return OK;
+    if (!args.settings.epochs)
+        return q->o->train ? FAIL(BAD_USAGE, "--train is of no use: there are no "
+                                             "epochs of training")
+                           : OK;
+    if (!q->o->data)
+        return FAIL(BAD_USAGE, "training needs --data to train and to test on");
+    if (args.settings.floats && q->searched)
+        return FAIL(BAD_USAGE, "--distill: floats=1 needs --bits");
+    return training_begin(q->a, q->model, q->co, &args, &q->training);
 }
 
 /* Before the bits: what is decided about them sees the trained weights. */
 static bool trains_floats(const struct quantized *q)
 {
-    return q->training && q->training->options.floats;
+    return q->training.model && q->training.options.set.floats;
 }
 
+/* Evaluations of a search do not train: what it finds is trained afterwards. */
 static struct status *decide(struct quantized *q)
 {
+    const bool searches = !q->o->bits && !q->o->plan;
+
     if (q->o->plan)
-        return use_plan(q);
-    make_splits(q, q->o->seed, !q->o->bits);
-    if (q->o->prune > 0.0) {
-        progress("removing channels");
-        RETURN_IF_FAIL(prune(q, NULL));
+        RETURN_IF_FAIL(read_plan(q));
+    make_splits(q);
+    if (searches) {
+        RETURN_IF_FAIL(quantized_search(q));
+        return begin_training(q);
     }
+    RETURN_IF_FAIL(begin_training(q));
+    RETURN_IF_FAIL(remove_channels(q));
     if (trains_floats(q))
-        RETURN_IF_FAIL(training_run(q->training, q->c, q->g, NULL));
-    return q->o->bits ? use_bits(q) : quantized_search(q);
+        RETURN_IF_FAIL(training_run(&q->training, q->c, q->g, NULL));
+    return q->o->plan ? use_plan(q) : use_bits(q);
 }
 
 /* ---- compiling ------------------------------------------------------------------- */
@@ -270,7 +298,7 @@ static struct plan *written_plan(const struct quantized *q, const struct ir_grap
     const struct quantization *by = q->quantization;
     struct plan *p = plan_float(g, q->co->target);
 
-    p->seed = (int64_t)q->o->seed;
+    p->seed = q->o->plan ? q->plan->seed : (int64_t)q->o->seed;
     if (q->o->plan)
         p->update = q->plan->update;
     else if (q->co->update)
@@ -301,10 +329,10 @@ static struct status *apply(struct compile *c, struct ir_graph *g, void *arg)
     if (q->pruning)
         RETURN_IF_FAIL(prune_apply(c, g, q->pruning));
     if (trains_floats(q)) /* done before: its state is read */
-        RETURN_IF_FAIL(training_run(q->training, c, g, q->written));
+        RETURN_IF_FAIL(training_run(&q->training, c, g, q->written));
     RETURN_IF_FAIL(quantize_apply(c, g, q->quantization));
-    return q->training && !trains_floats(q)
-               ? training_run(q->training, c, g, q->written)
+    return q->training.model && !trains_floats(q)
+               ? training_run(&q->training, c, g, q->written)
                : OK;
 }
 
@@ -395,59 +423,11 @@ static struct status *compile_decided(struct quantized *q)
     return OK;
 }
 
-/* With the split that decisions are made with: no sample of the test. */
-static struct status *begin_training(struct quantized *q, const char *settings,
-                                     uint64_t seed, bool validation,
-                                     struct training *out)
-{
-    const struct training_args args = {
-        .settings = settings,
-        .train = q->o->train,
-        .spec = q->o->spec,
-        .data = q->data,
-        .seed = seed,
-        .wants_validation = validation,
-    };
-
-    if (!q->o->data)
-        return FAIL(BAD_USAGE, "training needs --data to train and to test on");
-    return training_begin(q->a, q->model, q->co, &args, out);
-}
-
-/* Training of codes begins when these are decided. */
-static struct status *decide_and_compile(struct quantized *q, struct training *training)
-{
-    const char *settings;
-
-    if (q->o->distill && q->o->bits) {
-        RETURN_IF_FAIL(begin_training(q, q->o->distill, q->o->seed, false, training));
-        q->training = training->options.floats ? training : NULL;
-    }
-    RETURN_IF_FAIL(decide(q));
-    settings = distill_settings(q);
-    if (!settings && q->searched && q->o->train)
-        settings = "";
-    if (settings && !training->model) {
-        RETURN_IF_FAIL(begin_training(q, settings, q->splits.seed,
-                                      q->splits.use[SPLITS_VALIDATION].n > 0,
-                                      training));
-        if (training->options.floats)
-            return FAIL(BAD_USAGE, "--distill: floats=1 needs --bits");
-    }
-    q->training = settings ? training : NULL;
-    return compile_decided(q);
-}
-
 static struct status *run(struct quantized *q)
 {
-    struct training training = {0};
-    struct status *s;
-
     RETURN_IF_FAIL(open_all(q));
-    s = decide_and_compile(q, &training);
-    if (training.model)
-        training_end(&training, !s);
-    return s;
+    RETURN_IF_FAIL(decide(q));
+    return compile_decided(q);
 }
 
 struct status *quantized_compile(struct arena *a, const char *model,
@@ -457,6 +437,8 @@ struct status *quantized_compile(struct arena *a, const char *model,
     struct quantized q = {.a = a, .model = model, .co = co, .o = o};
     struct status *s = run(&q);
 
+    if (q.training.model)
+        training_end(&q.training, !s);
     dataset_close(q.data);
     if (q.c)
         compile_destroy(q.c);

@@ -12,49 +12,54 @@
 
 /* ---- settings ------------------------------------------------------------------- */
 
-static struct status *set_number(const char *name, const char *word, double least,
-                                 double most, double *out)
+static struct status *number_of(const struct train_setting *setting, const char *word,
+                                double *out)
 {
     char *end;
 
     *out = strtod(word, &end);
-    if (end == word || *end || !(*out >= least && *out <= most))
+    if (end == word || *end || !(*out >= setting->least && *out <= setting->most))
         return FAIL(BAD_USAGE, "--distill: %s is '%s', not a number from %g to %g",
-                    name, word, least, most);
+                    setting->name, word, setting->least, setting->most);
+    if (setting->whole && *out != floor(*out))
+        return FAIL(BAD_USAGE, "--distill: %s takes whole numbers", setting->name);
     return OK;
 }
 
-static struct status *set(const char *name, const char *word, struct train_options *out)
+static struct status *word_of(const struct train_setting *setting, const char *word,
+                              double *out)
 {
-    double number;
-    bool known = false;
-
-#define SETTING(key, member, least, most)                                              \
-    if (strcmp(name, #key) == 0) {                                                     \
-        RETURN_IF_FAIL(set_number(name, word, least, most, &number));                  \
-        out->member = (__typeof__(out->member))number;                                 \
-        return (double)out->member == number                                           \
-                   ? OK                                                                \
-                   : FAIL(BAD_USAGE, "--distill: %s takes whole numbers", name);       \
-    }
-#define CHOICE(key, member, spelled, value)                                            \
-    known |= strcmp(name, #key) == 0;                                                  \
-    if (strcmp(name, #key) == 0 && strcmp(word, spelled) == 0) {                       \
-        out->member = value;                                                           \
-        return OK;                                                                     \
-    }
-#include "cli/training.def"
-    return known ? FAIL(BAD_USAGE, "--distill: %s cannot be '%s'", name, word)
-                 : FAIL(BAD_USAGE, "--distill has no setting '%s'", name);
+    for (int i = 0; setting->words[i]; i++)
+        if (strcmp(word, setting->words[i]) == 0) {
+            *out = i;
+            return OK;
+        }
+    return FAIL(BAD_USAGE, "--distill: %s cannot be '%s'", setting->name, word);
 }
 
-struct status *training_parse(const char *settings, struct train_options *out)
+static struct status *set(const char *name, const char *word,
+                          struct train_settings *out)
+{
+    double value;
+    int i = 0;
+
+    while (i < TRAIN_SETTINGS && strcmp(name, train_setting[i].name) != 0)
+        i++;
+    if (i == TRAIN_SETTINGS)
+        return FAIL(BAD_USAGE, "--distill has no setting '%s'", name);
+    RETURN_IF_FAIL(train_setting[i].words ? word_of(&train_setting[i], word, &value)
+                                          : number_of(&train_setting[i], word, &value));
+    train_settings_set(out, i, value);
+    return OK;
+}
+
+struct status *training_parse(const char *settings, struct train_settings *out)
 {
     struct arena *a = arena_create();
     char *text = arena_strdup(a, settings), *rest = NULL;
     struct status *s = OK;
 
-    *out = train_defaults();
+    *out = train_settings_defaults();
     for (char *word = strtok_r(text, ",", &rest); word && !s;
          word = strtok_r(NULL, ",", &rest)) {
         char *equals = strchr(word, '=');
@@ -107,7 +112,8 @@ struct status *training_begin(struct arena *a, const char *model,
                               const struct training_args *args, struct training *out)
 {
     *out = (struct training){.model = model, .co = co};
-    RETURN_IF_FAIL(training_parse(args->settings, &out->options));
+    out->options = train_defaults();
+    out->options.set = args->settings;
     out->options.seed = args->seed;
     out->options.checkpoint =
         co->folder
@@ -137,14 +143,19 @@ void training_end(struct training *t, bool done)
 
 static void show(void *arg, const struct train_progress *p)
 {
-    char line[160], left[32] = "";
+    char loss[32];
+    const struct progress_state state = {.stage = "training",
+                                         .done = (int)p->step,
+                                         .all = (int)p->steps,
+                                         .started_at = (int)p->begun_at,
+                                         .seconds = p->seconds,
+                                         .loss = p->step > p->begun_at ? loss : NULL};
 
     (void)arg;
-    if (p->seconds_left >= 0)
-        snprintf(left, sizeof left, ", %.0f s left", ceil(p->seconds_left));
-    snprintf(line, sizeof line, "training: step %lld of %lld, loss %.4f%s",
-             (long long)p->step, (long long)p->steps, p->loss, left);
-    progress(line);
+    if (p->begun_at == p->steps || !progress_is_due())
+        return;
+    snprintf(loss, sizeof loss, "%.4f", p->loss);
+    progress_show(&state);
 }
 
 /* The original, as the same passes leave it. */
@@ -173,11 +184,7 @@ struct status *training_run(const struct training *t, struct compile *c,
 
     RETURN_IF_FAIL(follow_original(t, c, g, &result));
     if (p)
-        p->distillation = (struct plan_distillation){
-            .epochs = t->options.epochs,
-            .temperature = t->options.temperature,
-            .alpha = t->options.alpha,
-        };
+        p->distillation = t->options.set;
     if (result.steps > result.resumed_at) {
         progress(NULL);
         printf(

@@ -15,7 +15,7 @@ struct training {
 };
 
 struct training_args {
-    const char *settings;       /* training.def; "" for all defaults */
+    struct train_settings settings;
     const char *train;          /* data set, or NULL */
     const struct dataset *data; /* --data, open */
     const char *spec;           /* of --data, used for --train too; or NULL */
@@ -23,8 +23,9 @@ struct training_args {
     bool wants_validation; /* some of --data has been used to decide (splits.h) */
 };
 
-/* Settings alone: BAD_USAGE says what is wrong with them. */
-struct status *training_parse(const char *settings, struct train_options *out);
+/* --distill, "T=4,epochs=5" (train_settings.def); what it does not name has its
+ * default.  BAD_USAGE says what is wrong. */
+struct status *training_parse(const char *settings, struct train_settings *out);
 
 /* `co` is that of the bundle; beside its folder lies the checkpoint, FOLDER.training,
  * so that an interrupted command goes on where it was, and a second compilation of the

@@ -226,11 +226,12 @@ static struct status *check_decisions(const struct args *o)
                     o->data ? "--data" : "--data-spec");
     if (o->distill && !o->data)
         return FAIL(BAD_USAGE, "--distill needs --data to train and to test on");
-    if (o->train && !o->distill && !wants_search(o))
-        return FAIL(BAD_USAGE, "--train is of use with --distill or a search only");
+    if (o->train && !o->distill && !o->plan && !wants_search(o))
+        return FAIL(BAD_USAGE,
+                    "--train is of use with --distill, --plan or a search only");
     if (o->train && !o->data)
         return FAIL(BAD_USAGE, "--train needs --data to test on");
-    return o->distill ? training_parse(o->distill, &(struct train_options){0}) : OK;
+    return o->distill ? training_parse(o->distill, &(struct train_settings){0}) : OK;
 }
 
 static struct status *check_args(const char *model, const struct args *o)
@@ -402,28 +403,31 @@ static struct status *find_target(struct arena *a, const char *name,
     return OK;
 }
 
-/* <model>.<board>; NULL: the compiler's default. */
+/* <model>.<board>; NULL: the compiler's default.  Without slashes at the end: what lies
+ * beside the bundle has its name and more. */
 static const char *folder_of(struct arena *a, const char *model, const struct args *o)
 {
-    if (o->folder || !o->target || !is_file(o->target))
-        return o->folder;
+    size_t n = o->folder ? strlen(o->folder) : 0;
+
+    while (n > 1 && o->folder[n - 1] == '/')
+        n--;
+    if (o->folder)
+        return arena_printf(a, "%.*s", (int)n, o->folder);
+    if (!o->target || !is_file(o->target))
+        return NULL;
 
     const char *slash = strrchr(o->target, '/');
     const char *board = slash ? slash + 1 : o->target, *dot = strrchr(board, '.');
-    const int n = (int)(dot > board ? (size_t)(dot - board) : strlen(board));
+    const int n_board = (int)(dot > board ? (size_t)(dot - board) : strlen(board));
 
-    return arena_printf(a, "%s.%.*s", model_short_name(a, model), n, board);
+    return arena_printf(a, "%s.%.*s", model_short_name(a, model), n_board, board);
 }
 
 /* Beside the bundle. */
 static const char *search_file(struct arena *a, const char *model,
                                const struct compile_options *co)
 {
-    size_t n = co->folder ? strlen(co->folder) : 0;
-
-    while (n > 1 && co->folder[n - 1] == '/')
-        n--;
-    return co->folder ? arena_printf(a, "%.*s.search.jsonl", (int)n, co->folder)
+    return co->folder ? arena_printf(a, "%s.search.jsonl", co->folder)
                       : arena_printf(a, "%s.%s.search.jsonl",
                                      model_short_name(a, model), co->target);
 }
