@@ -32,8 +32,8 @@ struct quantized {
     struct compile *searched_in; /* holds the plan that a search chose; or NULL */
     struct pruning *pruning;     /* NULL: no channel is removed */
     struct quantization *quantization;
-    struct training training;    /* model NULL: none, or nothing is decided yet */
-    struct plan *written;        /* `plan` in memory of the compile in progress */
+    struct training training; /* model NULL: none, or nothing is decided yet */
+    struct plan *written;     /* `plan` in memory of the compile in progress */
 };
 
 /* Progress of what takes `all` steps, for callbacks: "measuring unit 3 of 20, ...". */

@@ -203,8 +203,7 @@ static struct status *read_setting(const struct json_door *at, const json_t *obj
     int word;
 
     if (setting->words) {
-        RETURN_IF_FAIL(
-            json_door_word(at, object, setting->key, setting->words, &word));
+        RETURN_IF_FAIL(json_door_word(at, object, setting->key, setting->words, &word));
         *out = word;
     } else if (setting->whole) {
         RETURN_IF_FAIL(json_door_integer(at, object, setting->key,

@@ -119,9 +119,8 @@ json_t *plan_json(const struct plan *p)
         (json_int_t)p->seed, "split", "seed", (json_int_t)split->seed, "calibration",
         (json_int_t)split->calibration, "validation", (json_int_t)split->validation,
         "test", (json_int_t)split->test, "distillation",
-        distillation_json(&p->distillation),
-        "update", "strategy", plan_strategies[p->update.strategy], "ratio",
-        p->update.ratio, "units", units);
+        distillation_json(&p->distillation), "update", "strategy",
+        plan_strategies[p->update.strategy], "ratio", p->update.ratio, "units", units);
 }
 
 void plan_write(const struct plan *p, struct text *out)

@@ -44,8 +44,8 @@ static struct status *read_input(struct trainer *t, int64_t i, int k, int worker
         return OK;
     }
     RETURN_IF_FAIL(dataset_read(o->data, sample, k, x));
-    augment_sample(&o->set.augment, &o->data->input[k], o->seed, trainer_epoch(t), sample,
-                   x, x + t->scratch_elements);
+    augment_sample(&o->set.augment, &o->data->input[k], o->seed, trainer_epoch(t),
+                   sample, x, x + t->scratch_elements);
     for (int64_t e = 0; e < n; e++)
         ((real *)tape_input(t->student, i, k))[e] = x[e];
     if (t->teacher)
