@@ -4,17 +4,14 @@
 #include "plan/plan.h"
 #include "plan/plan_words.h"
 
-/* As a plan has it: the first settings always, the others where they are not usual. */
 static void print_distillation(const struct train_settings *d)
 {
-    const struct train_settings usual = train_settings_defaults();
-
     printf("distillation %lld epochs", (long long)d->epochs);
-    for (int i = 1; i < TRAIN_SETTINGS && d->epochs; i++) {
+    for (int i = 0; i < TRAIN_SETTINGS && d->epochs; i++) {
         const struct train_setting *s = &train_setting[i];
         const double value = train_settings_get(d, i);
 
-        if (i >= TRAIN_SETTINGS_ALWAYS && value == train_settings_get(&usual, i))
+        if (i == TRAIN_SETTING_epochs || !train_settings_kept(d, i))
             continue;
         if (s->words)
             printf(", %s %s", s->key, s->words[(int)value]);

@@ -91,16 +91,13 @@ static json_t *setting_json(const struct train_setting *s, double value)
 
 static json_t *distillation_json(const struct train_settings *d)
 {
-    const struct train_settings usual = train_settings_defaults();
     json_t *object = json_object();
 
-    for (int i = 0; i < TRAIN_SETTINGS; i++) {
-        const double value = train_settings_get(d, i);
-
-        if (i < TRAIN_SETTINGS_ALWAYS || value != train_settings_get(&usual, i))
-            json_object_set_new(object, train_setting[i].key,
-                                setting_json(&train_setting[i], value));
-    }
+    for (int i = 0; i < TRAIN_SETTINGS; i++)
+        if (train_settings_kept(d, i))
+            json_object_set_new(
+                object, train_setting[i].key,
+                setting_json(&train_setting[i], train_settings_get(d, i)));
     return object;
 }
 

@@ -87,3 +87,11 @@ void train_settings_set(struct train_settings *s, int i, double value)
         break;
     }
 }
+
+bool train_settings_kept(const struct train_settings *s, int i)
+{
+    const struct train_settings usual = train_settings_defaults();
+
+    return i < TRAIN_SETTINGS_ALWAYS
+           || train_settings_get(s, i) != train_settings_get(&usual, i);
+}

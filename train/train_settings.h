@@ -66,4 +66,7 @@ extern const struct train_setting train_setting[TRAIN_SETTINGS];
 double train_settings_get(const struct train_settings *s, int i);
 void train_settings_set(struct train_settings *s, int i, double value);
 
+/* Is i written where settings are kept: one of the first, or not the default? */
+bool train_settings_kept(const struct train_settings *s, int i);
+
 #endif /* HADMC_TRAIN_TRAIN_SETTINGS_H */
