@@ -231,7 +231,7 @@ static const char *how_trained(const struct searching *s, const struct trial *t)
     const struct train_settings *set = &t->q.training.options.set;
 
     if (!t->q.training.model)
-        return s->q->training.model ? ", no training helps" : "";
+        return s->q->training.model ? ", not trained" : "";
     return arena_printf(s->q->a, " and trained for %lld epoch%s (T %.3g, alpha %.3g)",
                         (long long)set->epochs, set->epochs == 1 ? "" : "s",
                         set->temperature, set->alpha);

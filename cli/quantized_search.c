@@ -239,14 +239,14 @@ static void set_reward(struct searching *s)
     if (!s->model->has_energy)
         s->reward.w[COST_energy] = 0;
     s->points_per_nat = find_points_per_nat(s);
+    s->allowed_loss = s->q->o->max_drop
+                      / (s->points_per_nat > 0 ? s->points_per_nat : 20)
+                      / SEARCHING_CARRIED_OUT;
     if (searching_has_budget(s->q->o)) {
         for (int k = 0; k < COST_COUNT; k++)
             s->reward.w[k] *= 0.2;
         return;
     }
-    s->allowed_loss = s->q->o->max_drop
-                      / (s->points_per_nat > 0 ? s->points_per_nat : 20)
-                      / SEARCHING_CARRIED_OUT;
     s->reward.allowed_loss = s->allowed_loss;
 }
 

@@ -145,6 +145,7 @@ static bool is_better(const struct halving *h, const struct trial *a,
     return gain != 0 ? gain > 0 : points(h, a) < points(h, b);
 }
 
+/* Of the others only what was measured is left. */
 static void keep_if_best(struct halving *h, const struct trial *t)
 {
     const struct searching *s = h->s;
@@ -154,9 +155,14 @@ static void keep_if_best(struct halving *h, const struct trial *t)
         searching_has_budget(s->q->o)
         || (t->drop <= s->q->o->max_drop && points(h, t) <= s->q->o->max_drop);
 
-    if (whole && accurate && is_small_enough(s, t)
-        && (!h->best->done || is_better(h, t, h->best)))
-        *h->best = *t;
+    if (!whole || !accurate || !is_small_enough(s, t)
+        || (h->best->done && !is_better(h, t, h->best))) {
+        compile_destroy(t->q.c);
+        return;
+    }
+    if (h->best->done)
+        compile_destroy(h->best->q.c);
+    *h->best = *t;
 }
 
 static struct status *try(struct halving *h, struct arm *arm, double share)
