@@ -13,15 +13,22 @@ enum {
     MOST_CALIBRATION = 512,
     MOST_VALIDATION = 1536,
     MADE_UP = 64,
-    MADE_UP_TO_SEARCH = 256
+    MADE_UP_TO_SEARCH = 256,
+    SEARCH_EPOCHS = 10, /* of what a search takes, fewer of many samples */
+    MOST_SEARCH_SAMPLES = 300000,
+    SEARCH_STEPS = 200 /* at least, unless batches get too small */
 };
+
+static bool searches(const struct quantized *q)
+{
+    return !q->o->bits && !q->o->plan;
+}
 
 /* The folder goes at once: the arrays are mapped. */
 static struct status *open_made_up(struct quantized *q, struct dataset_options *want)
 {
-    const bool searches = !q->o->bits && !q->o->plan;
     const struct synthetic_options o = {.n_train =
-                                            searches ? MADE_UP_TO_SEARCH : MADE_UP,
+                                            searches(q) ? MADE_UP_TO_SEARCH : MADE_UP,
                                         .n_test = MADE_UP,
                                         .seed = q->o->seed};
     struct compile *c = compile_create();
@@ -100,6 +107,12 @@ void quantized_show(int done, int all, void *arg)
 }
 
 /* ---- deciding -------------------------------------------------------------------- */
+
+/* Before the bits: what is decided about them sees the trained weights. */
+static bool trains_floats(const struct quantized *q)
+{
+    return q->training.model && q->training.options.set.floats;
+}
 
 /* From here on `g` is the smaller graph, and so are the units. */
 static struct status *prune(struct quantized *q, const struct plan *plan)
@@ -186,6 +199,8 @@ struct status *quantized_carry_out(struct quantized *q, struct plan *plan)
     q->pruning = NULL;
     if (removes_channels(plan))
         RETURN_IF_FAIL(prune(q, plan));
+    if (trains_floats(q))
+        RETURN_IF_FAIL(training_run(&q->training, q->c, q->g, NULL));
 
     const struct quantize_options o = options_of(q);
 
@@ -202,6 +217,7 @@ void quantized_take(struct quantized *q, const struct quantized *from)
     q->plan = from->plan;
     q->pruning = from->pruning;
     q->quantization = from->quantization;
+    q->training = from->training;
 }
 
 static struct status *read_plan(struct quantized *q)
@@ -227,23 +243,53 @@ static struct status *use_plan(struct quantized *q)
     return quantize_decide(q->c, q->g, &o, q->a, &q->quantization);
 }
 
-/* By --distill, as the plan to repeat has done it, or, where there is --train, as usual
- * after a search; with the splits that decisions are made with: no sample of the test.
+/* What gives most in a short time to plans that have lost channels (docs/training.md).
  */
-static struct status *begin_training(struct quantized *q)
+static struct train_settings search_settings(void)
+{
+    struct train_settings s = train_settings_defaults();
+
+    s.epochs = SEARCH_EPOCHS;
+    s.alpha = 0.9;
+    s.optimizer.rate = 0.02;
+    s.norms = s.floats = true;
+    return s;
+}
+
+static int64_t limited(int64_t n, int64_t least, int64_t most)
+{
+    return n < least ? least : n > most ? most : n;
+}
+
+/* What --distill leaves open: fewer epochs of many samples, smaller batches of few. */
+static void fit_to_samples(const char *distill, struct train_options *o)
+{
+    struct train_settings *set = &o->set;
+
+    if (!training_names(distill, "epochs"))
+        set->epochs = limited(MOST_SEARCH_SAMPLES / o->n_samples, 1, set->epochs);
+    if (!training_names(distill, "batch"))
+        set->batch = limited(set->epochs * o->n_samples / SEARCH_STEPS, 16, set->batch);
+}
+
+struct status *quantized_begin_training(struct quantized *q,
+                                        const volatile sig_atomic_t *stop)
 {
     struct training_args args = {
-        .settings = q->o->plan ? q->plan->distillation : train_settings_defaults(),
+        .settings = q->o->plan    ? q->plan->distillation
+                    : searches(q) ? search_settings()
+                                  : train_settings_defaults(),
         .train = q->o->train,
         .spec = q->o->spec,
         .data = q->data,
         .seed = q->splits.seed,
         .wants_validation = q->splits.use[SPLITS_VALIDATION].n > 0,
+        .stop = stop,
     };
 
     if (q->o->distill)
         RETURN_IF_FAIL(training_parse(q->o->distill, &args.settings));
-    else if (!q->o->plan && !(q->searched && q->o->train))
+    else if (!q->o->plan && !q->o->train)
         return OK;
     if (!args.settings.epochs)
         return q->o->train ? FAIL(BAD_USAGE, "--train is of no use: there are no "
@@ -251,30 +297,20 @@ static struct status *begin_training(struct quantized *q)
                            : OK;
     if (!q->o->data)
         return FAIL(BAD_USAGE, "training needs --data to train and to test on");
-    if (args.settings.floats && q->searched)
-        return FAIL(BAD_USAGE, "--distill: floats=1 needs --bits");
-    return training_begin(q->a, q->model, q->co, &args, &q->training);
+    RETURN_IF_FAIL(training_begin(q->a, q->model, q->co, &args, &q->training));
+    if (searches(q))
+        fit_to_samples(q->o->distill, &q->training.options);
+    return OK;
 }
 
-/* Before the bits: what is decided about them sees the trained weights. */
-static bool trains_floats(const struct quantized *q)
-{
-    return q->training.model && q->training.options.set.floats;
-}
-
-/* Evaluations of a search do not train: what it finds is trained afterwards. */
 static struct status *decide(struct quantized *q)
 {
-    const bool searches = !q->o->bits && !q->o->plan;
-
     if (q->o->plan)
         RETURN_IF_FAIL(read_plan(q));
     make_splits(q);
-    if (searches) {
-        RETURN_IF_FAIL(quantized_search(q));
-        return begin_training(q);
-    }
-    RETURN_IF_FAIL(begin_training(q));
+    if (searches(q))
+        return quantized_search(q);
+    RETURN_IF_FAIL(quantized_begin_training(q, NULL));
     RETURN_IF_FAIL(remove_channels(q));
     if (trains_floats(q))
         RETURN_IF_FAIL(training_run(&q->training, q->c, q->g, NULL));
@@ -299,10 +335,7 @@ static struct plan *written_plan(const struct quantized *q, const struct ir_grap
     struct plan *p = plan_float(g, q->co->target);
 
     p->seed = q->o->plan ? q->plan->seed : (int64_t)q->o->seed;
-    if (q->o->plan)
-        p->update = q->plan->update;
-    else if (q->co->update)
-        p->update = *q->co->update;
+    p->update = q->update;
     p->split = (struct plan_split){
         .seed = (int64_t)q->splits.seed,
         .calibration = by->n_samples,
@@ -408,14 +441,31 @@ static struct status *measure(struct quantized *q, const struct compression **ou
     return s;
 }
 
+/* Until what is deployed says more. */
+static struct plan_update usual_update(const struct quantized *q)
+{
+    const struct plan_update full = {.strategy = STRATEGY_full, .ratio = 1};
+
+    if (q->o->plan)
+        return q->plan->update;
+    return q->co->update ? *q->co->update : full;
+}
+
 static struct status *compile_decided(struct quantized *q)
 {
     struct compile_options mine = *q->co;
+
+    q->update = usual_update(q);
 
     RETURN_IF_FAIL(measure(q, &mine.compression));
     mine.compress = apply;
     mine.compress_arg = q;
     mine.plan = &q->written;
+    if (q->o->deployed) {
+        progress("making updates of what is deployed");
+        RETURN_IF_FAIL(deployed_choose(q->a, q->model, &mine, q->o->deployed,
+                                       &q->update, &q->deployed));
+    }
     progress("compiling");
     RETURN_IF_FAIL(compile_model(q->model, &mine));
     progress(NULL);

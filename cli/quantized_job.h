@@ -32,8 +32,10 @@ struct quantized {
     struct compile *searched_in; /* holds the plan that a search chose; or NULL */
     struct pruning *pruning;     /* NULL: no channel is removed */
     struct quantization *quantization;
-    struct training training; /* model NULL: none, or nothing is decided yet */
-    struct plan *written;     /* `plan` in memory of the compile in progress */
+    struct training training;  /* model NULL: none, or nothing is decided yet */
+    struct plan *written;      /* `plan` in memory of the compile in progress */
+    struct plan_update update; /* what it will say */
+    const char *deployed;      /* a sentence about it, or NULL */
 };
 
 /* Progress of what takes `all` steps, for callbacks: "measuring unit 3 of 20, ...". */
@@ -44,6 +46,13 @@ struct quantized_clock {
 };
 struct quantized_clock quantized_clock(const struct quantized *q, const char *what);
 void quantized_show(int done, int all, void *arg); /* a clock */
+
+/* By --distill, as the plan to repeat has done it, or, for a search, as is usual there
+ * where one of --train and --distill is given; training.model stays NULL without.  With
+ * the splits that decisions are made with: no sample of the test.  `stop` as in
+ * train_options. */
+struct status *quantized_begin_training(struct quantized *q,
+                                        const volatile sig_atomic_t *stop);
 
 /* Figures of the target. */
 struct status *quantized_device(const struct quantized *q, struct device *out);

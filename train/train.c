@@ -155,6 +155,8 @@ static struct status *run_steps(struct trainer *t)
 
     while (t->step < t->optimizer.steps) {
         report(t, begun_at, begun);
+        if (t->o->stop && *t->o->stop)
+            return FAIL(NO_FIT, "stopped after step %lld", (long long)t->step);
         RETURN_IF_FAIL(run_step(t));
         if (t->o->checkpoint && (t->step % every == 0 || t->step == t->optimizer.steps))
             RETURN_IF_FAIL(checkpoint_write(&t->checkpoint, t->step));

@@ -15,6 +15,8 @@
 #ifndef HADMC_TRAIN_TRAIN_H
 #define HADMC_TRAIN_TRAIN_H
 
+#include <signal.h>
+
 #include "frontend/dataset.h"
 #include "frontend/ir.h"
 #include "train/train_settings.h"
@@ -39,6 +41,7 @@ struct train_options {
     const char *checkpoint; /* file, written every so many steps and at the end, read at
                                the start when it is there; NULL: none */
     int64_t checkpoint_steps;
+    const volatile sig_atomic_t *stop; /* ends it, NO_FIT, once it is set; or NULL */
     void (*progress)(void *arg, const struct train_progress *p); /* or NULL */
     void *progress_arg;
 };
