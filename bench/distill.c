@@ -3,12 +3,13 @@
  * original before and after, in float32, by the training engine itself.
  *
  *     bench-distill MODEL.onnx DATA SPEC SETTINGS [prune=SHARE] [student=FILE.onnx]
- *                   [seed=N] [threads=N] [own]
+ *                   [seed=N] [threads=N] [state=FILE] [own]
  *
  * SETTINGS as for --distill.  The student is the model without so many of its multiply-
  * adds (--prune), or another file's.  Scores are those of the validation samples, to
  * choose settings by, and of the test samples.  `own`: a student's batch normalization
- * is not folded before, but trained.
+ * is not folded before, but trained.  `state`: where the training's state is kept; the
+ * same command goes on from it after an interruption, and removes it at the end.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,10 +121,13 @@ static void score(const struct scores *s, const char *when, const struct ir_grap
 
 static void show(void *arg, const struct train_progress *p)
 {
+    const int64_t done = p->step - p->begun_at;
+
     (void)arg;
-    if (p->step % 100 == 0 || p->step == p->steps) {
+    if (done && (p->step % 100 == 0 || p->step == p->steps)) {
         printf("step %lld of %lld, loss %.4f, %.0f s left\n", (long long)p->step,
-               (long long)p->steps, p->loss, p->seconds_left);
+               (long long)p->steps, p->loss,
+               p->seconds / (double)done * (double)(p->steps - p->step));
         fflush(stdout);
     }
 }
@@ -150,7 +154,8 @@ int main(int argc, char **argv)
 
     if (argc < 5) {
         fprintf(stderr, "usage: bench-distill MODEL DATA SPEC SETTINGS [prune=SHARE] "
-                        "[student=FILE] [seed=N] [threads=N] [own]\n");
+                        "[student=FILE] [seed=N] [threads=N] [state=FILE] "
+                        "[own]\n");
         return 2;
     }
 
@@ -161,7 +166,8 @@ int main(int argc, char **argv)
     struct ir_graph *g =
         load(student, file ? file : argv[1], !option(argc, argv, "own"));
 
-    die_if(training_parse(argv[4], &o));
+    o = train_defaults();
+    die_if(training_parse(argv[4], &o.set));
     die_if(dataset_inputs_of(g, student->perm, &want));
     want.spec = argv[3];
     die_if(dataset_open(argv[2], &want, student->perm, &d));
@@ -180,6 +186,7 @@ int main(int argc, char **argv)
     o.n_samples = s.use[SPLITS_CALIBRATION].n;
     o.sample = s.use[SPLITS_CALIBRATION].at;
     o.n_threads = threads ? atoi(threads) : 0;
+    o.checkpoint = option(argc, argv, "state");
     o.progress = show;
     score(&scores, "original", teacher);
     score(&scores, "student", g);
@@ -187,6 +194,8 @@ int main(int argc, char **argv)
     printf("%lld steps on %lld samples\n", (long long)result.steps,
            (long long)o.n_samples);
     score(&scores, "trained", g);
+    if (o.checkpoint)
+        remove(o.checkpoint);
     dataset_close(d);
     compile_destroy(original);
     compile_destroy(student);

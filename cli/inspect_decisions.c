@@ -4,6 +4,22 @@
 #include "plan/plan.h"
 #include "plan/plan_words.h"
 
+static void print_distillation(const struct train_settings *d)
+{
+    printf("distillation %lld epochs", (long long)d->epochs);
+    for (int i = 0; i < TRAIN_SETTINGS && d->epochs; i++) {
+        const struct train_setting *s = &train_setting[i];
+        const double value = train_settings_get(d, i);
+
+        if (i == TRAIN_SETTING_epochs || !train_settings_kept(d, i))
+            continue;
+        if (s->words)
+            printf(", %s %s", s->key, s->words[(int)value]);
+        else
+            printf(", %s %g", s->key, value);
+    }
+}
+
 static void print_head(const struct plan *p)
 {
     printf("plan for target %s, bits %s, seed %lld\nmodel ", p->target,
@@ -13,10 +29,7 @@ static void print_head(const struct plan *p)
     printf("\nsplit seed %lld: %lld samples calibrate, %lld validate, %lld test\n",
            (long long)p->split.seed, (long long)p->split.calibration,
            (long long)p->split.validation, (long long)p->split.test);
-    printf("distillation %lld epochs", (long long)p->distillation.epochs);
-    if (p->distillation.epochs)
-        printf(", temperature %g, alpha %g", p->distillation.temperature,
-               p->distillation.alpha);
+    print_distillation(&p->distillation);
     printf("\nupdate %s", plan_strategies[p->update.strategy]);
     if (p->update.strategy == STRATEGY_incremental)
         printf(", ratio %g", p->update.ratio);

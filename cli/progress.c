@@ -92,12 +92,15 @@ void progress_show(const struct progress_state *s)
             json_object_set_new(object, "seconds_left", json_real(left(s)));
         if (s->best)
             json_object_set_new(object, "best", json_string(s->best));
+        if (s->loss)
+            json_object_set_new(object, "loss", json_real(strtod(s->loss, NULL)));
         put_json(object);
         return;
     }
     if (left(s) >= 0)
         snprintf(rest, sizeof rest, ", about %.0f s left", ceil(left(s)));
-    snprintf(line, sizeof line, "%s: %d of %d%s%s%s", s->stage, s->done, s->all, rest,
-             s->best ? "; best so far: " : "", s->best ? s->best : "");
+    snprintf(line, sizeof line, "%s: %d of %d%s%s%s%s%s", s->stage, s->done, s->all,
+             rest, s->best ? "; best so far: " : "", s->best ? s->best : "",
+             s->loss ? "; loss " : "", s->loss ? s->loss : "");
     progress(line);
 }

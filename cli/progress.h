@@ -33,6 +33,7 @@ struct progress_state {
     int started_at;   /* steps that were done before, without taking time */
     double seconds;   /* since then */
     const char *best; /* so far; or NULL */
+    const char *loss; /* at present; or NULL */
 };
 
 /* Often enough for who looks: a fifth of a second on a terminal, else a few. */

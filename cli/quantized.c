@@ -13,15 +13,22 @@ enum {
     MOST_CALIBRATION = 512,
     MOST_VALIDATION = 1536,
     MADE_UP = 64,
-    MADE_UP_TO_SEARCH = 256
+    MADE_UP_TO_SEARCH = 256,
+    SEARCH_EPOCHS = 10, /* of what a search takes, fewer of many samples */
+    MOST_SEARCH_SAMPLES = 300000,
+    SEARCH_STEPS = 200 /* at least, unless batches get too small */
 };
+
+static bool searches(const struct quantized *q)
+{
+    return !q->o->bits && !q->o->plan;
+}
 
 /* The folder goes at once: the arrays are mapped. */
 static struct status *open_made_up(struct quantized *q, struct dataset_options *want)
 {
-    const bool searches = !q->o->bits && !q->o->plan;
     const struct synthetic_options o = {.n_train =
-                                            searches ? MADE_UP_TO_SEARCH : MADE_UP,
+                                            searches(q) ? MADE_UP_TO_SEARCH : MADE_UP,
                                         .n_test = MADE_UP,
                                         .seed = q->o->seed};
     struct compile *c = compile_create();
@@ -60,11 +67,13 @@ static struct status *open_all(struct quantized *q)
     return OK;
 }
 
-static void make_splits(struct quantized *q, uint64_t seed, bool validation)
+/* A plan has its own: the same samples as when it was made, so the same bytes. */
+static void make_splits(struct quantized *q)
 {
+    const struct plan_split *made = q->o->plan ? &q->plan->split : NULL;
     const struct splits_options how = {
-        .seed = seed,
-        .wants_validation = validation,
+        .seed = made && made->seed ? (uint64_t)made->seed : q->o->seed,
+        .wants_validation = made ? made->validation > 0 : !q->o->bits,
         .most = {[SPLITS_CALIBRATION] = MOST_CALIBRATION,
                  [SPLITS_VALIDATION] = MOST_VALIDATION},
     };
@@ -72,17 +81,6 @@ static void make_splits(struct quantized *q, uint64_t seed, bool validation)
     if (!q->data)
         return;
     q->splits = splits_make(q->data, &how, q->a);
-}
-
-/* What is asked for, or what the plan to repeat has done; NULL: no training. */
-static const char *distill_settings(const struct quantized *q)
-{
-    const struct plan_distillation *d = &q->plan->distillation;
-
-    if (q->o->distill || !d->epochs)
-        return q->o->distill;
-    return arena_printf(q->a, "T=%.9g,alpha=%.9g,epochs=%lld", d->temperature, d->alpha,
-                        (long long)d->epochs);
 }
 
 struct status *quantized_device(const struct quantized *q, struct device *out)
@@ -110,6 +108,12 @@ void quantized_show(int done, int all, void *arg)
 }
 
 /* ---- deciding -------------------------------------------------------------------- */
+
+/* Before the bits: what is decided about them sees the trained weights. */
+static bool trains_floats(const struct quantized *q)
+{
+    return q->training.model && q->training.options.set.floats;
+}
 
 /* From here on `g` is the smaller graph, and so are the units. */
 static struct status *prune(struct quantized *q, const struct plan *plan)
@@ -182,12 +186,15 @@ static struct status *thin_out(struct quantized *q, const struct plan *plan)
     return sparsify_apply(q->g, q->sparsity);
 }
 
-static bool has_zeros(const struct plan *p)
+/* The largest share of a unit. */
+static double planned_zeros(const struct plan *p)
 {
+    double most = 0.0;
+
     for (int i = 0; i < p->n_units; i++)
-        if (p->units[i].zeros != ZEROS_none)
-            return true;
-    return false;
+        if (p->units[i].zeros != ZEROS_none && p->units[i].zero_ratio > most)
+            most = p->units[i].zero_ratio;
+    return most;
 }
 
 /* Channels and weights that the plan does without. */
@@ -195,7 +202,7 @@ static struct status *remove_as_planned(struct quantized *q, const struct plan *
 {
     if (removes_channels(p))
         RETURN_IF_FAIL(prune(q, p));
-    return has_zeros(p) ? thin_out(q, p) : OK;
+    return planned_zeros(p) > 0.0 && !q->thins_in_training ? thin_out(q, p) : OK;
 }
 
 static struct quantize_options options_of(struct quantized *q)
@@ -204,7 +211,7 @@ static struct quantize_options options_of(struct quantized *q)
         .progress = show_part,
         .progress_arg = q,
         .plan = q->plan,
-        .keep_zeros = q->sparsity || asks_for_zeros(q->o),
+        .keep_zeros = q->sparsity || q->thins_in_training,
         .data = q->data,
         .n_samples = q->splits.use[SPLITS_CALIBRATION].n,
         .sample = q->splits.use[SPLITS_CALIBRATION].at,
@@ -247,6 +254,8 @@ struct status *quantized_carry_out(struct quantized *q, struct plan *plan)
     q->pruning = NULL;
     q->sparsity = NULL;
     RETURN_IF_FAIL(remove_as_planned(q, plan));
+    if (trains_floats(q))
+        RETURN_IF_FAIL(training_run(&q->training, q->c, q->g, NULL));
 
     const struct quantize_options o = options_of(q);
 
@@ -264,49 +273,114 @@ void quantized_take(struct quantized *q, const struct quantized *from)
     q->pruning = from->pruning;
     q->sparsity = from->sparsity;
     q->quantization = from->quantization;
+    q->training = from->training;
 }
 
-/* The same samples as when the plan was made, so the same bytes. */
+static struct status *read_plan(struct quantized *q)
+{
+    RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &q->plan));
+    return plan_check(q->plan, q->o->plan, q->g, q->co->target);
+}
+
+static struct status *remove_parts(struct quantized *q)
+{
+    if (q->o->plan)
+        return remove_as_planned(q, q->plan);
+    if (q->o->prune > 0.0)
+        RETURN_IF_FAIL(prune(q, NULL));
+    return asks_for_zeros(q->o) && !q->thins_in_training ? thin_out(q, NULL) : OK;
+}
+
 static struct status *use_plan(struct quantized *q)
 {
-    struct plan *p;
-
-    RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &p));
-    RETURN_IF_FAIL(plan_check(p, q->o->plan, q->g, q->co->target));
-    make_splits(q, p->split.seed ? (uint64_t)p->split.seed : q->o->seed,
-                p->split.validation > 0);
-    q->plan = p;
-    progress("carrying out the plan");
-    RETURN_IF_FAIL(remove_as_planned(q, p));
-
     struct quantize_options o = options_of(q);
 
+    progress("carrying out the plan");
     o.keep_calibrators = true;
     return quantize_decide(q->c, q->g, &o, q->a, &q->quantization);
 }
 
-/* Before the bits: what is decided about them sees the trained weights. */
-static bool trains_floats(const struct quantized *q)
+/* What gives most in a short time to plans that have lost channels (docs/training.md).
+ */
+static struct train_settings search_settings(void)
 {
-    return q->training && q->training->options.floats;
+    struct train_settings s = train_settings_defaults();
+
+    s.epochs = SEARCH_EPOCHS;
+    s.alpha = 0.9;
+    s.optimizer.rate = 0.02;
+    s.norms = s.floats = true;
+    return s;
+}
+
+static int64_t limited(int64_t n, int64_t least, int64_t most)
+{
+    return n < least ? least : n > most ? most : n;
+}
+
+/* What --distill leaves open: fewer epochs of many samples, smaller batches of few. */
+static void fit_to_samples(const char *distill, struct train_options *o)
+{
+    struct train_settings *set = &o->set;
+
+    if (!training_names(distill, "epochs"))
+        set->epochs = limited(MOST_SEARCH_SAMPLES / o->n_samples, 1, set->epochs);
+    if (!training_names(distill, "batch"))
+        set->batch = limited(set->epochs * o->n_samples / SEARCH_STEPS, 16, set->batch);
+}
+
+static void train_to_zeros(struct quantized *q, struct train_options *o)
+{
+    o->keep_zeros =
+        q->o->plan ? planned_zeros(q->plan) > 0.0 : asks_for_zeros(q->o);
+    o->set.masks.final = q->o->plan ? planned_zeros(q->plan) : q->o->zeros;
+    q->thins_in_training = o->set.masks.kind != ANNEAL_NONE;
+}
+
+struct status *quantized_begin_training(struct quantized *q,
+                                        const volatile sig_atomic_t *stop)
+{
+    struct training_args args = {
+        .settings = q->o->plan    ? q->plan->distillation
+                    : searches(q) ? search_settings()
+                                  : train_settings_defaults(),
+        .train = q->o->train,
+        .spec = q->o->spec,
+        .data = q->data,
+        .seed = q->splits.seed,
+        .wants_validation = q->splits.use[SPLITS_VALIDATION].n > 0,
+        .stop = stop,
+    };
+
+    if (q->o->distill)
+        RETURN_IF_FAIL(training_parse(q->o->distill, &args.settings));
+    else if (!q->o->plan && !q->o->train)
+        return OK;
+    if (!args.settings.epochs)
+        return q->o->train ? FAIL(BAD_USAGE, "--train is of no use: there are no "
+                                             "epochs of training")
+                           : OK;
+    if (!q->o->data)
+        return FAIL(BAD_USAGE, "training needs --data to train and to test on");
+    RETURN_IF_FAIL(training_begin(q->a, q->model, q->co, &args, &q->training));
+    if (searches(q))
+        fit_to_samples(q->o->distill, &q->training.options);
+    train_to_zeros(q, &q->training.options);
+    return OK;
 }
 
 static struct status *decide(struct quantized *q)
 {
     if (q->o->plan)
-        return use_plan(q);
-    make_splits(q, q->o->seed, !q->o->bits);
-    if (q->o->prune > 0.0) {
-        progress("removing channels");
-        RETURN_IF_FAIL(prune(q, NULL));
-    }
-    if (asks_for_zeros(q->o) && !q->thins_in_training) {
-        progress("doing without weights");
-        RETURN_IF_FAIL(thin_out(q, NULL));
-    }
+        RETURN_IF_FAIL(read_plan(q));
+    make_splits(q);
+    if (searches(q))
+        return quantized_search(q);
+    RETURN_IF_FAIL(quantized_begin_training(q, NULL));
+    RETURN_IF_FAIL(remove_parts(q));
     if (trains_floats(q))
-        RETURN_IF_FAIL(training_run(q->training, q->c, q->g, NULL));
-    return q->o->bits ? use_bits(q) : quantized_search(q);
+        RETURN_IF_FAIL(training_run(&q->training, q->c, q->g, NULL));
+    return q->o->plan ? use_plan(q) : use_bits(q);
 }
 
 /* ---- compiling ------------------------------------------------------------------- */
@@ -326,7 +400,7 @@ static void note_zeros(const struct quantized *q, int i, struct plan_unit *to)
 
     if (q->thins_in_training) {
         to->zeros = ZEROS_anywhere;
-        to->zero_ratio = q->o->zeros;
+        to->zero_ratio = q->training.options.set.masks.final;
     } else if (u && u->n_weights) {
         to->zeros = u->zeros;
         to->zero_ratio = (double)u->n_zeros / (double)u->n_weights;
@@ -339,11 +413,8 @@ static struct plan *written_plan(const struct quantized *q, const struct ir_grap
     const struct quantization *by = q->quantization;
     struct plan *p = plan_float(g, q->co->target);
 
-    p->seed = (int64_t)q->o->seed;
-    if (q->o->plan)
-        p->update = q->plan->update;
-    else if (q->co->update)
-        p->update = *q->co->update;
+    p->seed = q->o->plan ? q->plan->seed : (int64_t)q->o->seed;
+    p->update = q->update;
     p->split = (struct plan_split){
         .seed = (int64_t)q->splits.seed,
         .calibration = by->n_samples,
@@ -373,10 +444,10 @@ static struct status *apply(struct compile *c, struct ir_graph *g, void *arg)
     if (q->sparsity)
         RETURN_IF_FAIL(sparsify_apply(g, q->sparsity));
     if (trains_floats(q)) /* done before: its state is read */
-        RETURN_IF_FAIL(training_run(q->training, c, g, q->written));
+        RETURN_IF_FAIL(training_run(&q->training, c, g, q->written));
     RETURN_IF_FAIL(quantize_apply(c, g, q->quantization));
-    return q->training && !trains_floats(q)
-               ? training_run(q->training, c, g, q->written)
+    return q->training.model && !trains_floats(q)
+               ? training_run(&q->training, c, g, q->written)
                : OK;
 }
 
@@ -475,14 +546,31 @@ static struct status *measure(struct quantized *q, const struct compression **ou
     return s;
 }
 
+/* Until what is deployed says more. */
+static struct plan_update usual_update(const struct quantized *q)
+{
+    const struct plan_update full = {.strategy = STRATEGY_full, .ratio = 1};
+
+    if (q->o->plan)
+        return q->plan->update;
+    return q->co->update ? *q->co->update : full;
+}
+
 static struct status *compile_decided(struct quantized *q)
 {
     struct compile_options mine = *q->co;
+
+    q->update = usual_update(q);
 
     RETURN_IF_FAIL(measure(q, &mine.compression));
     mine.compress = apply;
     mine.compress_arg = q;
     mine.plan = &q->written;
+    if (q->o->deployed) {
+        progress("making updates of what is deployed");
+        RETURN_IF_FAIL(deployed_choose(q->a, q->model, &mine, q->o->deployed,
+                                       &q->update, &q->deployed));
+    }
     progress("compiling");
     RETURN_IF_FAIL(compile_model(q->model, &mine));
     progress(NULL);
@@ -490,63 +578,11 @@ static struct status *compile_decided(struct quantized *q)
     return OK;
 }
 
-/* With the split that decisions are made with: no sample of the test. */
-static struct status *begin_training(struct quantized *q, const char *settings,
-                                     uint64_t seed, bool validation,
-                                     struct training *out)
-{
-    const struct training_args args = {
-        .settings = settings,
-        .train = q->o->train,
-        .spec = q->o->spec,
-        .data = q->data,
-        .seed = seed,
-        .wants_validation = validation,
-    };
-
-    if (!q->o->data)
-        return FAIL(BAD_USAGE, "training needs --data to train and to test on");
-    RETURN_IF_FAIL(training_begin(q->a, q->model, q->co, &args, out));
-    out->options.keep_zeros = q->sparsity || asks_for_zeros(q->o);
-    out->options.masks.final = q->o->zeros;
-    return OK;
-}
-
-/* Training of codes begins when these are decided. */
-static struct status *decide_and_compile(struct quantized *q, struct training *training)
-{
-    const char *settings;
-
-    if (q->o->distill && q->o->bits) {
-        RETURN_IF_FAIL(begin_training(q, q->o->distill, q->o->seed, false, training));
-        q->training = training->options.floats ? training : NULL;
-        q->thins_in_training = training->options.masks.kind != ANNEAL_NONE;
-    }
-    RETURN_IF_FAIL(decide(q));
-    settings = distill_settings(q);
-    if (!settings && q->searched && q->o->train)
-        settings = "";
-    if (settings && !training->model) {
-        RETURN_IF_FAIL(begin_training(q, settings, q->splits.seed,
-                                      q->splits.use[SPLITS_VALIDATION].n > 0,
-                                      training));
-        if (training->options.floats)
-            return FAIL(BAD_USAGE, "--distill: floats=1 needs --bits");
-    }
-    q->training = settings ? training : NULL;
-    return compile_decided(q);
-}
-
 static struct status *run(struct quantized *q)
 {
-    struct training training = {0};
-    struct status *s;
-
     RETURN_IF_FAIL(open_all(q));
-    s = decide_and_compile(q, &training);
-    if (training.model)
-        training_end(&training, !s);
-    return s;
+    RETURN_IF_FAIL(decide(q));
+    return compile_decided(q);
 }
 
 struct status *quantized_compile(struct arena *a, const char *model,
@@ -556,6 +592,8 @@ struct status *quantized_compile(struct arena *a, const char *model,
     struct quantized q = {.a = a, .model = model, .co = co, .o = o};
     struct status *s = run(&q);
 
+    if (q.training.model)
+        training_end(&q.training, !s);
     dataset_close(q.data);
     if (q.c)
         compile_destroy(q.c);

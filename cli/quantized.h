@@ -5,13 +5,14 @@
 #ifndef HADMC_CLI_QUANTIZED_H
 #define HADMC_CLI_QUANTIZED_H
 
-#include "codegen/compile_model.h"
+#include "cli/deployed.h"
 #include "compress/prune.h"
 
 struct quantized_options {
     const char *data; /* path of a data set */
     const char *spec; /* file of its specification; NULL: what is in it */
     uint64_t seed;    /* of the split into calibration and test samples */
+    const struct deployed_options *deployed; /* or NULL */
     int bits; /* of weights: 8 or 4, activations have 8; 32; 0: `plan` or a search */
     bool may_raise;           /* units that these bits would spoil get more (relax.h) */
     const char *plan;         /* file, or NULL */

@@ -41,13 +41,22 @@ struct quantized {
     struct sparsity *sparsity;   /* NULL: no weight becomes zero before training */
     bool thins_in_training;      /* weights become zero by a schedule */
     struct quantization *quantization;
-    struct quantized_clock clock;    /* of the part that is going on */
-    const struct training *training; /* NULL: none, or nothing is decided yet */
-    struct plan *written;            /* `plan` in memory of the compile in progress */
+    struct quantized_clock clock; /* of the part that is going on */
+    struct training training;     /* model NULL: none, or nothing is decided yet */
+    struct plan *written;         /* `plan` in memory of the compile in progress */
+    struct plan_update update;    /* what it will say */
+    const char *deployed;         /* a sentence about it, or NULL */
 };
 
 struct quantized_clock quantized_clock(const char *what);
 void quantized_show(int done, int all, void *arg); /* a clock */
+
+/* By --distill, as the plan to repeat has done it, or, for a search, as is usual there
+ * where one of --train and --distill is given; training.model stays NULL without.  With
+ * the splits that decisions are made with: no sample of the test.  `stop` as in
+ * train_options. */
+struct status *quantized_begin_training(struct quantized *q,
+                                        const volatile sig_atomic_t *stop);
 
 /* Figures of the target. */
 struct status *quantized_device(const struct quantized *q, struct device *out);

@@ -234,6 +234,8 @@ void quantized_print(const struct quantized *q, const struct compression *k)
     if (q->n_raised && q->o->may_raise)
         printf("  %d of them %s 32 bits, for what %s would lose\n", q->n_raised,
                q->n_raised == 1 ? "has" : "have", q->n_raised == 1 ? "it" : "they");
+    if (q->deployed)
+        printf("  %s\n", q->deployed);
     if (k->why_unmeasured)
         printf("accuracy is not measured: %s\n", k->why_unmeasured);
     if (!k->tested_on)

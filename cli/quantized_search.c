@@ -33,6 +33,11 @@ static void interrupt(int signal_number)
     signal(SIGINT, SIG_DFL); /* the second one ends the program */
 }
 
+bool searching_interrupted(void)
+{
+    return interrupted;
+}
+
 /* ---- samples --------------------------------------------------------------------- */
 
 /* Every other one, at most MOST_SCORED of them, for evaluations; the rest for checks.
@@ -137,7 +142,7 @@ static void show(struct searching *s, const struct evaluation *best)
     const struct progress_state state = {
         .stage = "searching",
         .done = s->e->n,
-        .all = s->e->budget,
+        .all = s->q->o->evaluations,
         .started_at = s->n_started,
         .seconds = progress_seconds() - s->started,
         .best =
@@ -238,14 +243,15 @@ static void set_reward(struct searching *s)
     if (!s->model->has_energy)
         s->reward.w[COST_energy] = 0;
     s->points_per_nat = find_points_per_nat(s);
+    s->allowed_loss = s->q->o->max_drop
+                      / (s->points_per_nat > 0 ? s->points_per_nat : 20)
+                      / SEARCHING_CARRIED_OUT;
     if (searching_has_budget(s->q->o)) {
         for (int k = 0; k < COST_COUNT; k++)
             s->reward.w[k] *= 0.2;
         return;
     }
-    s->reward.allowed_loss = s->q->o->max_drop
-                             / (s->points_per_nat > 0 ? s->points_per_nat : 20)
-                             / SEARCHING_CARRIED_OUT;
+    s->reward.allowed_loss = s->allowed_loss;
 }
 
 /* ---- searching ------------------------------------------------------------------- */
@@ -297,8 +303,6 @@ static void run_method(struct searching *s)
     struct controller_options c = controller_defaults(
         (enum controller_kind)index_of(controller_names, o->controller));
 
-    if (!has_choice(s))
-        return;
     options.reward = s->reward;
     if (method >= 0)
         method_run((enum method)method, s->e, &options, o->seed);
@@ -306,10 +310,30 @@ static void run_method(struct searching *s)
         method_run_both(&c, s->e, &options, o->seed);
 }
 
+/* What training may give back, as multiples of the loss that is allowed without. */
+static const double trained_back[] = {1, 2.5, 6};
+
+/* With training a part of the evaluations for each, so that the front has plans to
+ * train from all along. */
+static void run_methods(struct searching *s)
+{
+    const int all = s->e->budget,
+              parts = s->q->training.model && !searching_has_budget(s->q->o)
+                          ? (int)(sizeof trained_back / sizeof *trained_back)
+                          : 1;
+
+    if (!has_choice(s))
+        return;
+    for (int i = 0; i < parts && !interrupted && !s->failed && !s->model->failed; i++) {
+        s->e->budget = s->e->n + (all - s->e->n) / (parts - i);
+        s->reward.allowed_loss = s->allowed_loss * trained_back[i];
+        run_method(s);
+    }
+}
+
 static struct status *search(struct searching *s)
 {
     struct quantized *q = s->q;
-    void (*before)(int) = signal(SIGINT, interrupt);
 
     RETURN_IF_FAIL(blas_open());
     RETURN_IF_FAIL(searching_share(s));
@@ -324,9 +348,7 @@ static struct status *search(struct searching *s)
     s->reward = reward_defaults(REWARD_LOG);
     evaluate_uniform(s);
     set_reward(s);
-    run_method(s);
-    signal(SIGINT, before);
-    s->interrupted = interrupted;
+    run_methods(s);
     RETURN_IF_FAIL(searching_alone(s));
     if (s->model->failed)
         return s->model->failed;
@@ -367,6 +389,17 @@ static struct status *prepare(struct searching *s)
     return check_budgets(s);
 }
 
+static struct status *search_and_choose(struct searching *s)
+{
+    void (*before)(int) = signal(SIGINT, interrupt);
+    struct status *status = search(s);
+
+    if (!status)
+        status = searching_choose(s);
+    signal(SIGINT, before);
+    return status;
+}
+
 static struct status *run(struct searching *s)
 {
     struct quantized *q = s->q;
@@ -378,12 +411,14 @@ static struct status *run(struct searching *s)
                     q->data->path);
     if (!q->n_units)
         return FAIL(UNSUPPORTED, "the model has no layers with weights to choose for");
+    RETURN_IF_FAIL(quantized_begin_training(q, &interrupted));
+    if (q->training.model && !q->o->resume)
+        training_forget_trials(&q->training);
     RETURN_IF_FAIL(quantized_device(s->q, &s->device));
     RETURN_IF_FAIL(prepare(s));
     if (q->o->plan_from)
         return searching_replay(s, record_header(s));
-    RETURN_IF_FAIL(search(s));
-    return searching_choose(s);
+    return search_and_choose(s);
 }
 
 struct status *quantized_search(struct quantized *q)
@@ -391,7 +426,7 @@ struct status *quantized_search(struct quantized *q)
     struct searching s = {.q = q};
     struct status *status = run(&s);
 
-    record_close(s.record, !status && !s.interrupted && !q->o->plan_from);
+    record_close(s.record, !status && !interrupted && !q->o->plan_from);
     variants_destroy(s.variants);
     return status;
 }

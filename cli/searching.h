@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the main job's search share: quantized_search.c evaluates plans,
- * quantized_choose.c carries the best out and takes one, searching_page.c writes the
- * page about it. */
+ * quantized_choose.c carries the best out and takes one, searching_train.c trains them
+ * before it does, searching_page.c writes the page about it. */
 #ifndef HADMC_CLI_SEARCHING_H
 #define HADMC_CLI_SEARCHING_H
+
+#include <signal.h>
 
 #include "cli/quantized_job.h"
 #include "search/ahead.h"
@@ -16,7 +18,21 @@
  * (docs/search.md). */
 #define SEARCHING_CARRIED_OUT 0.6
 
-enum { SEARCHING_TRIALS = 10 }; /* plans that are carried out, at most */
+enum {
+    SEARCHING_TRIALS = 10, /* plans that are carried out without training, at most */
+    SEARCHING_MOST_TRIALS = 32 /* with it, too */
+};
+
+/* A plan that has been carried out, compiled for this machine and run. */
+struct trial {
+    const struct evaluation *of;
+    struct quantized q; /* as the plan leaves it; q.training: how it was trained */
+    struct score score; /* on the checked samples */
+    int64_t file_bytes;
+    int64_t workspace_bytes; /* on the target; with a budget for it */
+    double loss, drop;
+    bool done;
+};
 
 struct searching {
     struct quantized *q;
@@ -30,16 +46,17 @@ struct searching {
     struct ranks ranks;
     struct ahead *ahead; /* NULL: this process is alone */
     struct reward reward;
+    double allowed_loss;   /* of an evaluation, without training */
     double points_per_nat; /* drop by loss; 0: samples have no labels */
     double started;
     int n_started; /* evaluations that were recalled */
-    bool interrupted;
     /* halves of the validation samples */
     int64_t n_scored, n_checked;
     int64_t *scored, *checked;
     struct outputs original; /* of the checked ones */
     int n_trials;
-    struct search_trial trials[SEARCHING_TRIALS];
+    struct search_trial trials[SEARCHING_MOST_TRIALS];
+    const char *distillation; /* what was chosen of it, or NULL */
 };
 
 /* Without one costs count, as long as the loss is allowed; with one the loss. */
@@ -57,8 +74,29 @@ void searching_expect(void *arg, const struct choices *const *plans, int n);
 /* --plan-from; `header` of the search's record. */
 struct status *searching_replay(struct searching *s, const char *header);
 
+/* Whether Ctrl-C was pressed. */
+bool searching_interrupted(void);
+
 /* Finds the plan and makes what it decides that of s->q. */
 struct status *searching_choose(struct searching *s);
+/* The same of those that are trained before they are measured; not done: none was found
+ * that loses as little as is allowed. */
+struct status *searching_train(struct searching *s, struct trial *best);
+
+/* `training` NULL: none. */
+struct status *searching_carry_out(struct searching *s, const struct evaluation *v,
+                                   const struct training *training, struct trial *t);
+/* Points of accuracy that a plan is expected to lose on other samples, half a standard
+ * error included, where a nat costs so many of them; without labels the loss, so that
+ * what is allowed is --max-drop. */
+double searching_points(const struct searching *s, const struct trial *t,
+                        double points_per_nat);
+/* Feasible evaluations by loss; with `rising` only those that are worth more than all
+ * before.  In q->a. */
+int searching_candidates(const struct searching *s, bool rising,
+                         const struct evaluation ***out);
+/* How much cheaper than the original an evaluated plan is. */
+double searching_value(const struct searching *s, const struct evaluation *v);
 
 /* HTML, in q->a; q->searched is set. */
 const char *searching_page(struct searching *s, const struct evaluation *chosen);

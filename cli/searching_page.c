@@ -32,6 +32,7 @@ const char *searching_page(struct searching *s, const struct evaluation *chosen)
         .chosen = chosen,
         .n_trials = s->n_trials,
         .trials = s->trials,
+        .distillation = s->distillation,
         .costs = s->model->has_energy ? costs_at : NULL,
         .costs_arg = s,
     };

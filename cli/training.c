@@ -12,49 +12,53 @@
 
 /* ---- settings ------------------------------------------------------------------- */
 
-static struct status *set_number(const char *name, const char *word, double least,
-                                 double most, double *out)
+static struct status *number_of(const struct train_setting *setting, const char *word,
+                                double *out)
 {
     char *end;
 
     *out = strtod(word, &end);
-    if (end == word || *end || !(*out >= least && *out <= most))
+    if (end == word || *end || !(*out >= setting->least && *out <= setting->most))
         return FAIL(BAD_USAGE, "--distill: %s is '%s', not a number from %g to %g",
-                    name, word, least, most);
+                    setting->name, word, setting->least, setting->most);
+    if (setting->whole && *out != floor(*out))
+        return FAIL(BAD_USAGE, "--distill: %s takes whole numbers", setting->name);
     return OK;
 }
 
-static struct status *set(const char *name, const char *word, struct train_options *out)
+static struct status *word_of(const struct train_setting *setting, const char *word,
+                              double *out)
 {
-    double number;
-    bool known = false;
-
-#define SETTING(key, member, least, most)                                              \
-    if (strcmp(name, #key) == 0) {                                                     \
-        RETURN_IF_FAIL(set_number(name, word, least, most, &number));                  \
-        out->member = (__typeof__(out->member))number;                                 \
-        return (double)out->member == number                                           \
-                   ? OK                                                                \
-                   : FAIL(BAD_USAGE, "--distill: %s takes whole numbers", name);       \
-    }
-#define CHOICE(key, member, spelled, value)                                            \
-    known |= strcmp(name, #key) == 0;                                                  \
-    if (strcmp(name, #key) == 0 && strcmp(word, spelled) == 0) {                       \
-        out->member = value;                                                           \
-        return OK;                                                                     \
-    }
-#include "cli/training.def"
-    return known ? FAIL(BAD_USAGE, "--distill: %s cannot be '%s'", name, word)
-                 : FAIL(BAD_USAGE, "--distill has no setting '%s'", name);
+    for (int i = 0; setting->words[i]; i++)
+        if (strcmp(word, setting->words[i]) == 0) {
+            *out = i;
+            return OK;
+        }
+    return FAIL(BAD_USAGE, "--distill: %s cannot be '%s'", setting->name, word);
 }
 
-struct status *training_parse(const char *settings, struct train_options *out)
+static struct status *set(const char *name, const char *word,
+                          struct train_settings *out)
+{
+    double value;
+    int i = 0;
+
+    while (i < TRAIN_SETTINGS && strcmp(name, train_setting[i].name) != 0)
+        i++;
+    if (i == TRAIN_SETTINGS)
+        return FAIL(BAD_USAGE, "--distill has no setting '%s'", name);
+    RETURN_IF_FAIL(train_setting[i].words ? word_of(&train_setting[i], word, &value)
+                                          : number_of(&train_setting[i], word, &value));
+    train_settings_set(out, i, value);
+    return OK;
+}
+
+struct status *training_parse(const char *settings, struct train_settings *out)
 {
     struct arena *a = arena_create();
     char *text = arena_strdup(a, settings), *rest = NULL;
     struct status *s = OK;
 
-    *out = train_defaults();
     for (char *word = strtok_r(text, ",", &rest); word && !s;
          word = strtok_r(NULL, ",", &rest)) {
         char *equals = strchr(word, '=');
@@ -68,6 +72,18 @@ struct status *training_parse(const char *settings, struct train_options *out)
     }
     arena_destroy(a);
     return s;
+}
+
+bool training_names(const char *settings, const char *name)
+{
+    const size_t n = strlen(name);
+
+    for (const char *at = settings; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, n) == 0 && at[n] == '=')
+            return true;
+    }
+    return false;
 }
 
 /* ---- samples -------------------------------------------------------------------- */
@@ -107,12 +123,14 @@ struct status *training_begin(struct arena *a, const char *model,
                               const struct training_args *args, struct training *out)
 {
     *out = (struct training){.model = model, .co = co};
-    RETURN_IF_FAIL(training_parse(args->settings, &out->options));
+    out->options = train_defaults();
+    out->options.set = args->settings;
     out->options.seed = args->seed;
-    out->options.checkpoint =
-        co->folder
-            ? arena_printf(a, "%s.training", co->folder)
-            : arena_printf(a, "%s.%s.training", model_short_name(a, model), co->target);
+    out->options.stop = args->stop;
+    out->file = co->folder ? arena_printf(a, "%s.training", co->folder)
+                           : arena_printf(a, "%s.%s.training",
+                                          model_short_name(a, model), co->target);
+    out->options.checkpoint = out->file;
     if (args->train) {
         const struct dataset_options want = {.n_inputs = args->data->n_inputs,
                                              .input = args->data->input,
@@ -127,24 +145,75 @@ struct status *training_begin(struct arena *a, const char *model,
 
 void training_end(struct training *t, bool done)
 {
-    if (done)
-        remove(t->options.checkpoint);
+    if (done) {
+        remove(t->file);
+        training_forget_trials(t);
+    }
     dataset_close(t->own);
     t->own = NULL;
+}
+
+/* ---- trainings that are compared ------------------------------------------------ */
+
+static const int64_t LEAST_SAMPLES = 1024; /* of a trial, where there are as many */
+
+static const char *trial_file(struct arena *a, const struct training *t, int n)
+{
+    return arena_printf(a, "%s.%d", t->file, n);
+}
+
+/* From all over the list. */
+static void take_samples(struct arena *a, int64_t n, struct train_options *o)
+{
+    int64_t *at = arena_new_array(a, int64_t, n);
+
+    for (int64_t i = 0; i < n; i++)
+        at[i] = o->sample[i * o->n_samples / n];
+    o->sample = at;
+    o->n_samples = n;
+}
+
+struct training training_trial(struct arena *a, struct training *t, double share)
+{
+    struct training trial = *t;
+    struct train_options *o = &trial.options;
+    const double seen = share * (double)(o->set.epochs * o->n_samples);
+    const int64_t epochs = (int64_t)(seen / (double)o->n_samples),
+                  n = seen > (double)LEAST_SAMPLES ? (int64_t)seen : LEAST_SAMPLES;
+
+    o->set.epochs = epochs > 1 ? epochs : 1;
+    if (n < o->n_samples)
+        take_samples(a, n, o);
+    o->checkpoint = trial_file(a, t, ++t->n_trials);
+    return trial;
+}
+
+void training_forget_trials(const struct training *t)
+{
+    struct arena *a = arena_create();
+
+    for (int n = 1; remove(trial_file(a, t, n)) == 0; n++)
+        ;
+    arena_destroy(a);
 }
 
 /* ---- training ------------------------------------------------------------------- */
 
 static void show(void *arg, const struct train_progress *p)
 {
-    char line[160], left[32] = "";
+    const struct training *t = arg;
+    char loss[32];
+    const struct progress_state state = {.stage = t->what ? t->what : "training",
+                                         .done = (int)p->step,
+                                         .all = (int)p->steps,
+                                         .started_at = (int)p->begun_at,
+                                         .seconds = p->seconds,
+                                         .loss = p->step > p->begun_at ? loss : NULL};
 
-    (void)arg;
-    if (p->seconds_left >= 0)
-        snprintf(left, sizeof left, ", %.0f s left", ceil(p->seconds_left));
-    snprintf(line, sizeof line, "training: step %lld of %lld, loss %.4f%s",
-             (long long)p->step, (long long)p->steps, p->loss, left);
-    progress(line);
+    if (p->begun_at == p->steps || !progress_is_due())
+        return;
+    snprintf(loss, sizeof loss, "%.4f", p->loss);
+    progress_show(&state);
 }
 
 /* The original, as the same passes leave it. */
@@ -158,6 +227,7 @@ static struct status *follow_original(const struct training *t, struct compile *
     struct status *s;
 
     o.progress = show;
+    o.progress_arg = (void *)t;
     co.passes.dump_after = NULL;
     s = compile_graph(original, t->model, &co, NULL, &teacher);
     if (!s)
@@ -173,12 +243,8 @@ struct status *training_run(const struct training *t, struct compile *c,
 
     RETURN_IF_FAIL(follow_original(t, c, g, &result));
     if (p)
-        p->distillation = (struct plan_distillation){
-            .epochs = t->options.epochs,
-            .temperature = t->options.temperature,
-            .alpha = t->options.alpha,
-        };
-    if (result.steps > result.resumed_at) {
+        p->distillation = t->options.set;
+    if (result.steps > result.resumed_at && !t->what) {
         progress(NULL);
         printf(
             "%s: %lld weights trained in %lld steps on %lld samples, loss %.4f, then "

@@ -203,7 +203,7 @@ static double zeros_of(const struct args *o)
 
 /* `training` is what --distill says. */
 static struct status *check_zeros(const struct args *o,
-                                  const struct train_options *training)
+                                  const struct train_settings *training)
 {
     const bool gradual = training->masks.kind != ANNEAL_NONE;
 
@@ -221,10 +221,32 @@ static struct status *check_zeros(const struct args *o,
     return OK;
 }
 
+static bool is_auto(const struct args *o)
+{
+    return o->update && strcmp(o->update, "auto") == 0;
+}
+
+static struct status *check_update(const struct args *o)
+{
+    struct plan_update update;
+
+    if (o->update && !is_auto(o) && !parse_update(o->update, &update))
+        return FAIL(
+            BAD_USAGE,
+            "--update '%s' is not full, hash, incremental, incremental:R with "
+            "R above 0 and up to 1, or auto",
+            o->update);
+    if (is_auto(o) && !o->deployed)
+        return FAIL(BAD_USAGE, "--update auto needs --deployed, what devices have");
+    if (o->max_update_bytes && !o->deployed)
+        return FAIL(BAD_USAGE,
+                    "--max-update-bytes needs --deployed, what devices have");
+    return check_size("--max-update-bytes", o->max_update_bytes);
+}
+
 static struct status *check_decisions(const struct args *o)
 {
-    struct train_options training = {0};
-    struct plan_update update;
+    struct train_settings training = {0};
 
     if (wants_search(o) && o->no_search)
         return FAIL(BAD_USAGE, "--no-search forbids the search that %s asks for",
@@ -257,12 +279,7 @@ static struct status *check_decisions(const struct args *o)
                     o->method, o->controller);
     if (o->prune > 0.0 && !o->data)
         return FAIL(BAD_USAGE, "--prune needs --data to choose channels on");
-    if (o->update && !parse_update(o->update, &update))
-        return FAIL(
-            BAD_USAGE,
-            "--update '%s' is not full, hash, incremental or incremental:R with "
-            "R above 0 and up to 1",
-            o->update);
+    RETURN_IF_FAIL(check_update(o));
     if (!(o->prune > 0.0) && (o->saliency || o->channels))
         return FAIL(BAD_USAGE, "%s is of use with --prune only",
                     o->saliency ? "--saliency" : "--channels");
@@ -277,8 +294,9 @@ static struct status *check_decisions(const struct args *o)
                     o->data ? "--data" : "--data-spec");
     if (o->distill && !o->data)
         return FAIL(BAD_USAGE, "--distill needs --data to train and to test on");
-    if (o->train && !o->distill && !wants_search(o))
-        return FAIL(BAD_USAGE, "--train is of use with --distill or a search only");
+    if (o->train && !o->distill && !o->plan && !wants_search(o))
+        return FAIL(BAD_USAGE,
+                    "--train is of use with --distill, --plan or a search only");
     if (o->train && !o->data)
         return FAIL(BAD_USAGE, "--train needs --data to test on");
     if (o->distill)
@@ -376,6 +394,10 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_printf(&t, " --fuse %s", o->fuse);
     if (o->update)
         text_printf(&t, " --update %s", o->update);
+    if (o->deployed)
+        text_puts(&t, " --deployed OLD");
+    if (o->max_update_bytes)
+        text_printf(&t, " --max-update-bytes %s", o->max_update_bytes);
     if (o->distill)
         text_printf(&t, " --distill %s", o->distill);
     if (o->max_drop > 0.0)
@@ -457,30 +479,54 @@ static struct status *find_target(struct arena *a, const char *name,
     return OK;
 }
 
-/* <model>.<board>; NULL: the compiler's default. */
+/* <model>.<board>; NULL: the compiler's default.  Without slashes at the end: what lies
+ * beside the bundle has its name and more. */
 static const char *folder_of(struct arena *a, const char *model, const struct args *o)
 {
-    if (o->folder || !o->target || !is_file(o->target))
-        return o->folder;
+    size_t n = o->folder ? strlen(o->folder) : 0;
+
+    while (n > 1 && o->folder[n - 1] == '/')
+        n--;
+    if (o->folder)
+        return arena_printf(a, "%.*s", (int)n, o->folder);
+    if (!o->target || !is_file(o->target))
+        return NULL;
 
     const char *slash = strrchr(o->target, '/');
     const char *board = slash ? slash + 1 : o->target, *dot = strrchr(board, '.');
-    const int n = (int)(dot > board ? (size_t)(dot - board) : strlen(board));
+    const int n_board = (int)(dot > board ? (size_t)(dot - board) : strlen(board));
 
-    return arena_printf(a, "%s.%.*s", model_short_name(a, model), n, board);
+    return arena_printf(a, "%s.%.*s", model_short_name(a, model), n_board, board);
 }
 
 /* Beside the bundle. */
 static const char *search_file(struct arena *a, const char *model,
                                const struct compile_options *co)
 {
-    size_t n = co->folder ? strlen(co->folder) : 0;
-
-    while (n > 1 && co->folder[n - 1] == '/')
-        n--;
-    return co->folder ? arena_printf(a, "%.*s.search.jsonl", (int)n, co->folder)
+    return co->folder ? arena_printf(a, "%s.search.jsonl", co->folder)
                       : arena_printf(a, "%s.%s.search.jsonl",
                                      model_short_name(a, model), co->target);
+}
+
+/* Nothing is to be decided on samples. */
+static struct status *compile_plain(struct arena *a, const char *model,
+                                    const struct compile_options *co,
+                                    const struct deployed_options *deployed)
+{
+    struct compile_options mine = *co;
+    struct plan_update update = {.strategy = STRATEGY_full, .ratio = 1};
+    const char *sentence;
+
+    if (!deployed)
+        return compile_model(model, co);
+    if (co->update)
+        update = *co->update;
+    mine.update = &update;
+    RETURN_IF_FAIL(deployed_choose(a, model, co, deployed, &update, &sentence));
+    RETURN_IF_FAIL(compile_model(model, &mine));
+    progress(NULL);
+    printf("%s\n", sentence);
+    return OK;
 }
 
 static struct status *compile(struct arena *a, const char *model, const struct args *o)
@@ -502,7 +548,8 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .max_workers = o->workers,
         .limits_fusion = o->fuse != NULL,
         .fusion = pattern_of(o),
-        .update = o->update && parse_update(o->update, &update) ? &update : NULL,
+        .update =
+            o->update && !is_auto(o) && parse_update(o->update, &update) ? &update : NULL,
     };
 
     RETURN_IF_FAIL(model_parse_options(a, model, &mo, &co.onnx));
@@ -511,7 +558,13 @@ static struct status *compile(struct arena *a, const char *model, const struct a
     RETURN_IF_FAIL(compile_check_kind(target, co.kind));
     co.command_options = options_text(a, o);
 
+    const struct deployed_options deployed = {
+        .old = o->deployed,
+        .chooses = is_auto(o),
+        .max_bytes = o->max_update_bytes ? size_of(o->max_update_bytes) : 0,
+    };
     const struct quantized_options qo = {
+        .deployed = o->deployed ? &deployed : NULL,
         .data = o->data,
         .spec = o->data_spec,
         .seed = o->seed ? (uint64_t)o->seed : 1,
@@ -540,7 +593,7 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .plan_from = o->plan_from,
         .jobs = o->jobs ? o->jobs : 1};
     struct status *s = needs_data(o) ? quantized_compile(a, model, &co, &qo)
-                                     : compile_model(model, &co);
+                                     : compile_plain(a, model, &co, qo.deployed);
 
     if (s && (status_code(s) == UNSUPPORTED || status_code(s) == INVALID))
         list_problems(model, &co.onnx);

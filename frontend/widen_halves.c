@@ -43,10 +43,12 @@ static bool reads_table(const struct ir_node *n)
     return n->op == OP_Gather && n->in[0]->data;
 }
 
+/* The Cast of a constant is there because the constant stays in 16 bits. */
 static bool can_widen(const struct ir_node *n)
 {
     return !(op_info[n->op].traits & OPT_CONTROL) && n->op != OP_Identity
-           && reads_halves(n) && !reads_table(n);
+           && !(n->op == OP_Cast && n->in[0]->data) && reads_halves(n)
+           && !reads_table(n);
 }
 
 static struct ir_value *widened_constant(struct compile *c, const struct ir_value *v)

@@ -117,17 +117,17 @@ K_IN void add_product(ix n, ix step, ix hidden, const float *restrict base,
 enum { ROWS = 8 };
 
 #if defined(__GNUC__)
-typedef int32_t sums __attribute__((vector_size(64)));
+typedef int32_t sums16 __attribute__((vector_size(64)));
 typedef int32_t sums_at __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint8_t codes __attribute__((vector_size(16), aligned(1), may_alias));
 #define SUMS_LOAD(s, p)  ((s) = *(const sums_at *)(p))
 #define SUMS_STORE(p, s) (*(sums_at *)(p) = (s))
 #define SUMS_ADD(s, r, h)                                                              \
-    ((s) += __builtin_convertvector(*(const codes *)(r), sums) * (h))
+    ((s) += __builtin_convertvector(*(const codes *)(r), sums16) * (h))
 #else
 typedef struct {
     int32_t lane[16];
-} sums;
+} sums16;
 #define SUMS_EACH(statement)                                                           \
     do {                                                                               \
         for (int l_ = 0; l_ < 16; l_++)                                                \
@@ -182,7 +182,7 @@ K_IN void add_rows(const struct coded *c, ix k, ix rows, int32_t *restrict sum)
     for (ix i = 0; i < rows; i++)
         h[i] = c->h[k + i];
     for (; j + 16 <= c->n; j += 16) {
-        sums acc;
+        sums16 acc;
         SUMS_LOAD(acc, sum + j);
         for (ix i = 0; i < rows; i++)
             SUMS_ADD(acc, r + i * c->n + j, h[i]);

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "plan/units.h"
+#include "train/train_settings.h"
 
 enum plan_calibrator {
 #define CALIBRATOR(word, about) CALIBRATOR_##word,
@@ -59,12 +60,6 @@ struct plan_split {
     int64_t seed, calibration, validation, test;
 };
 
-/* Training against the original's outputs, after compression. */
-struct plan_distillation {
-    int64_t epochs;            /* 0: none */
-    double temperature, alpha; /* 1 to 20; 0 to 1, the share of the soft loss */
-};
-
 struct plan_update {
     enum plan_strategy strategy;
     double ratio; /* 0 to 1; counts for `incremental` */
@@ -76,7 +71,7 @@ struct plan {
     enum plan_bits_policy bits_policy;
     int64_t seed; /* of the search */
     struct plan_split split;
-    struct plan_distillation distillation;
+    struct train_settings distillation; /* against the original; no epochs: none */
     struct plan_update update;
     int n_units;
     struct plan_unit *units;

@@ -7,7 +7,7 @@
 #include "support/json_door.h"
 #include "support/name_map.h"
 
-enum { MAX_UNITS = 1 << 20, MAX_NODES = 1 << 16, MAX_EPOCHS = 100000 };
+enum { MAX_UNITS = 1 << 20, MAX_NODES = 1 << 16 };
 
 #define MAX_CHANNELS (INT64_C(1) << 32)
 #define MAX_RATIO    0.99
@@ -215,20 +215,48 @@ static struct status *read_split(const struct json_door *file_at, const json_t *
     return json_door_integer(&at, object, keys[3], 0, INT64_MAX, &out->test);
 }
 
-static struct status *read_distillation(const struct json_door *file_at,
-                                        const json_t *file,
-                                        struct plan_distillation *out)
+static struct status *read_setting(const struct json_door *at, const json_t *object,
+                                   const struct train_setting *setting, double *out)
 {
-    static const char *const keys[] = {"epochs", "temperature", "alpha", NULL};
+    int64_t number;
+    int word;
+
+    if (setting->words) {
+        RETURN_IF_FAIL(json_door_word(at, object, setting->key, setting->words, &word));
+        *out = word;
+    } else if (setting->whole) {
+        RETURN_IF_FAIL(json_door_integer(at, object, setting->key,
+                                         (int64_t)setting->least,
+                                         (int64_t)setting->most, &number));
+        *out = (double)number;
+    } else {
+        return json_door_real(at, object, setting->key, setting->least, setting->most,
+                              out);
+    }
+    return OK;
+}
+
+/* What is not there has its default. */
+static struct status *read_distillation(const struct json_door *file_at,
+                                        const json_t *file, struct train_settings *out)
+{
     const json_t *object = json_object_get(file, "distillation");
+    const char *keys[TRAIN_SETTINGS + 1] = {NULL};
     struct json_door at = *file_at;
+    double value;
 
     at.where = "distillation";
+    for (int i = 0; i < TRAIN_SETTINGS; i++)
+        keys[i] = train_setting[i].key;
     RETURN_IF_FAIL(json_door_keys(&at, object, keys));
-    RETURN_IF_FAIL(
-        json_door_integer(&at, object, keys[0], 0, MAX_EPOCHS, &out->epochs));
-    RETURN_IF_FAIL(json_door_real(&at, object, keys[1], 1, 20, &out->temperature));
-    return json_door_real(&at, object, keys[2], 0, 1, &out->alpha);
+    *out = train_settings_defaults();
+    for (int i = 0; i < TRAIN_SETTINGS; i++) {
+        if (i >= TRAIN_SETTINGS_ALWAYS && !json_object_get(object, keys[i]))
+            continue;
+        RETURN_IF_FAIL(read_setting(&at, object, &train_setting[i], &value));
+        train_settings_set(out, i, value);
+    }
+    return OK;
 }
 
 static struct status *read_update(const struct json_door *file_at, const json_t *file,

@@ -44,7 +44,8 @@ struct plan *plan_float(const struct ir_graph *g, const char *target)
 
     memcpy(p->model_sha256, g->compile->model_sha256, sizeof p->model_sha256);
     p->target = target;
-    p->distillation = (struct plan_distillation){.temperature = 4, .alpha = 0.5};
+    p->distillation = train_settings_defaults();
+    p->distillation.epochs = 0;
     p->update.ratio = 1;
     p->units = arena_new_array(a, struct plan_unit, p->n_units + 1);
     for (int i = 0; i < p->n_units; i++)
@@ -82,25 +83,42 @@ static json_t *unit_json(const struct plan_unit *u)
                      u->zero_ratio, "pattern", plan_patterns[u->pattern]);
 }
 
+static json_t *setting_json(const struct train_setting *s, double value)
+{
+    return s->words   ? json_string(s->words[(int)value])
+           : s->whole ? json_integer((json_int_t)value)
+                      : json_real(value);
+}
+
+static json_t *distillation_json(const struct train_settings *d)
+{
+    json_t *object = json_object();
+
+    for (int i = 0; i < TRAIN_SETTINGS; i++)
+        if (train_settings_kept(d, i))
+            json_object_set_new(
+                object, train_setting[i].key,
+                setting_json(&train_setting[i], train_settings_get(d, i)));
+    return object;
+}
+
 json_t *plan_json(const struct plan *p)
 {
     const struct plan_split *split = &p->split;
-    const struct plan_distillation *d = &p->distillation;
     json_t *units = json_array();
 
     for (int i = 0; i < p->n_units; i++)
         json_array_append_new(units, unit_json(&p->units[i]));
     return json_pack(
-        "{s:i, s:o, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:f, s:f},"
+        "{s:i, s:o, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:o,"
         " s:{s:s, s:f}, s:o}",
         "format", PLAN_FORMAT, "model_sha256", json_lines_hash(p->model_sha256),
         "target", p->target, "bits_policy", plan_bits_policies[p->bits_policy], "seed",
         (json_int_t)p->seed, "split", "seed", (json_int_t)split->seed, "calibration",
         (json_int_t)split->calibration, "validation", (json_int_t)split->validation,
-        "test", (json_int_t)split->test, "distillation", "epochs",
-        (json_int_t)d->epochs, "temperature", d->temperature, "alpha", d->alpha,
-        "update", "strategy", plan_strategies[p->update.strategy], "ratio",
-        p->update.ratio, "units", units);
+        "test", (json_int_t)split->test, "distillation",
+        distillation_json(&p->distillation), "update", "strategy",
+        plan_strategies[p->update.strategy], "ratio", p->update.ratio, "units", units);
 }
 
 void plan_write(const struct plan *p, struct text *out)

@@ -285,6 +285,13 @@ static void put_learning(struct arena *a, const struct search_page *p, struct te
     text_puts(t, "</figure>\n");
 }
 
+static const char *how_trained(struct arena *a, const struct search_trial *r)
+{
+    return r->epochs > 0 ? arena_printf(a, "%.3g epochs, T %.3g, alpha %.3g", r->epochs,
+                                        r->temperature, r->alpha)
+                         : "no";
+}
+
 static void put_trials(struct arena *a, const struct search_page *p, struct text *t)
 {
     struct chart_series s[] = {
@@ -325,18 +332,19 @@ static void put_trials(struct arena *a, const struct search_page *p, struct text
         t,
         "</figure><div class=wide><table><thead><tr><th class=n>plan</th><th class=n>"
         "loss, predicted</th><th class=n>measured</th><th class=n>points lost"
-        "</th><th class=n>bytes, modelled</th><th class=n>in the file</th></tr>"
-        "</thead>\n");
+        "</th><th class=n>bytes, modelled</th><th class=n>in the file</th><th "
+        "class=n>trained</th></tr></thead>\n");
     for (int i = 0; i < p->n_trials; i++) {
         const struct search_trial *r = &p->trials[i];
 
         text_printf(
             t,
             "<tr%s><td class=n>%d</td><td class=n>%.4g</td><td class=n>%.4g</td><td "
-            "class=n>%.2f</td><td class=n>%.0f</td><td class=n>%.0f</td></tr>\n",
+            "class=n>%.2f</td><td class=n>%.0f</td><td class=n>%.0f</td><td class=n>%s"
+            "</td></tr>\n",
             r->of == p->chosen ? " class=chosen" : "", (int)(r->of - p->e->all),
             r->of->result.loss, r->loss, r->drop, r->of->result.costs[COST_bytes],
-            r->bytes);
+            r->bytes, how_trained(a, r));
     }
     text_puts(t, "</table></div></div>\n");
 }
@@ -369,12 +377,14 @@ static void put_agents(const struct search_page *p, struct text *t)
 {
     text_puts(t, "<ul>\n");
     for (enum choice_agent k = 0; k < AGENT_COUNT; k++) {
-        const char *inert = search_inert(p->e->problem, k);
+        const char *inert = search_inert(p->e->problem, k),
+                   *chosen = k == AGENT_distillation ? p->distillation : NULL;
 
         text_printf(t, "<li><b>%s</b>: %s", choice_agent_names[k],
-                    inert ? "inert, " : "chooses");
-        if (inert)
-            chart_put_escaped(t, inert);
+                    chosen  ? "chooses, "
+                    : inert ? "inert, "
+                            : "chooses");
+        chart_put_escaped(t, chosen ? chosen : inert ? inert : "");
         text_puts(t, "</li>\n");
     }
     text_puts(t, "</ul>\n");

@@ -16,6 +16,8 @@ struct search_trial {
     const struct evaluation *of;
     double loss, drop; /* measured, on other samples than those of evaluations */
     double bytes;      /* of its file */
+    double epochs;     /* of training before it was measured; 0: none */
+    double temperature, alpha; /* of it */
 };
 
 struct search_page {
@@ -26,6 +28,8 @@ struct search_page {
     const struct evaluation *chosen;
     int n_trials;
     const struct search_trial *trials;
+    const char
+        *distillation; /* what was chosen of it; NULL: search_inert says why not */
     /* Exact costs of a plan where the device's energies of operations and of memory are
      * multiplied; NULL: it states none. */
     void (*costs)(void *arg, double operations, double memory, const struct choices *c,

@@ -17,20 +17,8 @@
 #ifndef HADMC_TRAIN_OPTIMIZER_H
 #define HADMC_TRAIN_OPTIMIZER_H
 
-#include <stdbool.h>
-
 #include "train/train_real.h"
-
-enum optimizer_kind { OPTIMIZER_SGD, OPTIMIZER_ADAM, OPTIMIZER_ADAMW };
-enum optimizer_schedule { SCHEDULE_COSINE, SCHEDULE_STEPS, SCHEDULE_CONSTANT };
-
-struct optimizer {
-    enum optimizer_kind kind;
-    enum optimizer_schedule schedule;
-    double rate, momentum, decay;
-    bool nesterov;
-    int64_t warmup, steps; /* of the rate; in all */
-};
+#include "train/train_settings.h"
 
 /* For step 0 ... steps - 1. */
 double optimizer_rate(const struct optimizer *o, int64_t step);

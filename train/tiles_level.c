@@ -32,6 +32,42 @@ INLINE void store(real *at, vector v)
     *(unaligned *)at = v;
 }
 
+/* ---- four numbers --------------------------------------------------------------- */
+
+typedef real quad __attribute__((vector_size(4 * sizeof(real))));
+typedef real quad_unaligned
+    __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+
+#define LOW(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+
+/* Element k of q[i] and element i of q[k] change places. */
+INLINE void transpose(quad q[4])
+{
+    const quad a = LOW(q[0], q[2]);
+    const quad b = HIGH(q[0], q[2]);
+    const quad c = LOW(q[1], q[3]);
+    const quad d = HIGH(q[1], q[3]);
+
+    q[0] = LOW(a, c);
+    q[1] = HIGH(a, c);
+    q[2] = LOW(b, d);
+    q[3] = HIGH(b, d);
+}
+
+/* The first n of four numbers. */
+INLINE void put(quad q, int64_t n, bool adds, real *to)
+{
+    if (n >= 4) {
+        if (adds)
+            q += *(const quad_unaligned *)to;
+        *(quad_unaligned *)to = q;
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        to[i] = adds ? to[i] + q[i] : q[i];
+}
+
 /* ---- products ------------------------------------------------------------------- */
 
 /* `rows` rows of y times `wide` vectors: all sums stay in registers. */
@@ -127,6 +163,36 @@ INLINE real total(vector v)
     return lane[0];
 }
 
+/* Halves are added until four numbers are left. */
+INLINE quad folded(vector v)
+{
+    enum { QUADS = LANES > 4 ? LANES / 4 : 1 };
+    quad q[QUADS] = {{0}};
+
+    memcpy(q, &v, sizeof v);
+#pragma GCC unroll 2
+    for (int half = QUADS / 2; half; half /= 2)
+#pragma GCC unroll 2
+        for (int i = 0; i < half; i++)
+            q[i] += q[i + half];
+    return q[0];
+}
+
+/* The totals of n vectors are added to w: four of them at once. */
+INLINE void add_totals(int n, const vector *v, real *w)
+{
+#pragma GCC unroll 2
+    for (int c = 0; c < n; c += 4) {
+        quad q[4];
+
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            q[i] = c + i < n ? folded(v[c + i]) : (quad){0};
+        transpose(q);
+        put((q[0] + q[2]) + (q[1] + q[3]), n - c, true, w + c);
+    }
+}
+
 /* Dot products of `rows` rows of d and `columns` rows of x, along all parts. */
 INLINE void sum_tile(int rows, int columns, struct sums_job j)
 {
@@ -159,9 +225,7 @@ INLINE void sum_tile(int rows, int columns, struct sums_job j)
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
-        for (int c = 0; c < columns; c++)
-            j.w[r * s->k + c] += total(sum[r][c]);
+        add_totals(columns, sum[r], j.w + r * s->k);
 }
 
 INLINE void sum_rows(int rows, const struct tiles_sums *s, int64_t row)
@@ -399,32 +463,12 @@ static real round_codes_back(int64_t n, const struct tiles_codes *c, const real 
 
 /* ---- minimal filtering ---------------------------------------------------------- */
 
-typedef real quad __attribute__((vector_size(4 * sizeof(real))));
-typedef real quad_unaligned
-    __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
 #ifdef TRAIN_DOUBLE
 typedef int64_t lane_number;
 #else
 typedef int32_t lane_number;
 #endif
 typedef lane_number quad_lanes __attribute__((vector_size(4 * sizeof(real))));
-
-#define LOW(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-
-/* Element k of q[i] and element i of q[k] change places. */
-INLINE void transpose(quad q[4])
-{
-    const quad a = LOW(q[0], q[2]);
-    const quad b = HIGH(q[0], q[2]);
-    const quad c = LOW(q[1], q[3]);
-    const quad d = HIGH(q[1], q[3]);
-
-    q[0] = LOW(a, c);
-    q[1] = HIGH(a, c);
-    q[2] = LOW(b, d);
-    q[3] = HIGH(b, d);
-}
 
 /* All ones in the columns that the picture has. */
 static void mark_columns(const struct tiles_picture *p, lane_number *mark)
@@ -466,19 +510,6 @@ static void split(const struct tiles_picture *p, const real *from, real *to)
                 *(quad_unaligned *)(at + b * p->plane + c) = q[b];
         }
     }
-}
-
-/* The first n of four pixels. */
-INLINE void put(quad q, int64_t n, bool adds, real *to)
-{
-    if (n >= 4) {
-        if (adds)
-            q += *(const quad_unaligned *)to;
-        *(quad_unaligned *)to = q;
-        return;
-    }
-    for (int64_t i = 0; i < n; i++)
-        to[i] = adds ? to[i] + q[i] : q[i];
 }
 
 static void merge(const struct tiles_picture *p, const real *from, real b, bool adds,

@@ -7,23 +7,13 @@
 #include <time.h>
 
 #include "train/norms.h"
+#include "train/optimizer.h"
 #include "train/trainer.h"
 
 struct train_options train_defaults(void)
 {
     return (struct train_options){
-        .temperature = 4,
-        .alpha = 0.7,
-        .epochs = 5,
-        .batch = 128,
-        .optimizer = {.kind = OPTIMIZER_SGD,
-                      .schedule = SCHEDULE_COSINE,
-                      .rate = 0.01,
-                      .momentum = 0.9,
-                      .decay = 1e-4,
-                      .nesterov = true},
-        .clip = 5,
-        .masks = {.swing = 0.06, .waves = 5},
+        .set = train_settings_defaults(),
         .train_norms = true,
         .seed = 1,
         .reestimate = 20,
@@ -54,10 +44,10 @@ static void clip_gradient(struct trainer *t)
 
     for (int64_t i = 0; i < t->student->n_elements; i++)
         square += (double)g[i] * (double)g[i];
-    if (t->o->clip <= 0 || !(sqrt(square) > t->o->clip))
+    if (t->o->set.clip <= 0 || !(sqrt(square) > t->o->set.clip))
         return;
     for (int64_t i = 0; i < t->student->n_elements; i++)
-        g[i] = (real)((double)g[i] * t->o->clip / sqrt(square));
+        g[i] = (real)((double)g[i] * t->o->set.clip / sqrt(square));
 }
 
 /* Biases, scales and what else is one number a channel does not decay. */
@@ -143,20 +133,16 @@ static double seconds(void)
 
 static void report(const struct trainer *t, int64_t begun_at, double begun)
 {
-    const int64_t done = t->step - begun_at;
-    struct train_progress p = {.step = t->step,
-                               .steps = t->optimizer.steps,
-                               .epoch = t->step / t->per_epoch,
-                               .epochs = t->o->epochs,
-                               .loss = t->recent,
-                               .seconds_left = -1};
+    const struct train_progress p = {.step = t->step,
+                                     .steps = t->optimizer.steps,
+                                     .begun_at = begun_at,
+                                     .epoch = t->step / t->per_epoch,
+                                     .epochs = t->o->set.epochs,
+                                     .loss = t->recent,
+                                     .seconds = seconds() - begun};
 
-    if (!t->o->progress)
-        return;
-    if (done > 0)
-        p.seconds_left =
-            (seconds() - begun) / (double)done * (double)(p.steps - p.step);
-    t->o->progress(t->o->progress_arg, &p);
+    if (t->o->progress)
+        t->o->progress(t->o->progress_arg, &p);
 }
 
 static struct status *run_steps(struct trainer *t)
@@ -167,6 +153,8 @@ static struct status *run_steps(struct trainer *t)
 
     while (t->step < t->optimizer.steps) {
         report(t, begun_at, begun);
+        if (t->o->stop && *t->o->stop)
+            return FAIL(NO_FIT, "stopped after step %lld", (long long)t->step);
         RETURN_IF_FAIL(run_step(t));
         if (t->o->checkpoint && (t->step % every == 0 || t->step == t->optimizer.steps))
             RETURN_IF_FAIL(checkpoint_write(&t->checkpoint, t->step));
@@ -217,7 +205,7 @@ static struct status *train(struct trainer *t, const struct ir_graph *teacher,
     const struct train_options *o = t->o;
     int n_norms = 0;
 
-    if (o->norms)
+    if (o->set.norms)
         RETURN_IF_FAIL(norms_insert(t->c, t->graph, o->data, o->n_samples, o->sample,
                                     o->n_threads, &n_norms));
     RETURN_IF_FAIL(train_as_it_is(t, teacher, out));

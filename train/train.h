@@ -15,35 +15,26 @@
 #ifndef HADMC_TRAIN_TRAIN_H
 #define HADMC_TRAIN_TRAIN_H
 
+#include <signal.h>
+
 #include "frontend/dataset.h"
 #include "frontend/ir.h"
-#include "support/anneal.h"
-#include "train/augment.h"
-#include "train/optimizer.h"
+#include "train/train_settings.h"
 
 struct train_progress {
     int64_t step, steps; /* done; in all */
+    int64_t begun_at;    /* step of the state that was found; 0: from the start */
     int64_t epoch, epochs;
-    double loss;         /* mean over the last steps, of the student as trained */
-    double seconds_left; /* at the pace so far; negative: not known yet */
+    double loss;    /* mean over the last steps, of the student as trained */
+    double seconds; /* since begun_at */
 };
 
 struct train_options {
     const struct dataset *data; /* its inputs are the graph's */
     int64_t n_samples;
     const int64_t *sample; /* numbers of dataset_read */
-    double temperature;    /* > 0 */
-    double alpha;          /* 0 ... 1 */
-    double feature; /* what features of the original count (features.h); 0: nothing */
-    int64_t epochs, batch;      /* a batch is never larger than the samples are many */
-    struct optimizer optimizer; /* .warmup in steps; .steps is set here */
-    double clip; /* longest gradient of all weights together; 0: any length */
-    struct augment augment;
-    bool keep_zeros;     /* of the weights that are multiplied: masks.h */
-    struct anneal masks; /* how more of them become zero; `begin` and `end` are set here.
-                            ANNEAL_NONE: no more do */
-    bool norms;         /* put normalization behind convolutions: norms.h */
-    bool floats;        /* who rounds weights does so after training: not read here */
+    struct train_settings set;
+    bool keep_zeros;    /* of the weights that are multiplied: masks.h */
     bool train_norms;   /* BatchNormalization, where it is left, follows the batches */
     int64_t reestimate; /* batches that its statistics are made of anew at the end */
     uint64_t seed;
@@ -51,6 +42,7 @@ struct train_options {
     const char *checkpoint; /* file, written every so many steps and at the end, read at
                                the start when it is there; NULL: none */
     int64_t checkpoint_steps;
+    const volatile sig_atomic_t *stop; /* ends it, NO_FIT, once it is set; or NULL */
     void (*progress)(void *arg, const struct train_progress *p); /* or NULL */
     void *progress_arg;
 };
@@ -62,8 +54,6 @@ struct train_result {
     double first_loss, last_loss; /* mean over the first and the last epoch */
 };
 
-/* What has worked for compressed networks: SGD, momentum 0.9 with look ahead, rate 0.01
- * along a cosine, decay 1e-4, five epochs of 128, T = 4, alpha = 0.7. */
 struct train_options train_defaults(void);
 
 /* Where the scores of g are before a Softmax; g's first output otherwise. */

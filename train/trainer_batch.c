@@ -44,8 +44,8 @@ static struct status *read_input(struct trainer *t, int64_t i, int k, int worker
         return OK;
     }
     RETURN_IF_FAIL(dataset_read(o->data, sample, k, x));
-    augment_sample(&o->augment, &o->data->input[k], o->seed, trainer_epoch(t), sample,
-                   x, x + t->scratch_elements);
+    augment_sample(&o->set.augment, &o->data->input[k], o->seed, trainer_epoch(t),
+                   sample, x, x + t->scratch_elements);
     for (int64_t e = 0; e < n; e++)
         ((real *)tape_input(t->student, i, k))[e] = x[e];
     if (t->teacher)
@@ -114,7 +114,7 @@ static struct sample_loss score_rows(struct trainer *t, int64_t i, int64_t *targ
             l.sum += alpha
                      * row_loss_distillation(
                          t->row, z, tape_output(t->teacher, i, 0) + r * t->row,
-                         t->o->temperature, alpha * share, d + r * t->row);
+                         t->o->set.temperature, alpha * share, d + r * t->row);
         l.rows++;
     }
     return l;
@@ -144,7 +144,7 @@ static void score_sample(struct trainer *t, int64_t i, int64_t shard, int worker
         t->losses[i].sum +=
             (double)t->losses[i].rows * (double)t->batch
             * features_loss(&t->features, t->student, t->teacher, i, shard, worker,
-                            t->o->feature / (double)t->batch);
+                            t->o->set.feature / (double)t->batch);
 }
 
 /* The samples of a shard in their order: what they add up is the same every time. */

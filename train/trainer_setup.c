@@ -42,11 +42,11 @@ static struct status *choose_loss(struct trainer *t, const struct ir_graph *teac
     const int64_t rows =
         t->o->data->task == DATASET_LANGUAGE ? ir_count(t->graph->in[0]) : 1;
 
-    if (teacher && t->o->feature > 0)
+    if (teacher && t->o->set.feature > 0)
         RETURN_IF_FAIL(features_find(t->graph, teacher, &t->features));
     t->logits = has_labels(t->o->data) || z != t->graph->out[0];
     t->row = z->rank ? z->dim[z->rank - 1] : 1;
-    t->alpha = !teacher ? 0 : has_labels(t->o->data) ? t->o->alpha : 1;
+    t->alpha = !teacher ? 0 : has_labels(t->o->data) ? t->o->set.alpha : 1;
     if (!teacher && !has_labels(t->o->data))
         return FAIL(INVALID, "'%s' has no labels, and there is no original to follow",
                     t->o->data->path);
@@ -141,7 +141,7 @@ static void make_room(struct trainer *t)
 /* The last quarter of the steps has the mask that stays. */
 static void begin_masks(struct trainer *t)
 {
-    struct anneal schedule = t->o->masks;
+    struct anneal schedule = t->o->set.masks;
 
     schedule.end = t->optimizer.steps * 3 / 4;
     if (t->o->keep_zeros || schedule.kind != ANNEAL_NONE)
@@ -168,38 +168,20 @@ static void hash_graph(struct sha256 *h, const struct ir_graph *g)
                 sha256_add(h, n->in[i]->data, (size_t)ir_bytes(n->in[i]));
 }
 
-static void hash_options(struct sha256 *h, const struct trainer *t)
+static void hash_options(struct sha256 *h, const struct train_options *o)
 {
-    const struct train_options *o = t->o;
-    const double numbers[] = {
-        o->temperature,
-        t->alpha,
-        (double)o->epochs,
-        (double)t->batch,
-        t->optimizer.kind,
-        t->optimizer.schedule,
-        t->optimizer.rate,
-        t->optimizer.momentum,
-        t->optimizer.decay,
-        t->optimizer.nesterov,
-        (double)t->optimizer.warmup,
-        o->clip,
-        (double)o->augment.crop,
-        o->augment.flip,
-        o->augment.noise,
-        o->feature,
-        o->train_norms,
-        o->keep_zeros,
-        o->masks.kind,
-        o->masks.first,
-        o->masks.final,
-        o->masks.swing,
-        o->masks.waves,
-        (double)o->n_samples,
-        sizeof(real),
+    const double rest[] = {
+        o->train_norms,     o->keep_zeros,      o->set.masks.first,
+        o->set.masks.final, o->set.masks.swing, o->set.masks.waves,
+        (double)o->n_samples, sizeof(real),
     };
 
-    sha256_add(h, numbers, sizeof numbers);
+    for (int i = 0; i < TRAIN_SETTINGS; i++) {
+        const double value = train_settings_get(&o->set, i);
+
+        sha256_add(h, &value, sizeof value);
+    }
+    sha256_add(h, rest, sizeof rest);
     sha256_add(h, &o->seed, sizeof o->seed);
     sha256_add(h, o->sample, (size_t)o->n_samples * sizeof *o->sample);
 }
@@ -211,7 +193,7 @@ static void plan_checkpoint(struct trainer *t, const struct ir_graph *teacher)
     struct sha256 h;
 
     sha256_begin(&h);
-    hash_options(&h, t);
+    hash_options(&h, t->o);
     hash_graph(&h, t->graph);
     if (teacher)
         hash_graph(&h, teacher);
@@ -237,10 +219,10 @@ struct status *trainer_setup(struct trainer *t, const struct ir_graph *teacher)
     const struct train_options *o = t->o;
 
     RETURN_IF_FAIL(check_fit(t, teacher));
-    t->batch = o->batch < o->n_samples ? o->batch : o->n_samples;
+    t->batch = o->set.batch < o->n_samples ? o->set.batch : o->n_samples;
     t->per_epoch = o->n_samples / t->batch;
-    t->optimizer = o->optimizer;
-    t->optimizer.steps = o->epochs * t->per_epoch;
+    t->optimizer = o->set.optimizer;
+    t->optimizer.steps = o->set.epochs * t->per_epoch;
     RETURN_IF_FAIL(choose_loss(t, teacher));
     RETURN_IF_FAIL(build_tapes(t, teacher));
     make_room(t);

@@ -97,6 +97,35 @@ class Device(unittest.TestCase):
                                     "--json"))
             self.assertEqual(said["strategy"], strategy)
 
+    def compile_after(self, folder, *options, code=0):
+        return shell(HADMCC, os.path.join(EXAMPLE, "after.onnx"), "--target", "host", "--prefix",
+                     "net", "-o", folder, *options, code=code)
+
+    def size_of(self, *options):
+        shell(HADMCC, "update", "make", *options, "-o", "sized.patch")
+        return os.path.getsize(os.path.join(WORK, "sized.patch"))
+
+    def strategy(self, folder):
+        with open(os.path.join(WORK, folder, "net.plan.json"), encoding="utf-8") as file:
+            return json.load(file)["update"]["strategy"]
+
+    def test_sizes_of_updates_of_what_is_deployed_are_those_of_patches(self):
+        out = self.compile_after("sized", "--deployed", "before", "--update", "auto")
+        full = self.size_of("sized", "--strategy", "full")
+        by_hash = self.size_of("before", "sized", "--strategy", "hash")
+        self.assertIn("an update from before: full %d bytes, hash %d, " % (full, by_hash), out)
+        self.assertEqual(self.strategy("sized"), "hash" if by_hash < full else "full")
+
+    def test_what_devices_are_sent_has_a_limit(self):
+        self.compile_after("limited", "--deployed", "before", "--update", "hash",
+                           "--max-update-bytes", "100", code=1)
+        self.assertFalse(os.path.exists(os.path.join(WORK, "limited")))
+
+    def test_other_code_is_no_update(self):
+        out = self.compile_after("other", "--deployed", "before", "--update", "auto", "--bits", "8")
+        self.assertIn("an update from before: other code", out)
+        self.assertEqual(self.strategy("other"), "full")
+
     def test_verification_is_linked_when_it_is_used(self):
         with open("key.pub") as file:
             key = bytes.fromhex(file.read().split()[1])

@@ -5,6 +5,7 @@ again and again, at any time, goes on to the same bytes.
 
     distill_test.py HADMCC MODELS DATASETS SPECS WORK [KILLS [SEED]]
 """
+import glob
 import json
 import os
 import random
@@ -27,7 +28,14 @@ def command(folder, settings=SETTINGS, compress=("--bits", "8")):
     return [HADMCC, os.path.join(MODELS, "fsdd_m5", "model.onnx"), "--target", "host",
             "-o", os.path.join(WORK, folder), *compress,
             "--data", os.path.join(DATASETS, "fsdd"),
-            "--data-spec", os.path.join(SPECS, "fsdd_m5.json"), "--distill", settings]
+            "--data-spec", os.path.join(SPECS, "fsdd_m5.json"),
+            *(("--distill", settings) if settings else ())]
+
+
+def again(folder, plan_of):
+    """The plan of another bundle is carried out, with nothing said of training."""
+    (path,) = glob.glob(os.path.join(WORK, plan_of, "*.plan.json"))
+    return command(folder, None, ("--plan", path))
 
 
 def right_answers(text):
@@ -41,6 +49,15 @@ def weights(folder):
     name = [f for f in os.listdir(path) if f.endswith(".weights")][0]
     with open(os.path.join(path, name), "rb") as file:
         return file.read()
+
+
+def payload(folder):
+    """The numbers alone, without the options that the header has (docs/weights-format.md)."""
+    data = weights(folder)
+    (root,) = struct.unpack_from("<I", data)
+    vtable = root - struct.unpack_from("<i", data, root)[0]
+    (at,) = struct.unpack_from("<H", data, vtable + 4 + 2 * 3)
+    return data[struct.unpack_from("<Q", data, root + at)[0]:]
 
 
 def plan(folder):
@@ -89,7 +106,8 @@ class Distill(unittest.TestCase):
         self.assertGreaterEqual(right[1], right[0] - 4)
 
         self.assertEqual(plan("whole")["distillation"],
-                         {"epochs": 1, "temperature": 4.0, "alpha": 0.7})
+                         {"epochs": 1, "temperature": 4.0, "alpha": 0.7, "batch": 2, "rate": 0.0003,
+                          "noise": 0.05})
 
         rng = random.Random(SEED)
         steps = [kill_after(rng.uniform(0, 0.2 if last else took), last)
@@ -109,6 +127,40 @@ class Distill(unittest.TestCase):
         right = right_answers(out)
         self.assertGreaterEqual(right[1], right[0] - 4)
         self.assertFalse(os.path.exists(os.path.join(WORK, "floats.training")))
+
+    def test_a_plan_repeats_the_training(self):
+        for name, settings, compress in (
+                ("floats", "epochs=1,batch=32,rate=0.00123,floats=1,momentum=0.8",
+                 ("--prune", "0.3", "--bits", "4")),
+                ("norms", "epochs=1,batch=32,rate=0.02,norms=1,feature=0.1,noise=0.1",
+                 ("--prune", "0.3")),
+                ("codes", "epochs=1,batch=32,optimizer=adam,schedule=steps,warmup=3",
+                 ("--bits", "8", "--seed", "5"))):
+            subprocess.run(command(name, settings, compress), check=True, capture_output=True)
+            subprocess.run(again(name + "-again", name), check=True, capture_output=True)
+            self.assertGreater(len(payload(name)), 10000)
+            self.assertEqual(payload(name), payload(name + "-again"), name)
+            self.assertEqual(plan(name), plan(name + "-again"))
+
+    def test_the_state_lies_beside_the_folder_however_it_is_spelled(self):
+        os.makedirs(os.path.join(WORK, "slash.training"))  # cannot be read as a state
+        out = subprocess.run(command("slash/", "epochs=1,batch=32", ()), capture_output=True,
+                             text=True, check=False)
+        self.assertEqual(out.returncode, 1)
+        self.assertIn(os.path.join(WORK, "slash.training"), out.stderr)
+
+    def test_progress_says_how_long_it_will_take(self):
+        out = subprocess.run(command("progress", "epochs=3,batch=2", ())
+                             + ["--progress", "json"], capture_output=True, text=True,
+                             check=True)
+        lines = [json.loads(line) for line in out.stderr.splitlines()]
+        steps = [line for line in lines if line["stage"] == "training"]
+        self.assertTrue(steps)
+        self.assertLess(len(steps), 720)
+        for line in steps[1:]:
+            self.assertEqual(line["of"], 720)
+            self.assertGreaterEqual(line["seconds_left"], 0)
+            self.assertGreater(line["loss"], 0)
 
 
 if __name__ == "__main__":

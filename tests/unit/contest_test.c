@@ -246,7 +246,8 @@ TEST(the_page_of_a_search_shows_front_choices_and_trials)
 
     method_run(METHOD_random, e, &o, 1);
 
-    const struct search_trial trial = {&e->all[e->best], .5, 1, 1000};
+    const struct search_trial trial = {
+        .of = &e->all[e->best], .loss = .5, .drop = 1, .bytes = 1000};
     const struct search_page of = {.model = "toy & co",
                                    .target = "somewhere",
                                    .sentence = "60 plans",

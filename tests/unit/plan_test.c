@@ -82,6 +82,42 @@ TEST(a_plan_writes_the_bytes_that_it_was_read_from)
     arena_destroy(a);
 }
 
+/* Settings of training that are not usual stand there, and only those. */
+TEST(a_plan_keeps_every_setting_of_a_training)
+{
+    struct arena *a = arena_create();
+    struct plan *p, *again;
+    struct text t = {0};
+
+    CHECK_OK(parse(a, whole, &p));
+    CHECK_EQ(p->distillation.batch, 128); /* by default */
+    for (int i = 0; i < TRAIN_SETTINGS; i++) {
+        const struct train_setting *s = &train_setting[i];
+
+        train_settings_set(&p->distillation, i,
+                           s->whole ? s->most : s->least + 0.9 / 3);
+    }
+    plan_write(p, &t);
+    CHECK(strstr(t.bytes, "\"schedule\": \"constant\", \"clip\": 0.3,"));
+    CHECK_OK(parse(a, t.bytes, &again));
+    for (int i = 0; i < TRAIN_SETTINGS; i++) {
+        CHECK(strstr(t.bytes, train_setting[i].key));
+        CHECK(train_settings_get(&again->distillation, i)
+              == train_settings_get(&p->distillation, i));
+    }
+    text_free(&t);
+    arena_destroy(a);
+}
+
+/* Nine digits are kept, so nine are trained with. */
+TEST(a_setting_has_nine_digits)
+{
+    struct train_settings s = train_settings_defaults();
+
+    train_settings_set(&s, TRAIN_SETTING_rate, 0.0123456789123);
+    CHECK(s.optimizer.rate == 0.0123456789);
+}
+
 /* What was found and what would have been right; each row changes one thing. */
 TEST(what_is_wrong_in_a_plan_is_named)
 {
@@ -104,6 +140,13 @@ TEST(what_is_wrong_in_a_plan_is_named)
         {"\"test\": 2", "\"test\": 2.5", "split: 'test' is 2.5, not a whole number"},
         {"\"temperature\": 4.0", "\"temperature\": 0",
          "distillation: 'temperature' is 0, not a number from 1 to 20"},
+        {"\"alpha\": 0.3", "\"alpha\": 0.3, \"crop\": -4",
+         "distillation: 'crop' is -4, not a whole number from 0 to 1024"},
+        {"\"alpha\": 0.3", "\"alpha\": 0.3, \"optimizer\": \"magic\"",
+         "distillation: 'optimizer' is \"magic\"; it may be sgd, adam or adamw"},
+        {"\"alpha\": 0.3", "\"alpha\": 0.3, \"speed\": 1",
+         "distillation: unknown key 'speed'; it may be epochs, temperature, alpha"},
+        {", \"alpha\": 0.3", "", "distillation: 'alpha' is missing"},
         {"\"ratio\": 0.1", "\"ratio\": 2",
          "update: 'ratio' is 2, not a number from 0 to 1"},
         {"\"incremental\"", "\"sometimes\"",

@@ -137,11 +137,11 @@ static void begin_with(struct run *r, const char *text, uint64_t seed)
     r->o.data = r->d;
     r->o.n_samples = SAMPLES;
     r->o.sample = r->sample;
-    r->o.batch = 24;
-    r->o.epochs = 6;
-    r->o.optimizer.rate = 0.05;
+    r->o.set.batch = 24;
+    r->o.set.epochs = 6;
+    r->o.set.optimizer.rate = 0.05;
     r->o.n_threads = 1;
-    r->o.augment = (struct augment){.noise = 0.05};
+    r->o.set.augment = (struct augment){.noise = 0.05};
 }
 
 static void begin(struct run *r, uint64_t seed)
@@ -194,7 +194,7 @@ TEST(a_network_learns_from_labels_and_what_is_stored_runs_elsewhere)
     struct run r;
 
     begin(&r, 1);
-    r.o.epochs = 15;
+    r.o.set.epochs = 15;
     r.o.reestimate = 4;
     CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
     CHECK_OK(ir_verify(r.g));
@@ -211,11 +211,11 @@ TEST(a_student_follows_an_original_without_labels)
     struct run r, original;
 
     begin(&original, 2);
-    original.o.epochs = 15;
+    original.o.set.epochs = 15;
     CHECK_OK(train_graph(original.c, original.g, NULL, &original.o, &result));
     begin(&r, 3);
-    r.o.alpha = 1;
-    r.o.epochs = 15;
+    r.o.set.alpha = 1;
+    r.o.set.epochs = 15;
     CHECK_OK(train_graph(r.c, r.g, original.g, &r.o, &result));
     CHECK(result.last_loss < 0.2 * result.first_loss);
     CHECK(right_answers(&r, r.g) >= 88);
@@ -241,8 +241,8 @@ TEST(a_student_with_other_channels_follows_features)
     begin_with(&original, TWO_CONVOLUTIONS("6"), 2);
     begin_with(&r, TWO_CONVOLUTIONS("4"), 3);
     begin_with(&three, TWO_CONVOLUTIONS("4"), 3);
-    r.o.feature = three.o.feature = 10;
-    r.o.alpha = three.o.alpha = 1;
+    r.o.set.feature = three.o.set.feature = 10;
+    r.o.set.alpha = three.o.set.alpha = 1;
     three.o.n_threads = 3;
     CHECK_OK(train_graph(r.c, r.g, original.g, &r.o, &result));
     CHECK(result.last_loss < 0.5 * result.first_loss);
@@ -320,8 +320,8 @@ TEST(a_network_learns_with_normalization_that_is_folded_again)
 
     begin_with(&r, TWO_CONVOLUTIONS("4"), 3);
     begin_with(&three, TWO_CONVOLUTIONS("4"), 3);
-    r.o.norms = three.o.norms = true;
-    r.o.epochs = three.o.epochs = 15;
+    r.o.set.norms = three.o.set.norms = true;
+    r.o.set.epochs = three.o.set.epochs = 15;
     three.o.n_threads = 3;
     CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
     CHECK(result.last_loss < 0.3 * result.first_loss);
@@ -340,8 +340,8 @@ TEST(every_optimizer_learns)
         struct run r;
 
         begin(&r, 1);
-        r.o.optimizer.kind = kind;
-        r.o.optimizer.rate = kind == OPTIMIZER_SGD ? 0.05 : 0.01;
+        r.o.set.optimizer.kind = kind;
+        r.o.set.optimizer.rate = kind == OPTIMIZER_SGD ? 0.05 : 0.01;
         CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
         CHECK(result.last_loss < 0.7 * result.first_loss);
         end(&r);
@@ -362,8 +362,8 @@ TEST(a_network_of_codes_learns_and_stays_one)
     struct run r;
 
     begin_with(&r, text, 1);
-    r.o.epochs = 40;
-    r.o.optimizer.rate = 0.1;
+    r.o.set.epochs = 40;
+    r.o.set.optimizer.rate = 0.1;
     CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
     CHECK_OK(ir_verify(r.g));
     CHECK(right_answers(&r, r.g) >= 80);
@@ -405,8 +405,8 @@ TEST(zeros_stay_where_they_are_for_every_optimizer)
 
         begin(&r, 1);
         put_zeros(&r);
-        r.o.optimizer.kind = kind;
-        r.o.optimizer.rate = kind == OPTIMIZER_SGD ? 0.05 : 0.01;
+        r.o.set.optimizer.kind = kind;
+        r.o.set.optimizer.rate = kind == OPTIMIZER_SGD ? 0.05 : 0.01;
         r.o.keep_zeros = true;
         CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
         CHECK_EQ(n_zeros(r.g), 72);
@@ -435,8 +435,8 @@ TEST(every_schedule_ends_with_the_share_that_was_asked_for)
 
         begin(&one, 1);
         begin(&three, 1);
-        one.o.masks.kind = three.o.masks.kind = kind;
-        one.o.masks.final = three.o.masks.final = 0.75;
+        one.o.set.masks.kind = three.o.set.masks.kind = kind;
+        one.o.set.masks.final = three.o.set.masks.final = 0.75;
         three.o.n_threads = 3;
         CHECK_OK(train_graph(one.c, one.g, NULL, &one.o, &result));
         CHECK_EQ(n_zeros(one.g), (72 + 216) * 3 / 4);
@@ -456,9 +456,9 @@ TEST(zeros_are_zeros_behind_normalization)
     struct run r;
 
     begin_with(&r, TWO_CONVOLUTIONS("4"), 3);
-    r.o.norms = true;
-    r.o.masks.kind = ANNEAL_CUBIC;
-    r.o.masks.final = 0.5;
+    r.o.set.norms = true;
+    r.o.set.masks.kind = ANNEAL_CUBIC;
+    r.o.set.masks.final = 0.5;
     CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
     CHECK_EQ(n_zeros(r.g), (36 + 216 + 162) / 2);
     end(&r);
@@ -512,8 +512,8 @@ TEST(the_number_of_threads_changes_no_byte)
 
     begin(&one, 1);
     begin(&three, 1);
-    one.o.augment.flip = three.o.augment.flip = true;
-    one.o.augment.crop = three.o.augment.crop = 1;
+    one.o.set.augment.flip = three.o.set.augment.flip = true;
+    one.o.set.augment.crop = three.o.set.augment.crop = 1;
     three.o.n_threads = 3;
     CHECK_OK(train_graph(one.c, one.g, NULL, &one.o, &result));
     CHECK_OK(train_graph(three.c, three.g, NULL, &three.o, &result));
@@ -534,8 +534,8 @@ static void begin_again(struct run *r, bool masked)
 {
     begin(r, 1);
     if (masked) {
-        r->o.masks.kind = ANNEAL_HARMONIC;
-        r->o.masks.final = 0.5;
+        r->o.set.masks.kind = ANNEAL_HARMONIC;
+        r->o.set.masks.final = 0.5;
     }
 }
 
@@ -649,8 +649,8 @@ TEST(a_loss_that_is_no_number_ends_the_training)
     struct run r;
 
     begin(&r, 1);
-    r.o.optimizer.rate = 1e30;
-    r.o.clip = 0;
+    r.o.set.optimizer.rate = 1e30;
+    r.o.set.clip = 0;
     CHECK_FAILS(train_graph(r.c, r.g, NULL, &r.o, &result), INVALID,
                 "a smaller rate may help");
     end(&r);
