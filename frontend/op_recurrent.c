@@ -272,9 +272,13 @@ static struct status *import_recurrent(struct ir_node *n)
         || ir_attr_int(n, "hidden_size", l.hidden) != l.hidden)
         return FAIL_AT(n, INVALID, "hidden_size does not fit R's %lld columns",
                        (long long)l.hidden);
+    if (codes && n->in[ONNX_R]->dim[2] != l.gates * l.hidden)
+        return FAIL_AT(n, INVALID, "'%s' has not %d gates of %lld", n->in[ONNX_R]->name,
+                       l.gates, (long long)l.hidden);
     RETURN_IF_FAIL(split_bias(n, &l, l.gates * l.hidden, &bias, &in[BIAS]));
-    RETURN_IF_FAIL((n->in[ONNX_W]->dtype == DT_i8 ? make_gates_of_codes : make_gates)(
-        n, &l, l.gates * l.hidden, bias, &in[GATES]));
+    RETURN_IF_FAIL((codes && n->in[ONNX_W]->dtype == DT_i8
+                        ? make_gates_of_codes
+                        : make_gates)(n, &l, l.gates * l.hidden, bias, &in[GATES]));
     if (codes) {
         in[RT] = unsigned_codes(n->graph->compile, n->in[ONNX_R]);
         in[ZEROS] = column_zeros(n, l.gates * l.hidden);

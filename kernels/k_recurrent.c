@@ -112,8 +112,6 @@ K_IN void add_product(ix n, ix step, ix hidden, const float *restrict base,
     }
 }
 
-/* ---- codes ---- */
-
 enum { ROWS = 8 };
 
 #if defined(__GNUC__)
@@ -139,7 +137,7 @@ typedef struct {
 #endif
 
 /* The state as `scale` times codes, as fine as sums of its products with r and with
- * zero points in int32 allow: 64 000 steps up to 64 elements, 8 000 for 512. */
+ * zero points in int32 allow: -32767 to 32767 up to 128 elements, 8224 for 512. */
 struct coded {
     ix n, hidden; /* columns and rows of r */
     const uint8_t *r, *zero;

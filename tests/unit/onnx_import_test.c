@@ -22,7 +22,7 @@ static struct status *import(struct compile *c, struct text *model,
     return s;
 }
 
-/* The imported graph as text. */
+/* The imported graph as text.  Its constants lie in the model's bytes. */
 static const char *imported(struct text *graph, int opset, const struct onnx_options *o)
 {
     static char kept[8192];
@@ -30,8 +30,9 @@ static const char *imported(struct text *graph, int opset, const struct onnx_opt
     struct text model = onnx_model(graph, opset), out = {0};
     struct ir_graph *g = NULL;
 
-    CHECK_OK(import(c, &model, o, NULL, &g));
+    CHECK_OK(onnx_import_bytes(c, model.bytes, model.len, NULL, o, NULL, &g));
     ir_print(g, IR_TEXT_ALL_DATA, &out);
+    text_free(&model);
     CHECK(out.len < sizeof kept);
     memcpy(kept, out.bytes, out.len + 1);
     text_free(&out);
@@ -180,20 +181,23 @@ TEST(question_marks_are_no_names)
 }
 
 /* One gate's worth of numbers each: hidden size 1, W and R [1, 1, 4]. */
-static struct text codes_lstm(int64_t n_scales, int8_t point)
+static struct text codes_lstm(int64_t n_scales, int8_t point, const char *r)
 {
-    static const int8_t w[4] = {1, 2, 3, 4};
+    static const int8_t w[4] = {1, 2, 3, 4}, twice[8] = {1};
     static const float scale[4] = {0.5f, 0.5f, 0.5f, 0.5f};
     const int8_t zero[4] = {point, point, point, point};
     const int64_t dims[3] = {1, 1, 4}, scales[2] = {1, n_scales};
     struct text g = {0};
+    char names[40];
 
     onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,1,1");
     onnx_initializer(&g, "w", ONNX_INT8, 3, dims, w, sizeof w);
     onnx_initializer(&g, "s", ONNX_FLOAT, 2, scales, scale, (size_t)n_scales * 4);
     onnx_initializer(&g, "z", ONNX_INT8, 2, scales, zero, (size_t)n_scales);
-    onnx_node(&g, GRAPH_NODE, "DynamicQuantizeLSTM", "x w w - - - - - s z s z", "y",
-              NULL);
+    onnx_initializer(&g, "wide", ONNX_INT8, 3, (int64_t[]){1, 2, 4}, twice,
+                     sizeof twice);
+    snprintf(names, sizeof names, "x w %s - - - - - s z s z", r);
+    onnx_node(&g, GRAPH_NODE, "DynamicQuantizeLSTM", names, "y", NULL);
     onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,1,1,1");
     return g;
 }
@@ -201,20 +205,35 @@ static struct text codes_lstm(int64_t n_scales, int8_t point)
 /* R counts from 128 up: 1 becomes 129. */
 TEST(weights_of_an_lstm_may_be_codes)
 {
-    struct text g = codes_lstm(4, 0);
+    struct text g = codes_lstm(4, 0, "w");
     const char *text = imported(&g, 13, NULL);
 
     CHECK(strstr(text, "LSTM(") && !strstr(text, "DynamicQuantize"));
     CHECK(strstr(text, "MatMulInteger("));
     CHECK(strstr(text, "u8[1,1,4] {129,130,131,132}"));
     CHECK(strstr(text, "u8[1,4] {128,128,128,128}"));
-    g = codes_lstm(3, 0);
+    g = codes_lstm(3, 0, "w");
     check_refused(&g, 13, NULL, INVALID, "'s' does not fit to 'w'");
+    g = codes_lstm(4, 0, "wide");
+    check_refused(&g, 13, NULL, INVALID, "'wide' has not 4 gates of 2");
+}
+
+TEST(an_lstm_of_integers_is_refused)
+{
+    static const int8_t w[4] = {1, 2, 3, 4};
+    const int64_t dims[3] = {1, 4, 1};
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,1,1");
+    onnx_initializer(&g, "w", ONNX_INT8, 3, dims, w, sizeof w);
+    onnx_node(&g, GRAPH_NODE, "LSTM", "x w w", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,1,1,1");
+    check_refused(&g, 13, NULL, INVALID, "");
 }
 
 TEST(inputs_of_an_lstm_stay_float_where_codes_have_a_zero_point)
 {
-    struct text g = codes_lstm(4, 1);
+    struct text g = codes_lstm(4, 1, "w");
     const char *text = imported(&g, 13, NULL);
 
     CHECK(strstr(text, "{0,0.5,1,1.5}") && !strstr(text, "MatMulInteger("));
