@@ -27,8 +27,8 @@ enum { MOST_TRIED = 384 };
 /* A removal may go beyond what was asked for by this share of the multiply-adds, or by
  * as much as is missing; so much may be missing at the end. */
 static const double SLACK = 0.01;
-/* Losses, in nats, that are small beside this for each share of the multiply-adds do not
- * decide: how much time these take does. */
+/* Losses, in nats, that are small beside this for each share of the multiply-adds do
+ * not decide: how much time these take does. */
 static const double MACS_WORTH = 1.0;
 static const double TIME_COUNTS = 0.9; /* of the price; multiply-adds are the rest */
 

@@ -230,10 +230,10 @@ static struct device slow_in_the_second(struct arena *a)
     d.figures[FIGURE_F32_PEAK].value = 1e12;
     d.figures[FIGURE_MEMORY_BANDWIDTH].value = 1e12;
     d.kernels = arena_new_array(a, struct kernel_table, 2);
-    d.kernels[0] = (struct kernel_table){
-        WORK_FIRST, 32, 32, {1, 1, 1}, {all, all, all}, flat};
-    d.kernels[1] = (struct kernel_table){
-        WORK_WINDOW, 32, 32, {2, 1, 1}, {few, all, all}, steep};
+    d.kernels[0] =
+        (struct kernel_table){WORK_FIRST, 32, 32, {1, 1, 1}, {all, all, all}, flat};
+    d.kernels[1] =
+        (struct kernel_table){WORK_WINDOW, 32, 32, {2, 1, 1}, {few, all, all}, steep};
     return d;
 }
 
