@@ -103,8 +103,10 @@ static LLVMValueRef load_folded(const struct depthwise *d, const struct window *
     const int pixel = (int)d->s->in_x, step = (int)d->s->stride_x / d->cut.fold;
     const bool halves = ((r.end - r.first - 1) * step + 1) * pixel > w->bytes;
     const int middle = halves ? (r.first + r.end + 1) / 2 : r.end;
-    LLVMValueRef low = load_pixels(d, w, row, column, (struct tap_range){r.first, middle}),
-                 high = load_pixels(d, w, row, column, (struct tap_range){middle, r.end});
+    LLVMValueRef low = load_pixels(d, w, row, column,
+                                   (struct tap_range){r.first, middle}),
+                 high =
+                     load_pixels(d, w, row, column, (struct tap_range){middle, r.end});
     LLVMValueRef zero = LLVMConstNull(LLVMTypeOf(low)), x;
     int index[4 * MAX_LANES], keep[4 * MAX_LANES];
 

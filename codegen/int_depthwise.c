@@ -178,8 +178,8 @@ int64_t int_depthwise_weight_bytes(const struct int_conv *c, const struct isa *i
 int64_t int_depthwise_epilogue_bytes(const struct int_conv *c, const struct isa *isa)
 {
     const struct int_depthwise_cut cut = int_depthwise_cut(c, isa);
-    const int64_t classes = int_bias_rows(c, &c->shape).n
-                            * int_depthwise_bias_columns(c, &cut).n;
+    const int64_t classes =
+        int_bias_rows(c, &c->shape).n * int_depthwise_bias_columns(c, &cut).n;
 
     return (int64_t)sizeof(struct int_header)
            + (1 + classes) * int_depthwise_width(&cut) * 4;

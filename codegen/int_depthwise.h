@@ -38,7 +38,8 @@ struct int_depthwise_cut int_depthwise_cut(const struct int_conv *c,
 /* The convolution with `fold` pixels as one, whose channels these all have. */
 struct conv int_depthwise_view(const struct conv *c,
                                const struct int_depthwise_cut *cut);
-/* Its outputs by the taps that they have; those of folded pixels lack what any lacks. */
+/* Its outputs by the taps that they have; those of folded pixels lack what any lacks.
+ */
 struct int_classes int_depthwise_bias_columns(const struct int_conv *c,
                                               const struct int_depthwise_cut *cut);
 /* Channels with padding. */

@@ -35,7 +35,8 @@ extern const char *const prune_saliencies[]; /* by enum; ends with NULL */
 struct prune_options {
     double ratio;           /* of all multiply-adds; 0 to 0.99 */
     struct prune_tile tile; /* what remains is whole tiles as far as that goes */
-    /* Whose time counts beside the multiply-adds, and in which widths; NULL: no time. */
+    /* Whose time counts beside the multiply-adds, and in which widths; NULL: no time.
+     */
     const struct device *device;
     int weight_bits, activation_bits;
     enum prune_saliency saliency;

@@ -63,7 +63,7 @@ struct status *prices_by_taylor(const struct pruner *q, double *price);
 struct prune_work {
     double macs, tiled, time;
     double tiled_before, time_before; /* with all channels */
-    struct prune_sizes *sizes; /* what each class has of the units */
+    struct prune_sizes *sizes;        /* what each class has of the units */
 };
 
 struct prune_work *prune_work_create(struct pruner *q, struct prune_tile tile);

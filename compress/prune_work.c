@@ -14,7 +14,7 @@ enum { W = 1 };
 struct size {
     double macs; /* for one output and one input */
     int64_t outputs, inputs;
-    bool sums; /* over inputs that a tile can have */
+    bool sums;       /* over inputs that a tile can have */
     int64_t columns; /* of a window: their inputs lie side by side */
 };
 
@@ -141,8 +141,7 @@ struct prune_work *prune_work_create(struct pruner *q, struct prune_tile tile)
     struct work *works = arena_new_array(q->arena, struct work, q->p->n_units + 1);
 
     for (int i = 0; i < q->p->n_units; i++)
-        works[i] =
-            unit_work(&q->units[i], q->o->weight_bits, q->o->activation_bits);
+        works[i] = unit_work(&q->units[i], q->o->weight_bits, q->o->activation_bits);
     *p = (struct prune_sizes){.arena = q->arena,
                               .tile = tile,
                               .n_units = q->p->n_units,

@@ -96,6 +96,11 @@ static double tile_depth(const struct device *d, enum precision p)
     return fmax(1, d->figures[FIGURE_TILE_DEPTH].value * 8 / stored_bits[p]);
 }
 
+static bool is_depthwise(const struct work *w)
+{
+    return w->kind == WORK_DEPTHWISE || w->kind == WORK_DEPTHWISE_STRIDED;
+}
+
 static double tiled_channels(const struct device *d, enum precision p,
                              const struct work *w)
 {
@@ -111,9 +116,7 @@ static double computed_macs(const struct device *d, enum precision p,
                             const struct work *w)
 {
     const double deep = tile_depth(d, p);
-    const bool alone =
-        d->figures[FIGURE_TILE_DEPTH].value > 0
-        && (w->kind == WORK_DEPTHWISE || w->kind == WORK_DEPTHWISE_STRIDED);
+    const bool alone = d->figures[FIGURE_TILE_DEPTH].value > 0 && is_depthwise(w);
     const double tile_channels = (double)device_tile_outputs(d, p);
     const double tile_rows =
         w->rows > 0 ? fmax(1, d->figures[FIGURE_TILE_ROWS].value) : 1;
@@ -167,11 +170,6 @@ static double energy_j(const struct device *d, enum precision p, double n_ops,
     return d->figures[energy_of_op[wider]].value * n_ops
            + d->figures[FIGURE_BYTE_ENERGY].value * n_bytes
            + d->figures[FIGURE_IDLE_POWER].value * time_ns * 1e-9;
-}
-
-static bool is_depthwise(const struct work *w)
-{
-    return w->kind == WORK_DEPTHWISE || w->kind == WORK_DEPTHWISE_STRIDED;
 }
 
 static double rate_of(const struct device *d, enum precision p, const struct work *w)

@@ -293,8 +293,8 @@ static void tie_split(struct ties *t, const struct ir_node *n)
     tie_parts(t, n->in[X], n->out, n->n_out, axis);
 }
 
-/* With a step of 2 the elements of every pair go together, so that the others stay where
- * the steps meet them. */
+/* With a step of 2 the elements of every pair go together, so that the others stay
+ * where the steps meet them. */
 static void tie_steps(struct ties *t, const struct ir_value *x, int d, int64_t step)
 {
     for (int64_t i = 0; i < x->dim[d]; i++)
