@@ -8,8 +8,9 @@
 here.json holds the times of single layers (hal/kernel_table.h).  Each model, none of
 which was timed for it, is compiled with --target here.json; its report has the modelled
 time of every step, `hadmcc bench` measures them.  A measured time is the least of
---rounds medians.  Steps of less than a microsecond are not compared one by one: a look
-at the clock takes 2 or 3 % of that.
+--rounds medians; a round measures every model once, so that no model has all of its
+rounds while another program is busy.  Steps of less than a microsecond are not compared
+one by one: a look at the clock takes 2 or 3 % of that.
 """
 import argparse
 import json
@@ -19,6 +20,7 @@ import sys
 import tempfile
 
 LEAST_US = 1.0
+NO_WEIGHTS = ("move", "codes", "function", "pool", "softmax", "normalization")
 
 
 def run(command):
@@ -51,33 +53,38 @@ def median(values):
     return values[len(values) // 2] if values else float("nan")
 
 
-def measure(hadmcc, folder, rounds):
-    """Least medians of the whole model and of its steps, in us."""
-    whole, steps = float("inf"), None
-    for _ in range(rounds):
-        r = json.loads(run([hadmcc, "bench", folder, "--per-step", "--json"]))
-        whole = min(whole, r["cpu_median_us"], r["median_us"])
-        us = [s["us"] for s in r["steps"]]
-        steps = us if steps is None else [min(x, y) for x, y in zip(steps, us)]
-    return whole, steps
+def measure(hadmcc, m):
+    """Lowers the model's and its steps' times, in us, to this round's medians."""
+    r = json.loads(run([hadmcc, "bench", m["bundle"], "--per-step", "--json"]))
+    m["measured_us"] = min(m["measured_us"], r["cpu_median_us"], r["median_us"])
+    for row, step in zip(m["steps"], r["steps"]):
+        row["measured_us"] = min(row["measured_us"], step["us"])
 
 
-def compare(hadmcc, device, model, extra, rounds):
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = os.path.join(folder, "b")
-        run([hadmcc, model, "--target", device, "-o", bundle] + extra)
-        report = [f for f in os.listdir(bundle) if f.endswith(".report.json")][0]
-        with open(os.path.join(bundle, report), encoding="utf-8") as file:
-            report = json.load(file)
-        whole, steps = measure(hadmcc, bundle, rounds)
-    rows = [{"step": m["name"], "kind": m["kind"], "modelled_us": m["modelled_ns"] / 1e3,
-             "measured_us": us} for m, us in zip(report["steps"], steps)]
-    return {"model": os.path.basename(model), "measured_us": whole,
+def name_of(path):
+    """Of the file, or of its folder where all files are called model.onnx."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.basename(folder) if name == "model.onnx" else name
+
+
+def build(hadmcc, device, model, extra, bundle):
+    run([hadmcc, model, "--target", device, "-o", bundle] + extra)
+    report = [f for f in os.listdir(bundle) if f.endswith(".report.json")][0]
+    with open(os.path.join(bundle, report), encoding="utf-8") as file:
+        report = json.load(file)
+    rows = [{"step": m["name"], "covers": m["covers"], "kind": m["kind"],
+             "modelled_us": m["modelled_ns"] / 1e3, "measured_us": float("inf")}
+            for m in report["steps"]]
+    return {"model": name_of(model), "bundle": bundle, "measured_us": float("inf"),
             "modelled_us": report["modelled"]["time_ns"] / 1e3, "steps": rows}
 
 
 def error(row):
     return abs(row["modelled_us"] / row["measured_us"] - 1)
+
+
+def has_weights(step):
+    return step["kind"] not in NO_WEIGHTS
 
 
 def verdict(name, rows):
@@ -86,6 +93,25 @@ def verdict(name, rows):
     print("%-22s %5d compared   median error %5.1f %%   Spearman %.4f"
           % (name, len(rows), 100 * median([error(r) for r in rows]),
              spearman([r["modelled_us"] for r in rows], [r["measured_us"] for r in rows])))
+
+
+def build_all(o, folder):
+    models = []
+    for i, path in enumerate(o.models):
+        try:
+            models.append(build(o.hadmcc, o.device, path, o.option,
+                                os.path.join(folder, str(i))))
+        except subprocess.CalledProcessError as e:
+            print("%-34s %s" % (name_of(path), e.stderr.strip().split("\n")[0]))
+    return models
+
+
+def show(m):
+    layers = [s for s in m["steps"] if has_weights(s) and s["measured_us"] >= LEAST_US]
+    print("%-34s %12.1f %12.1f %+7.1f%%  %5.1f %% of %d"
+          % (m["model"], m["measured_us"], m["modelled_us"],
+             100 * (m["modelled_us"] / m["measured_us"] - 1),
+             100 * median([error(s) for s in layers]), len(layers)))
 
 
 def main():
@@ -98,29 +124,22 @@ def main():
     parser.add_argument("--out", help="JSON with all steps")
     parser.add_argument("models", nargs="+")
     o = parser.parse_args()
-    models = []
 
+    with tempfile.TemporaryDirectory() as folder:
+        models = build_all(o, folder)
+        for _ in range(o.rounds):
+            for m in models:
+                measure(o.hadmcc, m)
     print("%-34s %12s %12s %8s  %s" % ("model", "measured us", "modelled us", "error",
                                        "median error of its layers"))
-    for path in o.models:
-        try:
-            m = compare(o.hadmcc, o.device, path, o.option, o.rounds)
-        except subprocess.CalledProcessError as e:
-            print("%-34s %s" % (os.path.basename(path), e.stderr.strip().split("\n")[0]))
-            continue
-        models.append(m)
-        layers = [s for s in m["steps"]
-                  if s["kind"] != "move" and s["measured_us"] >= LEAST_US]
-        print("%-34s %12.1f %12.1f %+7.1f%%  %5.1f %% of %d"
-              % (m["model"], m["measured_us"], m["modelled_us"],
-                 100 * (m["modelled_us"] / m["measured_us"] - 1),
-                 100 * median([error(s) for s in layers]), len(layers)))
-        sys.stdout.flush()
+    for m in models:
+        show(m)
 
     steps = [s for m in models for s in m["steps"] if s["measured_us"] >= LEAST_US]
     print()
     verdict("whole models", models)
-    verdict("layers with weights", [s for s in steps if s["kind"] != "move"])
+    verdict("layers with weights", [s for s in steps if has_weights(s)])
+    verdict("other steps", [s for s in steps if not has_weights(s)])
     for kind in sorted({s["kind"] for s in steps}):
         verdict("  " + kind, [s for s in steps if s["kind"] == kind])
     if o.out:

@@ -268,7 +268,8 @@ static struct status *sum_layer(struct ir_graph *g, const struct probe_layer *l,
     return finish(g, n);
 }
 
-/* Codes become floats, their sum codes: one kernel. */
+/* Codes become floats, their sum codes of scale 1, as all sums of codes are written after
+ * the passes: one kernel, the last node's. */
 static struct status *codes_layer(struct ir_graph *g, const struct probe_layer *l,
                                   const char *name)
 {
@@ -284,7 +285,7 @@ static struct status *codes_layer(struct ir_graph *g, const struct probe_layer *
                                attributes, &x[i]));
     RETURN_IF_FAIL(ir_emit(g, NULL, OP_Add, NULL, 2, x, NULL, &y));
     RETURN_IF_FAIL(ir_emit(g, NULL, OP_QuantizeLinear, name, 3,
-                           (struct ir_value *[]){y, ir_const_f32(g->compile, 0.04f), zero},
+                           (struct ir_value *[]){y, ir_const_f32(g->compile, 1), zero},
                            attributes, &y));
     ir_output(g, y);
     return OK;

@@ -336,6 +336,29 @@ struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t 
     return s;
 }
 
+/* What --emit plan writes has it, without code. */
+struct status *quantized_workspace(struct quantized *q, int64_t *out)
+{
+    struct compile_options co = *q->co;
+    char *folder = NULL;
+    struct status *s = scratch_folder_make(q->a, &folder);
+    struct bundle_meta m;
+
+    co.kind = EMIT_PLAN;
+    co.folder = folder;
+    co.prefix = "m";
+    co.embed = false;
+    co.compress = apply;
+    co.compress_arg = q;
+    if (!s)
+        s = compile_model(q->model, &co);
+    if (!s)
+        s = bundle_read_meta(q->a, folder, &m);
+    scratch_folder_remove(folder);
+    *out = s ? 0 : m.workspace_bytes;
+    return s;
+}
+
 /* ---- measuring ------------------------------------------------------------------- */
 
 static struct status *compare(struct quantized *q, struct score *out)

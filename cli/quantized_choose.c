@@ -15,6 +15,7 @@ struct trial {
     struct quantized q;          /* as the plan leaves it */
     struct score score;          /* on the checked samples */
     int64_t file_bytes;
+    int64_t workspace_bytes; /* on the target; with a budget for it */
     double loss, drop;
     bool done;
 };
@@ -34,6 +35,8 @@ static struct status *carry_out(struct searching *s, const struct evaluation *v,
         &t->q, model_problem_plan(s->model, v->choices, s->q->co->target)));
     RETURN_IF_FAIL(quantized_run_here(&t->q, true, s->n_checked, s->checked,
                                       &compressed, &t->file_bytes));
+    if (s->q->o->max_ram)
+        RETURN_IF_FAIL(quantized_workspace(&t->q, &t->workspace_bytes));
     RETURN_IF_FAIL(
         evaluate_score(s->q->data, s->checked, &s->original, &compressed, &t->score));
     t->loss = loss_of(&t->score);
@@ -131,40 +134,66 @@ static struct status *choose_cheapest(struct searching *s, struct trial *best)
     return OK;
 }
 
-/* The most accurate of the ten best, where its file is as small as it was thought. */
+/* What a plan has when it is carried out, where it was only modelled before. */
+struct measured {
+    enum search_cost cost;
+    const char *words;
+    int64_t most;  /* the budget; 0: none */
+    int64_t least; /* that a plan had */
+    double limit;  /* modelled costs of plans that are still tried */
+};
+
+/* Over budget: so would plans be whose modelled costs are no smaller in proportion. */
+static bool is_within(struct measured *m, int64_t has, const struct trial *t)
+{
+    m->least = has < m->least ? has : m->least;
+    if (!m->most || has <= m->most)
+        return true;
+    m->limit = t->of->result.costs[m->cost] * (double)m->most / (double)has;
+    return false;
+}
+
+static struct status *none_found(int n, const struct measured *file,
+                                 const struct measured *workspace)
+{
+    if (!n)
+        return FAIL(NO_FIT, "no plan was found that meets the budgets");
+
+    const struct measured *m = file->limit < INFINITY ? file : workspace;
+
+    return FAIL(NO_FIT, "no plan was found whose %s: the smallest one has %lld bytes",
+                m->words, (long long)m->least);
+}
+
+/* The most accurate of the ten best, where file and workspace are as small as they were
+ * thought. */
 static struct status *choose_most_accurate(struct searching *s, struct trial *best)
 {
     const struct evaluation **all =
         arena_new_array(s->q->a, const struct evaluation *, s->e->n + 1);
     const int n = list_candidates(s, false, all),
               most = s->interrupted ? 1 : SEARCHING_TRIALS;
-    const int64_t max_bytes = s->q->o->max_bytes;
-    int64_t least = INT64_MAX;
-    double limit = INFINITY; /* modelled bytes of plans that are still tried */
+    struct measured file = {COST_bytes, "file meets --max-bytes", s->q->o->max_bytes,
+                            INT64_MAX, INFINITY};
+    struct measured workspace = {COST_ram, "workspace meets --max-ram",
+                                 s->q->o->max_ram, INT64_MAX, INFINITY};
 
     for (int i = 0, tried = 0; i < n && tried < (best->done ? most : SEARCHING_TRIALS);
          i++) {
         struct trial t;
 
-        if (all[i]->result.costs[COST_bytes] > limit)
+        if (all[i]->result.costs[COST_bytes] > file.limit
+            || all[i]->result.costs[COST_ram] > workspace.limit)
             continue;
         progress(
             arena_printf(s->q->a, "carrying out plan %d of at most %d", ++tried, most));
         RETURN_IF_FAIL(carry_out(s, all[i], &t));
-        least = t.file_bytes < least ? t.file_bytes : least;
-        if (max_bytes && t.file_bytes > max_bytes)
-            limit = all[i]->result.costs[COST_bytes] * (double)max_bytes
-                    / (double)t.file_bytes;
-        else if (!best->done || t.loss < best->loss)
+        if (is_within(&file, t.file_bytes, &t)
+            && is_within(&workspace, t.workspace_bytes, &t)
+            && (!best->done || t.loss < best->loss))
             *best = t;
     }
-    if (best->done)
-        return OK;
-    return FAIL(NO_FIT,
-                n ? "no plan was found whose file meets --max-bytes: the smallest one "
-                    "has %lld bytes"
-                  : "no plan was found that meets the budgets (%lld)",
-                (long long)(n ? least : 0));
+    return best->done ? OK : none_found(n, &file, &workspace);
 }
 
 /* "fusion (...), update (...)"; "": all agents have a choice. */

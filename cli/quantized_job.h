@@ -54,6 +54,9 @@ struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t 
                                   const int64_t *sample, struct outputs *out,
                                   int64_t *weights_bytes);
 
+/* Bytes of the workspace that the compressed model has on the target. */
+struct status *quantized_workspace(struct quantized *q, int64_t *out);
+
 /* A fresh graph in q, and on it what the plan decides; calibrators are chosen anew.
  * quantized_take makes what was decided in `from` that of q. */
 struct status *quantized_carry_out(struct quantized *q, struct plan *plan);

@@ -42,6 +42,8 @@ static void check_costs(const struct device *d)
          .weight_bits = 32,
          .activation_bits = 32,
          .rows = 1 << 20,
+         .added = INT64_C(1) << 40,
+         .resident_bytes = INT64_MAX,
          .kind = WORK_WINDOW},
     };
 

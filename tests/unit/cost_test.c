@@ -196,15 +196,81 @@ TEST(measured_times_are_interpolated_in_logarithms)
     CHECK(near(measured_time(&d, 16, 100), 2000));
 }
 
-/* Below the smallest size the time stays, above the largest it rises with the work. */
+/* Between 8 and 32 channels, 10 and 1000 rows the time rises as they do, so it falls
+ * so below; above the largest size it rises with the work. */
 TEST(beyond_what_was_measured_times_follow_the_work)
 {
     struct kernel_table t;
     const struct device d = measured(&t);
 
-    CHECK(near(measured_time(&d, 1, 1), 100));
+    CHECK(near(measured_time(&d, 8, 1), 10));
+    CHECK(near(measured_time(&d, 2, 10), 25));
     CHECK(near(measured_time(&d, 64, 1000), 80000));
     CHECK(near(measured_time(&d, 64, 4000), 320000));
+}
+
+/* Twice the channels take no longer: half of them take as long, too. */
+TEST(below_what_was_measured_a_time_that_did_not_fall_stays)
+{
+    double flat[] = {100, 10000, 100, 10000};
+    struct kernel_table t;
+    const struct device d = measured(&t);
+
+    t.ns = flat;
+    CHECK(near(measured_time(&d, 1, 10), 100));
+}
+
+/* 1000 B of weights: 1 ns each from memory, 1/8 from a cache of 2000 B, but no more
+ * than the cache holds can be missing from it. */
+TEST(weights_that_an_inference_pushes_out_of_the_cache_are_read_again)
+{
+    struct kernel_table t;
+    struct device d = measured(&t);
+    struct work w = WORK(10, 8, 1000 - 4 * 8, 1, 1, 8, 8);
+
+    w.rows = 10;
+    d.figures[FIGURE_L2_BYTES].value = 2000;
+    d.figures[FIGURE_L2_BANDWIDTH].value = 8e9;
+    CHECK(near(cost_of(&d, &w).time_ns, 100));
+    w.resident_bytes = 2000;
+    CHECK(near(cost_of(&d, &w).time_ns, 100));
+    w.resident_bytes = 2001;
+    CHECK(near(cost_of(&d, &w).time_ns, 100 + 875));
+    w.weights = 9000;
+    CHECK(near(cost_of(&d, &w).time_ns, 100 + 1750));
+}
+
+/* 100 codes alone: 70 ns, after a product as well; floats cost nothing there. */
+TEST(codes_that_a_kernel_adds_cost_what_adding_them_does)
+{
+    static const double one[] = {1}, elements[] = {100};
+    double ns[] = {70};
+    struct kernel_table t[2];
+    struct device d = measured(&t[0]);
+    struct work w = WORK(10, 8, 1, 1, 1, 8, 8);
+
+    t[1] = (struct kernel_table){.kind = WORK_CODES,
+                                 .weight_bits = 8,
+                                 .activation_bits = 8,
+                                 .n = {1, 1, 1},
+                                 .at = {one, one, elements},
+                                 .ns = ns};
+    d.n_kernels = 2;
+    w.rows = 10;
+    w.added = 100;
+    CHECK(near(cost_of(&d, &w).time_ns, 100 + 70));
+    t[0].weight_bits = t[0].activation_bits = w.weight_bits = w.activation_bits = 32;
+    CHECK(near(cost_of(&d, &w).time_ns, 100));
+}
+
+/* A pool's window is looked up like a depth, but is no arithmetic for the roofline. */
+TEST(work_without_weights_costs_its_bytes)
+{
+    const struct device d = toy();
+    struct work w = WORK(1000000, 1, 0, 400, 100, 32, 32);
+
+    w.kind = WORK_POOL;
+    CHECK(near(cost_of(&d, &w).time_ns, 2005));
 }
 
 /* 8-bit kernels serve 4 bits; float32 ones were not measured: the roofline's 805. */
@@ -302,6 +368,9 @@ static struct work draw_work(void)
     w.macs_per_channel = w.rows * (1 + draw_amount() % 10000);
     w.kind = draw(WORK_KINDS);
     w.sparse_2_4 = draw(2);
+    w.added = work_has_weights(w.kind) ? draw_amount() : 0;
+    w.resident_bytes = draw_amount();
+    w.weight_zeros = draw(2);
     return w;
 }
 
@@ -340,9 +409,12 @@ static struct work more_work(const struct work *w)
 {
     struct work more = *w;
 
-    switch (draw(8)) {
+    switch (draw(9)) {
     case 0: /* deeper */
         more.macs_per_channel += w->rows * (draw_amount() % 10000);
+        break;
+    case 8:
+        more.resident_bytes += draw_amount();
         break;
     case 7:
         more = work_of_batch(w, 1 + draw(9));

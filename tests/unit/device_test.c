@@ -20,6 +20,12 @@
     "\"channels\": " channels ", \"depth\": " depth ", \"rows\": [1], \"ns\": [" ns    \
     "]}"
 
+/* The same kernels with and without zero points of weights. */
+#define ZEROS_TABLE(zeros, ns)                                                         \
+    "{\"kind\": \"window\", \"weight_bits\": 8, \"activation_bits\": 8, "              \
+    "\"weight_zeros\": " zeros ", \"channels\": [1], \"depth\": [1], \"rows\": [1], "   \
+    "\"ns\": [" ns "]}"
+
 /* 8 flop a cycle at 2 Hz, 64 B/s of memory. */
 #define TOY                                                                            \
     FIG("f32_flop_per_cycle", "8", "flop/cycle")                                       \
@@ -137,15 +143,46 @@ TEST(what_is_written_reads_back_with_its_kernels)
     d.code = "some target";
     CHECK_EQ(d.n_kernels, 1);
     CHECK(d.kernels[0].ns[1] == 125 && d.kernels[0].at[AXIS_CHANNELS][1] == 4);
-    CHECK(device_kernels(&d, WORK_WINDOW, 4, 8) == &d.kernels[0]);
-    CHECK(device_kernels(&d, WORK_WINDOW, 32, 32) == NULL);
-    CHECK(device_kernels(&d, WORK_FIRST, 8, 8) == NULL);
+    CHECK(device_kernels(&d, WORK_WINDOW, 4, 8, false) == &d.kernels[0]);
+    CHECK(device_kernels(&d, WORK_WINDOW, 32, 32, false) == NULL);
+    CHECK(device_kernels(&d, WORK_FIRST, 8, 8, false) == NULL);
     device_write(&d, &first);
     CHECK_OK(parse(a, first.bytes, &d));
     device_write(&d, &second);
     CHECK_TEXT(second.bytes, first.bytes);
     text_free(&first);
     text_free(&second);
+    arena_destroy(a);
+}
+
+/* Also after writing and reading; where there is but one table, it serves both. */
+TEST(weights_with_zero_points_have_kernels_of_their_own)
+{
+    struct arena *a = arena_create();
+    struct text written = {0};
+    struct device d;
+
+    CHECK_OK(parse(a, KERNELS(ZEROS_TABLE("true", "3") ", " ZEROS_TABLE("false", "2")),
+                   &d));
+    d.code = "some target";
+    device_write(&d, &written);
+    CHECK_OK(parse(a, written.bytes, &d));
+    CHECK(device_kernels(&d, WORK_WINDOW, 8, 8, true)->ns[0] == 3);
+    CHECK(device_kernels(&d, WORK_WINDOW, 8, 8, false)->ns[0] == 2);
+    d.n_kernels = 1;
+    CHECK(device_kernels(&d, WORK_WINDOW, 8, 8, false)->ns[0] == 3);
+    text_free(&written);
+    arena_destroy(a);
+}
+
+/* A file from before there was such a table, or of a machine without such kernels. */
+TEST(windows_by_winograd_fall_back_on_direct_ones)
+{
+    struct arena *a = arena_create();
+    struct device d;
+
+    CHECK_OK(parse(a, KERNELS(TABLE("[2, 4]", "[9]", "70.5, 125")), &d));
+    CHECK(device_kernels(&d, WORK_WINOGRAD, 8, 8, false) == &d.kernels[0]);
     arena_destroy(a);
 }
 
@@ -183,6 +220,7 @@ TEST(what_is_wrong_in_a_device_file_is_named)
         {DEVICE(FIG("f32_peak", "64", "flop/s")), "does not state 'memory_bandwidth'"},
         {KERNELS("{\"kind\": \"cube\"}"),
          "kernels 0: 'kind' is \"cube\"; it may be product, pointwise,"},
+        {KERNELS(ZEROS_TABLE("1", "1")), "'weight_zeros' is neither true nor false"},
         {KERNELS(TABLE("[4, 2]", "[1]", "1, 1")),
          "'channels' does not rise at place 1"},
         {KERNELS(TABLE("[0]", "[1]", "1")), "'channels' has no number from 1 to"},
