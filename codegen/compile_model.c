@@ -51,10 +51,17 @@ struct job {
     uint64_t cpu_features;
 };
 
+/* A plan is about the steps that the target's code would have. */
+static bool is_machine_code(const struct job *job)
+{
+    return emit_is_machine_code(job->o->kind)
+           || (job->o->kind == EMIT_PLAN && job->target->emits == EMITS_CODE);
+}
+
 static struct status *write_bundle(struct compile *c, const struct job *job)
 {
     const struct compile_options *o = job->o;
-    const struct isa *isa = emit_is_machine_code(o->kind) ? &job->isa : NULL;
+    const struct isa *isa = is_machine_code(job) ? &job->isa : NULL;
     const int max_workers = o->max_workers > 0 ? o->max_workers : 1;
     struct ir_graph *graph;
     struct program *program;

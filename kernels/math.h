@@ -92,17 +92,20 @@ K_IN float math_exp_tail(float r)
     return p * r + 0.5f;
 }
 
-/* exp(x) * 2^shift; the scaling is done in two steps so that neither overflows and a
- * denormal result is rounded once. */
+/* exp(x) * 2^shift, shift at most 0; the scaling is done in two steps so that neither
+ * overflows and a denormal result is rounded once.  Below -104 the result is 0 and is
+ * not computed: a product that becomes 0 takes x86 a hundred times as long, and masked
+ * attention is full of them. */
 K_IN float math_exp_scaled(float x, int32_t shift)
 {
-    const float low = x < -105.0f ? -105.0f : x, c = low > 90.0f ? 90.0f : low;
+    const float low = x < -104.0f ? 0.0f : x, c = low > 90.0f ? 90.0f : low;
     int32_t k;
     const float r = math_exp_reduce(c, &k);
     const float p = (math_exp_tail(r) * (r * r) + r) + 1.0f;
     const int32_t half = (k + shift) >> 1;
+    const float y = (p * math_pow2(half)) * math_pow2(k + shift - half);
 
-    return (p * math_pow2(half)) * math_pow2(k + shift - half);
+    return x < -104.0f ? 0.0f : y;
 }
 
 /* 1 ulp. */
