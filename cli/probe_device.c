@@ -27,7 +27,8 @@ enum {
 };
 
 /* Of a layer: larger ones take as long as they have more rows. */
-#define MOST_MACS (24 << 20)
+#define MOST_MACS        (28 << 20)
+#define MOST_LAYER_BYTES (12 << 20)
 
 /* ---- what is measured -------------------------------------------------------- */
 
@@ -228,6 +229,12 @@ static struct status *measure_graph(struct probe *p, int n,
 
 /* ---- tables ------------------------------------------------------------------ */
 
+static bool is_too_large(const struct probe_layer *l)
+{
+    return probe_layer_macs(l) > (double)MOST_MACS
+           || probe_layer_bytes(l) > (int64_t)MOST_LAYER_BYTES;
+}
+
 /* A graph's windows all take Winograd's algorithm where it pays, or none does. */
 static bool goes_with(const struct probe_layer *l, const struct probe_layer *first)
 {
@@ -242,7 +249,7 @@ static struct status *measure_points(struct probe *p, int n, struct probe_layer 
     int n_group = 0;
 
     for (int i = 0; i < n; i++, p->n_done++) {
-        if (probe_layer_macs(&all[i]) > (double)MOST_MACS)
+        if (is_too_large(&all[i]))
             continue;
         if (n_group == MOST_LAYERS
             || (n_group
