@@ -176,13 +176,16 @@ TEST(weights_with_zero_points_have_kernels_of_their_own)
 }
 
 /* A file from before there was such a table, or of a machine without such kernels. */
-TEST(windows_by_winograd_fall_back_on_direct_ones)
+TEST(kinds_that_were_not_measured_count_as_the_nearest)
 {
     struct arena *a = arena_create();
     struct device d;
 
     CHECK_OK(parse(a, KERNELS(TABLE("[2, 4]", "[9]", "70.5, 125")), &d));
     CHECK(device_kernels(&d, WORK_WINOGRAD, 8, 8, false) == &d.kernels[0]);
+    CHECK(device_kernels(&d, WORK_SOFTMAX, 8, 8, false) == NULL);
+    d.kernels[0].kind = WORK_MOVE;
+    CHECK(device_kernels(&d, WORK_SOFTMAX, 8, 8, false) == &d.kernels[0]);
     arena_destroy(a);
 }
 
