@@ -173,17 +173,18 @@ static double added_ns(const struct device *d, const struct work *w)
 {
     const struct kernel_table *t =
         w->added > 0 && w->activation_bits <= 8
-            ? device_kernels(d, WORK_CODES, w->activation_bits, w->activation_bits, false)
+            ? device_kernels(d, WORK_CODES, w->activation_bits, w->activation_bits,
+                             false)
             : NULL;
 
-    return t ? kernel_table_ns(t, 1, 1, (double)w->added) : 0;
+    return t && t->kind == WORK_CODES ? kernel_table_ns(t, 1, 1, (double)w->added) : 0;
 }
 
 /* What reading weights takes longer than from the second-level cache. */
 static double cold_ns(const struct device *d, const struct work *w)
 {
-    const double from = device_bandwidth(
-        d, device_level_for(d, (double)w->resident_bytes));
+    const double from =
+        device_bandwidth(d, device_level_for(d, (double)w->resident_bytes));
     const double n_bytes =
         fmin((double)cost_stored_weights(w), device_capacity(d, LEVEL_L2));
 
@@ -201,15 +202,14 @@ static double measured_ns(const struct device *d, const struct kernel_table *t,
 
 struct cost cost_of(const struct device *d, const struct work *w)
 {
-    const struct kernel_table *t = device_kernels(
-        d, w->kind, w->weight_bits, w->activation_bits, w->weight_zeros);
+    const struct kernel_table *t =
+        device_kernels(d, w->kind, w->weight_bits, w->activation_bits, w->weight_zeros);
     const enum precision p =
         device_precision(d, precision_of(w->weight_bits, w->activation_bits));
     const double rate = sparse_rate(d, p, w);
     const double per_mac = work_has_weights(w->kind) ? 2 / rate : 0;
     const double n_ops = per_mac * computed_macs(d, p, w);
-    const double n_useful =
-        per_mac * (double)w->macs_per_channel * (double)w->channels;
+    const double n_useful = per_mac * (double)w->macs_per_channel * (double)w->channels;
     const double n_bytes = moved_bytes(w);
     const double time_ns =
         t ? measured_ns(d, t, w, n_bytes) : roofline_ns(d, p, n_ops, n_bytes);

@@ -124,9 +124,9 @@ static bool is_closer(const struct kernel_table *t, const struct kernel_table *b
     const int bits = t->weight_bits + t->activation_bits;
     const int best_bits = best->weight_bits + best->activation_bits;
 
-    return bits != best_bits ? bits < best_bits
-                             : t->weight_zeros == weight_zeros
-                                   && best->weight_zeros != weight_zeros;
+    return bits != best_bits
+               ? bits < best_bits
+               : t->weight_zeros == weight_zeros && best->weight_zeros != weight_zeros;
 }
 
 const struct kernel_table *device_kernels(const struct device *d, enum work_kind kind,
@@ -139,7 +139,8 @@ const struct kernel_table *device_kernels(const struct device *d, enum work_kind
         const struct kernel_table *t = &d->kernels[i];
 
         if (t->kind == kind && t->weight_bits >= weight_bits
-            && t->activation_bits >= activation_bits && is_closer(t, best, weight_zeros))
+            && t->activation_bits >= activation_bits
+            && is_closer(t, best, weight_zeros))
             best = t;
     }
     return best || kind == stand_in(kind)

@@ -23,7 +23,7 @@
 /* The same kernels with and without zero points of weights. */
 #define ZEROS_TABLE(zeros, ns)                                                         \
     "{\"kind\": \"window\", \"weight_bits\": 8, \"activation_bits\": 8, "              \
-    "\"weight_zeros\": " zeros ", \"channels\": [1], \"depth\": [1], \"rows\": [1], "   \
+    "\"weight_zeros\": " zeros ", \"channels\": [1], \"depth\": [1], \"rows\": [1], "  \
     "\"ns\": [" ns "]}"
 
 /* 8 flop a cycle at 2 Hz, 64 B/s of memory. */
@@ -162,8 +162,8 @@ TEST(weights_with_zero_points_have_kernels_of_their_own)
     struct text written = {0};
     struct device d;
 
-    CHECK_OK(parse(a, KERNELS(ZEROS_TABLE("true", "3") ", " ZEROS_TABLE("false", "2")),
-                   &d));
+    CHECK_OK(
+        parse(a, KERNELS(ZEROS_TABLE("true", "3") ", " ZEROS_TABLE("false", "2")), &d));
     d.code = "some target";
     device_write(&d, &written);
     CHECK_OK(parse(a, written.bytes, &d));
