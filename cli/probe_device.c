@@ -276,8 +276,8 @@ static void fill_times(const struct kernel_table *t, const struct probe_layer *a
         t->ns[i] = all[i].ns;
         for (int k = 0; k < TABLE_AXES && !(t->ns[i] > 0); k++)
             if (i >= back[k] && t->ns[i - back[k]] > 0)
-                t->ns[i] =
-                    t->ns[i - back[k]] * probe_layer_macs(&all[i]) / probe_layer_macs(&all[i - back[k]]);
+                t->ns[i] = t->ns[i - back[k]] * probe_layer_macs(&all[i])
+                           / probe_layer_macs(&all[i - back[k]]);
     }
 }
 

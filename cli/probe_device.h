@@ -3,7 +3,8 @@
  * compiles them, one layer each, over sizes (hal/kernel_table.h).
  *
  * Times are the least of several runs, so that other programs disturb little; kernels
- * run one after another on data of their own, as in a network.  About 5 minutes. */
+ * run one after another on data of their own, as in a network.  Some 140 seconds of
+ * processor time. */
 #ifndef HADMC_CLI_PROBE_DEVICE_H
 #define HADMC_CLI_PROBE_DEVICE_H
 

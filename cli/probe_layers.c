@@ -89,7 +89,8 @@ static bool is_depthwise(const struct probe_layer *l)
 
 static bool is_image(const struct probe_layer *l)
 {
-    return l->kind == WORK_POOL || (work_has_weights(l->kind) && l->kind != WORK_PRODUCT);
+    return l->kind == WORK_POOL
+           || (work_has_weights(l->kind) && l->kind != WORK_PRODUCT);
 }
 
 /* ---- sizes -------------------------------------------------------------------- */
@@ -268,8 +269,8 @@ static struct status *sum_layer(struct ir_graph *g, const struct probe_layer *l,
     return finish(g, n);
 }
 
-/* Codes become floats, their sum codes of scale 1, as all sums of codes are written after
- * the passes: one kernel, the last node's. */
+/* Codes become floats, their sum codes of scale 1, as all sums of codes are written
+ * after the passes: one kernel, the last node's. */
 static struct status *codes_layer(struct ir_graph *g, const struct probe_layer *l,
                                   const char *name)
 {
@@ -279,10 +280,10 @@ static struct status *codes_layer(struct ir_graph *g, const struct probe_layer *
     struct ir_value *zero = zeros(g, codes, 0, NULL), *x[2], *y;
 
     for (int i = 0; i < 2; i++)
-        RETURN_IF_FAIL(ir_emit(g, NULL, OP_DequantizeLinear, NULL, 3,
-                               (struct ir_value *[]){
-                                   ir_input(g, NULL, codes, 1, &l->side), scale, zero},
-                               attributes, &x[i]));
+        RETURN_IF_FAIL(ir_emit(
+            g, NULL, OP_DequantizeLinear, NULL, 3,
+            (struct ir_value *[]){ir_input(g, NULL, codes, 1, &l->side), scale, zero},
+            attributes, &x[i]));
     RETURN_IF_FAIL(ir_emit(g, NULL, OP_Add, NULL, 2, x, NULL, &y));
     RETURN_IF_FAIL(ir_emit(g, NULL, OP_QuantizeLinear, name, 3,
                            (struct ir_value *[]){y, ir_const_f32(g->compile, 1), zero},

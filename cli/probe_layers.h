@@ -6,14 +6,14 @@
 #include "frontend/ir.h"
 #include "hal/kernel_table.h"
 
-/* Convolutions and pools make [1, channels, side, side] from windows of window x window,
- * other kinds work on `side` rows, elements or bytes (kernel_table.h). */
+/* Convolutions and pools make [1, channels, side, side] from windows of window x
+ * window, other kinds work on `side` rows, elements or bytes (kernel_table.h). */
 struct probe_layer {
     enum work_kind kind;
     int weight_bits; /* 32, 8 or 4; activations have 32 or 8 */
     bool weight_zeros;
     int64_t channels, window, stride, side;
-    int64_t c_in; /* of a group; elements of a row; operations of a function */
+    int64_t c_in;     /* of a group; elements of a row; operations of a function */
     bool is_unsigned; /* codes of activations, as compiled networks have them */
     double ns;        /* measured */
 };

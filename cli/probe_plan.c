@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The layers that are timed: see probe_plan.h.  Float32 and 8 bits are what networks are
- * made of; 4 bits and weights with zero points differ from 8 bits by a factor that
+/* The layers that are timed: see probe_plan.h.  Float32 and 8 bits are what networks
+ * are made of; 4 bits and weights with zero points differ from 8 bits by a factor that
  * changes slowly, so their sizes lie further apart. */
 #include "cli/probe_plan.h"
 

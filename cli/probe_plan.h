@@ -13,9 +13,10 @@ enum {
     PROBE_SIZES = 12,
 };
 
-/* windows: side of a window * PROBE_WINDOW + input channels of a group (of kinds without
- * windows: 1 and the elements of a row, the operations of a function).  rows: sides of
- * the output, rows, elements, bytes (probe_layers.h).  Depths and all others rise. */
+/* windows: side of a window * PROBE_WINDOW + input channels of a group (of kinds
+ * without windows: 1 and the elements of a row, the operations of a function).  rows:
+ * sides of the output, rows, elements, bytes (probe_layers.h).  Depths and all others
+ * rise. */
 struct probe_row {
     enum work_kind kind;
     int stride;

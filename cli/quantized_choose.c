@@ -54,8 +54,6 @@ struct status *searching_carry_out(struct searching *s, const struct evaluation 
                                       &compressed, &t->file_bytes));
     if (s->q->o->max_ram)
         RETURN_IF_FAIL(quantized_workspace(&t->q, &t->workspace_bytes));
-    if (s->q->o->max_ram)
-        RETURN_IF_FAIL(quantized_workspace(&t->q, &t->workspace_bytes));
     RETURN_IF_FAIL(
         evaluate_score(s->q->data, s->checked, &s->original, &compressed, &t->score));
     t->loss = loss_of(&t->score);

@@ -110,7 +110,8 @@ static struct work computing_work(const struct program *p, const struct step *s,
 static struct work pool_work(const struct program *p, const struct step *s,
                              const struct conv *c, int bits)
 {
-    struct work w = computing_work(p, s, WORK_POOL, c->kh * c->kw, c->n * c->oh * c->ow);
+    struct work w =
+        computing_work(p, s, WORK_POOL, c->kh * c->kw, c->n * c->oh * c->ow);
 
     w.channels = c->groups * c->c_out;
     w.in_elements = w.in_elements * 8 / bits;
@@ -165,9 +166,9 @@ static struct work codes_work(const struct program *p, const struct step *s)
 static struct work library_work(const struct program *p, const struct step *s)
 {
     const struct kcall *call = s->u.call;
-    const char *params = call->kernel->params, *file = call->kernel->file;
+    const char *params = call->kernel->params;
 
-    if (strcmp(file, "k_softmax") == 0 || strstr(call->kernel->name, "softmax"))
+    if (strcmp(params, "rows") == 0 && strstr(call->kernel->name, "softmax"))
         return computing_work(p, s, WORK_SOFTMAX,
                               ((const struct k_rows *)call->params)->n, call->n_units);
     if (strcmp(params, "norm") == 0)

@@ -215,7 +215,7 @@ static double added_ns(const struct device *d, const struct work *w)
                              false)
             : NULL;
 
-    return t ? kernel_table_ns(t, 1, 1, (double)w->added) : 0;
+    return t && t->kind == WORK_CODES ? kernel_table_ns(t, 1, 1, (double)w->added) : 0;
 }
 
 /* What reading weights takes longer than from the second-level cache. */

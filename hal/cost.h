@@ -16,13 +16,14 @@
  *              8-bit depthwise convolutions i8_depthwise_peak
  * outputs      of whole tiles
  * bytes        weights, inputs and outputs, once each
- * measured     kernels found their weights in the second-level cache.  Where all that an
- *              inference goes through does not fit there, the weights, as far as they
- *              would, come from further out; and codes that a kernel adds to its results
- *              take as long as adding them in a kernel of their own
  * bandwidth    of the innermost level that holds all of these bytes
  *
  * energy       of operations that are asked for: idle parts of tiles multiply zeros
+ *
+ * Measured kernels found their weights in the second-level cache.  Where all that an
+ * inference goes through does not fit there, the weights, as far as they would, come
+ * from further out.  Codes that a kernel adds to its results take as long as in a
+ * kernel of their own.
  *
  * So a cost is never negative, and does not fall when any amount of work rises.  Wider
  * weights count as more work from 2 stored weights a channel on; fewer than that weigh
@@ -44,19 +45,19 @@
 
 /* Amounts are at least 0 and below 2^46 (ir_shape_fits). */
 struct work {
-    int64_t macs_per_channel; /* multiply-accumulates for one output channel; of kinds
-                                 without weights rows times the depth of kernel_table.h */
+    int64_t macs_per_channel; /* multiply-accumulates for one output channel; without
+                                 weights: rows x depth as kernel_table.h has it */
     int64_t channels;         /* of the output; a pruned unit has fewer */
     int64_t weights;          /* learned numbers that are multiplied */
     int64_t in_elements, out_elements;
     int weight_bits, activation_bits; /* 1 to 32 */
-    int64_t rows; /* output positions of one channel; macs_per_channel / rows products
-                     are summed for each.  0: not known, one */
-    int64_t added;          /* numbers, of in_elements too, that are added to the results */
+    int64_t rows;  /* output positions of one channel; macs_per_channel / rows products
+                      are summed for each.  0: not known, one */
+    int64_t added; /* numbers, of in_elements too, that are added to the results */
     int64_t resident_bytes; /* that an inference goes through; 0: those of this work */
     enum work_kind kind;
     bool weight_zeros; /* weights are codes whose zero points are not 0 */
-    bool sparse_2_4; /* of four weights in a row two are zero */
+    bool sparse_2_4;   /* of four weights in a row two are zero */
 };
 
 /* The same for `n` inputs at once, which share the weights; n at least 1. */

@@ -107,6 +107,14 @@ enum memory_level device_level_for(const struct device *d, double n_bytes)
     return level;
 }
 
+/* What counts where a kind was not measured: files may be older than the kind. */
+static enum work_kind stand_in(enum work_kind kind)
+{
+    return !work_has_weights(kind) ? WORK_MOVE
+           : kind == WORK_WINOGRAD ? WORK_WINDOW
+                                   : kind;
+}
+
 /* Precision comes first, then zero points. */
 static bool is_closer(const struct kernel_table *t, const struct kernel_table *best,
                       bool weight_zeros)
@@ -116,9 +124,9 @@ static bool is_closer(const struct kernel_table *t, const struct kernel_table *b
     const int bits = t->weight_bits + t->activation_bits;
     const int best_bits = best->weight_bits + best->activation_bits;
 
-    return bits != best_bits ? bits < best_bits
-                             : t->weight_zeros == weight_zeros
-                                   && best->weight_zeros != weight_zeros;
+    return bits != best_bits
+               ? bits < best_bits
+               : t->weight_zeros == weight_zeros && best->weight_zeros != weight_zeros;
 }
 
 const struct kernel_table *device_kernels(const struct device *d, enum work_kind kind,
@@ -131,13 +139,14 @@ const struct kernel_table *device_kernels(const struct device *d, enum work_kind
         const struct kernel_table *t = &d->kernels[i];
 
         if (t->kind == kind && t->weight_bits >= weight_bits
-            && t->activation_bits >= activation_bits && is_closer(t, best, weight_zeros))
+            && t->activation_bits >= activation_bits
+            && is_closer(t, best, weight_zeros))
             best = t;
     }
-    if (!best && kind == WORK_WINOGRAD)
-        return device_kernels(d, WORK_WINDOW, weight_bits, activation_bits,
-                              weight_zeros);
-    return best;
+    return best || kind == stand_in(kind)
+               ? best
+               : device_kernels(d, stand_in(kind), weight_bits, activation_bits,
+                                weight_zeros);
 }
 
 void device_use_vectors(struct device *d, int vector_bytes)

@@ -107,8 +107,8 @@ double device_capacity(const struct device *d, enum memory_level level);
  * never more than the next level inwards has. */
 double device_bandwidth(const struct device *d, enum memory_level level);
 /* The measured times of such kernels, or those of the narrowest wider precision, or of
- * weights without zero points; of windows where Winograd's were not measured.  NULL:
- * nobody measured any. */
+ * weights without zero points; where a kind was not measured, direct windows for those
+ * by Winograd, moves for other work without weights.  NULL: nobody measured any. */
 const struct kernel_table *device_kernels(const struct device *d, enum work_kind kind,
                                           int weight_bits, int activation_bits,
                                           bool weight_zeros);

@@ -100,8 +100,8 @@ static struct position find(const struct kernel_table *t, int axis, double size)
     int i = 0;
 
     if (size <= at[0])
-        return (struct position){
-            0, 0, 0, pow(fmax(1, size) / at[0], slope_below(t, axis))};
+        return (struct position){0, 0, 0,
+                                 pow(fmax(1, size) / at[0], slope_below(t, axis))};
     if (size >= at[last])
         return (struct position){last, last, 0, size / at[last]};
     while (size >= at[i + 1])

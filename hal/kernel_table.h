@@ -9,14 +9,13 @@
  * channels   of the output; 1 for work that has none
  * depth      products that are summed for one output; points of a pool's window;
  *            elements of a row of softmax and normalizations; operations of a function
- * rows       output positions; rows; elements of "codes" and "function"; of "move": bytes
- *            that are read or written
- * ns         [channels][depth][rows], row-major
+ * rows       output positions; rows; elements of "codes" and "function"; of "move":
+ * bytes that are read or written ns         [channels][depth][rows], row-major
  *
  * Between the points the logarithm of the time is interpolated, linearly in the
  * logarithms of the sizes.  Below them it goes on falling as it does from the second
- * point to the first, on the average of the table; above them it rises as the work does.
- * So a time is never negative, and as kernel_table_smooth() has lowered what took
+ * point to the first, on the average of the table; above them it rises as the work
+ * does. So a time is never negative, and as kernel_table_smooth() has lowered what took
  * longer than a larger size, it never falls when a size rises.
  */
 #ifndef HADMC_HAL_KERNEL_TABLE_H
@@ -36,8 +35,8 @@ enum work_kind {
     WORK_DEPTHWISE, /* one input channel for every output channel, stride 1 */
     WORK_DEPTHWISE_STRIDED,
     /* no products of weights: */
-    WORK_MOVE, /* layouts, and element operators that compute next to nothing */
-    WORK_CODES, /* sums, differences, products of two tensors of 8-bit codes */
+    WORK_MOVE,     /* layouts, and element operators that compute next to nothing */
+    WORK_CODES,    /* sums, differences, products of two tensors of 8-bit codes */
     WORK_FUNCTION, /* other element operators */
     WORK_POOL,
     WORK_SOFTMAX,

@@ -23,7 +23,7 @@
 /* The same kernels with and without zero points of weights. */
 #define ZEROS_TABLE(zeros, ns)                                                         \
     "{\"kind\": \"window\", \"weight_bits\": 8, \"activation_bits\": 8, "              \
-    "\"weight_zeros\": " zeros ", \"channels\": [1], \"depth\": [1], \"rows\": [1], "   \
+    "\"weight_zeros\": " zeros ", \"channels\": [1], \"depth\": [1], \"rows\": [1], "  \
     "\"ns\": [" ns "]}"
 
 /* 8 flop a cycle at 2 Hz, 64 B/s of memory. */
@@ -162,8 +162,8 @@ TEST(weights_with_zero_points_have_kernels_of_their_own)
     struct text written = {0};
     struct device d;
 
-    CHECK_OK(parse(a, KERNELS(ZEROS_TABLE("true", "3") ", " ZEROS_TABLE("false", "2")),
-                   &d));
+    CHECK_OK(
+        parse(a, KERNELS(ZEROS_TABLE("true", "3") ", " ZEROS_TABLE("false", "2")), &d));
     d.code = "some target";
     device_write(&d, &written);
     CHECK_OK(parse(a, written.bytes, &d));
@@ -176,13 +176,16 @@ TEST(weights_with_zero_points_have_kernels_of_their_own)
 }
 
 /* A file from before there was such a table, or of a machine without such kernels. */
-TEST(windows_by_winograd_fall_back_on_direct_ones)
+TEST(kinds_that_were_not_measured_count_as_the_nearest)
 {
     struct arena *a = arena_create();
     struct device d;
 
     CHECK_OK(parse(a, KERNELS(TABLE("[2, 4]", "[9]", "70.5, 125")), &d));
     CHECK(device_kernels(&d, WORK_WINOGRAD, 8, 8, false) == &d.kernels[0]);
+    CHECK(device_kernels(&d, WORK_SOFTMAX, 8, 8, false) == NULL);
+    d.kernels[0].kind = WORK_MOVE;
+    CHECK(device_kernels(&d, WORK_SOFTMAX, 8, 8, false) == &d.kernels[0]);
     arena_destroy(a);
 }
 

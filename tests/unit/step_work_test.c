@@ -76,7 +76,7 @@ TEST(what_computes_next_to_nothing_moves_its_bytes)
     "graph t(%x: f32[1,28,28,64]) {\n"                                                 \
     "  %t = Transpose(%x) {perm=[0,3,1,2]} : f32[1,64,28,28]\n"                        \
     "  %w = const f32[64,64,3,3] {*0.25}\n"                                            \
-    "  %a = Conv(%t, %w) {kernel_shape=[3,3], pads=[1,1,1,1]} : f32[1,64,28,28]\n"      \
+    "  %a = Conv(%t, %w) {kernel_shape=[3,3], pads=[1,1,1,1]} : f32[1,64,28,28]\n"     \
     "  %b = Transpose(%a) {perm=[0,2,3,1]} : f32[1,28,28,64]\n"                        \
     "  return %b\n"                                                                    \
     "}\n"
