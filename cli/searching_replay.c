@@ -41,10 +41,11 @@ static struct status *evaluate_again(struct searching *s, const char *file, long
         return s->model->failed;
     if (is_same(&recorded, &result))
         return OK;
-    return FAIL(INVALID,
-                "plan %ld evaluates to a loss of %.17g, but '%s' says %.17g: it was made "
-                "by another hadmcc or on another processor",
-                number, result.loss, file, recorded.loss);
+    return FAIL(
+        INVALID,
+        "plan %ld evaluates to a loss of %.17g, but '%s' says %.17g: it was made "
+        "by another hadmcc or on another processor",
+        number, result.loss, file, recorded.loss);
 }
 
 struct status *searching_replay(struct searching *s, const char *header)

@@ -264,6 +264,8 @@ static struct status *check_decisions(const struct args *o)
                     o->prune);
     if (has_bits(o) && !bits_are(o, "auto") && wants_search(o))
         return FAIL(BAD_USAGE, "--bits %s leaves nothing to search for", o->bits);
+    if (ranks_mpi_is_used() && (!wants_search(o) || o->plan_from))
+        return FAIL(BAD_USAGE, "several ranks share a search, and nothing else");
     if (o->jobs > RANKS_MOST)
         return FAIL(BAD_USAGE, "--jobs %d is more than %d, the most that there is",
                     o->jobs, RANKS_MOST);

@@ -28,6 +28,7 @@ INLINED const real_vector *vector_at(const real *at)
 INLINED void keep_where_positive(const real_vector *of, real_vector *sum)
 {
     const real_vector zero = {0};
+
     *sum = (real_vector)((lane_vector)*sum & (*of > zero));
 }
 

@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "search/ahead.h"
 #include "search/method.h"
 #include "search/surrogate.h"
 #include "tests/games/toy_net.h"
@@ -306,5 +307,105 @@ TEST(half_of_the_evaluations_go_to_the_surrogate_and_half_to_the_controller)
     CHECK(evaluator_hypervolume(e, 1e-9) == 0);
     CHECK(evaluator_hypervolume(e, 10) > 0.3);
     CHECK(evaluator_hypervolume(e, 10) < 1);
+    arena_destroy(a);
+}
+
+/* ---- several processes ------------------------------------------------------------
+ */
+
+struct shared {
+    struct ahead *ahead;
+    int n_expected, n_taken;
+};
+
+static void expect(void *arg, const struct choices *const *plans, int n)
+{
+    struct shared *s = arg;
+
+    s->n_expected += n;
+    CHECK_OK(ahead_run(s->ahead, plans, n));
+}
+
+static bool take(void *arg, int n, const struct choices *c, struct search_result *out)
+{
+    struct shared *s = arg;
+    const bool is_there = ahead_take(s->ahead, c, out);
+
+    (void)n;
+    s->n_taken += is_there;
+    return is_there;
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+/* 100 evaluations of both halves, on so many processes. */
+static struct evaluator *search_with(struct arena *a, const struct search_problem *p,
+                                     int n_ranks, struct shared *s)
+{
+    struct evaluator *e = evaluator_create(a, p, 100);
+    struct method_options o = loss_only();
+    const struct controller_options c = small_controller(CONTROLLER_mappo);
+    struct ranks r;
+
+    CHECK_OK(ranks_fork(n_ranks, &r));
+    s->ahead = ahead_create(a, p, &r);
+    if (r.rank) {
+        status_free(ahead_serve(s->ahead, never, NULL));
+        r.close(&r);
+    }
+    e->expect = expect;
+    e->recall = take;
+    e->arg = s;
+    o.imagined = 1;
+    method_run_both(&c, e, &o, 1);
+    CHECK_OK(ahead_end(s->ahead));
+    r.close(&r);
+    return e;
+}
+
+TEST(any_number_of_processes_finds_the_same)
+{
+    static struct toy_net t;
+    const struct search_problem p = toy_small(&t, 7, .3, .45);
+    struct arena *a = arena_create();
+    struct shared s = {0};
+
+    CHECK_OK(blas_open());
+    const struct evaluator *one = search_with(a, &p, 1, &s);
+
+    for (int n = 2; n <= 4; n++) {
+        struct shared many = {0};
+        const struct evaluator *e = search_with(a, &p, n, &many);
+
+        CHECK_EQ(e->n, one->n);
+        for (int i = 0; i < e->n; i++) {
+            CHECK(choices_equal(e->all[i].choices, one->all[i].choices));
+            CHECK(e->all[i].result.loss == one->all[i].result.loss);
+        }
+        CHECK(many.n_taken == many.n_expected); /* nothing is evaluated in vain */
+        CHECK(many.n_taken > e->n / 2);
+    }
+    arena_destroy(a);
+}
+
+TEST(a_lost_process_is_an_error)
+{
+    static struct toy_net t;
+    const struct search_problem p = toy_small(&t, 7, .3, .45);
+    struct arena *a = arena_create();
+    const struct choices *plans[] = {choices_create(a, p.n_units),
+                                     choices_create(a, p.n_units)};
+    struct ranks r;
+
+    CHECK_OK(ranks_fork(2, &r));
+    if (r.rank)
+        r.close(&r); /* at once */
+    CHECK_FAILS(ahead_run(ahead_create(a, &p, &r), plans, 2), IO_ERROR,
+                "worker process 1 of 1 has ended");
+    r.close(&r);
     arena_destroy(a);
 }
