@@ -8,11 +8,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "compress/lanes.h"
 #include "compress/product_batch.h"
 #include "compress/unit_losses.h"
 #include "compress/variants_parts.h"
 #include "support/random.h"
-#include "train/tiles.h"
 
 enum {
     CHUNK_BYTES = 512 << 10,
@@ -74,7 +74,7 @@ static void quantize(const struct stitching *s, const struct ir_value *v, int64_
     for (int64_t i = first; i < first + n; i++) {
         float *x = flow_at(s->w->stitched, v, i);
 
-        tiles_here()->round(ir_count(v), &codes, x, x);
+        lanes_here()->round(ir_count(v), &codes, x, x);
     }
 }
 
@@ -111,11 +111,31 @@ static const bool *gone_inputs(const struct stitching *s, const struct made_unit
     return any ? gone : NULL;
 }
 
+static bool is_gone(const struct stitching *s, const struct ir_value *y, int dim,
+                    int64_t channel)
+{
+    const int *class = s->w->v.channels->of[y->id][dim];
+
+    return class[channel] != CHANNEL_FIXED && s->removed[class[channel]];
+}
+
+/* Outputs that are removed, which nothing reads; NULL: none. */
+static const bool *gone_outputs(const struct stitching *s, int unit)
+{
+    const struct unit *u = &s->w->v.units[unit];
+    bool *gone = arena_new_array(s->a, bool, u->channels), any = false;
+
+    for (int64_t c = 0; c < u->channels; c++)
+        any |= gone[c] = is_gone(s, u->node->out[0], channels_dim(u), c);
+    return any ? gone : NULL;
+}
+
 /* Bodies read what is not among the operands: all that there is so far. */
 static uint64_t signature_of(const struct stitching *s, const struct ir_node *n, int at,
                              const struct made *m)
 {
     const struct variants_whole *w = s->w;
+    const struct unit *u = m ? &w->v.units[w->unit_of[at]] : NULL;
     uint64_t sum = mix((uint64_t)at + 100, m ? (uint64_t)m->id : 0);
 
     for (int i = 0; i < n->n_in; i++)
@@ -123,6 +143,9 @@ static uint64_t signature_of(const struct stitching *s, const struct ir_node *n,
             sum = mix(sum, w->signature[n->in[i]->id]);
     for (int i = 0; n->body[0] && i < w->c->n_values; i++)
         sum = mix(sum, w->signature[i]);
+    for (int64_t c = 0; u && c < u->channels; c++)
+        if (is_gone(s, n->out[0], channels_dim(u), c))
+            sum = mix(sum, (uint64_t)c);
     for (int i = 0; i < n->n_out; i++)
         sum = mix(sum, is_codes(s, n->out[i]));
     return sum;
@@ -137,9 +160,10 @@ static bool is_there(const struct variants_whole *w, const struct ir_node *n,
     return true;
 }
 
-static void add_job(struct stitching *s, const struct ir_node *n,
-                    const struct made_unit *u, const struct made *m)
+static void add_job(struct stitching *s, const struct ir_node *n, int unit,
+                    const struct made *m)
 {
+    const struct made_unit *u = m ? &s->w->made[unit] : NULL;
     struct job *j = &s->jobs[s->n_jobs++];
 
     *j = (struct job){.n = n, .u = u};
@@ -153,7 +177,8 @@ static void add_job(struct stitching *s, const struct ir_node *n,
     for (int64_t i = 0; i < channels * k; i++)
         j->weights[i] = m->codes ? m->scale[i / k] * (float)m->codes[i] : m->weights[i];
     j->bias = arena_copy(s->a, m->bias, (size_t)channels * sizeof *m->bias);
-    j->batch = product_batch_create(s->a, &u->p, j->weights);
+    j->batch =
+        product_batch_create(s->a, &u->p, j->weights, m->gone, gone_outputs(s, unit));
 }
 
 static struct status *list_jobs(struct stitching *s)
@@ -175,7 +200,7 @@ static struct status *list_jobs(struct stitching *s)
 
         if (is_there(w, n, signature))
             continue;
-        add_job(s, n, m ? &w->made[unit] : NULL, m);
+        add_job(s, n, unit, m);
         for (int i = 0; i < n->n_out; i++)
             if (n->out[i])
                 w->signature[n->out[i]->id] = signature + 2 * (uint64_t)i;
@@ -234,11 +259,9 @@ static void match(const struct stitching *s, struct job *j)
 
         scale[c] = holds ? (float)ratio : 1.0f;
         shift[c] = (float)(j->u->mean_y[c] - (double)scale[c] * mean[c]);
-        for (int64_t i = 0; i < p->k; i++)
-            j->weights[c * p->k + i] *= scale[c];
         j->bias[c] = j->bias[c] * scale[c] + shift[c];
     }
-    j->batch = product_batch_create(s->a, p, j->weights);
+    product_batch_scale(j->batch, scale);
     for (int64_t i = 0; i < s->w->n_matched; i++) {
         float *x = flow_at(s->w->stitched, y, i);
 
@@ -278,7 +301,7 @@ static bool run_simple(const struct stitching *s, const struct ir_node *n, int64
 
         /* Codes of what is never negative begin at 0: rounding cuts off the rest. */
         if (is_codes(s, n->out[0]) && codes.least >= 0.0f)
-            tiles_here()->round(count, &codes, flow_at(f, n->in[0], i), y);
+            lanes_here()->round(count, &codes, flow_at(f, n->in[0], i), y);
         else
             tiles_here()->relu(count, flow_at(f, n->in[0], i), y);
         return true;
@@ -286,10 +309,7 @@ static bool run_simple(const struct stitching *s, const struct ir_node *n, int64
     if (n->op != OP_Add || !is_plain(n->in[0], count) || !is_plain(n->in[1], count))
         return false;
 
-    const float *a = flow_at(f, n->in[0], i), *b = flow_at(f, n->in[1], i);
-
-    for (int64_t k = 0; k < count; k++)
-        y[k] = a[k] + b[k];
+    lanes_here()->add(count, flow_at(f, n->in[0], i), flow_at(f, n->in[1], i), y);
     return true;
 }
 
