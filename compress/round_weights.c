@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "compress/quadratic.h"
 #include "compress/round_weights.h"
 #include "support/blas.h"
 
@@ -18,7 +19,6 @@ enum {
     FLIPS_PER_CODE = 32, /* ends a descent that rounding errors would keep alive    */
 };
 
-static const double DAMPING = 0.01;
 static const double LEAST_CLIP = 0.3;
 static const double FURTHEST = 1.5; /* steps from its weight that a code may move to */
 static const double LEAST_GAIN = 1e-9; /* of H's diagonal: less is rounding error     */
@@ -80,56 +80,6 @@ static float best_scale(const float *w, int64_t k, double limit, float least)
     return best;
 }
 
-/* ---- the quadratic form -----------------------------------------------------------
- */
-
-/* H with its damping, and the factor U of its inverse = U^T U. */
-struct form {
-    int64_t k;
-    double *h, *u; /* [k][k] */
-};
-
-static double damping(const double *h, int64_t k)
-{
-    double trace = 0;
-
-    for (int64_t j = 0; j < k; j++)
-        trace += h[j * k + j];
-    /* Samples that are all zero say nothing; any damping is as good. */
-    return trace > 0 ? DAMPING * trace / (double)k : 1;
-}
-
-static struct status *check_hessian(const double *h, int64_t k)
-{
-    for (int64_t i = 0; i < k * k; i++)
-        if (!isfinite(h[i]))
-            return FAIL(INVALID,
-                        "second moments of inputs %lld and %lld are not finite",
-                        (long long)(i / k), (long long)(i % k));
-    for (int64_t j = 0; j < k; j++)
-        if (h[j * k + j] < 0)
-            return FAIL(INVALID, "input %lld has a negative second moment",
-                        (long long)j);
-    return OK;
-}
-
-static struct status *form_make(struct arena *a, const double *h, int64_t k,
-                                struct form *out)
-{
-    RETURN_IF_FAIL(blas_open());
-    RETURN_IF_FAIL(check_hessian(h, k));
-    *out = (struct form){.k = k, .h = arena_copy(a, h, (size_t)(k * k) * sizeof *h)};
-    const double damp = damping(h, k);
-
-    for (int64_t j = 0; j < k; j++)
-        out->h[j * k + j] += damp;
-    out->u = arena_copy(a, out->h, (size_t)(k * k) * sizeof *h);
-    if (!blas_inverse(k, out->u, k) || !blas_cholesky(k, out->u, k))
-        return FAIL(INVALID,
-                    "second moments of the inputs are not positive semidefinite");
-    return OK;
-}
-
 /* ---- a block of rows --------------------------------------------------------------
  */
 
@@ -141,7 +91,7 @@ struct attempt {
 };
 
 struct block {
-    const struct form *form;
+    const struct quadratic *form;
     int64_t n; /* rows in use */
     double limit;
     double *target;  /* [BLOCK][k] */
@@ -218,7 +168,7 @@ static bool may_move(double code, double target, double move, double limit)
 }
 
 /* Moving code j by one against its gradient g changes the error by H_jj - 2 |g|. */
-static int64_t best_move(const struct form *f, const double *codes,
+static int64_t best_move(const struct quadratic *f, const double *codes,
                          const double *target, const double *g, double limit)
 {
     int64_t best = -1;
@@ -236,7 +186,7 @@ static int64_t best_move(const struct form *f, const double *codes,
     return best;
 }
 
-static void descend_row(const struct form *f, double *codes, const double *target,
+static void descend_row(const struct quadratic *f, double *codes, const double *target,
                         double *g, double limit)
 {
     for (int64_t n = 0; n < FLIPS_PER_CODE * f->k; n++) {
@@ -315,10 +265,13 @@ static struct status *round_by_output(struct arena *scratch,
                                       const struct rounding_task *t, double limit,
                                       struct rounding *out)
 {
-    struct form f;
+    struct quadratic f;
     struct block b = {.form = &f, .limit = limit};
 
-    RETURN_IF_FAIL(form_make(scratch, t->hessian, t->k, &f));
+    if (t->form)
+        f = *t->form;
+    else
+        RETURN_IF_FAIL(quadratic_make(scratch, t->hessian, t->k, &f));
     b.target = arena_new_array(scratch, double, BLOCK * t->k);
     b.scratch = arena_new_array(scratch, double, BLOCK * t->k);
     b.nearest = attempt_create(scratch, t->k);
@@ -367,7 +320,7 @@ double rounding_error(const struct rounding_task *t, int64_t row, const int8_t *
                       float scale)
 {
     const float *w = t->weights + row * t->k;
-    const double damp = t->hessian ? damping(t->hessian, t->k) : 1;
+    const double damp = t->hessian ? quadratic_damping(t->hessian, t->k) : 1;
     double sum = 0;
 
     for (int64_t i = 0; i < t->k; i++) {
@@ -391,7 +344,7 @@ struct status *round_weights(struct arena *a, const struct rounding_task *t,
     for (int64_t r = 0; r < t->rows; r++)
         out->scale[r] = best_scale(t->weights + r * t->k, t->k, limit,
                                    t->least_scale ? t->least_scale[r] : 0);
-    if (!t->hessian) {
+    if (!t->hessian && !t->form) {
         round_each(t, limit, out);
         return OK;
     }

@@ -390,5 +390,6 @@ void variants_destroy(struct variants *v)
         return;
     flow_destroy(w->original);
     flow_destroy(w->stitched);
+    variants_drop_fits(w);
     arena_destroy(w->arena);
 }

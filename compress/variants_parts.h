@@ -46,6 +46,7 @@ struct variants_whole {
     const int *leader_of;      /* by group */
     const bool *stays_whole;   /* by group: no channel may go */
     struct made_unit *made;    /* by unit */
+    struct made_fit *fits;     /* of variants_make.c, the last used first */
     struct quantizer observed; /* grids of all tensors */
     int n_nodes;
     int *unit_of; /* by position of a node: its unit, or -1 */
@@ -61,6 +62,8 @@ struct variants_whole {
 /* Never NULL.  gone[k] or NULL. */
 struct status *variants_make(struct variants_whole *w, int unit, const bool *gone,
                              int bits, const struct made **out);
+
+void variants_drop_fits(struct variants_whole *w);
 
 /* Mean and standard deviation of each of a unit's channels over the matched samples. */
 void variants_matched(const struct variants_whole *w, const struct product *p,
