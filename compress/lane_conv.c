@@ -18,6 +18,11 @@ enum { TILE = 4, MOST_SAMPLES = 32, PAIR = 2 * LANES_BLOCK };
 /* Of the operands and results of samples that go through together: a common L2. */
 static const int64_t MOST_BYTES = 768 << 10;
 
+/* Operands and sums of tiles that are filtered together: they stay in a cache from one
+ * step to the next, unless the weights are so many that they have to be read rarely. */
+static const int64_t MOST_SPAN_BYTES = 96 << 10;
+enum { WEIGHTS_BY_SPAN = 4 };
+
 /* Vector operations for a tile of 16 channels, besides the products. */
 enum { COST_IN = 220, COST_OUT = 160 };
 
@@ -45,6 +50,7 @@ struct lane_conv {
     int64_t n_weights;   /* of a sum */
     float *scale, *bias; /* of `out`'s channels */
     /* Filtering. */
+    int64_t span; /* tiles at once */
     const int64_t *tile_in, *tile_out;
     float *operands, *sums;
     int64_t apart_in, apart_out; /* of the 36 */
@@ -152,10 +158,8 @@ static void size_pictures(struct lane_conv *v)
 
 static void choose_samples(struct lane_conv *v)
 {
-    int64_t each = v->in.sample + v->out.sample;
+    const int64_t each = v->in.sample + v->out.sample;
 
-    if (v->filters)
-        each += LANES_SUMS * v->rows * (v->in.channels + v->out.channels);
     v->samples = MOST_BYTES / (each * (int64_t)sizeof(float));
     v->samples = v->samples < 1              ? 1
                  : v->samples > MOST_SAMPLES ? MOST_SAMPLES
@@ -175,11 +179,22 @@ static void plan_direct(struct arena *a, struct lane_conv *v)
     v->row = grid(a, v, &v->in, v->oh, v->ow, w->stride[1], w->stride[2]);
 }
 
+static int64_t span_of(const struct lane_conv *v)
+{
+    const int64_t each =
+        LANES_SUMS * (v->in.channels + v->out.channels) * (int64_t)sizeof(float);
+    const int64_t weights =
+        LANES_SUMS * v->c * v->out.channels * (int64_t)sizeof(float);
+    const int64_t n = most(MOST_SPAN_BYTES, weights / WEIGHTS_BY_SPAN) / each;
+
+    return most(n / LANES_ROWS * LANES_ROWS, LANES_ROWS);
+}
+
 /* Operands of a multiple of 4096 bytes would share a few lines of a cache. */
 static void plan_filtering(struct arena *a, struct lane_conv *v)
 {
     const int64_t th = tiles_along(v->oh), tw = tiles_along(v->ow);
-    const int64_t n = v->samples * v->rows;
+    const int64_t n = v->span = span_of(v);
     int64_t *row = arena_new_array(a, int64_t, n);
 
     v->n_taps = 1;
@@ -276,14 +291,14 @@ static void scatter(const struct lane_conv *v, int64_t n, float *y, int64_t pitc
     }
 }
 
-/* One sum of all rows and channels. */
+/* One sum of n rows and all channels. */
 static void multiply(const struct lane_conv *v, int64_t n, const float *x,
                      const float *weights, float *y)
 {
     for (int64_t o = 0; o < v->out.channels; o += PAIR) {
         int64_t width;
         const int64_t at = place_of(v, o, &width);
-        const struct lanes_product p = {.n = n * v->rows,
+        const struct lanes_product p = {.n = n,
                                         .at = v->row,
                                         .n_taps = v->n_taps,
                                         .c = v->c,
@@ -297,17 +312,18 @@ static void multiply(const struct lane_conv *v, int64_t n, const float *x,
     }
 }
 
-static void filter(const struct lane_conv *v, int64_t n)
+/* n tiles from `first` on. */
+static void filter(const struct lane_conv *v, int64_t first, int64_t n)
 {
     const struct lanes *l = lanes_here();
-    const struct lanes_tiles in = {.n = n * v->rows,
-                                   .at = v->tile_in,
+    const struct lanes_tiles in = {.n = n,
+                                   .at = v->tile_in + first,
                                    .row = v->in.pitch,
                                    .pixel = v->in.channels,
                                    .step = v->in.channels,
                                    .apart = v->apart_in};
-    const struct lanes_tiles out = {.n = n * v->rows,
-                                    .at = v->tile_out,
+    const struct lanes_tiles out = {.n = n,
+                                    .at = v->tile_out + first,
                                     .row = v->out.pitch,
                                     .pixel = v->out.channels,
                                     .step = v->out.channels,
@@ -325,11 +341,13 @@ static void filter(const struct lane_conv *v, int64_t n)
 static void run_samples(const struct lane_conv *v, int64_t n, const float *x,
                         int64_t pitch_x, float *y, int64_t pitch_y)
 {
+    const int64_t rows = n * v->rows;
+
     gather(v, n, x, pitch_x);
-    if (v->filters)
-        filter(v, n);
-    else
-        multiply(v, n, v->in.at, v->weights, v->out.at);
+    for (int64_t i = 0; i < rows && v->filters; i += v->span)
+        filter(v, i, rows - i < v->span ? rows - i : v->span);
+    if (!v->filters)
+        multiply(v, rows, v->in.at, v->weights, v->out.at);
     scatter(v, n, y, pitch_y);
 }
 
