@@ -3,7 +3,8 @@
  *
  * Every value has a signature of how it came about: the node, the signatures of what it
  * read, the variant of its unit, whether it became codes.  A value whose signature is
- * that of the plan before stays.
+ * that of the plan before stays, some of earlier plans come back (variants_kept.c), and
+ * what only leads to these is not computed.
  */
 #include <math.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct stitching {
     const bool *removed;
     struct tensor_uses uses;
     struct arena *a;
+    uint64_t *wanted; /* by value: how it comes about in this plan */
     struct job *jobs;
     int n_jobs;
 };
@@ -78,7 +80,7 @@ static void quantize(const struct stitching *s, const struct ir_value *v, int64_
     }
 }
 
-static void run_inputs(const struct stitching *s)
+static void run_inputs(struct stitching *s)
 {
     struct variants_whole *w = s->w;
 
@@ -86,6 +88,7 @@ static void run_inputs(const struct stitching *s)
         struct ir_value *v = w->g->in[k];
         const uint64_t signature = mix((uint64_t)k + 1, is_codes(s, v));
 
+        s->wanted[v->id] = signature;
         if (w->signature[v->id] == signature)
             continue;
         for (int64_t i = 0; i < flow_n(w->stitched); i++)
@@ -140,9 +143,9 @@ static uint64_t signature_of(const struct stitching *s, const struct ir_node *n,
 
     for (int i = 0; i < n->n_in; i++)
         if (n->in[i] && !n->in[i]->data)
-            sum = mix(sum, w->signature[n->in[i]->id]);
+            sum = mix(sum, s->wanted[n->in[i]->id]);
     for (int i = 0; n->body[0] && i < w->c->n_values; i++)
-        sum = mix(sum, w->signature[i]);
+        sum = mix(sum, s->wanted[i]);
     for (int64_t c = 0; u && c < u->channels; c++)
         if (is_gone(s, n->out[0], channels_dim(u), c))
             sum = mix(sum, (uint64_t)c);
@@ -151,23 +154,45 @@ static uint64_t signature_of(const struct stitching *s, const struct ir_node *n,
     return sum;
 }
 
-static bool is_there(const struct variants_whole *w, const struct ir_node *n,
+static uint64_t output_signature(uint64_t node, int i)
+{
+    return node + 2 * (uint64_t)i; /* odd as it is: never 0 */
+}
+
+static bool is_there(struct variants_whole *w, const struct ir_node *n,
                      uint64_t signature)
 {
-    for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] && w->signature[n->out[i]->id] != signature + 2 * (uint64_t)i)
+    for (int i = 0; i < n->n_out; i++) {
+        const struct ir_value *v = n->out[i];
+        const uint64_t wanted = output_signature(signature, i);
+
+        if (v && w->signature[v->id] != wanted && !variants_recall(w, v, wanted))
             return false;
+    }
     return true;
 }
 
-static void add_job(struct stitching *s, const struct ir_node *n, int unit,
-                    const struct made *m)
+/* A node of the plan that runs. */
+struct visit {
+    const struct ir_node *n;
+    const struct made *m; /* NULL: no unit */
+    uint64_t signature;
+    bool runs;
+};
+
+static void add_job(struct stitching *s, const struct visit *v, int unit)
 {
+    const struct made *m = v->m;
     const struct made_unit *u = m ? &s->w->made[unit] : NULL;
     struct job *j = &s->jobs[s->n_jobs++];
 
-    *j = (struct job){.n = n, .u = u};
-    flow_make(s->w->stitched, n);
+    *j = (struct job){.n = v->n, .u = u};
+    for (int i = 0; i < v->n->n_out; i++)
+        if (v->n->out[i]) {
+            variants_keep(s->w, v->n->out[i]);
+            s->w->signature[v->n->out[i]->id] = output_signature(v->signature, i);
+        }
+    flow_make(s->w->stitched, v->n);
     if (!u)
         return;
 
@@ -181,30 +206,67 @@ static void add_job(struct stitching *s, const struct ir_node *n, int unit,
         product_batch_create(s->a, &u->p, j->weights, m->gone, gone_outputs(s, unit));
 }
 
-static struct status *list_jobs(struct stitching *s)
+/* How every value of the plan comes about. */
+static struct status *visit_all(struct stitching *s, struct visit *visits)
 {
     struct variants_whole *w = s->w;
     int at = 0;
 
-    s->jobs = arena_new_array(s->a, struct job, w->n_nodes + 1);
     for (const struct ir_node *n = w->g->first; n; n = n->next, at++) {
+        struct visit *v = &visits[at];
         const int unit = w->unit_of[at];
-        const struct made *m = NULL;
 
+        v->n = n;
         if (unit >= 0)
             RETURN_IF_FAIL(variants_make(
                 w, unit, gone_inputs(s, &w->made[unit]),
-                w->v.unit[unit].may_be_codes ? s->plan[unit].bits : 32, &m));
-
-        const uint64_t signature = signature_of(s, n, at, m);
-
-        if (is_there(w, n, signature))
-            continue;
-        add_job(s, n, unit, m);
+                w->v.unit[unit].may_be_codes ? s->plan[unit].bits : 32, &v->m));
+        v->signature = signature_of(s, n, at, v->m);
         for (int i = 0; i < n->n_out; i++)
             if (n->out[i])
-                w->signature[n->out[i]->id] = signature + 2 * (uint64_t)i;
+                s->wanted[n->out[i]->id] = output_signature(v->signature, i);
     }
+    return OK;
+}
+
+static bool is_needed(const struct ir_node *n, const bool *needed)
+{
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && needed[n->out[i]->id])
+            return true;
+    return false;
+}
+
+/* From the outputs back to what is there: a body may read whatever comes before it. */
+static void choose_visits(struct stitching *s, struct visit *visits)
+{
+    struct variants_whole *w = s->w;
+    bool *needed = arena_new_array(s->a, bool, w->c->n_values), all = false;
+
+    for (int i = 0; i < w->g->n_out; i++)
+        needed[w->g->out[i]->id] = true;
+    for (int at = w->n_nodes - 1; at >= 0; at--) {
+        struct visit *v = &visits[at];
+
+        v->runs = (all || is_needed(v->n, needed)) && !is_there(w, v->n, v->signature);
+        all |= v->runs && v->n->body[0];
+        for (int i = 0; i < v->n->n_in && v->runs; i++)
+            if (v->n->in[i])
+                needed[v->n->in[i]->id] = true;
+    }
+}
+
+static struct status *list_jobs(struct stitching *s)
+{
+    struct variants_whole *w = s->w;
+    struct visit *visits = arena_new_array(s->a, struct visit, w->n_nodes + 1);
+
+    s->jobs = arena_new_array(s->a, struct job, w->n_nodes + 1);
+    RETURN_IF_FAIL(visit_all(s, visits));
+    choose_visits(s, visits);
+    for (int at = 0; at < w->n_nodes; at++)
+        if (visits[at].runs)
+            add_job(s, &visits[at], w->unit_of[at]);
     return OK;
 }
 
@@ -416,6 +478,7 @@ static struct status *run(struct stitching *s, struct variants_result *out)
 
     variants_remove(&w->v, s->plan, removed);
     s->removed = removed;
+    s->wanted = arena_new_array(s->a, uint64_t, w->c->n_values);
     find_uses(s);
     run_inputs(s);
     RETURN_IF_FAIL(list_jobs(s));
