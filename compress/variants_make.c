@@ -8,6 +8,7 @@
  * time.
  */
 #include <string.h>
+#include <time.h>
 
 #include "compress/round_weights.h"
 #include "compress/variants_parts.h"
@@ -299,8 +300,10 @@ struct status *variants_make(struct variants_whole *w, int unit, const bool *gon
     w->v.n_made++;
     m.a = arena_create();
 
+    const clock_t start = clock();
     struct status *s = make(w, &m, to);
 
+    w->v.seconds_made += (double)(clock() - start) / CLOCKS_PER_SEC;
     arena_destroy(m.a);
     return status_note(s, "while compressing %s", ir_node_label(u->p.node));
 }

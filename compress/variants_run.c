@@ -16,7 +16,7 @@
 #include "support/random.h"
 
 enum {
-    CHUNK_BYTES = 512 << 10,
+    CHUNK_BYTES = 160 << 10,
     MOST_CHUNK = 32,
     LEAST_MATCHED = 256, /* numbers that a deviation is believed from */
 };
@@ -394,28 +394,41 @@ static struct status *run_job(const struct stitching *s, struct job *j, int64_t 
     return OK;
 }
 
-/* Samples whose values stay in a cache from one node to the next. */
-static int64_t chunk_of(const struct stitching *s)
+/* Samples of which some values of a job's size stay in a cache. */
+static int64_t chunk_of(const struct job *j)
 {
     int64_t most = 1;
 
-    for (int i = 0; i < s->n_jobs; i++)
-        for (int k = 0; k < s->jobs[i].n->n_out; k++)
-            if (s->jobs[i].n->out[k] && ir_bytes(s->jobs[i].n->out[k]) > most)
-                most = ir_bytes(s->jobs[i].n->out[k]);
+    for (int k = 0; k < j->n->n_out; k++)
+        if (j->n->out[k] && ir_bytes(j->n->out[k]) > most)
+            most = ir_bytes(j->n->out[k]);
     return CHUNK_BYTES / most < 1            ? 1
            : CHUNK_BYTES / most > MOST_CHUNK ? MOST_CHUNK
                                              : CHUNK_BYTES / most;
 }
 
-static struct status *run_jobs(const struct stitching *s)
+/* Jobs of one size, chunk after chunk of all samples. */
+static struct status *run_alike(const struct stitching *s, struct job *jobs, int n_jobs,
+                                int64_t chunk)
 {
-    const int64_t n = flow_n(s->w->stitched), chunk = chunk_of(s);
+    const int64_t n = flow_n(s->w->stitched);
 
     for (int64_t i = 0, count; i < n; i += count) {
         count = i == 0 ? s->w->n_matched : n - i < chunk ? n - i : chunk;
-        for (int k = 0; k < s->n_jobs; k++)
-            RETURN_IF_FAIL(run_job(s, &s->jobs[k], i, count));
+        for (int k = 0; k < n_jobs; k++)
+            RETURN_IF_FAIL(run_job(s, &jobs[k], i, count));
+    }
+    return OK;
+}
+
+static struct status *run_jobs(const struct stitching *s)
+{
+    for (int k = 0, end; k < s->n_jobs; k = end) {
+        const int64_t chunk = chunk_of(&s->jobs[k]);
+
+        for (end = k + 1; end < s->n_jobs && chunk_of(&s->jobs[end]) == chunk;)
+            end++;
+        RETURN_IF_FAIL(run_alike(s, s->jobs + k, end - k, chunk));
     }
     return OK;
 }
