@@ -135,40 +135,37 @@ static void add(int64_t n, const float *a, const float *b, float *y)
         y[i] = a[i] + b[i];
 }
 
-typedef __typeof__((block){0} > 0) lane_mask;
-
-INLINE block choose(lane_mask m, block a, block b)
-{
-    return (block)((m & (lane_mask)a) | (~m & (lane_mask)b));
-}
-
 /* A number whose neighbours are one apart: adding it rounds, to even on a tie. */
 static const float ONES = 0x1.8p23f;
 
-INLINE block nearest_code(const struct tiles_codes *c, float inverse, block x)
+/* Of LANES_BLOCK numbers; y may be x. */
+INLINE void round_block(const struct tiles_codes *c, float inverse, const float *x,
+                        float *y)
 {
-    const block low = (block){0} + c->least, high = (block){0} + c->most;
+    float code[LANES_BLOCK];
 
-    x *= inverse;
-    x = choose(x > low, x, low);
-    x = choose(x < high, x, high);
-    return c->scale * ((x + ONES) - ONES);
+    for (int i = 0; i < LANES_BLOCK; i++) {
+        code[i] = x[i] * inverse;
+        code[i] = code[i] > c->least ? code[i] : c->least;
+        code[i] = code[i] < c->most ? code[i] : c->most;
+    }
+    for (int i = 0; i < LANES_BLOCK; i++)
+        y[i] = c->scale * ((code[i] + ONES) - ONES);
 }
 
 static void round_codes(int64_t n, const struct tiles_codes *c, const float *x,
                         float *y)
 {
+    const struct tiles_codes codes = *c;
     const float inverse = 1 / c->scale;
+    float last[LANES_BLOCK] = {0};
     int64_t i = 0;
 
     for (; i + LANES_BLOCK <= n; i += LANES_BLOCK)
-        store(y + i, nearest_code(c, inverse, load(x + i)));
-
-    block last = {0};
-
-    memcpy(&last, x + i, (size_t)(n - i) * sizeof *x);
-    last = nearest_code(c, inverse, last);
-    memcpy(y + i, &last, (size_t)(n - i) * sizeof *y);
+        round_block(&codes, inverse, x + i, y + i);
+    memcpy(last, x + i, (size_t)(n - i) * sizeof *x);
+    round_block(&codes, inverse, last, last);
+    memcpy(y + i, last, (size_t)(n - i) * sizeof *y);
 }
 
 /* ---- products -------------------------------------------------------------------- */
