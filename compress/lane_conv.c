@@ -9,13 +9,11 @@
  */
 #include "compress/lane_conv.h"
 
-#include <string.h>
-
 #include "compress/lanes.h"
 
 enum { TILE = 4, MOST_SAMPLES = 32, PAIR = 2 * LANES_BLOCK };
 
-/* Of the operands and results of samples that go through together: a common L2. */
+/* Of the pictures of samples that go through together: half of a common L2. */
 static const int64_t MOST_BYTES = 768 << 10;
 
 /* Operands and sums of tiles that are filtered together: they stay in a cache from one

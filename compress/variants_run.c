@@ -14,6 +14,7 @@
 #include "compress/unit_losses.h"
 #include "compress/variants_parts.h"
 #include "support/random.h"
+#include "train/tiles.h"
 
 enum {
     CHUNK_BYTES = 160 << 10,
