@@ -85,6 +85,22 @@ void flow_own(struct flow *f, const struct ir_value *v)
                (size_t)f->n * sizeof *borrowed.dims);
 }
 
+struct flow_memory flow_take(struct flow *f, const struct ir_value *v)
+{
+    struct held *h = &f->held[v->id];
+    const struct flow_memory memory = {h->memory, h->at};
+
+    h->memory = NULL;
+    h->at = NULL;
+    return memory;
+}
+
+void flow_give(struct flow *f, const struct ir_value *v, struct flow_memory memory)
+{
+    f->held[v->id].memory = memory.arena;
+    f->held[v->id].at = memory.at;
+}
+
 void flow_make(struct flow *f, const struct ir_node *n)
 {
     for (int i = 0; i < n->n_out; i++)

@@ -56,6 +56,15 @@ struct status *flow_run_some(struct flow *f, const struct ir_node *n, int64_t fi
 void flow_make(struct flow *f, const struct ir_node *n);
 /* v may be written from now on: a fork gets a copy. */
 void flow_own(struct flow *f, const struct ir_value *v);
+/* The memory of v, not a dynamic one, changes hands: v has none any more, and the
+ * caller destroys the arena (NULL: v had none) or gives it to a flow on as many samples
+ * of the same graph, where a value of the same size has none. */
+struct flow_memory {
+    struct arena *arena;
+    void *at;
+};
+struct flow_memory flow_take(struct flow *f, const struct ir_value *v);
+void flow_give(struct flow *f, const struct ir_value *v, struct flow_memory memory);
 /* n has been run: what only it and nodes before it read goes. */
 void flow_release(struct flow *f, const struct ir_node *n);
 

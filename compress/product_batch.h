@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A product (product.h) whose weights stay while many samples go through it: taps of
- * 3 x 3 without strides take a quarter of the multiplications (train/filtering.h),
- * where that pays; everything else is product_apply. */
+/* A product (product.h) whose weights stay while many samples go through it, on the
+ * loops of lane_conv.h where it is such a convolution; everything else is
+ * product_apply. */
 #ifndef HADMC_COMPRESS_PRODUCT_BATCH_H
 #define HADMC_COMPRESS_PRODUCT_BATCH_H
 
@@ -9,9 +9,15 @@
 
 struct product_batch;
 
-/* In `a`, which also lends scratch memory; weights[channels][k] are borrowed. */
+/* In `a`, which also lends scratch memory; weights[channels][k] are borrowed.  Weights
+ * of inputs gone_in[k] are 0, outputs gone_out[channels] need not be written; NULL:
+ * none. */
 struct product_batch *product_batch_create(struct arena *a, const struct product *p,
-                                           const float *weights);
+                                           float *weights, const bool *gone_in,
+                                           const bool *gone_out);
+
+/* Results without bias become scale[channels] times what they were. */
+void product_batch_scale(struct product_batch *b, const float *scale);
 
 /* n samples, pitch_x and pitch_y elements apart.  What a sample gives does not depend
  * on the others. */

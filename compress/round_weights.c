@@ -279,7 +279,10 @@ static struct status *round_by_output(struct arena *scratch,
     struct quadratic f;
     struct block b = {.form = &f, .limit = limit, .keep_zeros = t->keep_zeros};
 
-    RETURN_IF_FAIL(quadratic_make(scratch, t->hessian, t->k, &f));
+    if (t->form)
+        f = *t->form;
+    else
+        RETURN_IF_FAIL(quadratic_make(scratch, t->hessian, t->k, &f));
     b.target = arena_new_array(scratch, double, BLOCK * t->k);
     b.scratch = arena_new_array(scratch, double, BLOCK * t->k);
     b.nearest = attempt_create(scratch, t->k);
@@ -352,7 +355,7 @@ struct status *round_weights(struct arena *a, const struct rounding_task *t,
     for (int64_t r = 0; r < t->rows; r++)
         out->scale[r] = best_scale(t->weights + r * t->k, t->k, limit,
                                    t->least_scale ? t->least_scale[r] : 0);
-    if (!t->hessian) {
+    if (!t->hessian && !t->form) {
         round_each(t, limit, out);
         return OK;
     }

@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "compress/quadratic.h"
 #include "support/arena.h"
 #include "support/status.h"
 
@@ -34,6 +35,7 @@ struct rounding_task {
     int64_t rows, k;
     const float *weights;  /* [rows][k]                                         */
     const double *hessian; /* [k][k] symmetric; NULL: the identity, step 1 only */
+    const struct quadratic *form; /* of `hessian`, where it has been made; or NULL   */
     const float
         *least_scale; /* [rows] so that the bias fits (docs/numerics.md), or NULL */
     int bits;         /* 8: codes -127 ... 127; 4: codes -7 ... 7          */

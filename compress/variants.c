@@ -353,6 +353,7 @@ static struct status *create(struct variants_whole *w, const struct variants_opt
     find_whole_groups(w);
     find_leaders(w);
     find_nodes(w);
+    variants_find_cuts(w);
     RETURN_IF_FAIL(prune_rank(w->g, &prune, w->arena, &rank));
     w->rank = rank;
     RETURN_IF_FAIL(find_grids(w, o));
@@ -390,5 +391,7 @@ void variants_destroy(struct variants *v)
         return;
     flow_destroy(w->original);
     flow_destroy(w->stitched);
+    variants_drop_fits(w);
+    variants_forget(w);
     arena_destroy(w->arena);
 }

@@ -20,10 +20,10 @@
  *                    is what it was
  *
  * The network runs in float32 on codes, node by node on all samples; what a plan has in
- * common with the one before is not computed again.  Pruning and quantization proper
- * see the errors of the units before, here each unit stands alone: what comes of a
- * plan in the end is better than the estimate, more so the more is pruned
- * (docs/search.md).
+ * common with the one before is not computed again, and how earlier plans began is kept,
+ * up to 1 GiB.  Pruning and quantization proper see the errors of the units before, here
+ * each unit stands alone: what comes of a plan in the end is better than the estimate,
+ * more so the more is pruned (docs/search.md).
  */
 #ifndef HADMC_COMPRESS_VARIANTS_H
 #define HADMC_COMPRESS_VARIANTS_H
@@ -60,7 +60,9 @@ struct variants {
     const struct variant_unit *unit;
     const struct channels *channels;
     int64_t n_scored;
-    int64_t n_made; /* variants so far, for curiosity */
+    /* For curiosity: variants so far, and the processor's time that they took. */
+    int64_t n_made;
+    double seconds_made;
 };
 
 struct variants_result {

@@ -4,6 +4,7 @@
  *     variants.c        what may be chosen; moments of every unit
  *     variants_make.c   weights and codes of one unit
  *     variants_run.c    the stitched network
+ *     variants_kept.c   what earlier plans have computed
  */
 #ifndef HADMC_COMPRESS_VARIANTS_PARTS_H
 #define HADMC_COMPRESS_VARIANTS_PARTS_H
@@ -46,6 +47,7 @@ struct variants_whole {
     const int *leader_of;      /* by group */
     const bool *stays_whole;   /* by group: no channel may go */
     struct made_unit *made;    /* by unit */
+    struct made_fit *fits;     /* of variants_make.c, the last used first */
     struct quantizer observed; /* grids of all tensors */
     int n_nodes;
     int *unit_of; /* by position of a node: its unit, or -1 */
@@ -55,12 +57,26 @@ struct variants_whole {
     struct flow *stitched;  /* all values of the plan that ran last */
     void **inputs;          /* [n_in] of the graph: all samples, as they were read */
     uint64_t *signature;    /* by value: how it came about; 0: not yet */
+    const bool *is_cut;     /* by value: worth keeping */
+    struct kept_value *kept;
+    int64_t kept_bytes;
     struct outputs outputs; /* of the original, scored samples */
 };
 
 /* Never NULL.  gone[k] or NULL. */
 struct status *variants_make(struct variants_whole *w, int unit, const bool *gone,
                              int bits, const struct made **out);
+
+void variants_drop_fits(struct variants_whole *w);
+
+/* After the nodes' units are known. */
+void variants_find_cuts(struct variants_whole *w);
+/* v will be computed anew: what it is now may be kept. */
+void variants_keep(struct variants_whole *w, const struct ir_value *v);
+/* True: v came about like that in an earlier plan, and is that again. */
+bool variants_recall(struct variants_whole *w, const struct ir_value *v,
+                     uint64_t signature);
+void variants_forget(struct variants_whole *w);
 
 /* Mean and standard deviation of each of a unit's channels over the matched samples. */
 void variants_matched(const struct variants_whole *w, const struct product *p,

@@ -3,11 +3,13 @@
  *
  * Every value has a signature of how it came about: the node, the signatures of what it
  * read, the variant of its unit, whether it became codes.  A value whose signature is
- * that of the plan before stays.
+ * that of the plan before stays, some of earlier plans come back (variants_kept.c), and
+ * what only leads to these is not computed.
  */
 #include <math.h>
 #include <string.h>
 
+#include "compress/lanes.h"
 #include "compress/product_batch.h"
 #include "compress/unit_losses.h"
 #include "compress/variants_parts.h"
@@ -15,7 +17,7 @@
 #include "train/tiles.h"
 
 enum {
-    CHUNK_BYTES = 512 << 10,
+    CHUNK_BYTES = 160 << 10,
     MOST_CHUNK = 32,
     LEAST_MATCHED = 256, /* numbers that a deviation is believed from */
 };
@@ -30,6 +32,7 @@ struct stitching {
     const bool *removed;
     struct tensor_uses uses;
     struct arena *a;
+    uint64_t *wanted; /* by value: how it comes about in this plan */
     struct job *jobs;
     int n_jobs;
 };
@@ -74,11 +77,11 @@ static void quantize(const struct stitching *s, const struct ir_value *v, int64_
     for (int64_t i = first; i < first + n; i++) {
         float *x = flow_at(s->w->stitched, v, i);
 
-        tiles_here()->round(ir_count(v), &codes, x, x);
+        lanes_here()->round(ir_count(v), &codes, x, x);
     }
 }
 
-static void run_inputs(const struct stitching *s)
+static void run_inputs(struct stitching *s)
 {
     struct variants_whole *w = s->w;
 
@@ -86,6 +89,7 @@ static void run_inputs(const struct stitching *s)
         struct ir_value *v = w->g->in[k];
         const uint64_t signature = mix((uint64_t)k + 1, is_codes(s, v));
 
+        s->wanted[v->id] = signature;
         if (w->signature[v->id] == signature)
             continue;
         for (int64_t i = 0; i < flow_n(w->stitched); i++)
@@ -111,39 +115,85 @@ static const bool *gone_inputs(const struct stitching *s, const struct made_unit
     return any ? gone : NULL;
 }
 
+static bool is_gone(const struct stitching *s, const struct ir_value *y, int dim,
+                    int64_t channel)
+{
+    const int *class = s->w->v.channels->of[y->id][dim];
+
+    return class[channel] != CHANNEL_FIXED && s->removed[class[channel]];
+}
+
+/* Outputs that are removed, which nothing reads; NULL: none. */
+static const bool *gone_outputs(const struct stitching *s, int unit)
+{
+    const struct unit *u = &s->w->v.units[unit];
+    bool *gone = arena_new_array(s->a, bool, u->channels), any = false;
+
+    for (int64_t c = 0; c < u->channels; c++)
+        any |= gone[c] = is_gone(s, u->node->out[0], channels_dim(u), c);
+    return any ? gone : NULL;
+}
+
 /* Bodies read what is not among the operands: all that there is so far. */
 static uint64_t signature_of(const struct stitching *s, const struct ir_node *n, int at,
                              const struct made *m)
 {
     const struct variants_whole *w = s->w;
+    const struct unit *u = m ? &w->v.units[w->unit_of[at]] : NULL;
     uint64_t sum = mix((uint64_t)at + 100, m ? (uint64_t)m->id : 0);
 
     for (int i = 0; i < n->n_in; i++)
         if (n->in[i] && !n->in[i]->data)
-            sum = mix(sum, w->signature[n->in[i]->id]);
+            sum = mix(sum, s->wanted[n->in[i]->id]);
     for (int i = 0; n->body[0] && i < w->c->n_values; i++)
-        sum = mix(sum, w->signature[i]);
+        sum = mix(sum, s->wanted[i]);
+    for (int64_t c = 0; u && c < u->channels; c++)
+        if (is_gone(s, n->out[0], channels_dim(u), c))
+            sum = mix(sum, (uint64_t)c);
     for (int i = 0; i < n->n_out; i++)
         sum = mix(sum, is_codes(s, n->out[i]));
     return sum;
 }
 
-static bool is_there(const struct variants_whole *w, const struct ir_node *n,
+static uint64_t output_signature(uint64_t node, int i)
+{
+    return node + 2 * (uint64_t)i; /* odd as it is: never 0 */
+}
+
+static bool is_there(struct variants_whole *w, const struct ir_node *n,
                      uint64_t signature)
 {
-    for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] && w->signature[n->out[i]->id] != signature + 2 * (uint64_t)i)
+    for (int i = 0; i < n->n_out; i++) {
+        const struct ir_value *v = n->out[i];
+        const uint64_t wanted = output_signature(signature, i);
+
+        if (v && w->signature[v->id] != wanted && !variants_recall(w, v, wanted))
             return false;
+    }
     return true;
 }
 
-static void add_job(struct stitching *s, const struct ir_node *n,
-                    const struct made_unit *u, const struct made *m)
+/* A node of the plan that runs. */
+struct visit {
+    const struct ir_node *n;
+    const struct made *m; /* NULL: no unit */
+    uint64_t signature;
+    bool runs;
+};
+
+static void add_job(struct stitching *s, const struct visit *v, int unit)
 {
+    const struct made *m = v->m;
+    const struct made_unit *u = m ? &s->w->made[unit] : NULL;
     struct job *j = &s->jobs[s->n_jobs++];
 
-    *j = (struct job){.n = n, .u = u};
-    flow_make(s->w->stitched, n);
+    *j = (struct job){.n = v->n, .u = u};
+    for (int i = 0; i < v->n->n_out; i++)
+        if (v->n->out[i]) {
+            variants_keep(s->w, v->n->out[i]);
+            s->w->signature[v->n->out[i]->id] = output_signature(v->signature, i);
+        }
+    flow_make(s->w->stitched, v->n);
     if (!u)
         return;
 
@@ -153,33 +203,71 @@ static void add_job(struct stitching *s, const struct ir_node *n,
     for (int64_t i = 0; i < channels * k; i++)
         j->weights[i] = m->codes ? m->scale[i / k] * (float)m->codes[i] : m->weights[i];
     j->bias = arena_copy(s->a, m->bias, (size_t)channels * sizeof *m->bias);
-    j->batch = product_batch_create(s->a, &u->p, j->weights);
+    j->batch =
+        product_batch_create(s->a, &u->p, j->weights, m->gone, gone_outputs(s, unit));
+}
+
+/* How every value of the plan comes about. */
+static struct status *visit_all(struct stitching *s, struct visit *visits)
+{
+    struct variants_whole *w = s->w;
+    int at = 0;
+
+    for (const struct ir_node *n = w->g->first; n; n = n->next, at++) {
+        struct visit *v = &visits[at];
+        const int unit = w->unit_of[at];
+
+        v->n = n;
+        if (unit >= 0)
+            RETURN_IF_FAIL(variants_make(
+                w, unit, gone_inputs(s, &w->made[unit]),
+                w->v.unit[unit].may_be_codes ? s->plan[unit].bits : 32, &v->m));
+        v->signature = signature_of(s, n, at, v->m);
+        for (int i = 0; i < n->n_out; i++)
+            if (n->out[i])
+                s->wanted[n->out[i]->id] = output_signature(v->signature, i);
+    }
+    return OK;
+}
+
+static bool is_needed(const struct ir_node *n, const bool *needed)
+{
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && needed[n->out[i]->id])
+            return true;
+    return false;
+}
+
+/* From the outputs back to what is there: a body may read whatever comes before it. */
+static void choose_visits(struct stitching *s, struct visit *visits)
+{
+    struct variants_whole *w = s->w;
+    bool *needed = arena_new_array(s->a, bool, w->c->n_values), all = false;
+
+    for (int i = 0; i < w->g->n_out; i++)
+        needed[w->g->out[i]->id] = true;
+    for (int at = w->n_nodes - 1; at >= 0; at--) {
+        struct visit *v = &visits[at];
+
+        v->runs = (all || is_needed(v->n, needed)) && !is_there(w, v->n, v->signature);
+        all |= v->runs && v->n->body[0];
+        for (int i = 0; i < v->n->n_in && v->runs; i++)
+            if (v->n->in[i])
+                needed[v->n->in[i]->id] = true;
+    }
 }
 
 static struct status *list_jobs(struct stitching *s)
 {
     struct variants_whole *w = s->w;
-    int at = 0;
+    struct visit *visits = arena_new_array(s->a, struct visit, w->n_nodes + 1);
 
     s->jobs = arena_new_array(s->a, struct job, w->n_nodes + 1);
-    for (const struct ir_node *n = w->g->first; n; n = n->next, at++) {
-        const int unit = w->unit_of[at];
-        const struct made *m = NULL;
-
-        if (unit >= 0)
-            RETURN_IF_FAIL(variants_make(
-                w, unit, gone_inputs(s, &w->made[unit]),
-                w->v.unit[unit].may_be_codes ? s->plan[unit].bits : 32, &m));
-
-        const uint64_t signature = signature_of(s, n, at, m);
-
-        if (is_there(w, n, signature))
-            continue;
-        add_job(s, n, m ? &w->made[unit] : NULL, m);
-        for (int i = 0; i < n->n_out; i++)
-            if (n->out[i])
-                w->signature[n->out[i]->id] = signature + 2 * (uint64_t)i;
-    }
+    RETURN_IF_FAIL(visit_all(s, visits));
+    choose_visits(s, visits);
+    for (int at = 0; at < w->n_nodes; at++)
+        if (visits[at].runs)
+            add_job(s, &visits[at], w->unit_of[at]);
     return OK;
 }
 
@@ -234,11 +322,9 @@ static void match(const struct stitching *s, struct job *j)
 
         scale[c] = holds ? (float)ratio : 1.0f;
         shift[c] = (float)(j->u->mean_y[c] - (double)scale[c] * mean[c]);
-        for (int64_t i = 0; i < p->k; i++)
-            j->weights[c * p->k + i] *= scale[c];
         j->bias[c] = j->bias[c] * scale[c] + shift[c];
     }
-    j->batch = product_batch_create(s->a, p, j->weights);
+    product_batch_scale(j->batch, scale);
     for (int64_t i = 0; i < s->w->n_matched; i++) {
         float *x = flow_at(s->w->stitched, y, i);
 
@@ -278,7 +364,7 @@ static bool run_simple(const struct stitching *s, const struct ir_node *n, int64
 
         /* Codes of what is never negative begin at 0: rounding cuts off the rest. */
         if (is_codes(s, n->out[0]) && codes.least >= 0.0f)
-            tiles_here()->round(count, &codes, flow_at(f, n->in[0], i), y);
+            lanes_here()->round(count, &codes, flow_at(f, n->in[0], i), y);
         else
             tiles_here()->relu(count, flow_at(f, n->in[0], i), y);
         return true;
@@ -286,10 +372,7 @@ static bool run_simple(const struct stitching *s, const struct ir_node *n, int64
     if (n->op != OP_Add || !is_plain(n->in[0], count) || !is_plain(n->in[1], count))
         return false;
 
-    const float *a = flow_at(f, n->in[0], i), *b = flow_at(f, n->in[1], i);
-
-    for (int64_t k = 0; k < count; k++)
-        y[k] = a[k] + b[k];
+    lanes_here()->add(count, flow_at(f, n->in[0], i), flow_at(f, n->in[1], i), y);
     return true;
 }
 
@@ -312,28 +395,41 @@ static struct status *run_job(const struct stitching *s, struct job *j, int64_t 
     return OK;
 }
 
-/* Samples whose values stay in a cache from one node to the next. */
-static int64_t chunk_of(const struct stitching *s)
+/* Samples of which some values of a job's size stay in a cache. */
+static int64_t chunk_of(const struct job *j)
 {
     int64_t most = 1;
 
-    for (int i = 0; i < s->n_jobs; i++)
-        for (int k = 0; k < s->jobs[i].n->n_out; k++)
-            if (s->jobs[i].n->out[k] && ir_bytes(s->jobs[i].n->out[k]) > most)
-                most = ir_bytes(s->jobs[i].n->out[k]);
+    for (int k = 0; k < j->n->n_out; k++)
+        if (j->n->out[k] && ir_bytes(j->n->out[k]) > most)
+            most = ir_bytes(j->n->out[k]);
     return CHUNK_BYTES / most < 1            ? 1
            : CHUNK_BYTES / most > MOST_CHUNK ? MOST_CHUNK
                                              : CHUNK_BYTES / most;
 }
 
-static struct status *run_jobs(const struct stitching *s)
+/* Jobs of one size, chunk after chunk of all samples. */
+static struct status *run_alike(const struct stitching *s, struct job *jobs, int n_jobs,
+                                int64_t chunk)
 {
-    const int64_t n = flow_n(s->w->stitched), chunk = chunk_of(s);
+    const int64_t n = flow_n(s->w->stitched);
 
     for (int64_t i = 0, count; i < n; i += count) {
         count = i == 0 ? s->w->n_matched : n - i < chunk ? n - i : chunk;
-        for (int k = 0; k < s->n_jobs; k++)
-            RETURN_IF_FAIL(run_job(s, &s->jobs[k], i, count));
+        for (int k = 0; k < n_jobs; k++)
+            RETURN_IF_FAIL(run_job(s, &jobs[k], i, count));
+    }
+    return OK;
+}
+
+static struct status *run_jobs(const struct stitching *s)
+{
+    for (int k = 0, end; k < s->n_jobs; k = end) {
+        const int64_t chunk = chunk_of(&s->jobs[k]);
+
+        for (end = k + 1; end < s->n_jobs && chunk_of(&s->jobs[end]) == chunk;)
+            end++;
+        RETURN_IF_FAIL(run_alike(s, s->jobs + k, end - k, chunk));
     }
     return OK;
 }
@@ -396,6 +492,7 @@ static struct status *run(struct stitching *s, struct variants_result *out)
 
     variants_remove(&w->v, s->plan, removed);
     s->removed = removed;
+    s->wanted = arena_new_array(s->a, uint64_t, w->c->n_values);
     find_uses(s);
     run_inputs(s);
     RETURN_IF_FAIL(list_jobs(s));

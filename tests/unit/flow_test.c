@@ -142,6 +142,27 @@ TEST(what_a_fork_writes_its_origin_does_not_see)
     compile_destroy(c);
 }
 
+TEST(a_value_can_leave_a_flow_and_come_back)
+{
+    struct random r = random_seeded(1);
+    struct compile *c = compile_create();
+    struct ir_graph *g = parse(c, products, &r);
+    float x[12] = {1, 2};
+    void *inputs[] = {x};
+    struct flow *f;
+
+    CHECK_OK(flow_create_from(g, 1, inputs, &f));
+
+    const struct flow_memory memory = flow_take(f, g->in[0]);
+
+    CHECK(flow_at(f, g->in[0], 0) == NULL);
+    CHECK(flow_take(f, g->in[0]).arena == NULL);
+    flow_give(f, g->in[0], memory);
+    CHECK(((float *)flow_at(f, g->in[0], 0))[1] == 2.0f);
+    flow_destroy(f);
+    compile_destroy(c);
+}
+
 /* x [3,4] and what Gemm makes of it [3,5], 48 and 60 bytes, in lines of 64. */
 TEST(memory_is_that_of_the_values_that_live_at_once)
 {

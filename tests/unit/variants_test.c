@@ -212,6 +212,27 @@ TEST(equal_plans_give_equal_results_whatever_ran_before)
     close_world(&other);
 }
 
+/* %a and %r are where the net can be cut: plans that begin alike share them. */
+TEST(plans_that_come_back_to_an_earlier_beginning_give_what_they_give_alone)
+{
+    static const double share[] = {0, 0.4, 0.6};
+    struct world w = open_world();
+    double alone[3][3];
+
+    for (int a = 0; a < 3; a++)
+        for (int c = 0; c < 3; c++)
+            alone[a][c] = loss_of(&w, share[a], share[c], 8);
+    for (int c = 2; c >= 0; c--)
+        for (int a = 0; a < 3; a++) {
+            struct world fresh = open_world();
+
+            CHECK(loss_of(&w, share[a], share[c], 8) == alone[a][c]);
+            CHECK(loss_of(&fresh, share[a], share[c], 8) == alone[a][c]);
+            close_world(&fresh);
+        }
+    close_world(&w);
+}
+
 TEST(pruning_takes_the_channels_of_a_stitched_plan)
 {
     struct world w = open_world();

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See lanes.h.  Compiled once for each level of the processor family: the compiler
+ * makes a block of 16 channels as many vectors as it takes.  LANES names the result. */
+#include <string.h>
+
+#include "compress/lanes_levels.h"
+
+typedef float block __attribute__((vector_size(4 * LANES_BLOCK)));
+typedef float unaligned
+    __attribute__((vector_size(4 * LANES_BLOCK), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE block load(const float *at)
+{
+    return *(const unaligned *)at;
+}
+
+INLINE void store(float *at, block v)
+{
+    *(unaligned *)at = v;
+}
+
+/* ---- planes ---------------------------------------------------------------------- */
+
+/* Elements alternate; pairs, fours and eights of them. */
+#define LOW_1(a, b)                                                                    \
+    __builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28,   \
+                            14, 30)
+#define HIGH_1(a, b)                                                                   \
+    __builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29,   \
+                            15, 31)
+#define LOW_2(a, b)                                                                    \
+    __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13,    \
+                            28, 29)
+#define HIGH_2(a, b)                                                                   \
+    __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15,  \
+                            30, 31)
+#define LOW_4(a, b)                                                                    \
+    __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25,    \
+                            26, 27)
+#define HIGH_4(a, b)                                                                   \
+    __builtin_shufflevector(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29,  \
+                            30, 31)
+#define LOW_8(a, b)                                                                    \
+    __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22,  \
+                            23)
+#define HIGH_8(a, b)                                                                   \
+    __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28,    \
+                            29, 30, 31)
+
+/* Rows i and i + distance exchange what is off the diagonal. */
+#define EXCHANGE(distance)                                                             \
+    for (int i = 0; i < LANES_BLOCK; i++) {                                            \
+        const block a = v[i], b = v[i | distance];                                     \
+                                                                                       \
+        if (i & distance)                                                              \
+            continue;                                                                  \
+        v[i] = LOW_##distance(a, b);                                                   \
+        v[i | distance] = HIGH_##distance(a, b);                                       \
+    }
+
+INLINE void transpose(block v[LANES_BLOCK])
+{
+#pragma GCC unroll 16
+    EXCHANGE(8)
+#pragma GCC unroll 16
+    EXCHANGE(4)
+#pragma GCC unroll 16
+    EXCHANGE(2)
+#pragma GCC unroll 16
+    EXCHANGE(1)
+}
+
+static void gather_some(int64_t n, const float *const *plane, const int64_t *where,
+                        float *to)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int c = 0; c < LANES_BLOCK; c++)
+            to[where[i] + c] = plane[c] ? plane[c][i] : 0;
+}
+
+static void gather(int64_t n, const float *const *plane, const int64_t *where,
+                   float *to)
+{
+    int64_t i = 0;
+
+    for (; i + LANES_BLOCK <= n; i += LANES_BLOCK) {
+        block v[LANES_BLOCK];
+
+        for (int c = 0; c < LANES_BLOCK; c++)
+            v[c] = plane[c] ? load(plane[c] + i) : (block){0};
+        transpose(v);
+#pragma GCC unroll 16
+        for (int k = 0; k < LANES_BLOCK; k++)
+            store(to + where[i + k], v[k]);
+    }
+    if (i < n) {
+        const float *rest[LANES_BLOCK];
+
+        for (int c = 0; c < LANES_BLOCK; c++)
+            rest[c] = plane[c] ? plane[c] + i : NULL;
+        gather_some(n - i, rest, where + i, to);
+    }
+}
+
+static void scatter(int64_t n, const float *from, const int64_t *where,
+                    const float *scale, const float *bias, float *const *plane)
+{
+    const block s = load(scale), b = load(bias);
+    int64_t i = 0;
+
+    for (; i + LANES_BLOCK <= n; i += LANES_BLOCK) {
+        block v[LANES_BLOCK];
+
+#pragma GCC unroll 16
+        for (int k = 0; k < LANES_BLOCK; k++)
+            v[k] = load(from + where[i + k]) * s + b;
+        transpose(v);
+        for (int c = 0; c < LANES_BLOCK; c++)
+            if (plane[c])
+                store(plane[c] + i, v[c]);
+    }
+    for (; i < n; i++)
+        for (int c = 0; c < LANES_BLOCK; c++)
+            if (plane[c])
+                plane[c][i] = from[where[i] + c] * scale[c] + bias[c];
+}
+
+/* ---- element by element ---------------------------------------------------------- */
+
+static void add(int64_t n, const float *a, const float *b, float *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = a[i] + b[i];
+}
+
+/* A number whose neighbours are one apart: adding it rounds, to even on a tie. */
+static const float ONES = 0x1.8p23f;
+
+/* Of LANES_BLOCK numbers; y may be x. */
+INLINE void round_block(const struct tiles_codes *c, float inverse, const float *x,
+                        float *y)
+{
+    float code[LANES_BLOCK];
+
+    for (int i = 0; i < LANES_BLOCK; i++) {
+        code[i] = x[i] * inverse;
+        code[i] = code[i] > c->least ? code[i] : c->least;
+        code[i] = code[i] < c->most ? code[i] : c->most;
+    }
+    for (int i = 0; i < LANES_BLOCK; i++)
+        y[i] = c->scale * ((code[i] + ONES) - ONES);
+}
+
+static void round_codes(int64_t n, const struct tiles_codes *c, const float *x,
+                        float *y)
+{
+    const struct tiles_codes codes = *c;
+    const float inverse = 1 / c->scale;
+    float last[LANES_BLOCK] = {0};
+    int64_t i = 0;
+
+    for (; i + LANES_BLOCK <= n; i += LANES_BLOCK)
+        round_block(&codes, inverse, x + i, y + i);
+    memcpy(last, x + i, (size_t)(n - i) * sizeof *x);
+    round_block(&codes, inverse, last, last);
+    memcpy(y + i, last, (size_t)(n - i) * sizeof *y);
+}
+
+/* ---- products -------------------------------------------------------------------- */
+
+INLINE void product_rows(int rows, int blocks, const struct lanes_product *p,
+                         int64_t row)
+{
+    block sum[LANES_ROWS][2];
+    const float *w = p->w;
+
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int b = 0; b < blocks; b++)
+            sum[r][b] = (block){0};
+    for (int64_t t = 0; t < p->n_taps; t++) {
+        const float *x[LANES_ROWS];
+
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+            x[r] = p->x + p->at[row + r] + p->tap[t];
+        for (int64_t c = 0; c < p->c; c++, w += blocks * LANES_BLOCK) {
+            block column[2];
+
+#pragma GCC unroll 2
+            for (int b = 0; b < blocks; b++)
+                column[b] = load(w + b * LANES_BLOCK);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+                for (int b = 0; b < blocks; b++)
+                    sum[r][b] += x[r][c] * column[b];
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int b = 0; b < blocks; b++)
+            store(p->y + (row + r) * p->pitch_y + b * LANES_BLOCK, sum[r][b]);
+}
+
+INLINE void product_blocks(int blocks, const struct lanes_product *p)
+{
+    int64_t row = 0;
+
+    for (; row + LANES_ROWS <= p->n; row += LANES_ROWS)
+        product_rows(LANES_ROWS, blocks, p, row);
+    switch (p->n - row) {
+#define ROWS(rows)                                                                     \
+    case rows:                                                                         \
+        product_rows(rows, blocks, p, row);                                            \
+        break
+        ROWS(1);
+        ROWS(2);
+        ROWS(3);
+        ROWS(4);
+        ROWS(5);
+        ROWS(6);
+        ROWS(7);
+#undef ROWS
+    default:
+        break;
+    }
+}
+
+static void product(const struct lanes_product *p, int n_blocks)
+{
+    if (n_blocks == 2)
+        product_blocks(2, p);
+    else
+        product_blocks(1, p);
+}
+
+/* ---- minimal filtering ------------------------------------------------------------
+ */
+
+/* B^T d, Lavin and Gray 2016, arXiv:1509.09308, section 4.3. */
+INLINE void filter_in(const block d[6], block t[6])
+{
+    const block even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
+    const block near = d[4] - d[2], far = 2 * (d[3] - d[1]);
+
+    t[0] = 4 * d[0] - 5 * d[2] + d[4];
+    t[1] = even + odd;
+    t[2] = even - odd;
+    t[3] = near + far;
+    t[4] = near - far;
+    t[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+
+/* A^T m. */
+INLINE void filter_out(const block m[6], block y[4])
+{
+    const block sum = m[1] + m[2], less = m[1] - m[2];
+    const block sum2 = m[3] + m[4], less2 = m[3] - m[4];
+
+    y[0] = m[0] + sum + sum2;
+    y[1] = less + 2 * less2;
+    y[2] = sum + 4 * sum2;
+    y[3] = less + 8 * less2 + m[5];
+}
+
+/* G g. */
+INLINE void filter(const block g[3], block u[6])
+{
+    const block sum = g[0] + g[2], wide = g[0] + 4 * g[2];
+
+    u[0] = g[0] / 4;
+    u[1] = -(sum + g[1]) / 6;
+    u[2] = -(sum - g[1]) / 6;
+    u[3] = (wide + 2 * g[1]) / 24;
+    u[4] = (wide - 2 * g[1]) / 24;
+    u[5] = g[2];
+}
+
+static void to_filter(const float *taps, int64_t apart, float *to)
+{
+    block half[6][3];
+
+    for (int k = 0; k < 3; k++) {
+        block g[3], u[6];
+
+        for (int j = 0; j < 3; j++)
+            g[j] = load(taps + (j * 3 + k) * LANES_BLOCK);
+        filter(g, u);
+        for (int j = 0; j < 6; j++)
+            half[j][k] = u[j];
+    }
+    for (int j = 0; j < 6; j++) {
+        block u[6];
+
+        filter(half[j], u);
+        for (int k = 0; k < 6; k++)
+            store(to + (j * 6 + k) * apart, u[k]);
+    }
+}
+
+static void to_sums(const struct lanes_tiles *p, const float *x, float *sums)
+{
+    for (int64_t i = 0; i < p->n; i++, sums += p->step) {
+        const float *at = x + p->at[i];
+        block t[6][6]; /* [column][row] */
+
+        for (int k = 0; k < 6; k++) {
+            block d[6];
+
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++)
+                d[j] = load(at + j * p->row + k * p->pixel);
+            filter_in(d, t[k]);
+        }
+        for (int j = 0; j < 6; j++) {
+            block d[6], u[6];
+
+#pragma GCC unroll 6
+            for (int k = 0; k < 6; k++)
+                d[k] = t[k][j];
+            filter_in(d, u);
+#pragma GCC unroll 6
+            for (int k = 0; k < 6; k++)
+                store(sums + (j * 6 + k) * p->apart, u[k]);
+        }
+    }
+}
+
+static void from_sums(const struct lanes_tiles *p, const float *sums, float *y)
+{
+    for (int64_t i = 0; i < p->n; i++, sums += p->step) {
+        float *at = y + p->at[i];
+        block t[6][4]; /* [column][row] */
+
+        for (int k = 0; k < 6; k++) {
+            block d[6];
+
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++)
+                d[j] = load(sums + (j * 6 + k) * p->apart);
+            filter_out(d, t[k]);
+        }
+        for (int j = 0; j < 4; j++) {
+            block d[6], u[4];
+
+#pragma GCC unroll 6
+            for (int k = 0; k < 6; k++)
+                d[k] = t[k][j];
+            filter_out(d, u);
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; k++)
+                store(at + j * p->row + k * p->pixel, u[k]);
+        }
+    }
+}
+
+const struct lanes LANES = {
+    .add = add,
+    .round = round_codes,
+    .gather = gather,
+    .scatter = scatter,
+    .product = product,
+    .to_filter = to_filter,
+    .to_sums = to_sums,
+    .from_sums = from_sums,
+};
