@@ -455,6 +455,13 @@ static struct status *compile_decided(struct quantized *q)
     return OK;
 }
 
+static double share_of_zeros(const struct quantized *q)
+{
+    const struct sparsity *s = q->sparsity;
+
+    return s ? (double)s->n_zeros / (double)s->n_weights : q->o->zeros;
+}
+
 /* With the split that decisions are made with: no sample of the test. */
 static struct status *begin_training(struct quantized *q, const char *settings,
                                      uint64_t seed, bool validation,
@@ -473,7 +480,7 @@ static struct status *begin_training(struct quantized *q, const char *settings,
         return FAIL(BAD_USAGE, "training needs --data to train and to test on");
     RETURN_IF_FAIL(training_begin(q->a, q->model, q->co, &args, out));
     out->options.keep_zeros = q->sparsity || asks_for_zeros(q->o);
-    out->options.masks.final = q->o->zeros;
+    out->options.masks.final = share_of_zeros(q);
     return OK;
 }
 
