@@ -55,7 +55,7 @@ static double sparse_rate(const struct quantized *q)
 static const char *use_of_zeros(const struct quantized *q)
 {
     if (q->sparsity && has_two_of_four(q->sparsity) && sparse_rate(q) > 1.0)
-        return arena_printf(q->a, "two of four, which %s multiplies %g times as fast",
+        return arena_printf(q->a, "two of four: %s multiplies codes %g times as fast",
                             q->co->target, sparse_rate(q));
     return "multiplied and stored like others, so neither time nor bytes are saved";
 }

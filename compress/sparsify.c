@@ -277,6 +277,9 @@ struct status *sparsify_decide(const struct ir_graph *g,
     *q.s = (struct sparsity){.n_units = n,
                              .units = arena_new_array(a, struct sparse_unit, n + 1)};
     list_units(&q);
+    if (!q.s->n_weights)
+        return FAIL(UNSUPPORTED, "no layer has weights that can become zero%s",
+                    o->two_of_four ? ", two of each four input channels" : "");
     if (!o->plan && !o->two_of_four)
         RETURN_IF_FAIL(share_out(&q));
     for (int i = 0; i < n; i++)

@@ -49,7 +49,8 @@ struct sparsity {
     int64_t n_weights, n_zeros; /* of units that may lose any */
 };
 
-/* What becomes of g, in `a`.  UNSUPPORTED without OpenBLAS. */
+/* What becomes of g, in `a`.  UNSUPPORTED without OpenBLAS, and when no unit can lose any
+ * weight. */
 struct status *sparsify_decide(const struct ir_graph *g,
                                const struct sparsify_options *o, struct arena *a,
                                struct sparsity **out);

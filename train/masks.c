@@ -15,37 +15,67 @@ static bool multiplies(const struct ir_node *n)
            || n->op == OP_MatMul;
 }
 
-static bool is_factor(const struct tape *t, const struct tape_weight *w)
+/* Output channels of a factor: weight i is of number i / inner % n. */
+struct channels {
+    int64_t n, inner;
+};
+
+static struct channels channels_of(const struct ir_node *n, const struct ir_value *w)
 {
-    if (w->is_scale || !tape_is_matrix(w))
-        return false;
-    for (const struct ir_node *n = t->graph->first; n; n = n->next)
-        if (multiplies(n) && (n->in[0] == w->value || n->in[1] == w->value))
-            return true;
-    return false;
+    const bool is_left = n->op == OP_MatMul && n->in[0] == w;
+    const int64_t last = w->dim[w->rank - 1];
+
+    switch (n->op) {
+    case OP_Conv:
+        return (struct channels){w->dim[0], ir_count(w) / w->dim[0]};
+    case OP_ConvTranspose:
+        return (struct channels){w->dim[1], ir_count(w) / w->dim[0] / w->dim[1]};
+    default:
+        return is_left || ir_attr_int(n, "transB", 0)
+                   ? (struct channels){w->dim[w->rank - 2], last}
+                   : (struct channels){last, 1};
+    }
 }
 
-static double root_mean_square(const real *w, int64_t n)
+/* The node that multiplies by w; NULL: w is none of its factors. */
+static const struct ir_node *reader_of(const struct tape *t,
+                                       const struct tape_weight *w)
 {
-    double sum = 0;
-
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)w[i] * (double)w[i];
-    return sqrt(sum / (double)n);
+    if (w->is_scale || !tape_is_matrix(w))
+        return NULL;
+    for (const struct ir_node *n = t->graph->first; n; n = n->next)
+        if (multiplies(n) && (n->in[0] == w->value || n->in[1] == w->value))
+            return n;
+    return NULL;
 }
 
 /* ---- masks ----------------------------------------------------------------------- */
 
-static void begin_factor(struct masks *m, const struct tape *t,
-                         const struct tape_weight *w)
+/* A weight of 1 as a multiple of the root mean square of its channel. */
+static void set_sizes(const struct tape *t, const struct tape_weight *w,
+                      struct channels c, double *size)
 {
-    const real *weight = t->weight + w->at;
-    const double typical = root_mean_square(weight, w->count);
+    struct arena *a = arena_create();
+    double *square = arena_new_array(a, double, c.n);
 
+    for (int64_t i = 0; i < w->count; i++)
+        square[i / c.inner % c.n] +=
+            (double)t->weight[w->at + i] * (double)t->weight[w->at + i];
     for (int64_t i = 0; i < w->count; i++) {
-        m->size[w->at + i] = typical > 0 ? 1 / typical : 1;
-        m->kept[w->at + i] = m->schedule.kind != ANNEAL_NONE || weight[i] != 0;
+        const double mean =
+            square[i / c.inner % c.n] / ((double)w->count / (double)c.n);
+
+        size[i] = mean > 0 ? 1 / sqrt(mean) : 1;
     }
+    arena_destroy(a);
+}
+
+static void begin_factor(struct masks *m, const struct tape *t,
+                         const struct tape_weight *w, const struct ir_node *reader)
+{
+    set_sizes(t, w, channels_of(reader, w->value), m->size + w->at);
+    for (int64_t i = w->at; i < w->at + w->count; i++)
+        m->kept[i] = m->schedule.kind != ANNEAL_NONE || t->weight[i] != 0;
     m->n_factors += w->count;
 }
 
@@ -56,9 +86,12 @@ void masks_begin(struct masks *m, struct tape *t, const struct anneal *schedule)
     m->aside = arena_new_array(t->a, real, m->n);
     m->kept = arena_new_array(t->a, uint8_t, m->n);
     memset(m->kept, 1, (size_t)m->n);
-    for (int i = 0; i < t->n_weights; i++)
-        if (is_factor(t, &t->weights[i]))
-            begin_factor(m, t, &t->weights[i]);
+    for (int i = 0; i < t->n_weights; i++) {
+        const struct ir_node *reader = reader_of(t, &t->weights[i]);
+
+        if (reader)
+            begin_factor(m, t, &t->weights[i], reader);
+    }
 }
 
 static void set_mask(struct masks *m, real *weight, int64_t i, bool keep)

@@ -4,7 +4,8 @@
  *
  * Only factors of Conv, ConvTranspose, Gemm and MatMul are masked.  What is smallest is
  * asked of all of them together, each magnitude as a multiple of the root mean square
- * of its tensor at the start.
+ * of its output channel's at the start: normalization that was folded into the weights
+ * has scaled channels by what says nothing about them.
  */
 #ifndef HADMC_TRAIN_MASKS_H
 #define HADMC_TRAIN_MASKS_H
@@ -16,7 +17,7 @@ struct masks {
     struct anneal schedule; /* ANNEAL_NONE: the mask stays as it is */
     int64_t n;              /* elements of tape.weight; 0: nothing is masked */
     int64_t n_factors;      /* those that may be masked */
-    double *size;  /* [n] of a weight of 1, relative to its tensor; 0: never masked */
+    double *size;  /* [n] of a weight of 1, relative to its channel; 0: never masked */
     uint8_t *kept; /* [n] 0: masked */
     real *aside;   /* [n] what a masked weight was, for when it grows back */
 };

@@ -138,12 +138,13 @@ static void make_room(struct trainer *t)
     features_begin(&t->features, a, n_workers, t->o->seed);
 }
 
-/* The last quarter of the steps has the mask that stays. */
+/* The second half of the steps has the mask that stays: what it cost has to be learnt
+ * while the rate is still large. */
 static void begin_masks(struct trainer *t)
 {
     struct anneal schedule = t->o->set.masks;
 
-    schedule.end = t->optimizer.steps * 3 / 4;
+    schedule.end = t->optimizer.steps / 2;
     if (t->o->keep_zeros || schedule.kind != ANNEAL_NONE)
         masks_begin(&t->masks, t->student, &schedule);
 }

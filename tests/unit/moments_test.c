@@ -101,6 +101,27 @@ TEST(weights_make_good_for_what_an_input_lost)
     end(&t);
 }
 
+/* The same with the first weight at zero: it stays, and so does its share of the error;
+ * the second one still doubles. */
+TEST(zeros_stay_while_others_make_good)
+{
+    static const float half[] = {1, 0.5, 1};
+    struct world t;
+    float sparse[M * K], v[M * K];
+
+    start(&t);
+    const struct moments_sums *s = observe(&t, 8, half, 1 << 20);
+
+    memcpy(sparse, w, sizeof w);
+    sparse[0] = 0.0f;
+    moments_fit_nonzero(s, sparse, v);
+    CHECK(v[0] == 0.0f && v[1] > 3.8f && v[1] < 4.3f);
+    CHECK(moments_error(moments_all(s), v, 0, NULL)
+          < 0.6 * moments_error(moments_all(s), sparse, 0, NULL));
+    CHECK(v[4] > 0.95f && v[4] < 1.05f);
+    end(&t);
+}
+
 TEST(rows_are_thinned_out_to_about_as_many_as_asked_for)
 {
     static const float none[] = {1, 1, 1};

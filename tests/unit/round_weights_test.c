@@ -109,6 +109,23 @@ TEST(equal_inputs_share_their_rounding_error)
     CHECK(fabs(r.error_nearest - 0.6432) < 1e-6 && fabs(r.error - 0.0452) < 1e-6);
 }
 
+/* The third weight is zero and would be the best place for the sum of the others'
+ * errors: 0.45 + 0.45 is nearer to 1 than to 0. */
+TEST(a_weight_of_zero_stays_zero_where_that_is_asked_for)
+{
+    const float w[] = {127, 0.45f, 0, 0.45f};
+    const double h[] = {1, 0, 0, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1};
+    const struct rounding r = rounded(&(struct rounding_task){.rows = 1,
+                                                              .k = 4,
+                                                              .weights = w,
+                                                              .hessian = h,
+                                                              .bits = 8,
+                                                              .keep_zeros = true});
+
+    CHECK(r.codes[0] == 127 && r.codes[2] == 0);
+    CHECK_EQ(r.codes[1] + r.codes[3], 1);
+}
+
 /* The middle input was never used; its weight keeps its nearest code, 3. */
 TEST(an_unused_input_keeps_its_nearest_code)
 {

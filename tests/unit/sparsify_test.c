@@ -186,6 +186,29 @@ static void same_weights(const struct ir_graph *g, const struct ir_graph *h)
                     (size_t)ir_bytes(weights_of(g, i)));
 }
 
+TEST(a_network_without_fours_is_refused)
+{
+    static const char text[] = "graph g(%x: f32[1,2,6,6]) {\n"
+                               "  %w = const f32[1,2,3,3] {*1}\n"
+                               "  %y = Conv(%x, %w) {" THREE "} return %y }";
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    struct sparsity *s;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+
+    struct set set = open_set(g);
+    const struct sparsify_options o = {.two_of_four = true,
+                                       .data = set.data,
+                                       .n_samples = N_SAMPLES,
+                                       .sample = set.sample};
+
+    CHECK_FAILS(sparsify_decide(g, &o, set.a, &s), UNSUPPORTED,
+                "no layer has weights that can become zero, two of each four");
+    close_set(&set);
+    compile_destroy(c);
+}
+
 /* The plan's numbers of each unit give the same weights. */
 TEST(a_plan_repeats_it)
 {

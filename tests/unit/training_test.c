@@ -348,20 +348,21 @@ TEST(every_optimizer_learns)
     }
 }
 
+static const char network_of_codes[] =
+    "graph net(%x: f32[1,1,6,6]) {\n"
+    "%f = Reshape(%x) {shape=[1,36]} %a = const f32[] {0.01} %o = const i8[] {0}\n"
+    "%q = QuantizeLinear(%f, %a, %o) %d = DequantizeLinear(%q, %a, %o)\n"
+    "%w = const i4[3,36] {*1} %s = const f32[3] {*0.05} %n = const i4[3] {*0}\n"
+    "%r = DequantizeLinear(%w, %s, %n) {axis=0} %b = const f32[3] {*0}\n"
+    "%y = Gemm(%d, %r, %b) {transB=1} return %y }";
+
 /* Steps and scales of codes too. */
 TEST(a_network_of_codes_learns_and_stays_one)
 {
-    static const char text[] =
-        "graph net(%x: f32[1,1,6,6]) {\n"
-        "%f = Reshape(%x) {shape=[1,36]} %a = const f32[] {0.01} %o = const i8[] {0}\n"
-        "%q = QuantizeLinear(%f, %a, %o) %d = DequantizeLinear(%q, %a, %o)\n"
-        "%w = const i4[3,36] {*1} %s = const f32[3] {*0.05} %n = const i4[3] {*0}\n"
-        "%r = DequantizeLinear(%w, %s, %n) {axis=0} %b = const f32[3] {*0}\n"
-        "%y = Gemm(%d, %r, %b) {transB=1} return %y }";
     struct train_result result;
     struct run r;
 
-    begin_with(&r, text, 1);
+    begin_with(&r, network_of_codes, 1);
     r.o.set.epochs = 40;
     r.o.set.optimizer.rate = 0.1;
     CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
@@ -382,9 +383,8 @@ static int64_t n_zeros(const struct ir_graph *g)
     int64_t zeros = 0;
 
     for (const struct ir_node *n = g->first; n; n = n->next)
-        for (int64_t i = 0; (n->op == OP_Conv || n->op == OP_Gemm)
-                            && i < ir_count(n->in[1]);
-             i++)
+        for (int64_t i = 0;
+             (n->op == OP_Conv || n->op == OP_Gemm) && i < ir_count(n->in[1]); i++)
             zeros += ((const float *)n->in[1]->data)[i] == 0.0f;
     return zeros;
 }
@@ -461,6 +461,25 @@ TEST(zeros_are_zeros_behind_normalization)
     r.o.set.masks.final = 0.5;
     CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
     CHECK_EQ(n_zeros(r.g), (36 + 216 + 162) / 2);
+    end(&r);
+}
+
+/* Others may be rounded to zero. */
+TEST(zeros_of_codes_are_the_code_zero)
+{
+    struct train_result result;
+    int64_t zeros = 0;
+    struct run r;
+
+    begin_with(&r, network_of_codes, 1);
+    r.o.masks.kind = ANNEAL_CUBIC;
+    r.o.masks.final = 0.5;
+    CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
+    CHECK_EQ(result.n_zeros, 108 / 2);
+    for (const struct ir_node *n = r.g->first; n; n = n->next)
+        for (int64_t i = 0; n->in[0]->dtype == DT_i4 && i < 108; i++)
+            zeros += ((const int8_t *)n->in[0]->data)[i] == 0;
+    CHECK(zeros >= 108 / 2);
     end(&r);
 }
 
