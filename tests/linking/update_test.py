@@ -122,9 +122,10 @@ class Device(unittest.TestCase):
         self.assertFalse(os.path.exists(os.path.join(WORK, "limited")))
 
     def test_other_code_is_no_update(self):
-        out = self.compile_after("other", "--deployed", "before", "--update", "auto", "--bits", "8")
+        out = self.compile_after("other_code", "--deployed", "before", "--update", "auto",
+                                 "--bits", "8")
         self.assertIn("an update from before: other code", out)
-        self.assertEqual(self.strategy("other"), "full")
+        self.assertEqual(self.strategy("other_code"), "full")
 
     def test_verification_is_linked_when_it_is_used(self):
         with open("key.pub") as file:
