@@ -472,8 +472,8 @@ TEST(zeros_of_codes_are_the_code_zero)
     struct run r;
 
     begin_with(&r, network_of_codes, 1);
-    r.o.masks.kind = ANNEAL_CUBIC;
-    r.o.masks.final = 0.5;
+    r.o.set.masks.kind = ANNEAL_CUBIC;
+    r.o.set.masks.final = 0.5;
     CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
     CHECK_EQ(result.n_zeros, 108 / 2);
     for (const struct ir_node *n = r.g->first; n; n = n->next)
