@@ -43,12 +43,16 @@ static bool reads_table(const struct ir_node *n)
     return n->op == OP_Gather && n->in[0]->data;
 }
 
-/* The Cast of a constant is there because the constant stays in 16 bits. */
-static bool can_widen(const struct ir_node *n)
+/* Compression wants this constant in 16 bits. */
+static bool is_kept(const struct compile *c, const struct ir_node *n)
+{
+    return c->halves_stay && n->op == OP_Cast && n->in[0]->data;
+}
+
+static bool can_widen(const struct compile *c, const struct ir_node *n)
 {
     return !(op_info[n->op].traits & OPT_CONTROL) && n->op != OP_Identity
-           && !(n->op == OP_Cast && n->in[0]->data) && reads_halves(n)
-           && !reads_table(n);
+           && reads_halves(n) && !reads_table(n) && !is_kept(c, n);
 }
 
 static struct ir_value *widened_constant(struct compile *c, const struct ir_value *v)
@@ -123,7 +127,7 @@ static struct status *widen_graph(struct compile *c, struct ir_value **wide,
         for (int b = 0; b < IR_MAX_BODIES; b++)
             if (n->body[b])
                 RETURN_IF_FAIL(widen_graph(c, wide, n->body[b]));
-        if (can_widen(n))
+        if (can_widen(c, n))
             RETURN_IF_FAIL(widen_node(c, wide, g, n));
     }
     return OK;
