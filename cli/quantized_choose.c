@@ -134,6 +134,18 @@ static int most_trials(int interrupted)
     return searching_interrupted() ? interrupted : SEARCHING_TRIALS;
 }
 
+/* Of the plan that is not kept only what was measured is left. */
+static void keep(struct trial *best, const struct trial *t, bool is_better)
+{
+    if (!is_better) {
+        compile_destroy(t->q.c);
+        return;
+    }
+    if (best->done)
+        compile_destroy(best->q.c);
+    *best = *t;
+}
+
 /* The cheapest plan of the front that is accurate when it is carried out: the point
  * where that ends is bisected, from where the evaluations say that it is. */
 static struct status *choose_cheapest(struct searching *s, struct trial *best)
@@ -151,11 +163,10 @@ static struct status *choose_cheapest(struct searching *s, struct trial *best)
                               most_trials(2)));
         RETURN_IF_FAIL(searching_carry_out(s, front[at], NULL, &t));
         if (is_accurate(s, &t)) {
-            *best = t;
+            keep(best, &t, true);
             low = at;
         } else {
-            if (!best->done && low + 1 == at)
-                *best = t; /* nothing better is left */
+            keep(best, &t, !best->done && low + 1 == at); /* nothing better is left */
             high = at;
         }
         at = low + (high - low) / 2;
@@ -216,10 +227,10 @@ static struct status *choose_most_accurate(struct searching *s, struct trial *be
         progress(arena_printf(s->q->a, "carrying out plan %d of at most %d", ++tried,
                               most_trials(1)));
         RETURN_IF_FAIL(searching_carry_out(s, all[i], NULL, &t));
-        if (is_within(&file, t.file_bytes, &t)
-            && is_within(&workspace, t.workspace_bytes, &t)
-            && (!best->done || t.loss < best->loss))
-            *best = t;
+        keep(best, &t,
+             is_within(&file, t.file_bytes, &t)
+                 && is_within(&workspace, t.workspace_bytes, &t)
+                 && (!best->done || t.loss < best->loss));
     }
     return best->done ? OK : none_found(n, &file, &workspace);
 }

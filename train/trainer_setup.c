@@ -153,7 +153,9 @@ static void begin_masks(struct trainer *t)
 
 static void add_part(struct trainer *t, void *at, size_t n_bytes)
 {
-    t->part[t->checkpoint.n_parts++] = (struct checkpoint_part){at, (int64_t)n_bytes};
+    if (n_bytes)
+        t->part[t->checkpoint.n_parts++] =
+            (struct checkpoint_part){at, (int64_t)n_bytes};
 }
 
 static void hash_graph(struct sha256 *h, const struct ir_graph *g)
