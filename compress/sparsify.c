@@ -146,8 +146,7 @@ static struct status *share_out(struct sparsifier *q)
     struct status *s = OK;
     int64_t at = 0;
 
-    RETURN_IF_FAIL(
-        flow_create(q->g, q->o->data, samples_of(q), q->o->sample, &reals));
+    RETURN_IF_FAIL(flow_create(q->g, q->o->data, samples_of(q), q->o->sample, &reals));
     q->price = arena_new_array(q->arena, double, q->s->n_weights + 1);
     for (const struct ir_node *n = q->g->first; n && !s; n = n->next)
         s = price_node(q, n, reals, &at);
@@ -252,8 +251,7 @@ static struct status *fit_all(struct sparsifier *q)
     struct flow *reals, *sparse;
     struct status *s = OK;
 
-    RETURN_IF_FAIL(
-        flow_create(q->g, q->o->data, samples_of(q), q->o->sample, &reals));
+    RETURN_IF_FAIL(flow_create(q->g, q->o->data, samples_of(q), q->o->sample, &reals));
     sparse = flow_fork(reals);
     for (const struct ir_node *n = q->g->first; n && !s; n = n->next)
         s = status_note(run_node(q, n, reals, sparse), "while thinning out %s",

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weights become zero, one by one or two of each four, and the others are fitted to make
- * good for it.  Sizes stay: kernels multiply zeros like other numbers, unless a device
- * skips them (hal/cost.h, sparse_2_4).
+/* Weights become zero, one by one or two of each four, and the others are fitted to
+ * make good for it.  Sizes stay: kernels multiply zeros like other numbers, unless a
+ * device skips them (hal/cost.h, sparse_2_4).
  *
  *     RETURN_IF_FAIL(sparsify_decide(g, &o, a, &s));   from samples, seconds
  *     RETURN_IF_FAIL(sparsify_apply(g, s));         at once, on any equal graph
  *
  *   how many of   a share of all weights together: those that each layer could make up
- *   each layer    for best, w^2 / (H^-1)_jj as a share of the variance of what the layer
- *                 gives (quadratic.h)
- *   which ones    sparse_weights.h; of four input channels in a row, at the same place
- *                 of a window, two where `two_of_four`
- *   the others    least squares against what the original layer gives (unit_fit.h),
- *                 layer after layer, on inputs that carry the errors of the layers before
+ *   each layer    for best, w^2 / (H^-1)_jj as a share of the variance of what the
+ * layer gives (quadratic.h) which ones    sparse_weights.h; of four input channels in a
+ * row, at the same place of a window, two where `two_of_four` the others    least
+ * squares against what the original layer gives (unit_fit.h), layer after layer, on
+ * inputs that carry the errors of the layers before
  *
  * All units of plan/units.h that are seen as products (product.h) lose weights; two of
  * four only those that read a multiple of four channels.
@@ -24,7 +23,7 @@
 #include "plan/plan.h"
 
 struct sparsify_options {
-    double share;     /* of the weights, 0 to 0.99; not read with the others */
+    double share; /* of the weights, 0 to 0.99; not read with the others */
     bool two_of_four;
     const struct plan *plan; /* NULL, or what each unit loses */
     const struct dataset *data;
@@ -49,8 +48,8 @@ struct sparsity {
     int64_t n_weights, n_zeros; /* of units that may lose any */
 };
 
-/* What becomes of g, in `a`.  UNSUPPORTED without OpenBLAS, and when no unit can lose any
- * weight. */
+/* What becomes of g, in `a`.  UNSUPPORTED without OpenBLAS, and when no unit can lose
+ * any weight. */
 struct status *sparsify_decide(const struct ir_graph *g,
                                const struct sparsify_options *o, struct arena *a,
                                struct sparsity **out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A unit between the original graph and the compressed one, which run side by side: what
- * it reads in the compressed one, what it gave in the original.
+/* A unit between the original graph and the compressed one, which run side by side:
+ * what it reads in the compressed one, what it gave in the original.
  *
  *     struct unit_fit f = unit_fit_begin(a, &p, reals, changed);
  *     moments_fit(f.sums, f.weights, f.fitted);          or what else makes weights

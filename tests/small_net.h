@@ -18,18 +18,19 @@ enum { N_SAMPLES = 24, N_PIXELS = 72, N_CHANNELS = 8 }; /* samples of 2 x 6 x 6 
 
 #define THREE "kernel_shape=[3,3], strides=[1,1], dilations=[1,1], pads=[1,1,1,1]"
 
-static const char small_net[] = "graph g(%x: f32[1,2,6,6]) {\n"
-                           "  %w0 = const f32[8,2,3,3] {*1}\n"
-                           "  %b0 = const f32[8] {*1}\n"
-                           "  %w1 = const f32[6,8,3,3] {*1}\n"
-                           "  %w2 = const f32[3,6] {*1}\n"
-                           "  %a = Conv(%x, %w0, %b0) {" THREE "} : f32[1,8,6,6]\n"
-                           "  %c = Conv(%a, %w1) {" THREE "} : f32[1,6,6,6]\n"
-                           "  %d = Relu(%c) : f32[1,6,6,6]\n"
-                           "  %m = ReduceMean(%d) {axes=[2,3], keepdims=0} : f32[1,6]\n"
-                           "  %y = Gemm(%m, %w2) {transB=1} : f32[1,3]\n"
-                           "  return %y\n"
-                           "}\n";
+static const char small_net[] =
+    "graph g(%x: f32[1,2,6,6]) {\n"
+    "  %w0 = const f32[8,2,3,3] {*1}\n"
+    "  %b0 = const f32[8] {*1}\n"
+    "  %w1 = const f32[6,8,3,3] {*1}\n"
+    "  %w2 = const f32[3,6] {*1}\n"
+    "  %a = Conv(%x, %w0, %b0) {" THREE "} : f32[1,8,6,6]\n"
+    "  %c = Conv(%a, %w1) {" THREE "} : f32[1,6,6,6]\n"
+    "  %d = Relu(%c) : f32[1,6,6,6]\n"
+    "  %m = ReduceMean(%d) {axes=[2,3], keepdims=0} : f32[1,6]\n"
+    "  %y = Gemm(%m, %w2) {transB=1} : f32[1,3]\n"
+    "  return %y\n"
+    "}\n";
 
 static uint32_t seed_now;
 
@@ -117,7 +118,7 @@ static inline void close_set(struct set *s)
 }
 
 static inline void run(struct arena *a, const struct ir_graph *g, const struct set *s,
-                int sample, float *y)
+                       int sample, float *y)
 {
     float x[N_PIXELS];
     const struct tensor in = {DT_f32, 4, {1, 2, 6, 6}, x};
@@ -130,7 +131,7 @@ static inline void run(struct arena *a, const struct ir_graph *g, const struct s
 
 /* Largest difference of the outputs, as a share of the largest output. */
 static inline double difference(const struct ir_graph *g, const struct ir_graph *h,
-                         const struct set *s)
+                                const struct set *s)
 {
     double worst = 0.0, most = 0.0;
 
