@@ -10,7 +10,7 @@
 enum {
     TRIES = 100,            /* changes of a plan on the model, for each evaluation */
     REFIT = 32,             /* a part in so many is new */
-    MOST_TOGETHER = 8,      /* proposals of one model */
+    MOST_TOGETHER = 4,      /* proposals of one model */
     MOST_IDLE_CLIMBS = 200, /* climbs in a row that met nothing new: the end */
     MOST_IDLE = 60,         /* iterations of a controller without any: likewise */
     /* Who imagines learns between true episodes, so that these are few at a time where
