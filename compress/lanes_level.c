@@ -242,44 +242,8 @@ static void product(const struct lanes_product *p, int n_blocks)
 /* ---- minimal filtering ------------------------------------------------------------
  */
 
-/* B^T d, Lavin and Gray 2016, arXiv:1509.09308, section 4.3. */
-INLINE void filter_in(const block d[6], block t[6])
-{
-    const block even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
-    const block near = d[4] - d[2], far = 2 * (d[3] - d[1]);
-
-    t[0] = 4 * d[0] - 5 * d[2] + d[4];
-    t[1] = even + odd;
-    t[2] = even - odd;
-    t[3] = near + far;
-    t[4] = near - far;
-    t[5] = 4 * d[1] - 5 * d[3] + d[5];
-}
-
-/* A^T m. */
-INLINE void filter_out(const block m[6], block y[4])
-{
-    const block sum = m[1] + m[2], less = m[1] - m[2];
-    const block sum2 = m[3] + m[4], less2 = m[3] - m[4];
-
-    y[0] = m[0] + sum + sum2;
-    y[1] = less + 2 * less2;
-    y[2] = sum + 4 * sum2;
-    y[3] = less + 8 * less2 + m[5];
-}
-
-/* G g. */
-INLINE void filter(const block g[3], block u[6])
-{
-    const block sum = g[0] + g[2], wide = g[0] + 4 * g[2];
-
-    u[0] = g[0] / 4;
-    u[1] = -(sum + g[1]) / 6;
-    u[2] = -(sum - g[1]) / 6;
-    u[3] = (wide + 2 * g[1]) / 24;
-    u[4] = (wide - 2 * g[1]) / 24;
-    u[5] = g[2];
-}
+#define FILTERED block
+#include "support/minimal_filter.h"
 
 static void to_filter(const float *taps, int64_t apart, float *to)
 {
@@ -290,14 +254,14 @@ static void to_filter(const float *taps, int64_t apart, float *to)
 
         for (int j = 0; j < 3; j++)
             g[j] = load(taps + (j * 3 + k) * LANES_BLOCK);
-        filter(g, u);
+        filter_taps(g, u);
         for (int j = 0; j < 6; j++)
             half[j][k] = u[j];
     }
     for (int j = 0; j < 6; j++) {
         block u[6];
 
-        filter(half[j], u);
+        filter_taps(half[j], u);
         for (int k = 0; k < 6; k++)
             store(to + (j * 6 + k) * apart, u[k]);
     }

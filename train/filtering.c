@@ -87,18 +87,8 @@ int64_t filtering_n_packed(const struct filtering *f)
     return SUMS * f->shape.c * f->shape.o;
 }
 
-/* G g. */
-static void filter(const real g[3], real u[6])
-{
-    const real sum = g[0] + g[2], wide = g[0] + 4 * g[2];
-
-    u[0] = g[0] / 4;
-    u[1] = -(sum + g[1]) / 6;
-    u[2] = -(sum - g[1]) / 6;
-    u[3] = (wide + 2 * g[1]) / 24;
-    u[4] = (wide - 2 * g[1]) / 24;
-    u[5] = g[2];
-}
+#define FILTERED real
+#include "support/minimal_filter.h"
 
 static void transform(const real *w, bool turned, real u[6][6])
 {
@@ -109,12 +99,12 @@ static void transform(const real *w, bool turned, real u[6][6])
 
         for (int k = 0; k < 3; k++)
             g[k] = turned ? w[8 - (k * 3 + v)] : w[k * 3 + v];
-        filter(g, column);
+        filter_taps(g, column);
         for (int i = 0; i < 6; i++)
             half[i][v] = column[i];
     }
     for (int i = 0; i < 6; i++)
-        filter(half[i], u[i]);
+        filter_taps(half[i], u[i]);
 }
 
 void filtering_pack(const struct filtering *f, const real *w, int64_t pitch_o,

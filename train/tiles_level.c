@@ -530,31 +530,8 @@ static void merge(const struct tiles_picture *p, const real *from, real b, bool 
     }
 }
 
-/* B^T d, Lavin and Gray 2016, arXiv:1509.09308, section 4.3. */
-INLINE void filter_in(const vector d[6], vector t[6])
-{
-    const vector even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
-    const vector near = d[4] - d[2], far = 2 * (d[3] - d[1]);
-
-    t[0] = 4 * d[0] - 5 * d[2] + d[4];
-    t[1] = even + odd;
-    t[2] = even - odd;
-    t[3] = near + far;
-    t[4] = near - far;
-    t[5] = 4 * d[1] - 5 * d[3] + d[5];
-}
-
-/* A^T m. */
-INLINE void filter_out(const vector m[6], vector y[4])
-{
-    const vector sum = m[1] + m[2], less = m[1] - m[2];
-    const vector sum2 = m[3] + m[4], less2 = m[3] - m[4];
-
-    y[0] = m[0] + sum + sum2;
-    y[1] = less + 2 * less2;
-    y[2] = sum + 4 * sum2;
-    y[3] = less + 8 * less2 + m[5];
-}
+#define FILTERED vector
+#include "support/minimal_filter.h"
 
 static void to_sums(int64_t n, const struct tiles_picture *p, const real *planes,
                     real *v, int64_t apart)
