@@ -22,7 +22,7 @@ static const char style[] =
     "th,td{text-align:left;padding:.2rem .7rem .2rem 0;border-bottom:1px solid "
     "#e3e6ea;vertical-align:top}td.n,th.n{text-align:right}"
     "thead th{border-bottom:2px solid #8c959f}tr.chosen td{background:#eef5fc}"
-    "div.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(26rem,1fr));"
+    "div.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(26rem,1fr));"
     "gap:1rem}figure{margin:0}figcaption{font-weight:600}div.wide{overflow-x:auto}"
     "span.bits{display:inline-block;min-width:1.7rem;text-align:center;border-radius:"
     "3px;"
@@ -328,12 +328,11 @@ static void put_trials(struct arena *a, const struct search_page *p, struct text
                             .series = s};
 
     chart_put(t, &c);
-    text_puts(
-        t,
-        "</figure><div class=wide><table><thead><tr><th class=n>plan</th><th class=n>"
-        "loss, predicted</th><th class=n>measured</th><th class=n>points lost"
-        "</th><th class=n>bytes, modelled</th><th class=n>in the file</th><th "
-        "class=n>trained</th></tr></thead>\n");
+    text_puts(t, "</figure></div><div class=wide><table><thead><tr><th "
+                 "class=n>plan</th><th class=n>"
+                 "loss, predicted</th><th class=n>measured</th><th class=n>points lost"
+                 "</th><th class=n>bytes, modelled</th><th class=n>in the file</th><th "
+                 "class=n>trained</th></tr></thead>\n");
     for (int i = 0; i < p->n_trials; i++) {
         const struct search_trial *r = &p->trials[i];
 
@@ -346,7 +345,7 @@ static void put_trials(struct arena *a, const struct search_page *p, struct text
             r->of->result.loss, r->loss, r->drop, r->of->result.costs[COST_bytes],
             r->bytes, how_trained(a, r));
     }
-    text_puts(t, "</table></div></div>\n");
+    text_puts(t, "</table></div>\n");
 }
 
 static void put_unit(struct arena *a, const struct search_page *p, int i,
