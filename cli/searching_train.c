@@ -30,6 +30,7 @@ enum {
 
 static const double FIRST_SHARE = 0.125; /* of all epochs */
 static const double USUAL_LEFT = 0.8;    /* before a doubling has been seen */
+static const double HOPE = 2; /* times what is allowed: worth a training to see */
 
 struct mix {
     double temperature, alpha;
@@ -334,14 +335,15 @@ static struct status *halve(struct halving *h, struct arm *arms, int n)
 }
 
 /* Those that stand out, one after the other, until the best one that is left is
- * expected to be no better than what there is. */
+ * expected to be no better than what there is.  A cheaper one gets the benefit of the
+ * doubt: short trainings say little of long ones. */
 static struct status *train_whole(struct halving *h, struct arm *arms, int n)
 {
     for (int i = 0; i < MOST_WHOLE && i < n && !searching_interrupted(); i++) {
         sort(h, arms + i, n - i);
         if (h->best->done && i
             && (searching_has_budget(h->s->q->o)
-                || expected(h, &arms[i]) > h->s->q->o->max_drop
+                || expected(h, &arms[i]) > HOPE * h->s->q->o->max_drop
                 || searching_value(h->s, arms[i].of)
                        <= searching_value(h->s, h->best->of)))
             return OK;
