@@ -331,8 +331,7 @@ static void fit_to_samples(const char *distill, struct train_options *o)
 
 static void train_to_zeros(struct quantized *q, struct train_options *o)
 {
-    o->keep_zeros =
-        q->o->plan ? planned_zeros(q->plan) > 0.0 : asks_for_zeros(q->o);
+    o->keep_zeros = q->o->plan ? planned_zeros(q->plan) > 0.0 : asks_for_zeros(q->o);
     o->set.masks.final = q->o->plan ? planned_zeros(q->plan) : q->o->zeros;
     q->thins_in_training = o->set.masks.kind != ANNEAL_NONE;
 }

@@ -3,15 +3,18 @@
  * make good for it.  Sizes stay: kernels multiply zeros like other numbers, unless a
  * device skips them (hal/cost.h, sparse_2_4).
  *
- *     RETURN_IF_FAIL(sparsify_decide(g, &o, a, &s));   from samples, seconds
- *     RETURN_IF_FAIL(sparsify_apply(g, s));         at once, on any equal graph
+ *     RETURN_IF_FAIL(sparsify_decide(g, &o, a, &s));    from samples, seconds
+ *     RETURN_IF_FAIL(sparsify_apply(g, s));             at once, on any equal graph
  *
- *   how many of   a share of all weights together: those that each layer could make up
- *   each layer    for best, w^2 / (H^-1)_jj as a share of the variance of what the
- * layer gives (quadratic.h) which ones    sparse_weights.h; of four input channels in a
- * row, at the same place of a window, two where `two_of_four` the others    least
- * squares against what the original layer gives (unit_fit.h), layer after layer, on
- * inputs that carry the errors of the layers before
+ * How many of each layer: a share of all weights together, those that each layer could
+ * make up for best, by w^2 / (H^-1)_jj as a share of the variance of what the layer
+ * gives (quadratic.h).
+ *
+ * Which ones: sparse_weights.h.  With `two_of_four` two of four input channels in a
+ * row, at each place of a window.
+ *
+ * The others: least squares against what the original layer gives (unit_fit.h), layer
+ * after layer, on inputs that carry the errors of the layers before.
  *
  * All units of plan/units.h that are seen as products (product.h) lose weights; two of
  * four only those that read a multiple of four channels.

@@ -9,8 +9,9 @@
  * channels   of the output; 1 for work that has none
  * depth      products that are summed for one output; points of a pool's window;
  *            elements of a row of softmax and normalizations; operations of a function
- * rows       output positions; rows; elements of "codes" and "function"; of "move":
- * bytes that are read or written ns         [channels][depth][rows], row-major
+ * rows       output positions; rows; elements of "codes" and "function"; bytes that
+ *            "move" reads and writes
+ * ns         [channels][depth][rows], row-major
  *
  * Between the points the logarithm of the time is interpolated, linearly in the
  * logarithms of the sizes.  Below them it goes on falling as it does from the second

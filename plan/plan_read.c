@@ -109,8 +109,7 @@ static struct status *read_zeros(const struct json_door *at, const json_t *objec
     int zeros;
 
     RETURN_IF_FAIL(json_door_word(at, object, "zeros", plan_zero_words, &zeros));
-    RETURN_IF_FAIL(
-        json_door_real(at, object, "zero_ratio", 0, 1, &out->zero_ratio));
+    RETURN_IF_FAIL(json_door_real(at, object, "zero_ratio", 0, 1, &out->zero_ratio));
     out->zeros = (enum plan_zeros)zeros;
     if ((zeros == ZEROS_none && out->zero_ratio != 0)
         || (zeros == ZEROS_two_of_four && out->zero_ratio != 0.5))
@@ -141,9 +140,9 @@ static struct status *read_fields(struct reader *r, const json_t *object,
                                   struct plan_unit *out)
 {
     static const char *const keys[] = {
-        "name",     "nodes",       "weight_bits", "activation_bits", "calibrator",
-        "channels", "prune_ratio", "kept",        "zeros",           "zero_ratio",
-        "pattern",  NULL};
+        "name",       "nodes",      "weight_bits", "activation_bits",
+        "calibrator", "channels",   "prune_ratio", "kept",
+        "zeros",      "zero_ratio", "pattern",     NULL};
     const struct json_door *at = &r->at;
     int pattern;
 
@@ -299,6 +298,23 @@ static struct status *check_policy(const struct reader *r)
     return OK;
 }
 
+/* A training that makes weights zero by a schedule makes them so anywhere. */
+static struct status *check_masks(const struct reader *r)
+{
+    const struct plan *p = r->plan;
+    struct json_door at = r->at;
+
+    for (int i = 0; i < p->n_units && p->distillation.masks.kind != ANNEAL_NONE; i++) {
+        at.where = arena_printf(at.arena, "unit '%.80s'", p->units[i].name);
+        if (p->units[i].zeros != ZEROS_anywhere)
+            return json_door_fail(&at,
+                                  "'zeros' is \"%s\", but 'masks' of the "
+                                  "distillation wants \"anywhere\"",
+                                  plan_zero_words[p->units[i].zeros]);
+    }
+    return OK;
+}
+
 static struct status *read_plan(struct reader *r, const json_t *file)
 {
     static const char *const keys[] = {
@@ -322,6 +338,7 @@ static struct status *read_plan(struct reader *r, const json_t *file)
     RETURN_IF_FAIL(read_update(at, file, &p->update));
     p->bits_policy = policy;
     RETURN_IF_FAIL(read_units(r, file));
+    RETURN_IF_FAIL(check_masks(r));
     return check_policy(r);
 }
 

@@ -7,14 +7,14 @@
 #include "tests/test.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "frontend/dataset.h"
 #include "frontend/interpret.h"
+#include "tests/small_samples.h"
 
-enum { N_SAMPLES = 24, N_PIXELS = 72, N_CHANNELS = 8 }; /* samples of 2 x 6 x 6 */
+enum { N_SAMPLES = 24, N_CHANNELS = 8 };
 
 #define THREE "kernel_shape=[3,3], strides=[1,1], dilations=[1,1], pads=[1,1,1,1]"
 
@@ -31,14 +31,6 @@ static const char small_net[] =
     "  %y = Gemm(%m, %w2) {transB=1} : f32[1,3]\n"
     "  return %y\n"
     "}\n";
-
-static uint32_t seed_now;
-
-static inline float draw(void)
-{
-    seed_now = seed_now * 1664525u + 1013904223u;
-    return (float)(seed_now >> 8) / 8388608.0f - 1.0f;
-}
 
 static inline struct ir_graph *make_graph(struct compile *c)
 {
@@ -61,29 +53,6 @@ static inline struct ir_graph *make_graph(struct compile *c)
     return g;
 }
 
-static inline void write_npy(const char *path)
-{
-    char header[128];
-    FILE *f = fopen(path, "wb");
-
-    memset(header, ' ', sizeof header);
-    memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
-    const int n = snprintf(
-        header + 10, 118,
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 2, 6, 6)}", N_SAMPLES);
-
-    header[10 + n] = ' ';
-    header[127] = '\n';
-    fwrite(header, 1, 128, f);
-    seed_now = 9;
-    for (int i = 0; i < N_SAMPLES * N_PIXELS; i++) {
-        const float x = draw();
-
-        fwrite(&x, sizeof x, 1, f);
-    }
-    fclose(f);
-}
-
 struct set {
     struct arena *a;
     struct dataset *data;
@@ -98,7 +67,7 @@ static inline struct set open_set(const struct ir_graph *g)
     const int fd = mkstemp(s.path);
 
     close(fd);
-    write_npy(s.path);
+    write_samples(s.path, N_SAMPLES);
 
     char *npy = arena_printf(s.a, "%s.npy", s.path);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products of matrices of the sizes that networks have, without copies of operands.
  *
- *     c[m][n] = sum over p < k of a(i, p) b[p][n],   a(i, p) = a[i * a_row + p *
- * a_step]
+ *     c[i][j] = sum over p < k of a(i, p) b[p][j]     i < m, j < n
+ *     a(i, p) = a[i * a_row + p * a_step]
  *
  * so that `a` is [m][k] with a_step 1, or the transposed of a [k][m] with a_row 1. Rows
  * of c are whole vectors: n is a multiple of REAL_LANES.  c overlaps no operand.

@@ -97,6 +97,10 @@ TEST(a_plan_keeps_every_setting_of_a_training)
         train_settings_set(&p->distillation, i,
                            s->whole ? s->most : s->least + 0.9 / 3);
     }
+    for (int i = 0; i < p->n_units; i++) { /* what masks by a schedule end with */
+        p->units[i].zeros = ZEROS_anywhere;
+        p->units[i].zero_ratio = 0.5;
+    }
     plan_write(p, &t);
     CHECK(strstr(t.bytes, "\"schedule\": \"constant\", \"clip\": 0.3,"));
     CHECK_OK(parse(a, t.bytes, &again));
@@ -147,6 +151,8 @@ TEST(what_is_wrong_in_a_plan_is_named)
         {"\"alpha\": 0.3", "\"alpha\": 0.3, \"speed\": 1",
          "distillation: unknown key 'speed'; it may be epochs, temperature, alpha"},
         {", \"alpha\": 0.3", "", "distillation: 'alpha' is missing"},
+        {"\"alpha\": 0.3", "\"alpha\": 0.3, \"masks\": \"cubic\"",
+         "unit 'conv1': 'zeros' is \"two_of_four\", but 'masks' of the"},
         {"\"ratio\": 0.1", "\"ratio\": 2",
          "update: 'ratio' is 2, not a number from 0 to 1"},
         {"\"incremental\"", "\"sometimes\"",

@@ -15,8 +15,9 @@
 #include "search/reach.h"
 #include "search/record.h"
 #include "support/blas.h"
+#include "tests/small_samples.h"
 
-enum { N_SAMPLES = 48, N_SCORED = 16, N_PIXELS = 72, BUDGET = 24 };
+enum { N_SAMPLES = 48, N_SCORED = 16, BUDGET = 24 };
 
 #define THREE "kernel_shape=[3,3], strides=[1,1], dilations=[1,1], pads=[1,1,1,1]"
 
@@ -47,14 +48,6 @@ static const char device_text[] =
     "{\"name\": \"memory_bandwidth\", \"value\": 1e9, \"unit\": \"B/s\","
     " \"origin\": \"datasheet\", \"source\": \"a table of this test\"}]}";
 
-static uint32_t seed_now;
-
-static float draw(void)
-{
-    seed_now = seed_now * 1664525u + 1013904223u;
-    return (float)(seed_now >> 8) / 8388608.0f - 1.0f;
-}
-
 static struct ir_graph *make_graph(struct compile *c)
 {
     struct ir_graph *g;
@@ -71,29 +64,6 @@ static struct ir_graph *make_graph(struct compile *c)
     for (int i = 0; i < 4 * 18; i++)
         w[4 * 18 + i] = (i / 18 % 2 ? -1.0f : 2.0f) * w[i];
     return g;
-}
-
-static void write_npy(const char *path)
-{
-    char header[128];
-    FILE *f = fopen(path, "wb");
-
-    memset(header, ' ', sizeof header);
-    memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
-    const int n = snprintf(
-        header + 10, 118,
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 2, 6, 6)}", N_SAMPLES);
-
-    header[10 + n] = ' ';
-    header[127] = '\n';
-    fwrite(header, 1, 128, f);
-    seed_now = 9;
-    for (int i = 0; i < N_SAMPLES * N_PIXELS; i++) {
-        const float x = draw();
-
-        fwrite(&x, sizeof x, 1, f);
-    }
-    fclose(f);
 }
 
 struct world {
@@ -120,7 +90,7 @@ static struct world open_world(void)
 
     char *npy = arena_printf(w.a, "%s/x.npy", w.folder);
 
-    write_npy(npy);
+    write_samples(npy, N_SAMPLES);
     CHECK_OK(dataset_inputs_of(w.g, w.a, &want));
     CHECK_OK(dataset_open(npy, &want, w.a, &w.data));
     unlink(npy);
