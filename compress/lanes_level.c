@@ -1,71 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See lanes.h.  Compiled once for each level of the processor family: the compiler
- * makes a block of 16 channels as many vectors as it takes.  LANES names the result. */
+/* See lanes.h.  Compiled once for each level of the processor family, which chooses the
+ * width of a vector: LANES names the result. */
 #include <string.h>
 
 #include "compress/lanes_levels.h"
 
-typedef float block __attribute__((vector_size(4 * LANES_BLOCK)));
+#if defined __AVX512F__
+enum { VECTOR_LANES = 16, WIDE = 2, SUM_ROWS = LANES_ROWS };
+#define EACH_LANE(of, d) EACH_OF_16(of, d)
+#elif defined __AVX__
+enum { VECTOR_LANES = 8, WIDE = 2, SUM_ROWS = 6 };
+#define EACH_LANE(of, d) EACH_OF_8(of, d)
+#else
+enum { VECTOR_LANES = 4, WIDE = 2, SUM_ROWS = 6 };
+#define EACH_LANE(of, d) EACH_OF_4(of, d)
+#endif
+
+enum { NARROW = WIDE * VECTOR_LANES > LANES_BLOCK ? 1 : WIDE }; /* of one block */
+
+typedef float vector __attribute__((vector_size(4 * VECTOR_LANES)));
 typedef float unaligned
-    __attribute__((vector_size(4 * LANES_BLOCK), aligned(4), may_alias));
+    __attribute__((vector_size(4 * VECTOR_LANES), aligned(4), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE block load(const float *at)
+INLINE vector load(const float *at)
 {
     return *(const unaligned *)at;
 }
 
-INLINE void store(float *at, block v)
+INLINE void store(float *at, vector v)
 {
     *(unaligned *)at = v;
 }
 
 /* ---- planes ---------------------------------------------------------------------- */
 
-/* Elements alternate; pairs, fours and eights of them. */
-#define LOW_1(a, b)                                                                    \
-    __builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28,   \
-                            14, 30)
-#define HIGH_1(a, b)                                                                   \
-    __builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29,   \
-                            15, 31)
-#define LOW_2(a, b)                                                                    \
-    __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13,    \
-                            28, 29)
-#define HIGH_2(a, b)                                                                   \
-    __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15,  \
-                            30, 31)
-#define LOW_4(a, b)                                                                    \
-    __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25,    \
-                            26, 27)
-#define HIGH_4(a, b)                                                                   \
-    __builtin_shufflevector(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29,  \
-                            30, 31)
-#define LOW_8(a, b)                                                                    \
-    __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22,  \
-                            23)
-#define HIGH_8(a, b)                                                                   \
-    __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28,    \
-                            29, 30, 31)
+#define EACH_OF_4(of, d) of(0, d), of(1, d), of(2, d), of(3, d)
+#define EACH_OF_8(of, d) EACH_OF_4(of, d), of(4, d), of(5, d), of(6, d), of(7, d)
+#define EACH_OF_16(of, d)                                                              \
+    EACH_OF_8(of, d), of(8, d), of(9, d), of(10, d), of(11, d), of(12, d), of(13, d),  \
+        of(14, d), of(15, d)
 
-/* Rows i and i + distance exchange what is off the diagonal. */
-#define EXCHANGE(distance)                                                             \
-    for (int i = 0; i < LANES_BLOCK; i++) {                                            \
-        const block a = v[i], b = v[i | distance];                                     \
+/* Elements alternate: those of a whose number has no bit d and those d before of b; the
+ * others. */
+#define LOW(i, d)  ((i) & (d) ? (i) - (d) + VECTOR_LANES : (i))
+#define HIGH(i, d) ((i) & (d) ? (i) + VECTOR_LANES : (i) + (d))
+
+/* Rows i and i + d exchange what is off the diagonal. */
+#define EXCHANGE(d)                                                                    \
+    for (int i = 0; i < VECTOR_LANES; i++) {                                           \
+        const vector a = v[i], b = v[i | (d)];                                         \
                                                                                        \
-        if (i & distance)                                                              \
+        if (i & (d))                                                                   \
             continue;                                                                  \
-        v[i] = LOW_##distance(a, b);                                                   \
-        v[i | distance] = HIGH_##distance(a, b);                                       \
+        v[i] = __builtin_shufflevector(a, b, EACH_LANE(LOW, d));                       \
+        v[i | (d)] = __builtin_shufflevector(a, b, EACH_LANE(HIGH, d));                \
     }
 
-INLINE void transpose(block v[LANES_BLOCK])
+INLINE void transpose(vector v[VECTOR_LANES])
 {
+#if defined __AVX512F__
 #pragma GCC unroll 16
     EXCHANGE(8)
+#endif
+#if defined __AVX__
 #pragma GCC unroll 16
     EXCHANGE(4)
+#endif
 #pragma GCC unroll 16
     EXCHANGE(2)
 #pragma GCC unroll 16
@@ -85,16 +87,17 @@ static void gather(int64_t n, const float *const *plane, const int64_t *where,
 {
     int64_t i = 0;
 
-    for (; i + LANES_BLOCK <= n; i += LANES_BLOCK) {
-        block v[LANES_BLOCK];
+    for (; i + VECTOR_LANES <= n; i += VECTOR_LANES)
+        for (int first = 0; first < LANES_BLOCK; first += VECTOR_LANES) {
+            vector v[VECTOR_LANES];
 
-        for (int c = 0; c < LANES_BLOCK; c++)
-            v[c] = plane[c] ? load(plane[c] + i) : (block){0};
-        transpose(v);
+            for (int c = 0; c < VECTOR_LANES; c++)
+                v[c] = plane[first + c] ? load(plane[first + c] + i) : (vector){0};
+            transpose(v);
 #pragma GCC unroll 16
-        for (int k = 0; k < LANES_BLOCK; k++)
-            store(to + where[i + k], v[k]);
-    }
+            for (int k = 0; k < VECTOR_LANES; k++)
+                store(to + where[i + k] + first, v[k]);
+        }
     if (i < n) {
         const float *rest[LANES_BLOCK];
 
@@ -107,20 +110,21 @@ static void gather(int64_t n, const float *const *plane, const int64_t *where,
 static void scatter(int64_t n, const float *from, const int64_t *where,
                     const float *scale, const float *bias, float *const *plane)
 {
-    const block s = load(scale), b = load(bias);
     int64_t i = 0;
 
-    for (; i + LANES_BLOCK <= n; i += LANES_BLOCK) {
-        block v[LANES_BLOCK];
+    for (; i + VECTOR_LANES <= n; i += VECTOR_LANES)
+        for (int first = 0; first < LANES_BLOCK; first += VECTOR_LANES) {
+            const vector s = load(scale + first), b = load(bias + first);
+            vector v[VECTOR_LANES];
 
 #pragma GCC unroll 16
-        for (int k = 0; k < LANES_BLOCK; k++)
-            v[k] = load(from + where[i + k]) * s + b;
-        transpose(v);
-        for (int c = 0; c < LANES_BLOCK; c++)
-            if (plane[c])
-                store(plane[c] + i, v[c]);
-    }
+            for (int k = 0; k < VECTOR_LANES; k++)
+                v[k] = load(from + where[i + k] + first) * s + b;
+            transpose(v);
+            for (int c = 0; c < VECTOR_LANES; c++)
+                if (plane[first + c])
+                    store(plane[first + c] + i, v[c]);
+        }
     for (; i < n; i++)
         for (int c = 0; c < LANES_BLOCK; c++)
             if (plane[c])
@@ -170,53 +174,62 @@ static void round_codes(int64_t n, const struct tiles_codes *c, const float *x,
 
 /* ---- products -------------------------------------------------------------------- */
 
-INLINE void product_rows(int rows, int blocks, const struct lanes_product *p,
-                         int64_t row)
+/* `rows` rows times `wide` vectors of outputs, of which there are `width`: all sums
+ * stay in registers. */
+INLINE void product_tile(int rows, int wide, int width, const struct lanes_product *p,
+                         int64_t row, int first)
 {
-    block sum[LANES_ROWS][2];
-    const float *w = p->w;
+    vector sum[LANES_ROWS][WIDE];
+    const float *w = p->w + first;
 
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-        for (int b = 0; b < blocks; b++)
-            sum[r][b] = (block){0};
+        for (int v = 0; v < wide; v++)
+            sum[r][v] = (vector){0};
     for (int64_t t = 0; t < p->n_taps; t++) {
         const float *x[LANES_ROWS];
 
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++)
             x[r] = p->x + p->at[row + r] + p->tap[t];
-        for (int64_t c = 0; c < p->c; c++, w += blocks * LANES_BLOCK) {
-            block column[2];
+        for (int64_t c = 0; c < p->c; c++, w += width) {
+            vector column[WIDE];
 
 #pragma GCC unroll 2
-            for (int b = 0; b < blocks; b++)
-                column[b] = load(w + b * LANES_BLOCK);
+            for (int v = 0; v < wide; v++)
+                column[v] = load(w + v * VECTOR_LANES);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-                for (int b = 0; b < blocks; b++)
-                    sum[r][b] += x[r][c] * column[b];
+                for (int v = 0; v < wide; v++)
+                    sum[r][v] += x[r][c] * column[v];
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-        for (int b = 0; b < blocks; b++)
-            store(p->y + (row + r) * p->pitch_y + b * LANES_BLOCK, sum[r][b]);
+        for (int v = 0; v < wide; v++)
+            store(p->y + (row + r) * p->pitch_y + first + v * VECTOR_LANES, sum[r][v]);
 }
 
-INLINE void product_blocks(int blocks, const struct lanes_product *p)
+INLINE void product_rows(int rows, int wide, int width, const struct lanes_product *p,
+                         int64_t row)
+{
+    for (int first = 0; first < width; first += wide * VECTOR_LANES)
+        product_tile(rows, wide, width, p, row, first);
+}
+
+INLINE void product_blocks(int wide, int width, const struct lanes_product *p)
 {
     int64_t row = 0;
 
-    for (; row + LANES_ROWS <= p->n; row += LANES_ROWS)
-        product_rows(LANES_ROWS, blocks, p, row);
+    for (; row + SUM_ROWS <= p->n; row += SUM_ROWS)
+        product_rows(SUM_ROWS, wide, width, p, row);
     switch (p->n - row) {
 #define ROWS(rows)                                                                     \
     case rows:                                                                         \
-        product_rows(rows, blocks, p, row);                                            \
+        product_rows(rows, wide, width, p, row);                                       \
         break
         ROWS(1);
         ROWS(2);
@@ -234,23 +247,23 @@ INLINE void product_blocks(int blocks, const struct lanes_product *p)
 static void product(const struct lanes_product *p, int n_blocks)
 {
     if (n_blocks == 2)
-        product_blocks(2, p);
+        product_blocks(WIDE, 2 * LANES_BLOCK, p);
     else
-        product_blocks(1, p);
+        product_blocks(NARROW, LANES_BLOCK, p);
 }
 
 /* ---- minimal filtering ------------------------------------------------------------
  */
 
-#define FILTERED block
+#define FILTERED vector
 #include "support/minimal_filter.h"
 
-static void to_filter(const float *taps, int64_t apart, float *to)
+INLINE void filter_part(const float *taps, int64_t apart, float *to)
 {
-    block half[6][3];
+    vector half[6][3];
 
     for (int k = 0; k < 3; k++) {
-        block g[3], u[6];
+        vector g[3], u[6];
 
         for (int j = 0; j < 3; j++)
             g[j] = load(taps + (j * 3 + k) * LANES_BLOCK);
@@ -259,7 +272,7 @@ static void to_filter(const float *taps, int64_t apart, float *to)
             half[j][k] = u[j];
     }
     for (int j = 0; j < 6; j++) {
-        block u[6];
+        vector u[6];
 
         filter_taps(half[j], u);
         for (int k = 0; k < 6; k++)
@@ -267,60 +280,75 @@ static void to_filter(const float *taps, int64_t apart, float *to)
     }
 }
 
+static void to_filter(const float *taps, int64_t apart, float *to)
+{
+    for (int first = 0; first < LANES_BLOCK; first += VECTOR_LANES)
+        filter_part(taps + first, apart, to + first);
+}
+
+/* A tile's channels of one vector, from x on. */
+INLINE void tile_to_sums(const struct lanes_tiles *p, const float *x, float *sums)
+{
+    vector t[6][6]; /* [column][row] */
+
+    for (int k = 0; k < 6; k++) {
+        vector d[6];
+
+#pragma GCC unroll 6
+        for (int j = 0; j < 6; j++)
+            d[j] = load(x + j * p->row + k * p->pixel);
+        filter_in(d, t[k]);
+    }
+    for (int j = 0; j < 6; j++) {
+        vector d[6], u[6];
+
+#pragma GCC unroll 6
+        for (int k = 0; k < 6; k++)
+            d[k] = t[k][j];
+        filter_in(d, u);
+#pragma GCC unroll 6
+        for (int k = 0; k < 6; k++)
+            store(sums + (j * 6 + k) * p->apart, u[k]);
+    }
+}
+
 static void to_sums(const struct lanes_tiles *p, const float *x, float *sums)
 {
-    for (int64_t i = 0; i < p->n; i++, sums += p->step) {
-        const float *at = x + p->at[i];
-        block t[6][6]; /* [column][row] */
+    for (int64_t i = 0; i < p->n; i++, sums += p->step)
+        for (int first = 0; first < LANES_BLOCK; first += VECTOR_LANES)
+            tile_to_sums(p, x + p->at[i] + first, sums + first);
+}
 
-        for (int k = 0; k < 6; k++) {
-            block d[6];
+INLINE void tile_from_sums(const struct lanes_tiles *p, const float *sums, float *y)
+{
+    vector t[6][4]; /* [column][row] */
 
-#pragma GCC unroll 6
-            for (int j = 0; j < 6; j++)
-                d[j] = load(at + j * p->row + k * p->pixel);
-            filter_in(d, t[k]);
-        }
-        for (int j = 0; j < 6; j++) {
-            block d[6], u[6];
+    for (int k = 0; k < 6; k++) {
+        vector d[6];
 
 #pragma GCC unroll 6
-            for (int k = 0; k < 6; k++)
-                d[k] = t[k][j];
-            filter_in(d, u);
+        for (int j = 0; j < 6; j++)
+            d[j] = load(sums + (j * 6 + k) * p->apart);
+        filter_out(d, t[k]);
+    }
+    for (int j = 0; j < 4; j++) {
+        vector d[6], u[4];
+
 #pragma GCC unroll 6
-            for (int k = 0; k < 6; k++)
-                store(sums + (j * 6 + k) * p->apart, u[k]);
-        }
+        for (int k = 0; k < 6; k++)
+            d[k] = t[k][j];
+        filter_out(d, u);
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++)
+            store(y + j * p->row + k * p->pixel, u[k]);
     }
 }
 
 static void from_sums(const struct lanes_tiles *p, const float *sums, float *y)
 {
-    for (int64_t i = 0; i < p->n; i++, sums += p->step) {
-        float *at = y + p->at[i];
-        block t[6][4]; /* [column][row] */
-
-        for (int k = 0; k < 6; k++) {
-            block d[6];
-
-#pragma GCC unroll 6
-            for (int j = 0; j < 6; j++)
-                d[j] = load(sums + (j * 6 + k) * p->apart);
-            filter_out(d, t[k]);
-        }
-        for (int j = 0; j < 4; j++) {
-            block d[6], u[4];
-
-#pragma GCC unroll 6
-            for (int k = 0; k < 6; k++)
-                d[k] = t[k][j];
-            filter_out(d, u);
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; k++)
-                store(at + j * p->row + k * p->pixel, u[k]);
-        }
-    }
+    for (int64_t i = 0; i < p->n; i++, sums += p->step)
+        for (int first = 0; first < LANES_BLOCK; first += VECTOR_LANES)
+            tile_from_sums(p, sums + first, y + p->at[i] + first);
 }
 
 const struct lanes LANES = {
