@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "support/blas.h"
+#include "support/cpu_level.h"
 
 #define LIBRARY "libopenblas.so.0"
 
@@ -52,12 +53,7 @@ static char why_not[256]; /* empty after success */
 
 static const char *core_type(void)
 {
-#if defined __x86_64__
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return "SkylakeX";
-#endif
-    return NULL;
+    return cpu_level() == CPU_V4 ? "SkylakeX" : NULL;
 }
 
 /* dlsym gives data pointers; POSIX promises that they hold a function's address. */

@@ -120,10 +120,6 @@ struct tiles {
     tiles_from_sums_fn *from_sums;
 };
 
-/* What this processor has: AVX2 and fma; AVX-512 (x86-64-v3 and v4). */
-enum tiles_level { TILES_PLAIN, TILES_V3, TILES_V4 };
-enum tiles_level tiles_level(void);
-
 /* Those for this processor. */
 const struct tiles *tiles_here(void);
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Networks: see net.h.  Batches go through BLAS, single rows through net_kernels.c. */
+/* Networks: see net.h. */
 #include "search/agents/net.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "search/agents/net_kernels.h"
-#include "search/agents/net_product.h"
 #include "search/agents/noise.h"
 
 /* ---- creation ---------------------------------------------------------------------
@@ -104,6 +103,20 @@ static int widest_layer(const struct net *n)
     return widest;
 }
 
+/* The largest k of a product. */
+static int deepest_sum(const struct net *n, int rows)
+{
+    int deepest = rows;
+
+    for (int l = 0; l < n->n_layers; l++) {
+        const struct net_dense *d = &n->layers[l];
+        const int depth = d->in > d->out ? d->in : d->out;
+
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest;
+}
+
 int64_t net_size(const struct net_shape *shape)
 {
     struct net n = {.shape = *shape};
@@ -163,7 +176,8 @@ struct net_pass *net_pass_create(struct arena *a, const struct net *n, int max_r
     }
     for (int l = 0; l < n->n_layers; l++)
         p->y[l] = arena_new_array(a, real, rows * n->layers[l].ld);
-    p->turned = arena_new_array(a, real, net_product_scratch(widest_layer(n)));
+    p->scratch =
+        arena_new_array(a, real, net_product_scratch(deepest_sum(n, max_rows)));
     return p;
 }
 
@@ -212,7 +226,7 @@ static void forward_lstm(const struct net *n, struct net_pass *p)
 
     real_gemm(BLAS_PLAIN, BLAS_PLAIN, (int64_t)p->n_steps * b, width, l->in, 1, p->x,
               l->in, n->w + l->wx, width, 0, p->lstm_gates, width);
-    kernel_bias(p->n_steps * b, width, n->w + l->b, false, p->lstm_gates);
+    net_kernels_here()->bias(p->n_steps * b, width, n->w + l->b, p->lstm_gates);
     for (int t = 0; t < p->n_steps; t++) {
         real *const z = p->lstm_gates + t * 4 * cells, *const h = p->lstm_h + t * cells,
                     *const c = p->lstm_c + t * cells;
@@ -228,10 +242,11 @@ static void forward_lstm(const struct net *n, struct net_pass *p)
     }
 }
 
-static void forward_dense(const struct net *n, const struct net_dense *d, int rows,
-                          const real *x, int x_ld, enum net_product_end end, real *y)
+static void forward_dense(const struct net *n, struct net_pass *p,
+                          const struct net_dense *d, int rows, const real *x, int x_ld,
+                          enum net_product_end end, real *y)
 {
-    net_product_run(&(struct net_product){
+    net_kernels_here()->product(&(struct net_product){
         .m = rows,
         .n = d->ld,
         .k = d->in,
@@ -240,6 +255,7 @@ static void forward_dense(const struct net *n, const struct net_dense *d, int ro
         .a_step = 1,
         .b = n->w + d->w,
         .ldb = d->ld,
+        .scratch = p->scratch,
         .c = y,
         .ldc = d->ld,
         .end = end,
@@ -266,7 +282,7 @@ const real *net_forward(const struct net *n, struct net_pass *p, int n_steps,
     for (int l = 0; l < n->n_layers; l++) {
         const struct net_dense *d = &n->layers[l];
 
-        forward_dense(n, d, rows, from, from_ld,
+        forward_dense(n, p, d, rows, from, from_ld,
                       l + 1 < n->n_layers ? NET_PRODUCT_RELU : NET_PRODUCT_BIAS,
                       p->y[l]);
         from = p->y[l];
@@ -285,17 +301,17 @@ const real *net_forward_one(const struct net *n, const real *x, real *state,
         const struct net_lstm *l = &n->lstm;
         real *const h = state, *const c = state + l->ld;
 
-        kernel_row(l->in, 4 * l->ld, x, n->w + l->wx, n->w + l->b, here);
-        kernel_row(l->cells, 4 * l->ld, h, n->w + l->wh, here, there);
+        net_kernels_here()->row(l->in, 4 * l->ld, x, n->w + l->wx, n->w + l->b, here);
+        net_kernels_here()->row(l->cells, 4 * l->ld, h, n->w + l->wh, here, there);
         cell_step(l, there, c, c, h);
         from = h;
     }
     for (int l = 0; l < n->n_layers; l++) {
         const struct net_dense *d = &n->layers[l];
 
-        kernel_row(d->in, d->ld, from, n->w + d->w, n->w + d->b, here);
+        net_kernels_here()->row(d->in, d->ld, from, n->w + d->w, n->w + d->b, here);
         if (l + 1 < n->n_layers)
-            kernel_relu(d->ld, here);
+            net_kernels_here()->relu(d->ld, here);
         from = here;
         here = there;
         there = (real *)from;
@@ -355,7 +371,7 @@ static void backward_lstm(struct net *n, struct net_pass *p, real *dh, real *dx)
     }
     real_gemm(BLAS_TRANSPOSED, BLAS_PLAIN, l->in, width, rows, 1, p->x, l->in,
               p->lstm_d, width, 1, n->g + l->wx, width);
-    kernel_sum_rows(rows, width, p->lstm_d, n->g + l->b);
+    net_kernels_here()->sum_rows(rows, width, p->lstm_d, n->g + l->b);
     if (dx)
         real_gemm(BLAS_PLAIN, BLAS_TRANSPOSED, rows, l->in, width, 1, p->lstm_d, width,
                   n->w + l->wx, width, 0, dx, l->in);
@@ -363,10 +379,11 @@ static void backward_lstm(struct net *n, struct net_pass *p, real *dh, real *dx)
 
 /* Of weights and biases.  The first backward pass after net_zero_gradient writes, later
  * ones add. */
-static void weight_gradient(struct net *n, const struct net_dense *d, int rows,
-                            const real *x, int x_ld, const real *dy)
+static void weight_gradient(struct net *n, const struct net_pass *p,
+                            const struct net_dense *d, int rows, const real *x,
+                            int x_ld, const real *dy)
 {
-    net_product_run(&(struct net_product){
+    net_kernels_here()->product(&(struct net_product){
         .m = d->in,
         .n = d->ld,
         .k = rows,
@@ -375,13 +392,14 @@ static void weight_gradient(struct net *n, const struct net_dense *d, int rows,
         .a_step = x_ld,
         .b = dy,
         .ldb = d->ld,
+        .scratch = p->scratch,
         .c = n->g + d->w,
         .ldc = d->ld,
         .end = n->is_fresh ? NET_PRODUCT_SET : NET_PRODUCT_ADD,
     });
     if (n->is_fresh)
         memset(n->g + d->b, 0, (size_t)d->ld * sizeof(real));
-    kernel_sum_rows(rows, d->ld, dy, n->g + d->b);
+    net_kernels_here()->sum_rows(rows, d->ld, dy, n->g + d->b);
 }
 
 /* Of what a layer reads, into dx[rows][ld]; with `is_relu` this holds what a ReLU gave
@@ -390,7 +408,7 @@ static void input_gradient(const struct net *n, struct net_pass *p,
                            const struct net_dense *d, int rows, const real *dy, int ld,
                            bool is_relu, real *dx)
 {
-    net_product_run(&(struct net_product){
+    net_kernels_here()->product(&(struct net_product){
         .m = rows,
         .n = ld,
         .k = d->out,
@@ -399,8 +417,8 @@ static void input_gradient(const struct net *n, struct net_pass *p,
         .a_step = 1,
         .b = n->w + d->w,
         .ldb = d->ld,
-        .turned = p->turned,
         .n_turned = d->in,
+        .scratch = p->scratch,
         .c = dx,
         .ldc = ld,
         .end = is_relu ? NET_PRODUCT_MASK : NET_PRODUCT_SET,
@@ -413,7 +431,7 @@ static void first_gradient(struct net *n, const struct net_pass *p, int rows,
 {
     const struct net_dense *d = &n->layers[0];
 
-    weight_gradient(n, d, rows, p->x, d->in, dy);
+    weight_gradient(n, p, d, rows, p->x, d->in, dy);
     if (dx)
         real_gemm(BLAS_PLAIN, BLAS_TRANSPOSED, rows, d->in, d->ld, 1, dy, d->ld,
                   n->w + d->w, d->ld, 0, dx, d->in);
@@ -424,7 +442,7 @@ static void lstm_gradient(struct net *n, struct net_pass *p, int rows, const rea
 {
     const struct net_dense *d = &n->layers[0];
 
-    weight_gradient(n, d, rows, p->lstm_h, n->lstm.ld, dy);
+    weight_gradient(n, p, d, rows, p->lstm_h, n->lstm.ld, dy);
     input_gradient(n, p, d, rows, dy, n->lstm.ld, false, p->lstm_dh);
     if (n->is_fresh) /* what lies before the layers */
         memset(n->g, 0, (size_t)d->w * sizeof(real));
@@ -439,7 +457,7 @@ void net_backward(struct net *n, struct net_pass *p, real *d, real *dx)
     for (int l = n->n_layers - 1; l > 0; l--) {
         const int ld = n->layers[l - 1].ld;
 
-        weight_gradient(n, &n->layers[l], rows, p->y[l - 1], ld, dy);
+        weight_gradient(n, p, &n->layers[l], rows, p->y[l - 1], ld, dy);
         input_gradient(n, p, &n->layers[l], rows, dy, ld, true, p->y[l - 1]);
         dy = p->y[l - 1];
     }
@@ -467,14 +485,15 @@ static void keep_masked(const struct net *n, real *values)
 }
 
 /* From the end: what the next forward pass reads first is then in the cache. */
-static void adam_backwards(struct net *n, struct kernel_adam k)
+static void adam_backwards(struct net *n, struct net_step k)
 {
     const int64_t block = 4096;
 
     for (int64_t end = n->n; end > 0; end -= block) {
         const int64_t at = end > block ? end - block : 0;
 
-        kernel_adam(end - at, k, n->g + at, n->m + at, n->v + at, n->w + at);
+        net_kernels_here()->adam(end - at, k, n->g + at, n->m + at, n->v + at,
+                                 n->w + at);
     }
 }
 
@@ -484,9 +503,9 @@ double net_adam(struct net *n, double rate, double max_norm)
         memset(n->g, 0, (size_t)n->n * sizeof *n->g);
     keep_masked(n, n->g);
 
-    const double norm = sqrt(kernel_sum_squares(n->n, n->g));
+    const double norm = sqrt(net_kernels_here()->sum_squares(n->n, n->g));
     const double t = (double)++n->steps;
-    const struct kernel_adam k = {
+    const struct net_step k = {
         .scale = (real)(max_norm > 0 && norm > max_norm ? max_norm / norm : 1),
         .rate = (real)(rate / (1 - pow(0.9, t))),
         .second = (real)(1 / (1 - pow(0.999, t))),

@@ -72,7 +72,7 @@ struct net_pass {
     /* outputs of the layers; [rows][ld].  The backward pass turns those of hidden
      * layers into their gradients. */
     real *y[NET_MAX_LAYERS];
-    real *turned; /* scratch of products */
+    real *scratch; /* of products */
 };
 
 /* Learned numbers of such a network, padding included. */

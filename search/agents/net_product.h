@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products of matrices of the sizes that networks have, without copies of operands.
+/* Products of matrices of the sizes that networks have.
  *
  *     c[i][j] = sum over p < k of a(i, p) b[p][j]     i < m, j < n
  *     a(i, p) = a[i * a_row + p * a_step]
  *
  * so that `a` is [m][k] with a_step 1, or the transposed of a [k][m] with a_row 1. Rows
  * of c are whole vectors: n is a multiple of REAL_LANES.  c overlaps no operand.
- *
- * With AVX-512 tiles of 6 x 4 vectors stay in registers and every element of c is
- * summed in the order of p, whatever m and n are; elsewhere BLAS does it.
  */
 #ifndef HADMC_SEARCH_AGENTS_NET_PRODUCT_H
 #define HADMC_SEARCH_AGENTS_NET_PRODUCT_H
@@ -32,17 +29,23 @@ struct net_product {
     const real *b;
     int64_t ldb;
     /* Of gradients: b is [n_turned][ldb >= k] instead, n is n_turned rounded up to
-     * vectors; end is SET or MASK.  Scratch[net_product_scratch(k)].  NULL: b is
-     * [k][ldb >= n]. */
-    real *turned;
+     * vectors; end is SET or MASK.  0: b is [k][ldb >= n]. */
     int n_turned;
+    real *scratch; /* [net_product_scratch(k)] */
     real *c;
     int64_t ldc;
     enum net_product_end end;
     const real *with;
 };
 
-void net_product_run(const struct net_product *p);
-int net_product_scratch(int k);
+typedef void net_product_fn(const struct net_product *p);
+
+/* Columns that go by at once, at most. */
+enum { NET_PRODUCT_PANEL = 4 * REAL_LANES };
+
+static inline int net_product_scratch(int k)
+{
+    return k * NET_PRODUCT_PANEL;
+}
 
 #endif /* HADMC_SEARCH_AGENTS_NET_PRODUCT_H */

@@ -28,11 +28,9 @@ typedef float real;
 #define real_sqrt sqrtf
 #endif
 
-/* A vector of 64 bytes at any address of elements; arrays that are read as vectors are
+/* Elements of the widest vector, of 64 bytes; arrays that are read as vectors are
  * padded to whole ones. */
 enum { REAL_LANES = 64 / (int)sizeof(real) };
-typedef real real_vector
-    __attribute__((vector_size(64), aligned(sizeof(real)), may_alias));
 
 /* n rounded up to whole vectors. */
 static inline int real_padded(int n)

@@ -9,7 +9,7 @@
 #include "search/agents/controller_class.h"
 #include "search/agents/policy_loss.h"
 #include "search/agents/mixture.h"
-#include "search/agents/net_product.h"
+#include "search/agents/net_kernels.h"
 #include "search/agents/noise.h"
 #include "search/agents/running.h"
 
@@ -434,7 +434,7 @@ static double product_by_hand(const struct net_product *p, const real *before, i
     double sum = 0;
 
     for (int k = 0; k < p->k; k++) {
-        const double b = !p->turned        ? (double)p->b[k * p->ldb + j]
+        const double b = !p->n_turned      ? (double)p->b[k * p->ldb + j]
                          : j < p->n_turned ? (double)p->b[j * p->ldb + k]
                                            : 0;
 
@@ -468,27 +468,28 @@ TEST(products_of_all_shapes_are_sums)
         const enum net_product_end end = (enum net_product_end)(round % 5);
         const bool is_turned =
             round & 2 && (end == NET_PRODUCT_SET || end == NET_PRODUCT_MASK);
-        struct net_product p = {.m = m,
-                                .n = n,
-                                .k = k,
-                                .a_row = is_transposed ? 1 : k + 3,
-                                .a_step = is_transposed ? m + 3 : 1,
-                                .n_turned = n - (int)random_below(&r, REAL_LANES),
-                                .ldb = is_turned ? k + 5 : n + 5,
-                                .ldc = n + 2,
-                                .end = end};
+        struct net_product p = {
+            .m = m,
+            .n = n,
+            .k = k,
+            .a_row = is_transposed ? 1 : k + 3,
+            .a_step = is_transposed ? m + 3 : 1,
+            .n_turned = is_turned ? n - (int)random_below(&r, REAL_LANES) : 0,
+            .ldb = is_turned ? k + 5 : n + 5,
+            .ldc = n + 2,
+            .end = end};
 
         p.a =
             random_matrix(a, &r, is_transposed ? k : m, is_transposed ? m + 3 : k + 3);
         p.b = random_matrix(a, &r, is_turned ? n : k, p.ldb);
         p.c = random_matrix(a, &r, m, p.ldc);
         p.with = random_matrix(a, &r, 1, n);
-        p.turned = is_turned ? arena_new_array(a, real, net_product_scratch(k)) : NULL;
+        p.scratch = arena_new_array(a, real, net_product_scratch(k));
 
         const real *const before =
             arena_copy(a, p.c, (size_t)(m * p.ldc) * sizeof(real));
 
-        net_product_run(&p);
+        net_kernels_here()->product(&p);
         for (int i = 0; i < m; i++)
             for (int j = 0; j < p.ldc; j++) {
                 const double want = j < n ? product_by_hand(&p, before, i, j)
