@@ -7,18 +7,18 @@
 #include "train/tiles_levels.h"
 
 #if defined __AVX512F__
-enum { VECTOR_BYTES = 64, WIDE = 3, SUM_ROWS = 4, SUM_COLUMNS = 6 };
+enum { VECTOR_BYTES = 64, TALL = 8, SUM_ROWS = 4, SUM_COLUMNS = 6 };
 #elif defined __AVX__
-enum { VECTOR_BYTES = 32, WIDE = 1, SUM_ROWS = 2, SUM_COLUMNS = 4 };
+enum { VECTOR_BYTES = 32, TALL = 4, SUM_ROWS = 3, SUM_COLUMNS = 4 };
 #else
-enum { VECTOR_BYTES = 16, WIDE = 1, SUM_ROWS = 2, SUM_COLUMNS = 4 };
+enum { VECTOR_BYTES = 16, TALL = 4, SUM_ROWS = 2, SUM_COLUMNS = 4 };
 #endif
 
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef real unaligned
     __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
-enum { MOST_WIDE = 3, LANES = VECTOR_BYTES / sizeof(real) };
+enum { WIDE = 3, LANES = VECTOR_BYTES / sizeof(real) };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -70,11 +70,12 @@ INLINE void put(quad q, int64_t n, bool adds, real *to)
 
 /* ---- products ------------------------------------------------------------------- */
 
-/* `rows` rows of y times `wide` vectors: all sums stay in registers. */
-INLINE void product_tile(int rows, int wide, int64_t k, const real *a,
+/* `rows` rows of y, of which a has `pitch_a`, times `wide` vectors: all sums stay in
+ * registers. */
+INLINE void product_tile(int rows, int wide, int64_t k, const real *a, int pitch_a,
                          const int64_t *offset, const real *x, real *y, int64_t pitch)
 {
-    vector sum[TILES_ROWS][MOST_WIDE];
+    vector sum[TALL][WIDE];
 
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
@@ -83,7 +84,7 @@ INLINE void product_tile(int rows, int wide, int64_t k, const real *a,
             sum[r][v] = (vector){0};
     for (int64_t i = 0; i < k; i++) {
         const real *at = x + offset[i];
-        vector column[MOST_WIDE];
+        vector column[WIDE];
 
 #pragma GCC unroll 8
         for (int v = 0; v < wide; v++)
@@ -92,7 +93,7 @@ INLINE void product_tile(int rows, int wide, int64_t k, const real *a,
         for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
             for (int v = 0; v < wide; v++)
-                sum[r][v] += a[i * rows + r] * column[v];
+                sum[r][v] += a[i * pitch_a + r] * column[v];
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
@@ -101,18 +102,28 @@ INLINE void product_tile(int rows, int wide, int64_t k, const real *a,
             store(y + r * pitch + v * LANES, sum[r][v]);
 }
 
-/* All vectors of a block of rows; what `wide` leaves over one by one. */
-INLINE void product_rows(int rows, int wide, int64_t n, int64_t k, const real *a,
+/* All vectors of rows; what `wide` leaves over one by one. */
+INLINE void product_rows(int rows, int64_t n, int64_t k, const real *a, int pitch_a,
                          const int64_t *offset, const real *x, real *y, int64_t pitch)
 {
     int64_t p = 0;
 
-    for (; p + wide * LANES <= n; p += wide * LANES)
-        product_tile(rows, wide, k, a, offset, x + p, y + p, pitch);
-    for (; p + 2 * LANES <= n && wide > 2; p += 2 * LANES)
-        product_tile(rows, 2, k, a, offset, x + p, y + p, pitch);
+    for (; p + WIDE * LANES <= n; p += WIDE * LANES)
+        product_tile(rows, WIDE, k, a, pitch_a, offset, x + p, y + p, pitch);
+    for (; p + 2 * LANES <= n; p += 2 * LANES)
+        product_tile(rows, 2, k, a, pitch_a, offset, x + p, y + p, pitch);
     for (; p < n; p += LANES)
-        product_tile(rows, 1, k, a, offset, x + p, y + p, pitch);
+        product_tile(rows, 1, k, a, pitch_a, offset, x + p, y + p, pitch);
+}
+
+/* A block of rows, as many at a time as registers allow. */
+INLINE void product_block(int rows, int64_t n, int64_t k, const real *a,
+                          const int64_t *offset, const real *x, real *y, int64_t pitch)
+{
+#pragma GCC unroll 2
+    for (int r = 0; r < rows; r += TALL)
+        product_rows(rows - r < TALL ? rows - r : TALL, n, k, a + r, rows, offset, x,
+                     y + r * pitch, pitch);
 }
 
 static void products(int64_t m, int64_t n, int64_t k, const real *a,
@@ -125,7 +136,7 @@ static void products(int64_t m, int64_t n, int64_t k, const real *a,
         switch (m - m0 < TILES_ROWS ? m - m0 : TILES_ROWS) {
 #define ROWS(rows)                                                                     \
     case rows:                                                                         \
-        product_rows(rows, WIDE, n, k, block, offset, x, row, pitch_y);                \
+        product_block(rows, n, k, block, offset, x, row, pitch_y);                     \
         break
             ROWS(1);
             ROWS(2);
