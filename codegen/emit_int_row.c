@@ -93,13 +93,13 @@ static void sum_part(struct emitter *e, struct int_tile *t, const struct int_run
                      int64_t k, struct step_range r)
 {
     const int64_t at = int_step_at(runs, k);
-    LLVMValueRef x[INT_MAX_PIXELS];
+    struct step_inputs x = {.spread = false};
 
     for (int i = r.first; i < r.end; i++)
-        x[i] = int_tile_input_part(
+        x.x[i] = int_tile_input_part(
             e, t, emit_at(e, in, i * t->pixel_bytes + at * runs->step),
             within_step(part->lo[i] - at), within_step(part->hi[i] - at), runs->step);
-    int_tile_step(e, t, weights, k, x, r.first, r.end);
+    int_tile_step(e, t, weights, k, &x, r.first, r.end);
 }
 
 static void sum_run(struct emitter *e, struct int_tile *t, const struct int_runs *runs,

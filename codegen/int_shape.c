@@ -187,6 +187,11 @@ int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width)
     return width * INT_STEP * (c->weight_bits == 8 ? steps : ceil_div(steps, 2));
 }
 
+bool int_has_lines(const struct isa *isa, enum int_form form)
+{
+    return form == INT_PAIR && !isa->masks;
+}
+
 bool int_needs_sums(const struct int_conv *c, enum int_form form)
 {
     return c->weight_zeros || form == INT_DOT_SU;

@@ -79,6 +79,10 @@ struct int_header int_header_of(const struct int_conv *c,
 /* Inputs that are flipped have 128 less. */
 int32_t int_form_zero(const struct int_conv *c, enum int_form form, int32_t in_zero);
 
+/* Stretches of so many steps are spread to int16 before they are multiplied. */
+enum { INT_LINE_STEPS = 3 };
+bool int_has_lines(const struct isa *isa, enum int_form form);
+
 /* The sum of a window's inputs is needed beside the products. */
 bool int_needs_sums(const struct int_conv *c, enum int_form form);
 

@@ -57,26 +57,42 @@ int32_t int_conv_zero(const struct int_conv *c, const struct isa *isa, int32_t i
     return int_form_zero(c, form_of(c, isa), in_zero);
 }
 
+static bool has_lines(const struct rule *r)
+{
+    return int_has_lines(r->isa, r->form) && int_run_steps(&r->runs) >= INT_LINE_STEPS;
+}
+
 /* Sums, a step's weights and what holds inputs. */
 static bool registers_suffice(const struct rule *r, int p, int v)
 {
     const int sums = p * v;
-    const int inputs = r->isa->lane_fma ? p + 1 : r->form == INT_PAIR ? 3 : 1;
+    const int inputs = r->isa->lane_fma      ? p + 1
+                       : r->form != INT_PAIR ? 1
+                       : has_lines(r)        ? 2
+                                             : 3;
 
     if (r->isa->n_registers > 16 && sums > MAX_SUMS)
         return false;
     return sums + v + inputs <= r->isa->n_registers;
 }
 
-/* Cycles of arithmetic and loads of a step: two instructions of either kind a cycle.
- * Pairs: two halves of multiply and add, inputs and weights are widened. */
+/* Two halves of multiply and add; inputs and weights are widened.  With lines, inputs
+ * are only once, for all vectors and where pixels overlap, but each half is a load. */
+static double pair_cycles(const struct rule *r, int p, int v)
+{
+    if (!has_lines(r))
+        return (4.0 * p * v + 4.0 * p + 4.0 * v) / 2.5;
+    return max_double((4.0 * p * v + 2.0 * v + 0.5 * p) / 3.6, 1.2 * (p + v));
+}
+
+/* Cycles of arithmetic and loads of a step: two instructions of either kind a cycle. */
 static double issue_cycles(const struct rule *r, int p, int v)
 {
     const double unpack = r->c->weight_bits == 4 ? 0.75 * v : 0.0;
 
     switch (r->form) {
     case INT_PAIR:
-        return (4.0 * p * v + 4.0 * p + 4.0 * v) / 2.5 + unpack;
+        return pair_cycles(r, p, v) + unpack;
     case INT_LANE:
         return 4.0 * p * v + v + p / 2.0 + unpack;
     case INT_DOT_SS:
