@@ -10,7 +10,7 @@ enum { MAX_LANES = 16 };
 
 static bool shifted(const struct int_tile *t)
 {
-    return t->c->weight_bits == 4;
+    return t->c->weight_bits == 4 && t->form != INT_BYTES;
 }
 
 static LLVMValueRef row_at(struct emitter *e, const struct int_tile *t,

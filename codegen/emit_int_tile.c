@@ -22,18 +22,18 @@ enum { LINE_BYTES = 1024 };
 
 static bool is_dot(const struct int_tile *t)
 {
-    return t->form != INT_PAIR && t->form != INT_LANE;
+    return t->form != INT_PAIR && t->form != INT_LANE && t->form != INT_BYTES;
 }
 
 /* ---- inputs ------------------------------------------------------------------ */
 
-/* Unsigned inputs where both factors are signed: an int32, or a vector of them. */
+/* Inputs of the other sign than the form wants: an int32, or a vector of them. */
 static LLVMValueRef flip_input(struct emitter *e, const struct int_tile *t,
                                LLVMValueRef x, uint32_t bits)
 {
     LLVMTypeRef type = LLVMTypeOf(x);
 
-    if (t->form != INT_DOT_SS || t->c->in_signed)
+    if (!int_flip_of(t->c, t->form))
         return x;
     return LLVMBuildXor(e->builder, x,
                         LLVMGetTypeKind(type) == LLVMVectorTypeKind
@@ -223,9 +223,68 @@ static void step_lane(struct emitter *e, struct int_tile *t, LLVMValueRef weight
     }
 }
 
+/* Weights of step k of vector j: from 0 ... 15 to -8 ... 7. */
+static LLVMValueRef byte_weights(struct emitter *e, const struct int_tile *t,
+                                 LLVMValueRef weights, int64_t k, int j)
+{
+    const int n = 4 * int_tile_lanes(t, j);
+    LLVMValueRef p =
+        emit_at(e, step_weights(e, t, weights, k), int_tile_vector_at(t, j));
+    LLVMValueRef x = int_load(e, int_vector(e, e->i8, n), p);
+
+    if (k % 2)
+        x = LLVMBuildLShr(e->builder, x, int_splat(e, e->i8, 4, n), "");
+    else
+        x = LLVMBuildAnd(e->builder, x, int_splat(e, e->i8, 15, n), "");
+    return LLVMBuildSub(e->builder, x, int_splat(e, e->i8, 8, n), "");
+}
+
+/* Adds a step to sums of 16 bits, by pixel and vector; `fresh`: these are its products.
+ */
+static void step_bytes(struct emitter *e, const struct int_tile *t,
+                       LLVMValueRef weights, int64_t k, const struct step_inputs *in,
+                       int first, int end, bool fresh, LLVMValueRef *half)
+{
+    LLVMValueRef w[INT_MAX_VECTORS];
+
+    for (int j = 0; j < t->vectors; j++)
+        w[j] = byte_weights(e, t, weights, k, j);
+    for (int i = first; i < end; i++)
+        for (int j = 0; j < t->vectors; j++) {
+            const int lanes = int_tile_lanes(t, j);
+            LLVMValueRef *sum = &half[(i - first) * t->vectors + j];
+            LLVMValueRef x = emit_splat(e, in->x[i], lanes);
+
+            x = int_byte_pair(e, int_cast(e, x, int_vector(e, e->i8, 4 * lanes)), w[j]);
+            *sum = fresh ? x : LLVMBuildAdd(e->builder, *sum, x, "");
+        }
+    emit_settle(e, half, (end - first) * t->vectors);
+}
+
+/* Sums of 16 bits join those of 32. */
+static void join_bytes(struct emitter *e, struct int_tile *t, int first, int end,
+                       const LLVMValueRef *half)
+{
+    for (int i = first; i < end; i++)
+        for (int j = 0; j < t->vectors; j++) {
+            LLVMValueRef *sum = &t->sum[i * t->vectors + j];
+            LLVMValueRef ones = int_splat(e, e->i16, 1, 2 * int_tile_lanes(t, j));
+            LLVMValueRef x = int_pair(e, half[(i - first) * t->vectors + j], ones);
+
+            *sum = LLVMBuildAdd(e->builder, *sum, x, "");
+        }
+}
+
 void int_tile_step(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
                    int64_t k, const struct step_inputs *in, int first, int end)
 {
+    LLVMValueRef half[EMIT_MAX_CARRY];
+
+    if (t->form == INT_BYTES) {
+        step_bytes(e, t, weights, k, in, first, end, true, half);
+        join_bytes(e, t, first, end, half);
+        return;
+    }
     weights = step_weights(e, t, weights, k);
     if (is_dot(t))
         step_dot(e, t, weights, k, in->x, first, end);
@@ -370,12 +429,35 @@ static struct step_inputs load_step(struct emitter *e, const struct int_tile *t,
     return in;
 }
 
+/* Steps [k, k + count) of INT_BYTES: sums of 16 bits are joined every eight. */
+static void byte_steps(struct emitter *e, struct int_tile *t, struct source from,
+                       LLVMValueRef weights, int64_t k, int64_t count, int first,
+                       int end)
+{
+    LLVMValueRef half[EMIT_MAX_CARRY];
+
+    for (int64_t s = 0; s < count; s++) {
+        LLVMValueRef p = emit_hide(e, emit_at(e, from.at, s * INT_STEP));
+        const struct step_inputs in = load_step(e, t, &from, p, first, end);
+        const int64_t in_group = s % INT_BYTE_STEPS;
+
+        step_bytes(e, t, weights, k + s, &in, first, end, in_group == 0, half);
+        if (in_group == INT_BYTE_STEPS - 1 || s == count - 1)
+            join_bytes(e, t, first, end, half);
+    }
+}
+
 /* Steps [k, k + count). */
 static void steps(struct emitter *e, struct int_tile *t, struct source from,
                   LLVMValueRef weights, int64_t k, int64_t count, int first, int end)
 {
     const int64_t apart = steps_apart(&from);
     int64_t hidden = 0;
+
+    if (t->form == INT_BYTES) {
+        byte_steps(e, t, from, weights, k, count, first, end);
+        return;
+    }
 
     for (int64_t s = 0; s < count;) {
         if (s - hidden >= apart) {

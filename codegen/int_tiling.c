@@ -40,7 +40,7 @@ struct rule {
 
 bool int_prefers_unsigned(const struct isa *isa)
 {
-    return isa->dot && !isa->lane_fma;
+    return !isa->lane_fma && (isa->dot || !isa->masks);
 }
 
 static enum int_form form_of(const struct int_conv *c, const struct isa *isa)
@@ -49,7 +49,9 @@ static enum int_form form_of(const struct int_conv *c, const struct isa *isa)
         return INT_DOT_SS;
     if (isa->dot)
         return c->in_signed ? INT_DOT_SU : INT_DOT_US;
-    return isa->lane_fma ? INT_LANE : INT_PAIR;
+    if (isa->lane_fma)
+        return INT_LANE;
+    return c->weight_bits == 4 && isa->vector_bytes == 32 ? INT_BYTES : INT_PAIR;
 }
 
 int32_t int_conv_zero(const struct int_conv *c, const struct isa *isa, int32_t in_zero)
@@ -66,10 +68,10 @@ static bool has_lines(const struct rule *r)
 static bool registers_suffice(const struct rule *r, int p, int v)
 {
     const int sums = p * v;
-    const int inputs = r->isa->lane_fma      ? p + 1
-                       : r->form != INT_PAIR ? 1
-                       : has_lines(r)        ? 2
-                                             : 3;
+    const int inputs = r->isa->lane_fma                       ? p + 1
+                       : has_lines(r) || r->form == INT_BYTES ? 2
+                       : r->form == INT_PAIR                  ? 3
+                                                              : 1;
 
     if (r->isa->n_registers > 16 && sums > MAX_SUMS)
         return false;
@@ -93,6 +95,8 @@ static double issue_cycles(const struct rule *r, int p, int v)
     switch (r->form) {
     case INT_PAIR:
         return pair_cycles(r, p, v) + unpack;
+    case INT_BYTES: /* sums of 16 bits are widened after eight steps */
+        return max_double((2.25 * p * v + 2.5 * v) / 3.6, 0.6 * (p + v));
     case INT_LANE:
         return 4.0 * p * v + v + p / 2.0 + unpack;
     case INT_DOT_SS:
@@ -148,7 +152,9 @@ static double input_cycles(const struct rule *r, int p)
 
 static double step_cycles(const struct rule *r, int p, int v)
 {
-    const double latency = r->form == INT_PAIR ? 2.0 : r->form == INT_LANE ? 16.0 : 5.0;
+    const double latency = r->form == INT_PAIR || r->form == INT_BYTES ? 2.0
+                           : r->form == INT_LANE                       ? 16.0
+                                                                       : 5.0;
     double cycles = max_double(issue_cycles(r, p, v), latency);
 
     cycles =
@@ -311,7 +317,7 @@ static struct choice choose(const struct int_conv *c, const struct conv *v,
     for (int n = 1; n <= MAX_VECTORS && n <= most; n++)
         try_vectors(&r, n, &best);
     assert(best.cost != 0.0);
-    best.tiling.unroll = isa->lane_fma ? 4 : 2;
+    best.tiling.unroll = r.form == INT_BYTES ? INT_BYTE_STEPS : isa->lane_fma ? 4 : 2;
     cut_units(&r, &best.tiling);
     best.tiling.rows_outer = rows_go_outer(&r, &best.tiling);
     return best;
