@@ -239,11 +239,10 @@ static LLVMValueRef byte_weights(struct emitter *e, const struct int_tile *t,
     return LLVMBuildSub(e->builder, x, int_splat(e, e->i8, 8, n), "");
 }
 
-/* Adds a step to sums of 16 bits, by pixel and vector; `fresh`: these are its products.
- */
+/* Step k is added to sums of 16 bits, by pixel and vector. */
 static void step_bytes(struct emitter *e, const struct int_tile *t,
                        LLVMValueRef weights, int64_t k, const struct step_inputs *in,
-                       int first, int end, bool fresh, LLVMValueRef *half)
+                       int first, int end, LLVMValueRef *half)
 {
     LLVMValueRef w[INT_MAX_VECTORS];
 
@@ -252,13 +251,21 @@ static void step_bytes(struct emitter *e, const struct int_tile *t,
     for (int i = first; i < end; i++)
         for (int j = 0; j < t->vectors; j++) {
             const int lanes = int_tile_lanes(t, j);
+            LLVMTypeRef bytes = int_vector(e, e->i8, 4 * lanes);
+            LLVMValueRef x = int_cast(e, emit_splat(e, in->x[i], lanes), bytes);
             LLVMValueRef *sum = &half[(i - first) * t->vectors + j];
-            LLVMValueRef x = emit_splat(e, in->x[i], lanes);
 
-            x = int_byte_pair(e, int_cast(e, x, int_vector(e, e->i8, 4 * lanes)), w[j]);
-            *sum = fresh ? x : LLVMBuildAdd(e->builder, *sum, x, "");
+            *sum = LLVMBuildAdd(e->builder, *sum, int_byte_pair(e, x, w[j]), "");
         }
     emit_settle(e, half, (end - first) * t->vectors);
+}
+
+static void clear_bytes(struct emitter *e, const struct int_tile *t, int n_pixels,
+                        LLVMValueRef *half)
+{
+    for (int i = 0; i < n_pixels * t->vectors; i++)
+        half[i] =
+            LLVMConstNull(int_vector(e, e->i16, 2 * int_tile_lanes(t, i % t->vectors)));
 }
 
 /* Sums of 16 bits join those of 32. */
@@ -281,7 +288,8 @@ void int_tile_step(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
     LLVMValueRef half[EMIT_MAX_CARRY];
 
     if (t->form == INT_BYTES) {
-        step_bytes(e, t, weights, k, in, first, end, true, half);
+        clear_bytes(e, t, end - first, half);
+        step_bytes(e, t, weights, k, in, first, end, half);
         join_bytes(e, t, first, end, half);
         return;
     }
@@ -429,22 +437,65 @@ static struct step_inputs load_step(struct emitter *e, const struct int_tile *t,
     return in;
 }
 
-/* Steps [k, k + count) of INT_BYTES: sums of 16 bits are joined every eight. */
+static struct source source_after(struct emitter *e, const struct source *s,
+                                  int64_t steps)
+{
+    struct source after = *s;
+
+    after.at = emit_at(e, s->at, steps * INT_STEP);
+    return after;
+}
+
+/* Steps k + [at, to) are added to sums of 16 bits. */
+static void write_bytes(struct emitter *e, struct int_tile *t, struct source from,
+                        LLVMValueRef weights, int64_t k, int64_t at, int64_t to,
+                        int first, int end, LLVMValueRef *half)
+{
+    for (int64_t s = at; s < to; s++) {
+        LLVMValueRef p = emit_hide(e, emit_at(e, from.at, s * INT_STEP));
+        const struct step_inputs in = load_step(e, t, &from, p, first, end);
+
+        step_bytes(e, t, weights, k + s, &in, first, end, half);
+    }
+}
+
+/* The same of steps [0, n) in a loop: written out they would fill the cache of
+ * instructions. */
+static void loop_bytes(struct emitter *e, struct int_tile *t, struct source from,
+                       LLVMValueRef weights, int64_t n, int first, int end,
+                       LLVMValueRef *half)
+{
+    const int n_sums = (end - first) * t->vectors;
+    struct emit_loop l = {0};
+
+    half[n_sums] = from.at;
+    half[n_sums + 1] = weights;
+    emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, n / 2), 1, half, n_sums + 2);
+    from.at = emit_hide(e, half[n_sums]);
+    weights = emit_hide(e, half[n_sums + 1]);
+    write_bytes(e, t, from, weights, 0, 0, 2, first, end, half);
+    half[n_sums] = emit_at(e, from.at, 2 * INT_STEP);
+    half[n_sums + 1] = emit_at(e, weights, t->width * INT_STEP);
+    emit_loop_end(e, &l, half);
+}
+
+/* Steps [k, k + count) of INT_BYTES, as many as sums of 16 bits can take. */
 static void byte_steps(struct emitter *e, struct int_tile *t, struct source from,
                        LLVMValueRef weights, int64_t k, int64_t count, int first,
                        int end)
 {
+    const int64_t lead = k % 2, looped = (count - lead) / 2 * 2;
+    const int64_t done = looped > 2 ? lead + looped : lead;
     LLVMValueRef half[EMIT_MAX_CARRY];
 
-    for (int64_t s = 0; s < count; s++) {
-        LLVMValueRef p = emit_hide(e, emit_at(e, from.at, s * INT_STEP));
-        const struct step_inputs in = load_step(e, t, &from, p, first, end);
-        const int64_t in_group = s % INT_BYTE_STEPS;
-
-        step_bytes(e, t, weights, k + s, &in, first, end, in_group == 0, half);
-        if (in_group == INT_BYTE_STEPS - 1 || s == count - 1)
-            join_bytes(e, t, first, end, half);
-    }
+    assert(count <= INT_BYTE_STEPS);
+    clear_bytes(e, t, end - first, half);
+    write_bytes(e, t, from, weights, k, 0, lead, first, end, half);
+    if (looped > 2)
+        loop_bytes(e, t, source_after(e, &from, lead),
+                   step_weights(e, t, weights, k + lead), looped, first, end, half);
+    write_bytes(e, t, from, weights, k, done, count, first, end, half);
+    join_bytes(e, t, first, end, half);
 }
 
 /* Steps [k, k + count). */
@@ -508,13 +559,15 @@ static void loop_steps(struct emitter *e, struct int_tile *t, struct source from
         sums[i] = carry[i];
 }
 
-static struct source source_after(struct emitter *e, const struct source *s,
-                                  int64_t steps)
+/* Steps of a round.  Groups of INT_BYTES are even and alike if they can: 12 are 6 + 6.
+ */
+static int64_t unroll_of(const struct int_tile *t, int64_t count)
 {
-    struct source after = *s;
+    const int64_t groups = (count + INT_BYTE_STEPS - 1) / INT_BYTE_STEPS;
 
-    after.at = emit_at(e, s->at, steps * INT_STEP);
-    return after;
+    if (t->form != INT_BYTES || count < 2)
+        return t->unroll;
+    return ((count + groups - 1) / groups + 1) / 2 * 2;
 }
 
 /* Steps [k, k + count), all but a few in a loop. */
@@ -523,15 +576,16 @@ static void run_steps(struct emitter *e, struct int_tile *t, const struct source
                       int end)
 {
     const int64_t lead = t->c->weight_bits == 4 && k % 2 ? 1 : 0;
-    const int64_t rounds = (count - lead) / t->unroll;
-    const int64_t looped = rounds * t->unroll, done = lead + looped;
+    const int64_t unroll = unroll_of(t, count - lead);
+    const int64_t rounds = (count - lead) / unroll;
+    const int64_t looped = rounds * unroll, done = lead + looped;
 
-    if (rounds <= 2) {
+    if (t->form == INT_BYTES ? count <= INT_BYTE_STEPS : rounds <= 2) {
         steps(e, t, *from, weights, k, count, first, end);
         return;
     }
     steps(e, t, *from, weights, k, lead, first, end);
-    loop_steps(e, t, source_after(e, from, lead), weights, k + lead, rounds, t->unroll,
+    loop_steps(e, t, source_after(e, from, lead), weights, k + lead, rounds, unroll,
                first, end);
     steps(e, t, source_after(e, from, done), weights, k + done, count - done, first,
           end);
@@ -559,7 +613,7 @@ void int_tile_run(struct emitter *e, struct int_tile *t, LLVMValueRef in,
                   LLVMValueRef weights, int64_t k, int64_t count, int first, int end)
 {
     in = emit_at(e, in, k * INT_STEP + first * t->pixel_bytes);
-    if (t->lines && count >= INT_LINE_STEPS) {
+    if (t->form == INT_PAIR && t->lines && count >= INT_LINE_STEPS) {
         run_lines(e, t, in, weights, k, count, first, end);
         return;
     }
