@@ -199,6 +199,11 @@ bool int_has_lines(const struct isa *isa, enum int_form form)
     return form == INT_PAIR && !isa->masks;
 }
 
+bool int_in_pixel_pairs(const struct isa *isa, enum int_form form)
+{
+    return (form == INT_PAIR || form == INT_BYTES) && !isa->masks;
+}
+
 bool int_needs_sums(const struct int_conv *c, enum int_form form)
 {
     return c->weight_zeros || form == INT_DOT_SU;

@@ -89,6 +89,9 @@ int32_t int_form_zero(const struct int_conv *c, enum int_form form, int32_t in_z
 enum { INT_LINE_STEPS = 3 };
 bool int_has_lines(const struct isa *isa, enum int_form form);
 
+/* Two vectors beside whole fours are packed with those of the next pixel. */
+bool int_in_pixel_pairs(const struct isa *isa, enum int_form form);
+
 /* The sum of a window's inputs is needed beside the products. */
 bool int_needs_sums(const struct int_conv *c, enum int_form form);
 

@@ -178,7 +178,7 @@ static double step_cycles(const struct rule *r, int p, int v)
 static double finish_cycles(const struct rule *r, int p, int v)
 {
     const double add = r->c->shape.has_residual ? 4.0 : 0.0;
-    const int alone = v % 4;
+    const int alone = v % 4 == 2 && int_in_pixel_pairs(r->isa, r->form) ? 0 : v % 4;
 
     if (r->c->result != INT_CODES)
         return 2.0 * p * v;
