@@ -280,6 +280,29 @@ void emit_keep(struct emitter *e, LLVMValueRef x)
     LLVMBuildCall2(e->builder, type, nothing, &x, 1, "");
 }
 
+void emit_settle(struct emitter *e, LLVMValueRef *x, int n)
+{
+    LLVMTypeRef of[EMIT_MAX_CARRY];
+    char words[4 * EMIT_MAX_CARRY * 2] = "";
+    size_t at = 0;
+
+    for (int i = 0; i < n; i++) {
+        of[i] = LLVMTypeOf(x[i]);
+        at += (size_t)snprintf(words + at, sizeof words - at, i ? ",=x" : "=x");
+    }
+    for (int i = 0; i < n; i++)
+        at += (size_t)snprintf(words + at, sizeof words - at, ",%d", i);
+    LLVMTypeRef all =
+        n == 1 ? of[0] : LLVMStructTypeInContext(e->context, of, (unsigned)n, false);
+    LLVMTypeRef type = LLVMFunctionType(all, of, (unsigned)n, 0);
+    LLVMValueRef nothing = LLVMGetInlineAsm(type, "", 0, words, at, true, false,
+                                            LLVMInlineAsmDialectATT, false);
+    LLVMValueRef same = LLVMBuildCall2(e->builder, type, nothing, x, (unsigned)n, "");
+
+    for (int i = 0; i < n; i++)
+        x[i] = n == 1 ? same : LLVMBuildExtractValue(e->builder, same, (unsigned)i, "");
+}
+
 /* ---- vectors ----------------------------------------------------------------- */
 
 int emit_lanes(const struct emitter *e)

@@ -54,6 +54,10 @@ LLVMValueRef emit_hide(struct emitter *e, LLVMValueRef p);
 /* Keeps a vector in its register up to here. */
 void emit_keep(struct emitter *e, LLVMValueRef x);
 
+/* The same n vectors, all in registers here: sums stay in the order in which they are
+ * written, and what is loaded for later ones is not loaded before.  x86. */
+void emit_settle(struct emitter *e, LLVMValueRef *x, int n);
+
 /* A call of the intrinsic `name` with its overloaded types. */
 LLVMValueRef emit_intrinsic(struct emitter *e, const char *name, LLVMTypeRef *overload,
                             unsigned n_overload, LLVMValueRef *args, unsigned n_args);

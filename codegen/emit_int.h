@@ -67,6 +67,8 @@ enum int_form {
     INT_DOT_SS, /* both signed (NEON dotprod); unsigned inputs are flipped */
     INT_PAIR,   /* two at a time in 16 bits (x86 pmaddwd) */
     INT_LANE,   /* one at a time, by lane, in 16 bits (NEON smlal) */
+    INT_BYTES,  /* two bytes at a time, summed in 16 bits over a few steps: weights of 4
+                   bits only (AVX2 vpmaddubsw); signed inputs are flipped */
 };
 
 /* How an integer convolution is cut: int_tile().  A block is `vectors` vectors of
@@ -102,7 +104,7 @@ struct int_learned {
     int32_t residual_zero;
 };
 
-/* Unsigned inputs cost less than signed ones: there are INT_DOT_US and INT_DOT_SU. */
+/* Unsigned inputs cost less than signed ones: INT_DOT_SU corrects, INT_BYTES flips. */
 bool int_prefers_unsigned(const struct isa *isa);
 
 struct int_tiling int_tile(const struct int_conv *c, const struct isa *isa);

@@ -260,6 +260,18 @@ LLVMValueRef int_pair(struct emitter *e, LLVMValueRef a, LLVMValueRef b)
                           NULL, 0, args, 2);
 }
 
+LLVMValueRef int_byte_pair(struct emitter *e, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMValueRef args[] = {a, b};
+
+    assert(!is_arm(e));
+    return emit_intrinsic(e,
+                          by_size(lanes_of(a), "llvm.x86.ssse3.pmadd.ub.sw.128",
+                                  "llvm.x86.avx2.pmadd.ub.sw",
+                                  "llvm.x86.avx512.pmaddubs.w.512"),
+                          NULL, 0, args, 2);
+}
+
 /* ---- blocks of 128 bits ------------------------------------------------------ */
 
 LLVMValueRef int_zip(struct emitter *e, LLVMValueRef a, LLVMValueRef b, int size,

@@ -46,6 +46,8 @@ LLVMValueRef int_dot(struct emitter *e, LLVMValueRef sum, LLVMValueRef a,
                      LLVMValueRef b);
 /* Products of pairs of int16, added: twice as many lanes in as out. */
 LLVMValueRef int_pair(struct emitter *e, LLVMValueRef a, LLVMValueRef b);
+/* The same of bytes, unsigned by signed, to int16: sums that do not fit saturate. */
+LLVMValueRef int_byte_pair(struct emitter *e, LLVMValueRef a, LLVMValueRef b);
 
 /* Bytes, unsigned, as four vectors of int32 in blocks of 128 bits. */
 void int_widen(struct emitter *e, LLVMValueRef bytes, LLVMValueRef out[4]);

@@ -22,6 +22,7 @@ struct int_emitter {
     int64_t padded;    /* channels of all groups, with padding */
     int64_t out_bytes; /* of an element */
     LLVMValueRef function;
+    LLVMValueRef lines; /* int_tile_lines() */
 };
 
 /* A block of channels: `vectors` of them, the last one with `last_lanes`. */
@@ -153,6 +154,7 @@ static void emit_tile_at(const void *arg, int pixels, LLVMValueRef x, int64_t x0
         .channels = piece->channels,
         .pixel_bytes = v->stride_x * v->in_x,
         .unroll = ie->t->unroll,
+        .lines = ie->lines,
     };
     struct int_tile_end end = {
         .header = param(ie, CORE_BIAS),
@@ -331,6 +333,7 @@ LLVMValueRef emit_int_conv(struct emitter *e, const struct int_conv *c,
     ie.padded = ie.v.groups * int_group_width(c, t);
     ie.out_bytes = c->result == INT_CODES ? 1 : 4;
     ie.function = emit_core(e, name);
+    ie.lines = int_tile_lines(e, t->form);
     emit_loop_begin(e, &l, param(&ie, CORE_BEGIN), param(&ie, CORE_END), 1, NULL, 0);
     emit_unit(&ie, l.at);
     emit_loop_end(e, &l, NULL);

@@ -10,7 +10,7 @@ enum { MAX_LANES = 16 };
 
 static bool shifted(const struct int_tile *t)
 {
-    return t->c->weight_bits == 4;
+    return t->c->weight_bits == 4 && t->form != INT_BYTES;
 }
 
 static LLVMValueRef row_at(struct emitter *e, const struct int_tile *t,
@@ -208,6 +208,36 @@ static void finish_singles(struct emitter *e, const struct int_tile *t,
     }
 }
 
+/* Vectors j and j + 1 of two pixels, or of one, packed together and put in order. */
+static void finish_two(struct emitter *e, const struct int_tile *t,
+                       const struct int_tile_end *end, int pixel, int n, int j,
+                       LLVMValueRef out)
+{
+    const int lanes = t->lanes;
+    int index[4 * MAX_LANES];
+    LLVMValueRef x[4], all;
+
+    for (int k = 0; k < 4; k++)
+        x[k] = k < 2 * n ? single(e, t, end, pixel + k / 2, j + k % 2) : x[k - 2];
+    for (int i = 0; i < 4 * lanes; i++)
+        index[i] = i % lanes / 4 * 16 + i / lanes * 4 + i % 4;
+    all = int_settle4(e, end->header, x);
+    all = emit_shuffle(e, all, all, index, 4 * lanes);
+    for (int k = 0; k < n; k++) {
+        for (int i = 0; i < 2 * lanes; i++)
+            index[i] = 2 * k * lanes + i;
+        store_codes(e, t, end, emit_shuffle(e, all, all, index, 2 * lanes), pixel + k,
+                    j, out);
+    }
+}
+
+/* Two vectors are left, as wide as the others: the usual tile of few registers. */
+static bool takes_two(const struct emitter *e, const struct int_tile *t)
+{
+    return t->vectors % 4 == 2 && t->last_lanes == t->lanes
+           && int_in_pixel_pairs(e->isa, t->form);
+}
+
 /* Vectors share no channels, so where residual and results are the same memory each is
  * read before it is written. */
 static void finish_codes(struct emitter *e, const struct int_tile *t,
@@ -218,6 +248,11 @@ static void finish_codes(struct emitter *e, const struct int_tile *t,
     for (int i = 0; i < t->pixels; i++)
         for (int j = 0; j < packed; j += 4)
             finish_four(e, t, end, i, j, out);
+    if (takes_two(e, t)) {
+        for (int i = 0; i < t->pixels; i += 2)
+            finish_two(e, t, end, i, t->pixels - i < 2 ? 1 : 2, packed, out);
+        return;
+    }
     for (int j = packed; j < t->vectors; j++)
         finish_singles(e, t, end, j, out);
 }

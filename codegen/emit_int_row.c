@@ -93,13 +93,13 @@ static void sum_part(struct emitter *e, struct int_tile *t, const struct int_run
                      int64_t k, struct step_range r)
 {
     const int64_t at = int_step_at(runs, k);
-    LLVMValueRef x[INT_MAX_PIXELS];
+    struct step_inputs x = {.spread = false};
 
     for (int i = r.first; i < r.end; i++)
-        x[i] = int_tile_input_part(
+        x.x[i] = int_tile_input_part(
             e, t, emit_at(e, in, i * t->pixel_bytes + at * runs->step),
             within_step(part->lo[i] - at), within_step(part->hi[i] - at), runs->step);
-    int_tile_step(e, t, weights, k, x, r.first, r.end);
+    int_tile_step(e, t, weights, k, &x, r.first, r.end);
 }
 
 static void sum_run(struct emitter *e, struct int_tile *t, const struct int_runs *runs,
@@ -186,11 +186,6 @@ void int_tile_row(struct emitter *e, const struct conv *v, struct int_tile *t,
 
 /* ---- sums of windows --------------------------------------------------------- */
 
-static bool is_flipped(const struct int_tile *t)
-{
-    return t->form == INT_DOT_SS && !t->c->in_signed;
-}
-
 static LLVMValueRef add_to_lane_0(struct emitter *e, LLVMValueRef sum, LLVMValueRef x)
 {
     LLVMValueRef one = LLVMBuildInsertElement(
@@ -246,14 +241,15 @@ static LLVMValueRef add_span(struct emitter *e, const struct int_tile *t,
                              LLVMValueRef sum, LLVMValueRef p, int64_t n)
 {
     const int64_t size = e->isa->vector_bytes, whole = n / size, rest = n % size;
+    const int32_t flip = int_flip_of(t->c, t->form);
     LLVMTypeRef bytes = int_vector(e, e->i8, (int)size);
 
     sum = add_vectors(e, t, sum, p, whole);
     if (rest)
         sum = add_bytes(
             e, t, sum, int_load_part(e, bytes, emit_at(e, p, whole * size), (int)rest));
-    if (is_flipped(t))
-        sum = add_to_lane_0(e, sum, LLVMConstInt(e->i32, (uint64_t)(-128 * n), true));
+    if (flip)
+        sum = add_to_lane_0(e, sum, LLVMConstInt(e->i32, (uint64_t)(flip * n), true));
     return sum;
 }
 
@@ -269,8 +265,9 @@ static LLVMValueRef add_scattered(struct emitter *e, const struct int_tile *t,
 
     x = t->c->in_signed ? LLVMBuildSExt(e->builder, x, e->i32, "")
                         : LLVMBuildZExt(e->builder, x, e->i32, "");
-    if (is_flipped(t))
-        x = LLVMBuildSub(e->builder, x, LLVMConstInt(e->i32, 128, 0), "");
+    x = LLVMBuildAdd(e->builder, x,
+                     LLVMConstInt(e->i32, (uint64_t)int_flip_of(t->c, t->form), true),
+                     "");
     sum = add_to_lane_0(e, sum, x);
     emit_loop_end(e, &l, &sum);
     return sum;

@@ -16,20 +16,24 @@ int64_t int_tile_vector_at(const struct int_tile *t, int vector)
     return (int64_t)vector * t->lanes * 4;
 }
 
+/* Inputs spread to int16 where they meet all vectors of a tile: a copy of even bytes,
+ * each with a zero behind it (or its sign), and one of odd bytes. */
+enum { LINE_BYTES = 1024 };
+
 static bool is_dot(const struct int_tile *t)
 {
-    return t->form != INT_PAIR && t->form != INT_LANE;
+    return t->form != INT_PAIR && t->form != INT_LANE && t->form != INT_BYTES;
 }
 
 /* ---- inputs ------------------------------------------------------------------ */
 
-/* Unsigned inputs where both factors are signed: an int32, or a vector of them. */
+/* Inputs of the other sign than the form wants: an int32, or a vector of them. */
 static LLVMValueRef flip_input(struct emitter *e, const struct int_tile *t,
                                LLVMValueRef x, uint32_t bits)
 {
     LLVMTypeRef type = LLVMTypeOf(x);
 
-    if (t->form != INT_DOT_SS || t->c->in_signed)
+    if (!int_flip_of(t->c, t->form))
         return x;
     return LLVMBuildXor(e->builder, x,
                         LLVMGetTypeKind(type) == LLVMVectorTypeKind
@@ -121,25 +125,38 @@ static void step_dot(struct emitter *e, struct int_tile *t, LLVMValueRef weights
         }
 }
 
-/* Inputs 0 and 2 of a step, or 1 and 3, as two int16 in every lane. */
-static LLVMValueRef spread_pair(struct emitter *e, const struct int_tile *t,
-                                LLVMValueRef x, int half, int lanes)
+/* Bytes 0, 2, 4 ... of a vector of int16, or 1, 3, 5 ..., as int16. */
+static LLVMValueRef half_of(struct emitter *e, const struct int_tile *t,
+                            LLVMValueRef words, int half)
 {
-    LLVMTypeRef words = int_vector(e, e->i16, 2 * lanes);
-    LLVMValueRef all = int_cast(e, emit_splat(e, x, lanes), words);
-    LLVMValueRef eight = int_splat(e, e->i16, 8, 2 * lanes);
+    const int n = (int)LLVMGetVectorSize(LLVMTypeOf(words));
+    LLVMValueRef eight = int_splat(e, e->i16, 8, n);
 
     if (t->c->in_signed && half == 0)
-        all = LLVMBuildShl(e->builder, all, eight, "");
+        words = LLVMBuildShl(e->builder, words, eight, "");
     if (t->c->in_signed)
-        return LLVMBuildAShr(e->builder, all, eight, "");
+        return LLVMBuildAShr(e->builder, words, eight, "");
     if (half == 0)
-        return LLVMBuildAnd(e->builder, all, int_splat(e, e->i16, 0xff, 2 * lanes), "");
-    return LLVMBuildLShr(e->builder, all, eight, "");
+        return LLVMBuildAnd(e->builder, words, int_splat(e, e->i16, 0xff, n), "");
+    return LLVMBuildLShr(e->builder, words, eight, "");
+}
+
+/* Inputs 0 and 2 of a step, or 1 and 3, as two int16 in every lane. */
+static LLVMValueRef spread_pair(struct emitter *e, const struct int_tile *t,
+                                const struct step_inputs *in, int pixel, int half,
+                                int lanes)
+{
+    LLVMTypeRef words = int_vector(e, e->i16, 2 * lanes);
+    LLVMValueRef x = in->x[pixel];
+
+    if (in->spread)
+        x = int_load(e, e->i32, emit_at(e, x, half * LINE_BYTES));
+    x = int_cast(e, emit_splat(e, x, lanes), words);
+    return in->spread ? x : half_of(e, t, x, half);
 }
 
 static void step_pair(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
-                      int64_t k, const LLVMValueRef *x, int first, int end)
+                      int64_t k, const struct step_inputs *in, int first, int end)
 {
     for (int half = 0; half < 2; half++) {
         LLVMValueRef w[INT_MAX_VECTORS];
@@ -153,10 +170,12 @@ static void step_pair(struct emitter *e, struct int_tile *t, LLVMValueRef weight
         for (int i = first; i < end; i++)
             for (int j = 0; j < t->vectors; j++) {
                 LLVMValueRef *sum = &t->sum[i * t->vectors + j];
-                LLVMValueRef in = spread_pair(e, t, x[i], half, int_tile_lanes(t, j));
+                LLVMValueRef x = spread_pair(e, t, in, i, half, int_tile_lanes(t, j));
 
-                *sum = LLVMBuildAdd(e->builder, *sum, int_pair(e, in, w[j]), "");
+                *sum = LLVMBuildAdd(e->builder, *sum, int_pair(e, x, w[j]), "");
             }
+        if (in->spread)
+            emit_settle(e, &t->sum[first * t->vectors], (end - first) * t->vectors);
     }
 }
 
@@ -204,16 +223,162 @@ static void step_lane(struct emitter *e, struct int_tile *t, LLVMValueRef weight
     }
 }
 
-void int_tile_step(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
-                   int64_t k, const LLVMValueRef *x, int first, int end)
+/* Weights of step k of vector j: from 0 ... 15 to -8 ... 7. */
+static LLVMValueRef byte_weights(struct emitter *e, const struct int_tile *t,
+                                 LLVMValueRef weights, int64_t k, int j)
 {
+    const int n = 4 * int_tile_lanes(t, j);
+    LLVMValueRef p =
+        emit_at(e, step_weights(e, t, weights, k), int_tile_vector_at(t, j));
+    LLVMValueRef x = int_load(e, int_vector(e, e->i8, n), p);
+
+    if (k % 2)
+        x = LLVMBuildLShr(e->builder, x, int_splat(e, e->i8, 4, n), "");
+    else
+        x = LLVMBuildAnd(e->builder, x, int_splat(e, e->i8, 15, n), "");
+    return LLVMBuildSub(e->builder, x, int_splat(e, e->i8, 8, n), "");
+}
+
+/* Step k is added to sums of 16 bits, by pixel and vector. */
+static void step_bytes(struct emitter *e, const struct int_tile *t,
+                       LLVMValueRef weights, int64_t k, const struct step_inputs *in,
+                       int first, int end, LLVMValueRef *half)
+{
+    LLVMValueRef w[INT_MAX_VECTORS];
+
+    for (int j = 0; j < t->vectors; j++)
+        w[j] = byte_weights(e, t, weights, k, j);
+    for (int i = first; i < end; i++)
+        for (int j = 0; j < t->vectors; j++) {
+            const int lanes = int_tile_lanes(t, j);
+            LLVMTypeRef bytes = int_vector(e, e->i8, 4 * lanes);
+            LLVMValueRef x = int_cast(e, emit_splat(e, in->x[i], lanes), bytes);
+            LLVMValueRef *sum = &half[(i - first) * t->vectors + j];
+
+            *sum = LLVMBuildAdd(e->builder, *sum, int_byte_pair(e, x, w[j]), "");
+        }
+    emit_settle(e, half, (end - first) * t->vectors);
+}
+
+static void clear_bytes(struct emitter *e, const struct int_tile *t, int n_pixels,
+                        LLVMValueRef *half)
+{
+    for (int i = 0; i < n_pixels * t->vectors; i++)
+        half[i] =
+            LLVMConstNull(int_vector(e, e->i16, 2 * int_tile_lanes(t, i % t->vectors)));
+}
+
+/* Sums of 16 bits join those of 32. */
+static void join_bytes(struct emitter *e, struct int_tile *t, int first, int end,
+                       const LLVMValueRef *half)
+{
+    for (int i = first; i < end; i++)
+        for (int j = 0; j < t->vectors; j++) {
+            LLVMValueRef *sum = &t->sum[i * t->vectors + j];
+            LLVMValueRef ones = int_splat(e, e->i16, 1, 2 * int_tile_lanes(t, j));
+            LLVMValueRef x = int_pair(e, half[(i - first) * t->vectors + j], ones);
+
+            *sum = LLVMBuildAdd(e->builder, *sum, x, "");
+        }
+}
+
+void int_tile_step(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
+                   int64_t k, const struct step_inputs *in, int first, int end)
+{
+    LLVMValueRef half[EMIT_MAX_CARRY];
+
+    if (t->form == INT_BYTES) {
+        clear_bytes(e, t, end - first, half);
+        step_bytes(e, t, weights, k, in, first, end, half);
+        join_bytes(e, t, first, end, half);
+        return;
+    }
     weights = step_weights(e, t, weights, k);
     if (is_dot(t))
-        step_dot(e, t, weights, k, x, first, end);
+        step_dot(e, t, weights, k, in->x, first, end);
     else if (t->form == INT_PAIR)
-        step_pair(e, t, weights, k, x, first, end);
+        step_pair(e, t, weights, k, in, first, end);
     else
-        step_lane(e, t, weights, k, x, first, end);
+        step_lane(e, t, weights, k, in->x, first, end);
+}
+
+/* ---- lines ------------------------------------------------------------------- */
+
+LLVMValueRef int_tile_lines(struct emitter *e, enum int_form form)
+{
+    if (!int_has_lines(e->isa, form))
+        return NULL;
+    LLVMValueRef lines =
+        LLVMBuildAlloca(e->builder, LLVMArrayType2(e->i8, 2 * LINE_BYTES), "");
+
+    LLVMSetAlignment(lines, 64);
+    return lines;
+}
+
+static void spread_bytes(struct emitter *e, const struct int_tile *t, LLVMValueRef from,
+                         LLVMValueRef to, int64_t n)
+{
+    LLVMValueRef words = int_load(e, int_vector(e, e->i16, (int)n / 2), from);
+
+    for (int half = 0; half < 2; half++)
+        int_store(e, half_of(e, t, words, half), emit_at(e, to, half * LINE_BYTES));
+}
+
+/* n neighbouring inputs, whole steps.  Stores do not overlap: what is loaded soon after
+ * comes from one of them. */
+static void spread_line(struct emitter *e, const struct int_tile *t, LLVMValueRef from,
+                        LLVMValueRef to, int64_t n)
+{
+    int64_t size = e->isa->vector_bytes;
+
+    for (int64_t at = 0; at < n; at += size) {
+        while (at + size > n)
+            size /= 2;
+        spread_bytes(e, t, emit_at(e, from, at), emit_at(e, to, at), size);
+    }
+}
+
+/* Where a run's steps find their inputs: step 0 of pixel `first` is at `at`. */
+struct source {
+    LLVMValueRef at;
+    int64_t pixel_bytes;
+    bool spread;
+};
+
+/* Pixels share inputs, all of which fit, and whole steps lie between them: they are one
+ * line.  Else each has its own. */
+static bool is_one_line(const struct int_tile *t, int64_t count, int n_pixels)
+{
+    return t->pixel_bytes % INT_STEP == 0 && t->pixel_bytes <= count * INT_STEP
+           && (n_pixels - 1) * t->pixel_bytes + count * INT_STEP <= LINE_BYTES;
+}
+
+/* Steps that fit into the lines of so many pixels. */
+static int64_t steps_in_lines(const struct int_tile *t, int64_t count, int n_pixels)
+{
+    int64_t most = 1;
+
+    if (is_one_line(t, count, n_pixels))
+        return count;
+    while (2 * most * n_pixels * INT_STEP <= LINE_BYTES)
+        most *= 2;
+    return count < most ? count : most;
+}
+
+static struct source fill_lines(struct emitter *e, const struct int_tile *t,
+                                LLVMValueRef in, int64_t count, int n_pixels, bool one)
+{
+    struct source s = {emit_hide(e, t->lines), t->pixel_bytes, true};
+
+    if (one) {
+        spread_line(e, t, in, s.at, (n_pixels - 1) * t->pixel_bytes + count * INT_STEP);
+        return s;
+    }
+    s.pixel_bytes = count * INT_STEP;
+    for (int i = 0; i < n_pixels; i++)
+        spread_line(e, t, emit_at(e, in, i * t->pixel_bytes),
+                    emit_at(e, s.at, i * s.pixel_bytes), count * INT_STEP);
+    return s;
 }
 
 /* ---- runs -------------------------------------------------------------------- */
@@ -226,8 +391,9 @@ static void four_steps_by_lane(struct emitter *e, struct int_tile *t, LLVMValueR
     LLVMTypeRef ints = int_vector(e, e->i32, 4);
 
     for (int i = first; i < end; i++)
-        x[i] = flip_input(e, t, int_load(e, ints, emit_at(e, in, i * t->pixel_bytes)),
-                          FLIP_ALL);
+        x[i] = flip_input(
+            e, t, int_load(e, ints, emit_at(e, in, (i - first) * t->pixel_bytes)),
+            FLIP_ALL);
     for (int s = 0; s < 4; s++) {
         LLVMValueRef p = step_weights(e, t, weights, k + s);
         const int lane[4] = {s, s, s, s};
@@ -250,41 +416,121 @@ static void four_steps_by_lane(struct emitter *e, struct int_tile *t, LLVMValueR
 
 /* Steps after which a pixel reads what its neighbour has read: LLVM would keep such
  * inputs in registers that the tile does not have. */
-static int64_t steps_apart(const struct int_tile *t)
+static int64_t steps_apart(const struct source *from)
 {
-    const int64_t n = t->pixel_bytes / INT_STEP;
+    const int64_t n = from->pixel_bytes / INT_STEP;
 
     return n < 1 ? 1 : n;
 }
 
-/* Steps [k, k + count) whose first input of the first pixel is at `in`. */
-static void steps(struct emitter *e, struct int_tile *t, LLVMValueRef in,
+static struct step_inputs load_step(struct emitter *e, const struct int_tile *t,
+                                    const struct source *from, LLVMValueRef at,
+                                    int first, int end)
+{
+    struct step_inputs in = {.spread = from->spread};
+
+    for (int i = first; i < end; i++) {
+        LLVMValueRef p = emit_at(e, at, (i - first) * from->pixel_bytes);
+
+        in.x[i] = in.spread ? p : int_tile_input(e, t, p);
+    }
+    return in;
+}
+
+static struct source source_after(struct emitter *e, const struct source *s,
+                                  int64_t steps)
+{
+    struct source after = *s;
+
+    after.at = emit_at(e, s->at, steps * INT_STEP);
+    return after;
+}
+
+/* Steps k + [at, to) are added to sums of 16 bits. */
+static void write_bytes(struct emitter *e, struct int_tile *t, struct source from,
+                        LLVMValueRef weights, int64_t k, int64_t at, int64_t to,
+                        int first, int end, LLVMValueRef *half)
+{
+    for (int64_t s = at; s < to; s++) {
+        LLVMValueRef p = emit_hide(e, emit_at(e, from.at, s * INT_STEP));
+        const struct step_inputs in = load_step(e, t, &from, p, first, end);
+
+        step_bytes(e, t, weights, k + s, &in, first, end, half);
+    }
+}
+
+/* The same of steps [0, n) in a loop: written out they would fill the cache of
+ * instructions. */
+static void loop_bytes(struct emitter *e, struct int_tile *t, struct source from,
+                       LLVMValueRef weights, int64_t n, int first, int end,
+                       LLVMValueRef *half)
+{
+    const int n_sums = (end - first) * t->vectors;
+    struct emit_loop l = {0};
+
+    half[n_sums] = from.at;
+    half[n_sums + 1] = weights;
+    emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, n / 2), 1, half, n_sums + 2);
+    from.at = emit_hide(e, half[n_sums]);
+    weights = emit_hide(e, half[n_sums + 1]);
+    write_bytes(e, t, from, weights, 0, 0, 2, first, end, half);
+    half[n_sums] = emit_at(e, from.at, 2 * INT_STEP);
+    half[n_sums + 1] = emit_at(e, weights, t->width * INT_STEP);
+    emit_loop_end(e, &l, half);
+}
+
+/* Steps [k, k + count) of INT_BYTES, as many as sums of 16 bits can take. */
+static void byte_steps(struct emitter *e, struct int_tile *t, struct source from,
+                       LLVMValueRef weights, int64_t k, int64_t count, int first,
+                       int end)
+{
+    const int64_t lead = k % 2, looped = (count - lead) / 2 * 2;
+    const int64_t done = looped > 2 ? lead + looped : lead;
+    LLVMValueRef half[EMIT_MAX_CARRY];
+
+    assert(count <= INT_BYTE_STEPS);
+    clear_bytes(e, t, end - first, half);
+    write_bytes(e, t, from, weights, k, 0, lead, first, end, half);
+    if (looped > 2)
+        loop_bytes(e, t, source_after(e, &from, lead),
+                   step_weights(e, t, weights, k + lead), looped, first, end, half);
+    write_bytes(e, t, from, weights, k, done, count, first, end, half);
+    join_bytes(e, t, first, end, half);
+}
+
+/* Steps [k, k + count). */
+static void steps(struct emitter *e, struct int_tile *t, struct source from,
                   LLVMValueRef weights, int64_t k, int64_t count, int first, int end)
 {
-    const int64_t apart = steps_apart(t);
+    const int64_t apart = steps_apart(&from);
     int64_t hidden = 0;
+
+    if (t->form == INT_BYTES) {
+        byte_steps(e, t, from, weights, k, count, first, end);
+        return;
+    }
 
     for (int64_t s = 0; s < count;) {
         if (s - hidden >= apart) {
-            in = emit_hide(e, in);
+            from.at = emit_hide(e, from.at);
             hidden = s;
         }
-        LLVMValueRef p = emit_at(e, in, s * INT_STEP), x[INT_MAX_PIXELS];
+        LLVMValueRef p = emit_at(e, from.at, s * INT_STEP);
 
         if (t->form == INT_DOT_SS && s + 4 <= count) {
             four_steps_by_lane(e, t, p, weights, k + s, first, end);
             s += 4;
             continue;
         }
-        for (int i = first; i < end; i++)
-            x[i] = int_tile_input(e, t, emit_at(e, p, i * t->pixel_bytes));
-        int_tile_step(e, t, weights, k + s, x, first, end);
+        const struct step_inputs in = load_step(e, t, &from, p, first, end);
+
+        int_tile_step(e, t, weights, k + s, &in, first, end);
         s++;
     }
 }
 
 /* Rounds of `unroll` steps from step k on, k and unroll even with 4 bits: the sums. */
-static void loop_steps(struct emitter *e, struct int_tile *t, LLVMValueRef in,
+static void loop_steps(struct emitter *e, struct int_tile *t, struct source from,
                        LLVMValueRef weights, int64_t k, int64_t rounds, int64_t unroll,
                        int first, int end)
 {
@@ -296,14 +542,14 @@ static void loop_steps(struct emitter *e, struct int_tile *t, LLVMValueRef in,
 
     for (int i = 0; i < n; i++)
         carry[i] = sums[i];
-    carry[n] = in;
+    carry[n] = from.at;
     carry[n + 1] = step_weights(e, t, weights, k);
     emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, rounds), 1, carry, n + 2);
     for (int i = 0; i < n; i++)
         sums[i] = carry[i];
-    carry[n] = emit_hide(e, carry[n]);
+    from.at = carry[n] = emit_hide(e, carry[n]);
     carry[n + 1] = emit_hide(e, carry[n + 1]);
-    steps(e, t, carry[n], carry[n + 1], 0, unroll, first, end);
+    steps(e, t, from, carry[n + 1], 0, unroll, first, end);
     for (int i = 0; i < n; i++)
         carry[i] = sums[i];
     carry[n] = emit_at(e, carry[n], unroll * INT_STEP);
@@ -313,21 +559,65 @@ static void loop_steps(struct emitter *e, struct int_tile *t, LLVMValueRef in,
         sums[i] = carry[i];
 }
 
+/* Steps of a round.  Groups of INT_BYTES are even and alike if they can: 12 are 6 + 6.
+ */
+static int64_t unroll_of(const struct int_tile *t, int64_t count)
+{
+    const int64_t groups = (count + INT_BYTE_STEPS - 1) / INT_BYTE_STEPS;
+
+    if (t->form != INT_BYTES || count < 2)
+        return t->unroll;
+    return ((count + groups - 1) / groups + 1) / 2 * 2;
+}
+
+/* Steps [k, k + count), all but a few in a loop. */
+static void run_steps(struct emitter *e, struct int_tile *t, const struct source *from,
+                      LLVMValueRef weights, int64_t k, int64_t count, int first,
+                      int end)
+{
+    const int64_t lead = t->c->weight_bits == 4 && k % 2 ? 1 : 0;
+    const int64_t unroll = unroll_of(t, count - lead);
+    const int64_t rounds = (count - lead) / unroll;
+    const int64_t looped = rounds * unroll, done = lead + looped;
+
+    if (t->form == INT_BYTES ? count <= INT_BYTE_STEPS : rounds <= 2) {
+        steps(e, t, *from, weights, k, count, first, end);
+        return;
+    }
+    steps(e, t, *from, weights, k, lead, first, end);
+    loop_steps(e, t, source_after(e, from, lead), weights, k + lead, rounds, unroll,
+               first, end);
+    steps(e, t, source_after(e, from, done), weights, k + done, count - done, first,
+          end);
+}
+
+/* The same by way of lines, a stretch of steps at a time. */
+static void run_lines(struct emitter *e, struct int_tile *t, LLVMValueRef in,
+                      LLVMValueRef weights, int64_t k, int64_t count, int first,
+                      int end)
+{
+    const int n_pixels = end - first;
+    const bool one = is_one_line(t, count, n_pixels);
+    const int64_t stretch = steps_in_lines(t, count, n_pixels);
+
+    for (int64_t at = 0; at < count; at += stretch) {
+        const int64_t n = count - at < stretch ? count - at : stretch;
+        const struct source from =
+            fill_lines(e, t, emit_at(e, in, at * INT_STEP), n, n_pixels, one);
+
+        run_steps(e, t, &from, weights, k + at, n, first, end);
+    }
+}
+
 void int_tile_run(struct emitter *e, struct int_tile *t, LLVMValueRef in,
                   LLVMValueRef weights, int64_t k, int64_t count, int first, int end)
 {
-    const int64_t lead = t->c->weight_bits == 4 && k % 2 ? 1 : 0;
-    const int64_t rounds = (count - lead) / t->unroll;
-    const int64_t looped = rounds * t->unroll, done = lead + looped;
-
-    in = emit_at(e, in, k * INT_STEP);
-    if (rounds <= 2) {
-        steps(e, t, in, weights, k, count, first, end);
+    in = emit_at(e, in, k * INT_STEP + first * t->pixel_bytes);
+    if (t->form == INT_PAIR && t->lines && count >= INT_LINE_STEPS) {
+        run_lines(e, t, in, weights, k, count, first, end);
         return;
     }
-    steps(e, t, in, weights, k, lead, first, end);
-    loop_steps(e, t, emit_at(e, in, lead * INT_STEP), weights, k + lead, rounds,
-               t->unroll, first, end);
-    steps(e, t, emit_at(e, in, done * INT_STEP), weights, k + done, count - done, first,
-          end);
+    const struct source from = {in, t->pixel_bytes, false};
+
+    run_steps(e, t, &from, weights, k, count, first, end);
 }

@@ -20,6 +20,7 @@ struct int_tile {
     int64_t channels;      /* of it that exist */
     int64_t pixel_bytes;   /* from an input pixel to the next one of the tile */
     int unroll;
+    LLVMValueRef lines;                  /* int_tile_lines() */
     LLVMValueRef sum[EMIT_MAX_CARRY];    /* [pixel * vectors + vector] */
     LLVMValueRef window[INT_MAX_PIXELS]; /* sums of inputs, or NULL */
 };
@@ -27,6 +28,16 @@ struct int_tile {
 int int_tile_lanes(const struct int_tile *t, int vector);
 /* Bytes from a block's first int32 or float to those of a vector. */
 int64_t int_tile_vector_at(const struct int_tile *t, int vector);
+
+/* Memory in which inputs are spread once for all vectors of a tile, where the form
+ * takes them apart; else NULL.  In the function's first block. */
+LLVMValueRef int_tile_lines(struct emitter *e, enum int_form form);
+
+/* A step's inputs by pixel: four bytes as an int32, or their address in the lines. */
+struct step_inputs {
+    LLVMValueRef x[INT_MAX_PIXELS];
+    bool spread;
+};
 
 /* One step's inputs of one pixel, four bytes as an int32, flipped where the form wants
  * it. */
@@ -36,10 +47,9 @@ LLVMValueRef int_tile_input(struct emitter *e, const struct int_tile *t,
 LLVMValueRef int_tile_input_part(struct emitter *e, const struct int_tile *t,
                                  LLVMValueRef p, int lo, int hi, int64_t step);
 
-/* Step k of a run with weights at `weights`, for pixels [first, end) whose inputs are
- * x[i]. */
+/* Step k of a run with weights at `weights`, for pixels [first, end). */
 void int_tile_step(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
-                   int64_t k, const LLVMValueRef *x, int first, int end);
+                   int64_t k, const struct step_inputs *in, int first, int end);
 
 /* Steps [k, k + count) of a run, in a loop; step 0 of the first pixel is at `in`.  All
  * inputs of pixels [first, end) exist and are neighbours. */

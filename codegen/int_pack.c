@@ -4,11 +4,12 @@
  *
  * Weights: [group][block][kernel row][run][step], and in a step, by int_form
  *
- *     dot   [channel][4]
+ *     dot   [channel][4]                 and so INT_BYTES
  *     pair  [inputs 0 and 2 | 1 and 3][channel][2]
  *     lane  [4][channel]
  *
- * one byte each.  Of 4 bits, a byte holds an even step (low) and the next one.
+ * one byte each.  Of 4 bits, a byte holds an even step (low) and the next one; of
+ * INT_BYTES 8 more, so that what takes them apart has no sign to extend.
  */
 #include <string.h>
 
@@ -103,6 +104,7 @@ static int64_t place_in_step(const struct pack *p, const struct block *b, int64_
     case INT_DOT_US:
     case INT_DOT_SU:
     case INT_DOT_SS:
+    case INT_BYTES:
         break;
     }
     return at * INT_STEP + d;
@@ -116,8 +118,16 @@ static void put(const struct pack *p, uint8_t *step, int64_t k, int64_t place, i
 
     if (p->c->weight_bits == 8)
         step[place] = (uint8_t)(lifted ? w + 128 : w);
+    else if (p->t->form == INT_BYTES)
+        step[place] ^= (uint8_t)((w & 15) << k % 2 * 4);
     else
         step[place] |= (uint8_t)(((lifted ? w + 8 : w) & 15) << k % 2 * 4);
+}
+
+/* A byte of weights of zero. */
+static int nothing(const struct int_tiling *t)
+{
+    return t->form == INT_BYTES ? 0x88 : 0;
 }
 
 /* `source`: the run's first weight of channel 0. */
@@ -300,7 +310,7 @@ void int_conv_pack(const struct int_conv *c, const struct int_tiling *t,
 {
     const struct pack p = open_pack(c, t, from);
 
-    memset(weights, 0, (size_t)int_conv_weight_bytes(c, t));
+    memset(weights, nothing(t), (size_t)int_conv_weight_bytes(c, t));
     for (int64_t g = 0; g < c->shape.groups; g++)
         for (int64_t i = 0; i < int_blocks(c, t); i++) {
             const struct block b = block_at(&p, g, i);

@@ -93,9 +93,16 @@ struct int_classes int_column_classes(const struct conv *c)
     return classes(&a);
 }
 
+int32_t int_flip_of(const struct int_conv *c, enum int_form form)
+{
+    if (form == INT_DOT_SS && !c->in_signed)
+        return -128;
+    return form == INT_BYTES && c->in_signed ? 128 : 0;
+}
+
 int32_t int_form_zero(const struct int_conv *c, enum int_form form, int32_t in_zero)
 {
-    return in_zero - (form == INT_DOT_SS && !c->in_signed ? 128 : 0);
+    return in_zero + int_flip_of(c, form);
 }
 
 static const struct int_classes one_class = {.n = 1};
@@ -185,6 +192,16 @@ int64_t int_channel_at(const struct int_conv *c, int lanes, int vectors, int vec
 int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width)
 {
     return width * INT_STEP * (c->weight_bits == 8 ? steps : ceil_div(steps, 2));
+}
+
+bool int_has_lines(const struct isa *isa, enum int_form form)
+{
+    return form == INT_PAIR && !isa->masks;
+}
+
+bool int_in_pixel_pairs(const struct isa *isa, enum int_form form)
+{
+    return (form == INT_PAIR || form == INT_BYTES) && !isa->masks;
 }
 
 bool int_needs_sums(const struct int_conv *c, enum int_form form)

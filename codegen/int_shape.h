@@ -15,6 +15,10 @@
 
 enum { INT_STEP = 4 }; /* inputs */
 
+/* Steps that sums of 16 bits can take: eight of two products of 255 and -8 each are
+ * -32 640. */
+enum { INT_BYTE_STEPS = 8 };
+
 /* A kernel row of one group is `n` runs of `length` inputs that lie `step` bytes apart;
  * runs start `next` bytes apart.  `reach` >= length inputs may be read for a pixel
  * whose columns all exist; what is beyond `length` meets zeros. */
@@ -76,8 +80,17 @@ int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width);
 struct int_header int_header_of(const struct int_conv *c,
                                 const struct int_learned *from);
 
-/* Inputs that are flipped have 128 less. */
+/* Inputs whose sign the form does not want change by 128: unsigned ones have that much
+ * less, signed ones more; 0: they are as the form wants them. */
+int32_t int_flip_of(const struct int_conv *c, enum int_form form);
 int32_t int_form_zero(const struct int_conv *c, enum int_form form, int32_t in_zero);
+
+/* Stretches of so many steps are spread to int16 before they are multiplied. */
+enum { INT_LINE_STEPS = 3 };
+bool int_has_lines(const struct isa *isa, enum int_form form);
+
+/* Two vectors beside whole fours are packed with those of the next pixel. */
+bool int_in_pixel_pairs(const struct isa *isa, enum int_form form);
 
 /* The sum of a window's inputs is needed beside the products. */
 bool int_needs_sums(const struct int_conv *c, enum int_form form);

@@ -40,7 +40,7 @@ struct rule {
 
 bool int_prefers_unsigned(const struct isa *isa)
 {
-    return isa->dot && !isa->lane_fma;
+    return !isa->lane_fma && (isa->dot || !isa->masks);
 }
 
 static enum int_form form_of(const struct int_conv *c, const struct isa *isa)
@@ -49,7 +49,9 @@ static enum int_form form_of(const struct int_conv *c, const struct isa *isa)
         return INT_DOT_SS;
     if (isa->dot)
         return c->in_signed ? INT_DOT_SU : INT_DOT_US;
-    return isa->lane_fma ? INT_LANE : INT_PAIR;
+    if (isa->lane_fma)
+        return INT_LANE;
+    return c->weight_bits == 4 && isa->vector_bytes == 32 ? INT_BYTES : INT_PAIR;
 }
 
 int32_t int_conv_zero(const struct int_conv *c, const struct isa *isa, int32_t in_zero)
@@ -57,26 +59,53 @@ int32_t int_conv_zero(const struct int_conv *c, const struct isa *isa, int32_t i
     return int_form_zero(c, form_of(c, isa), in_zero);
 }
 
+static bool has_lines(const struct rule *r)
+{
+    return int_has_lines(r->isa, r->form) && int_run_steps(&r->runs) >= INT_LINE_STEPS;
+}
+
 /* Sums, a step's weights and what holds inputs. */
 static bool registers_suffice(const struct rule *r, int p, int v)
 {
     const int sums = p * v;
-    const int inputs = r->isa->lane_fma ? p + 1 : r->form == INT_PAIR ? 3 : 1;
+    const int inputs = r->isa->lane_fma                       ? p + 1
+                       : has_lines(r) || r->form == INT_BYTES ? 2
+                       : r->form == INT_PAIR                  ? 3
+                                                              : 1;
 
     if (r->isa->n_registers > 16 && sums > MAX_SUMS)
         return false;
     return sums + v + inputs <= r->isa->n_registers;
 }
 
-/* Cycles of arithmetic and loads of a step: two instructions of either kind a cycle.
- * Pairs: two halves of multiply and add, inputs and weights are widened. */
+/* Two halves of multiply and add; inputs and weights are widened.  With lines, inputs
+ * are only once, for all vectors and where pixels overlap, but each half is a load. */
+static double pair_cycles(const struct rule *r, int p, int v)
+{
+    if (!has_lines(r))
+        return (4.0 * p * v + 4.0 * p + 4.0 * v) / 2.5;
+    return max_double((4.0 * p * v + 2.0 * v + 0.5 * p) / 3.6, 1.2 * (p + v));
+}
+
+/* One multiply and add, and an eighth of what joins sums of 16 bits to those of 32,
+ * which lie in memory; weights are taken apart, and loaded again for each part of the
+ * pixels.
+ */
+static double bytes_cycles(int p, int v)
+{
+    return max_double((2.25 * p * v + 2.5 * v) / 3.6, 0.55 * (p + v + 0.25 * p * v));
+}
+
+/* Cycles of arithmetic and loads of a step: two instructions of either kind a cycle. */
 static double issue_cycles(const struct rule *r, int p, int v)
 {
     const double unpack = r->c->weight_bits == 4 ? 0.75 * v : 0.0;
 
     switch (r->form) {
     case INT_PAIR:
-        return (4.0 * p * v + 4.0 * p + 4.0 * v) / 2.5 + unpack;
+        return pair_cycles(r, p, v) + unpack;
+    case INT_BYTES:
+        return bytes_cycles(p, v);
     case INT_LANE:
         return 4.0 * p * v + v + p / 2.0 + unpack;
     case INT_DOT_SS:
@@ -132,7 +161,9 @@ static double input_cycles(const struct rule *r, int p)
 
 static double step_cycles(const struct rule *r, int p, int v)
 {
-    const double latency = r->form == INT_PAIR ? 2.0 : r->form == INT_LANE ? 16.0 : 5.0;
+    const double latency = r->form == INT_PAIR || r->form == INT_BYTES ? 2.0
+                           : r->form == INT_LANE                       ? 16.0
+                                                                       : 5.0;
     double cycles = max_double(issue_cycles(r, p, v), latency);
 
     cycles =
@@ -147,7 +178,7 @@ static double step_cycles(const struct rule *r, int p, int v)
 static double finish_cycles(const struct rule *r, int p, int v)
 {
     const double add = r->c->shape.has_residual ? 4.0 : 0.0;
-    const int alone = v % 4;
+    const int alone = v % 4 == 2 && int_in_pixel_pairs(r->isa, r->form) ? 0 : v % 4;
 
     if (r->c->result != INT_CODES)
         return 2.0 * p * v;
@@ -295,7 +326,7 @@ static struct choice choose(const struct int_conv *c, const struct conv *v,
     for (int n = 1; n <= MAX_VECTORS && n <= most; n++)
         try_vectors(&r, n, &best);
     assert(best.cost != 0.0);
-    best.tiling.unroll = isa->lane_fma ? 4 : 2;
+    best.tiling.unroll = r.form == INT_BYTES ? INT_BYTE_STEPS : isa->lane_fma ? 4 : 2;
     cut_units(&r, &best.tiling);
     best.tiling.rows_outer = rows_go_outer(&r, &best.tiling);
     return best;
