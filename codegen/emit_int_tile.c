@@ -3,6 +3,7 @@
 #include "codegen/emit_int_tile.h"
 
 #include <assert.h>
+#include <string.h>
 
 static const uint32_t FLIP_ALL = 0x80808080;
 
@@ -92,6 +93,11 @@ static LLVMValueRef step_weights(struct emitter *e, const struct int_tile *t,
     const int64_t at = t->c->weight_bits == 8 ? k : k / 2;
 
     return emit_at(e, weights, at * t->width * INT_STEP);
+}
+
+static int64_t step_bytes_of(const struct int_tile *t)
+{
+    return t->width * INT_STEP * t->c->weight_bits / 8;
 }
 
 static LLVMValueRef signed_words(struct emitter *e, LLVMValueRef bytes)
@@ -338,7 +344,7 @@ static void spread_line(struct emitter *e, const struct int_tile *t, LLVMValueRe
     }
 }
 
-/* Where a run's steps find their inputs: step 0 of pixel `first` is at `at`. */
+/* Where a run's steps find their inputs: step 0 of pixel 0 is at `at`, or would be. */
 struct source {
     LLVMValueRef at;
     int64_t pixel_bytes;
@@ -366,19 +372,19 @@ static int64_t steps_in_lines(const struct int_tile *t, int64_t count, int n_pix
 }
 
 static struct source fill_lines(struct emitter *e, const struct int_tile *t,
-                                LLVMValueRef in, int64_t count, int n_pixels, bool one)
+                                LLVMValueRef in, int64_t count, bool one, int first,
+                                int end)
 {
-    struct source s = {emit_hide(e, t->lines), t->pixel_bytes, true};
+    const int64_t bytes = count * INT_STEP, pitch = one ? t->pixel_bytes : bytes;
+    LLVMValueRef to = emit_at(e, emit_hide(e, t->lines), -first * pitch);
 
-    if (one) {
-        spread_line(e, t, in, s.at, (n_pixels - 1) * t->pixel_bytes + count * INT_STEP);
-        return s;
-    }
-    s.pixel_bytes = count * INT_STEP;
-    for (int i = 0; i < n_pixels; i++)
-        spread_line(e, t, emit_at(e, in, i * t->pixel_bytes),
-                    emit_at(e, s.at, i * s.pixel_bytes), count * INT_STEP);
-    return s;
+    if (one)
+        spread_line(e, t, emit_at(e, in, first * t->pixel_bytes),
+                    emit_at(e, to, first * pitch), (end - 1 - first) * pitch + bytes);
+    for (int i = first; i < end && !one; i++)
+        spread_line(e, t, emit_at(e, in, i * t->pixel_bytes), emit_at(e, to, i * pitch),
+                    bytes);
+    return (struct source){to, pitch, true};
 }
 
 /* ---- runs -------------------------------------------------------------------- */
@@ -391,9 +397,8 @@ static void four_steps_by_lane(struct emitter *e, struct int_tile *t, LLVMValueR
     LLVMTypeRef ints = int_vector(e, e->i32, 4);
 
     for (int i = first; i < end; i++)
-        x[i] = flip_input(
-            e, t, int_load(e, ints, emit_at(e, in, (i - first) * t->pixel_bytes)),
-            FLIP_ALL);
+        x[i] = flip_input(e, t, int_load(e, ints, emit_at(e, in, i * t->pixel_bytes)),
+                          FLIP_ALL);
     for (int s = 0; s < 4; s++) {
         LLVMValueRef p = step_weights(e, t, weights, k + s);
         const int lane[4] = {s, s, s, s};
@@ -430,7 +435,7 @@ static struct step_inputs load_step(struct emitter *e, const struct int_tile *t,
     struct step_inputs in = {.spread = from->spread};
 
     for (int i = first; i < end; i++) {
-        LLVMValueRef p = emit_at(e, at, (i - first) * from->pixel_bytes);
+        LLVMValueRef p = emit_at(e, at, i * from->pixel_bytes);
 
         in.x[i] = in.spread ? p : int_tile_input(e, t, p);
     }
@@ -537,7 +542,6 @@ static void loop_steps(struct emitter *e, struct int_tile *t, struct source from
     LLVMValueRef carry[EMIT_MAX_CARRY];
     LLVMValueRef *sums = &t->sum[first * t->vectors];
     const int n = (end - first) * t->vectors;
-    const int64_t step_bytes = t->width * INT_STEP * t->c->weight_bits / 8;
     struct emit_loop l = {0};
 
     for (int i = 0; i < n; i++)
@@ -553,7 +557,7 @@ static void loop_steps(struct emitter *e, struct int_tile *t, struct source from
     for (int i = 0; i < n; i++)
         carry[i] = sums[i];
     carry[n] = emit_at(e, carry[n], unroll * INT_STEP);
-    carry[n + 1] = emit_at(e, carry[n + 1], unroll * step_bytes);
+    carry[n + 1] = emit_at(e, carry[n + 1], unroll * step_bytes_of(t));
     emit_loop_end(e, &l, carry);
     for (int i = 0; i < n; i++)
         sums[i] = carry[i];
@@ -591,28 +595,52 @@ static void run_steps(struct emitter *e, struct int_tile *t, const struct source
           end);
 }
 
-/* The same by way of lines, a stretch of steps at a time. */
+/* The same by way of lines. */
+static void run_stretch(struct emitter *e, struct int_tile *t, LLVMValueRef in,
+                        LLVMValueRef weights, int64_t k, int64_t count, bool one,
+                        int first, int end)
+{
+    const struct source from = fill_lines(e, t, in, count, one, first, end);
+
+    run_steps(e, t, &from, weights, k, count, first, end);
+}
+
+/* A stretch of steps at a time, whole ones in a loop. */
 static void run_lines(struct emitter *e, struct int_tile *t, LLVMValueRef in,
                       LLVMValueRef weights, int64_t k, int64_t count, int first,
                       int end)
 {
-    const int n_pixels = end - first;
-    const bool one = is_one_line(t, count, n_pixels);
-    const int64_t stretch = steps_in_lines(t, count, n_pixels);
+    const bool one = is_one_line(t, count, end - first);
+    const int64_t stretch = steps_in_lines(t, count, end - first);
+    const int64_t rounds = count / stretch, rest = count % stretch;
+    LLVMValueRef carry[EMIT_MAX_CARRY];
+    LLVMValueRef *sums = &t->sum[first * t->vectors];
+    const int n = (end - first) * t->vectors;
+    struct emit_loop l = {0};
 
-    for (int64_t at = 0; at < count; at += stretch) {
-        const int64_t n = count - at < stretch ? count - at : stretch;
-        const struct source from =
-            fill_lines(e, t, emit_at(e, in, at * INT_STEP), n, n_pixels, one);
-
-        run_steps(e, t, &from, weights, k + at, n, first, end);
+    if (rounds == 1) {
+        run_stretch(e, t, in, weights, k, stretch, one, first, end);
+    } else {
+        memcpy(carry, sums, (size_t)n * sizeof *carry);
+        emit_loop_begin(e, &l, emit_int(e, 0), emit_int(e, rounds), 1, carry, n);
+        memcpy(sums, carry, (size_t)n * sizeof *carry);
+        run_stretch(
+            e, t, emit_at_value(e, in, emit_mul(e, l.at, stretch * INT_STEP)),
+            emit_at_value(e, weights, emit_mul(e, l.at, stretch * step_bytes_of(t))), k,
+            stretch, one, first, end);
+        memcpy(carry, sums, (size_t)n * sizeof *carry);
+        emit_loop_end(e, &l, carry);
+        memcpy(sums, carry, (size_t)n * sizeof *carry);
     }
+    if (rest)
+        run_stretch(e, t, emit_at(e, in, rounds * stretch * INT_STEP), weights,
+                    k + rounds * stretch, rest, one, first, end);
 }
 
 void int_tile_run(struct emitter *e, struct int_tile *t, LLVMValueRef in,
                   LLVMValueRef weights, int64_t k, int64_t count, int first, int end)
 {
-    in = emit_at(e, in, k * INT_STEP + first * t->pixel_bytes);
+    in = emit_at(e, in, k * INT_STEP);
     if (t->form == INT_PAIR && t->lines && count >= INT_LINE_STEPS) {
         run_lines(e, t, in, weights, k, count, first, end);
         return;
