@@ -51,7 +51,10 @@ static struct status *open_made_up(struct quantized *q, struct dataset_options *
 static struct status *open_all(struct quantized *q)
 {
     struct dataset_options want = {.spec = q->o->spec};
+    struct device device;
 
+    RETURN_IF_FAIL(quantized_device(q, &device));
+    q->halves = target_halves(target_find(q->co->target), &device);
     q->c = compile_create();
     RETURN_IF_FAIL(compile_graph(q->c, q->model, q->co, NULL, &q->g));
     q->units = units_find(q->g, &q->n_units);
@@ -109,6 +112,14 @@ void quantized_show(int done, int all, void *arg)
 
 /* ---- deciding -------------------------------------------------------------------- */
 
+/* Of weights as --bits says. */
+static int activation_bits(const struct quantized *q)
+{
+    return q->o->bits < 16                                      ? 8
+           : q->o->bits == 16 && q->halves == HALVES_MULTIPLIED ? 16
+                                                                : 32;
+}
+
 /* Before the bits: what is decided about them sees the trained weights. */
 static bool trains_floats(const struct quantized *q)
 {
@@ -130,7 +141,7 @@ static struct status *prune(struct quantized *q, const struct plan *plan)
         .tile = q->o->any_count ? (struct prune_tile){0} : tile,
         .device = q->o->any_count ? NULL : &device,
         .weight_bits = q->o->bits ? q->o->bits : 8,
-        .activation_bits = q->o->bits < 16 ? 8 : 32,
+        .activation_bits = activation_bits(q),
         .saliency = q->o->saliency,
         .progress = quantized_show,
         .progress_arg = &clock,
@@ -231,7 +242,7 @@ static struct status *use_bits(struct quantized *q)
     q->plan = plan_float(q->g, q->co->target);
     for (int i = 0; i < q->n_units; i++) {
         q->plan->units[i].weight_bits = q->o->bits;
-        q->plan->units[i].activation_bits = q->o->bits < 16 ? 8 : 32;
+        q->plan->units[i].activation_bits = activation_bits(q);
     }
     const struct quantize_options o = options_of(q);
 
@@ -276,10 +287,22 @@ void quantized_take(struct quantized *q, const struct quantized *from)
     q->training = from->training;
 }
 
+static struct status *check_halves(const struct quantized *q)
+{
+    for (int i = 0; i < q->plan->n_units; i++)
+        if (q->plan->units[i].activation_bits == 16 && q->halves != HALVES_MULTIPLIED)
+            return FAIL(UNSUPPORTED,
+                        "unit '%s' of '%s' has activations of 16 bits, which target "
+                        "'%s' does not multiply",
+                        q->plan->units[i].name, q->o->plan, q->co->target);
+    return OK;
+}
+
 static struct status *read_plan(struct quantized *q)
 {
     RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &q->plan));
-    return plan_check(q->plan, q->o->plan, q->g, q->co->target);
+    RETURN_IF_FAIL(plan_check(q->plan, q->o->plan, q->g, q->co->target));
+    return check_halves(q);
 }
 
 static struct status *remove_parts(struct quantized *q)

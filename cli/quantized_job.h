@@ -31,6 +31,7 @@ struct quantized {
     struct ir_graph *g; /* the graph as quantize_apply will find it */
     int n_units;
     const struct unit *units;
+    enum cost_halves halves; /* on the target */
     struct plan *plan;           /* what is asked for, then what is done */
     int n_raised;                /* units that 8 bits would have spoilt (relax.h) */
     const char *searched;        /* a sentence for the reports, or NULL */

@@ -8,8 +8,9 @@
 
 static bool is_level(const struct plan_unit *u)
 {
-    return ((u->weight_bits == 32 || u->weight_bits == 16) && u->activation_bits == 32)
-           || ((u->weight_bits == 8 || u->weight_bits == 4) && u->activation_bits == 8);
+    return u->weight_bits == 32   ? u->activation_bits == 32
+           : u->weight_bits == 16 ? u->activation_bits >= 16
+                                  : u->activation_bits == 8;
 }
 
 /* Units that have no integer form stay float, whatever the plan says. */
@@ -20,8 +21,8 @@ static bool can_have_codes(const struct ir_graph *g, const struct ir_node *n)
     return n->graph == g && product_of(n, &p) && tensor_can_be_codes(n->in[0]);
 }
 
-/* Those that kernels read as halves; 65520 is halfway to what would be infinite. */
-static bool can_have_halves(const struct ir_graph *g, const struct unit *u)
+/* 65520 is halfway to what would be infinite. */
+bool quantize_can_have_halves(const struct ir_graph *g, const struct unit *u)
 {
     const struct ir_node *n = u->node;
     const struct ir_value *w = n->in[u->weight_operand];
@@ -46,9 +47,10 @@ static void take_unit(const struct quantizer *q, const struct unit *unit,
         .calibrator = unit->activation_bits < 16 ? CALIBRATOR_minmax : CALIBRATOR_none,
         .macs = unit->macs,
     };
-    if (u->weight_bits == 16 && can_have_halves(q->g, unit)) {
+    if (u->weight_bits == 16 && quantize_can_have_halves(q->g, unit)) {
         to->has_halves = true;
         to->weight_bits = 16;
+        to->activation_bits = u->activation_bits;
     }
     if (u->weight_bits > 8 || !can_have_codes(q->g, unit->node))
         return;
@@ -74,7 +76,7 @@ static struct status *take_plan(struct quantizer *q, const struct unit *units, i
         if (!is_level(u))
             return FAIL(UNSUPPORTED,
                         "unit '%s' has %d bits for weights and %d for activations; "
-                        "there are 32 and 32, 16 and 32, 8 and 8, 4 and 8",
+                        "there are 32 and 32, 16 and 32, 16 and 16, 8 and 8, 4 and 8",
                         u->name, u->weight_bits, u->activation_bits);
         take_unit(q, &units[i], u, &q->q->units[i]);
     }

@@ -260,6 +260,23 @@ TEST(units_of_16_bits_have_halves_behind_a_cast_that_stays)
     end(&p);
 }
 
+/* The same graph: what the device makes of activations is not written into it. */
+TEST(activations_of_16_bits_are_said_and_stay_float32_here)
+{
+    struct pair p;
+
+    begin(&p, graph_text);
+    for (int i = 0; i < 2; i++)
+        p.plan->units[i].weight_bits = p.plan->units[i].activation_bits = 16;
+    finish(&p);
+    CHECK_EQ(p.result->units[0].activation_bits, 16);
+    CHECK_EQ(p.result->units[0].calibrator, CALIBRATOR_none);
+    CHECK_EQ(count(p.g, OP_Cast), 2); /* of weights */
+    CHECK_EQ(count(p.g, OP_QuantizeLinear), 0);
+    check_close(&p, 0.01f);
+    end(&p);
+}
+
 TEST(units_of_16_and_of_8_bits_stand_side_by_side)
 {
     struct pair p;
