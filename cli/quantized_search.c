@@ -362,7 +362,8 @@ static struct status *prepare(struct searching *s)
 {
     struct quantized *q = s->q;
     int64_t file_bytes;
-    struct model_problem_options o = {.device = &s->device, .halves = q->halves};
+    struct model_problem_options o = {
+        .device = &s->device, .halves = q->halves, .batch = quantized_batch(q)};
     const double tile = s->device.figures[FIGURE_TILE_CHANNELS].value;
 
     divide_samples(s);

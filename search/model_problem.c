@@ -59,20 +59,22 @@ static void unit_costs(const struct model_problem *m, int i, int bits, int bits_
     struct work w = unit_work(u, weight_bits(m, i, bits), a_bits);
     const int64_t in = part(w.in_elements, inputs),
                   made = part(w.out_elements, outputs);
-    const int64_t live = m->live[i] - w.in_elements - w.out_elements + in + made;
+    const int64_t live =
+        (m->live[i] - w.in_elements - w.out_elements + in + made) * m->batch;
 
     w.macs_per_channel = part(w.macs_per_channel, inputs);
     w.channels = part(w.channels, outputs);
     w.weights = part(w.weights, inputs * outputs);
     w.in_elements = in;
     w.out_elements = made;
+    w = work_of_batch(&w, m->batch);
 
     const struct cost c = cost_of(m->device, &w);
 
     out[COST_latency] = c.time_ns;
     if (i)
         out[COST_latency] += cost_conversion_ns(
-            m->device, in, activation_bits(m, i - 1, bits_before), a_bits);
+            m->device, w.in_elements, activation_bits(m, i - 1, bits_before), a_bits);
     out[COST_energy] = m->has_energy ? c.energy_j : 1e-12;
     out[COST_bytes] = (double)c.weight_bytes + (i ? 0 : m->more_bytes);
     out[COST_ram] = (double)(live * a_bits / 8);
@@ -328,6 +330,7 @@ struct model_problem *model_problem_create(struct arena *a, struct variants *v,
         .device = o->device,
         .more_bytes = o->more_bytes,
         .halves = o->halves,
+        .batch = o->batch > 1 ? o->batch : 1,
         .has_energy = cost_has_energy(o->device),
         .inputs = arena_alloc_array(a, n, sizeof *m->inputs),
         .outputs = arena_alloc_array(a, n, sizeof *m->outputs),

@@ -283,6 +283,31 @@ TEST(costs_of_units_are_never_below_those_of_the_plan)
     close_world(&w);
 }
 
+/* Samples at once share the weights; values and products are so many times as many. */
+TEST(a_batch_costs_what_so_many_samples_cost_at_once)
+{
+    struct world w = open_world();
+    struct model_problem_options o = {.device = &w.device, .batch = 8};
+
+    w.device.figures[FIGURE_STEP_OVERHEAD].value = 1e-6;
+    const struct search_problem *one = &make_problem(&w, INFINITY)->problem,
+                                *all = &model_problem_create(w.a, w.v, &o)->problem;
+    const struct choice c = {0, 0, 1}, floats = {0, 0, 3};
+    const struct unit *u = &w.v->units[1];
+    const struct work work = unit_work(u, 8, 8), batch = work_of_batch(&work, 8);
+    double single[COST_COUNT], together[COST_COUNT];
+
+    one->cost(one->self, 1, c, floats, single);
+    all->cost(all->self, 1, c, floats, together);
+    CHECK(together[COST_bytes] == single[COST_bytes]);
+    CHECK(together[COST_ram] == 8 * single[COST_ram]);
+    CHECK(together[COST_latency]
+          == cost_of(&w.device, &batch).time_ns
+                 + cost_conversion_ns(&w.device, 8 * u->in_elements, 32, 8));
+    CHECK(together[COST_latency] < 8 * single[COST_latency]);
+    close_world(&w);
+}
+
 TEST(a_budget_that_nothing_meets_is_named_with_the_closest_plan)
 {
     struct world w = open_world();
