@@ -22,7 +22,8 @@
  * Units of 16 bits have weights rounded to IEEE binary16.  What that changes, 2^-12 of
  * a weight, is not seen by the units after.  Activations of 16 bits say what a device
  * multiplies that is planned for; here they stay float32 (widen_halves.c).  A unit with
- * a weight of 65520 or more, which would become infinite, keeps 32 bits.
+ * a weight of 65520 or more, which would become infinite, or with weights so small that
+ * float16 keeps few of their bits, keeps 32.
  *
  * Weights must be float32 constants: batch normalization is folded before.
  */

@@ -54,7 +54,8 @@ struct quantizer {
     int *unit_of; /* by position of a node in g: its unit with codes, or -1 */
 };
 
-/* Kernels read the unit's weights as halves, and none of them is too large. */
+/* Kernels read the unit's weights as halves, and float16 is neither too small for them
+ * nor too coarse. */
 bool quantize_can_have_halves(const struct ir_graph *g, const struct unit *u);
 
 void quantize_tell(const struct quantizer *q, const char *what, int done);

@@ -292,7 +292,8 @@ TEST(units_of_16_and_of_8_bits_stand_side_by_side)
     end(&p);
 }
 
-TEST(a_unit_with_a_weight_beyond_float16_keeps_32_bits)
+/* Too large, and so small that 4 or 5 bits of it are left. */
+TEST(a_unit_with_weights_beyond_float16_keeps_32_bits)
 {
     static const char *const texts[] = {
         "graph g(%x: f32[1,2,4,4]) {\n"
@@ -304,9 +305,14 @@ TEST(a_unit_with_a_weight_beyond_float16_keeps_32_bits)
         "  %w = const f32[1,2,1,1] {65520,1}\n"
         "  %y = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
         "  return %y\n"
+        "}\n",
+        "graph g(%x: f32[1,2,4,4]) {\n"
+        "  %w = const f32[1,2,1,1] {1.5e-6,1.1e-6}\n"
+        "  %y = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
+        "  return %y\n"
         "}\n"};
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         struct pair p;
 
         begin(&p, texts[i]);
