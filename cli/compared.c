@@ -89,8 +89,9 @@ static const char *settings(const struct compared *k, int model, int seed)
     const char *line = arena_printf(
         k->a,
         "\"model_sha256\": \"%s\", \"units\": %d, \"evaluations\": %d, \"latency\": "
-        "%.9g, \"seed\": %d, \"splits\": %s",
+        "%.9g, %s\"seed\": %d, \"splits\": %s",
         hash.bytes, k->models[model].n_units, k->r->n_evaluations, k->r->latency_share,
+        k->o->batch > 1 ? arena_printf(k->a, "\"batch\": %d, ", k->o->batch) : "",
         seed + 1, t.bytes);
 
     text_free(&t);
@@ -206,9 +207,14 @@ static struct status *make_variants(struct compared *k, const struct group *g, i
     return variants_create(m->c, m->g, &how, out);
 }
 
-static struct model_problem_options options_for(const struct device *d)
+static struct model_problem_options options_for(const struct compared *k, int target)
 {
-    struct model_problem_options o = {.device = d};
+    const struct device *d = &k->devices[target];
+    struct model_problem_options o = {
+        .device = d,
+        .halves = target_halves(target_find(k->r->targets[target]), d),
+        .batch = k->o->batch,
+    };
 
     for (int c = 0; c < COST_COUNT; c++)
         o.budgets[c] = INFINITY;
@@ -220,7 +226,7 @@ static struct status *share_with(struct compared *k, struct group *g, int target
                                  struct shared **out)
 {
     const struct contest_results *r = k->r;
-    const struct model_problem_options o = options_for(&k->devices[target]);
+    const struct model_problem_options o = options_for(k, target);
     const int tile = tile_of(&k->devices[target]);
     struct shared *s = g->shared;
 
@@ -254,7 +260,7 @@ static struct status *open_group(struct compared *k, struct group *g)
     g->problems = arena_new_array(g->a, struct model_problem *, n);
     g->entries = arena_new_array(g->a, struct contest_entry *, n);
     for (int t = 0; t < n; t++) {
-        const struct model_problem_options o = options_for(&k->devices[t]);
+        const struct model_problem_options o = options_for(k, t);
 
         RETURN_IF_FAIL(share_with(k, g, t, &g->of[t]));
         g->problems[t] = model_problem_create(g->a, g->of[t]->searched, &o);

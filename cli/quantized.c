@@ -47,14 +47,57 @@ static struct status *open_made_up(struct quantized *q, struct dataset_options *
     return s;
 }
 
+/* The graph but for its shapes. */
+static uint64_t structure_of(const struct ir_graph *g, uint64_t hash)
+{
+    for (const struct ir_node *n = g->first; n; n = n->next) {
+        hash = (hash ^ (uint64_t)n->op) * UINT64_C(0x9e3779b97f4a7c15);
+        for (int i = 0; i < n->n_in + n->n_out; i++) {
+            const struct ir_value *v = i < n->n_in ? n->in[i] : n->out[i - n->n_in];
+
+            hash =
+                (hash ^ (uint64_t)(v ? v->id + 1 : 0)) * UINT64_C(0x9e3779b97f4a7c15);
+        }
+        for (int b = 0; b < IR_MAX_BODIES; b++)
+            if (n->body[b])
+                hash = structure_of(n->body[b], hash);
+    }
+    return hash;
+}
+
+/* What is decided on one sample's graph is carried out on that of all. */
+static struct status *check_batch(const struct quantized *q)
+{
+    struct compile *c;
+    struct ir_graph *g;
+    struct status *s;
+
+    if (quantized_batch(q) == 1)
+        return OK;
+    c = compile_create();
+    s = compile_graph(c, q->model, q->bundle, NULL, &g);
+    if (!s && structure_of(g, 0) != structure_of(q->g, 0))
+        s = FAIL(UNSUPPORTED,
+                 "--batch %lld: the model is another one for so many samples than for "
+                 "one, so nothing can be decided on single ones; --no-search compiles "
+                 "it as it is",
+                 (long long)quantized_batch(q));
+    compile_destroy(c);
+    return s;
+}
+
 /* The model's graph, and the data set that must fit to its inputs. */
 static struct status *open_all(struct quantized *q)
 {
     struct dataset_options want = {.spec = q->o->spec};
+    struct device device;
 
+    RETURN_IF_FAIL(quantized_device(q, &device));
+    q->halves = target_halves(target_find(q->co->target), &device);
     q->c = compile_create();
     RETURN_IF_FAIL(compile_graph(q->c, q->model, q->co, NULL, &q->g));
     q->units = units_find(q->g, &q->n_units);
+    RETURN_IF_FAIL(check_batch(q));
     RETURN_IF_FAIL(dataset_inputs_of(q->g, q->a, &want));
     if (q->o->data)
         return dataset_open(q->o->data, &want, q->a, &q->data);
@@ -109,6 +152,14 @@ void quantized_show(int done, int all, void *arg)
 
 /* ---- deciding -------------------------------------------------------------------- */
 
+/* Of weights as --bits says. */
+static int activation_bits(const struct quantized *q)
+{
+    return q->o->bits < 16                                      ? 8
+           : q->o->bits == 16 && q->halves == HALVES_MULTIPLIED ? 16
+                                                                : 32;
+}
+
 /* Before the bits: what is decided about them sees the trained weights. */
 static bool trains_floats(const struct quantized *q)
 {
@@ -130,7 +181,8 @@ static struct status *prune(struct quantized *q, const struct plan *plan)
         .tile = q->o->any_count ? (struct prune_tile){0} : tile,
         .device = q->o->any_count ? NULL : &device,
         .weight_bits = q->o->bits ? q->o->bits : 8,
-        .activation_bits = q->o->bits < 16 ? 8 : 32,
+        .activation_bits = activation_bits(q),
+        .batch = quantized_batch(q),
         .saliency = q->o->saliency,
         .progress = quantized_show,
         .progress_arg = &clock,
@@ -231,7 +283,7 @@ static struct status *use_bits(struct quantized *q)
     q->plan = plan_float(q->g, q->co->target);
     for (int i = 0; i < q->n_units; i++) {
         q->plan->units[i].weight_bits = q->o->bits;
-        q->plan->units[i].activation_bits = q->o->bits < 16 ? 8 : 32;
+        q->plan->units[i].activation_bits = activation_bits(q);
     }
     const struct quantize_options o = options_of(q);
 
@@ -276,10 +328,22 @@ void quantized_take(struct quantized *q, const struct quantized *from)
     q->training = from->training;
 }
 
+static struct status *check_halves(const struct quantized *q)
+{
+    for (int i = 0; i < q->plan->n_units; i++)
+        if (q->plan->units[i].activation_bits == 16 && q->halves != HALVES_MULTIPLIED)
+            return FAIL(UNSUPPORTED,
+                        "unit '%s' of '%s' has activations of 16 bits, which target "
+                        "'%s' does not multiply",
+                        q->plan->units[i].name, q->o->plan, q->co->target);
+    return OK;
+}
+
 static struct status *read_plan(struct quantized *q)
 {
     RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &q->plan));
-    return plan_check(q->plan, q->o->plan, q->g, q->co->target);
+    RETURN_IF_FAIL(plan_check(q->plan, q->o->plan, q->g, q->co->target));
+    return check_halves(q);
 }
 
 static struct status *remove_parts(struct quantized *q)
@@ -361,6 +425,9 @@ struct status *quantized_begin_training(struct quantized *q,
                            : OK;
     if (!q->o->data)
         return FAIL(BAD_USAGE, "training needs --data to train and to test on");
+    if (quantized_batch(q) > 1)
+        return FAIL(UNSUPPORTED, "--batch %lld goes with no training",
+                    (long long)quantized_batch(q));
     RETURN_IF_FAIL(training_begin(q->a, q->model, q->co, &args, &q->training));
     if (searches(q))
         fit_to_samples(q->o->distill, &q->training.options);
@@ -481,7 +548,7 @@ struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t 
 /* What --emit plan writes has it, without code. */
 struct status *quantized_workspace(struct quantized *q, int64_t *out)
 {
-    struct compile_options co = *q->co;
+    struct compile_options co = *q->bundle;
     char *folder = NULL;
     struct status *s = scratch_folder_make(q->a, &folder);
     struct bundle_meta m;
@@ -557,7 +624,7 @@ static struct plan_update usual_update(const struct quantized *q)
 
 static struct status *compile_decided(struct quantized *q)
 {
-    struct compile_options mine = *q->co;
+    struct compile_options mine = *q->bundle;
 
     q->update = usual_update(q);
 
@@ -588,7 +655,12 @@ struct status *quantized_compile(struct arena *a, const char *model,
                                  const struct compile_options *co,
                                  const struct quantized_options *o)
 {
-    struct quantized q = {.a = a, .model = model, .co = co, .o = o};
+    struct compile_options one = *co;
+    struct quantized q = {.a = a, .model = model, .co = &one, .bundle = co, .o = o};
+
+    if (co->onnx.batch)
+        one.onnx.batch = 1;
+
     struct status *s = run(&q);
 
     if (q.training.model)

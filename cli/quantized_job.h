@@ -23,7 +23,8 @@ struct quantized_clock {
 struct quantized {
     struct arena *a;
     const char *model;
-    const struct compile_options *co;
+    const struct compile_options *co;     /* of one sample: what is decided on */
+    const struct compile_options *bundle; /* of all samples at once */
     const struct quantized_options *o;
     struct dataset *data;
     struct splits splits;
@@ -31,6 +32,7 @@ struct quantized {
     struct ir_graph *g; /* the graph as quantize_apply will find it */
     int n_units;
     const struct unit *units;
+    enum cost_halves halves; /* on the target */
     struct plan *plan;           /* what is asked for, then what is done */
     int n_raised;                /* units that 8 bits would have spoilt (relax.h) */
     const char *searched;        /* a sentence for the reports, or NULL */
@@ -66,6 +68,12 @@ struct status *quantized_device(const struct quantized *q, struct device *out);
 struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t n,
                                   const int64_t *sample, struct outputs *out,
                                   int64_t *weights_bytes);
+
+/* Samples of one inference on the target. */
+static inline int64_t quantized_batch(const struct quantized *q)
+{
+    return q->bundle->onnx.batch > 1 ? q->bundle->onnx.batch : 1;
+}
 
 /* Bytes of the workspace that the compressed model has on the target. */
 struct status *quantized_workspace(struct quantized *q, int64_t *out);

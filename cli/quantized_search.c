@@ -192,20 +192,21 @@ static bool recall(void *arg, int n, const struct choices *c, struct search_resu
 /* ---- accuracy by loss -------------------------------------------------------------
  */
 
-/* The original, then the same share and width for all units: the first plans that are
- * evaluated. */
+/* The original, all units in 16 bits, then the same share and width for all: the first
+ * plans that are evaluated. */
 static void evaluate_uniform(struct searching *s)
 {
     struct arena *a = arena_create();
     struct walk *w = walk_create(a, s->p);
-    const struct choices *plans[1 + 2 * CHOICE_RATIOS];
+    const struct choices *plans[2 + 2 * CHOICE_RATIOS];
     int n = 0;
 
-    for (int bits = 2; bits >= 0; bits--)
-        for (int ratio = 0; ratio < (bits == 2 ? 1 : CHOICE_RATIOS); ratio++) {
+    for (int bits = CHOICE_BITS - 1; bits >= 0; bits--)
+        for (int ratio = 0; ratio < (choice_bits[bits] < 16 ? CHOICE_RATIOS : 1);
+             ratio++) {
             struct choices *c = choices_create(a, s->p->n_units);
 
-            for (int i = 0; bits < 2 && i < c->n_units; i++)
+            for (int i = 0; i < c->n_units; i++)
                 c->units[i] = (struct choice){0, (uint8_t)ratio, (uint8_t)bits};
             walk_repair(w, c, c);
             plans[n++] = c;
@@ -361,7 +362,8 @@ static struct status *prepare(struct searching *s)
 {
     struct quantized *q = s->q;
     int64_t file_bytes;
-    struct model_problem_options o = {.device = &s->device};
+    struct model_problem_options o = {
+        .device = &s->device, .halves = q->halves, .batch = quantized_batch(q)};
     const double tile = s->device.figures[FIGURE_TILE_CHANNELS].value;
 
     divide_samples(s);

@@ -96,7 +96,7 @@ static struct status *find_models(struct arena *a, const char *first,
 
 /* Without paths. */
 static const char *command(struct arena *a, const struct contest_results *r,
-                           int n_samples)
+                           const struct compared_options *o)
 {
     const char *c = "hadmcc compare";
 
@@ -107,9 +107,11 @@ static const char *command(struct arena *a, const struct contest_results *r,
     c = arena_printf(a, "%s --methods ", c);
     for (int i = 0; i < r->n_who; i++)
         c = arena_printf(a, "%s%s%s", c, i ? "," : "", r->who[i]->name);
+    if (o->batch > 1)
+        c = arena_printf(a, "%s --batch %d", c, o->batch);
     return arena_printf(
         a, "%s --seeds %d --evaluations %d --samples %d --latency %g --loss %g", c,
-        r->n_seeds, r->n_evaluations, n_samples, r->latency_share, r->fixed_loss);
+        r->n_seeds, r->n_evaluations, o->n_samples, r->latency_share, r->fixed_loss);
 }
 
 /* ---- results --------------------------------------------------------------------- */
@@ -147,7 +149,8 @@ static void print_verdicts(struct arena *a, const struct contest_results *r)
 static struct status *compare(struct arena *a, const char *first, const struct args *o)
 {
     struct compared_options co = {.folder = o->folder ? o->folder : "comparison",
-                                  .n_samples = o->samples ? o->samples : 256};
+                                  .n_samples = o->samples ? o->samples : 256,
+                                  .batch = o->batch ? o->batch : 1};
     struct contest_results r = {
         .n_seeds = o->seeds ? o->seeds : 10,
         .n_evaluations = o->evaluations ? o->evaluations : 300,
@@ -163,7 +166,7 @@ static struct status *compare(struct arena *a, const char *first, const struct a
     progress_begin(o->progress);
     RETURN_IF_FAIL(compared_run(a, &co, &r));
     progress(NULL);
-    r.command = command(a, &r, co.n_samples);
+    r.command = command(a, &r, &co);
     r.samples = arena_printf(a,
                              "Calibration, search and test samples are disjoint; each "
                              "seed draws its own search samples, at most %d.",

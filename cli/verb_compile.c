@@ -294,6 +294,8 @@ static struct status *check_decisions(const struct args *o)
                     "%s is of use with --bits, --prune, --sparse, --plan, --distill or "
                     "a search only",
                     o->data ? "--data" : "--data-spec");
+    if (o->batch > 1 && (o->distill || o->train))
+        return FAIL(BAD_USAGE, "--batch %d goes with no training", o->batch);
     if (o->distill && !o->data)
         return FAIL(BAD_USAGE, "--distill needs --data to train and to test on");
     if (o->train && !o->distill && !o->plan && !wants_search(o))
@@ -380,6 +382,8 @@ static const char *options_text(struct arena *a, const struct args *o)
         text_puts(&t, " --freeze-from DIR");
     for (int i = 0; i < o->io.n; i++)
         text_printf(&t, " --io %s", o->io.at[i]);
+    if (o->batch)
+        text_printf(&t, " --batch %d", o->batch);
     if (o->bits)
         text_printf(&t, " --bits %s", o->bits);
     if (o->plan)
@@ -555,6 +559,7 @@ static struct status *compile(struct arena *a, const char *model, const struct a
     };
 
     RETURN_IF_FAIL(model_parse_options(a, model, &mo, &co.onnx));
+    co.onnx.batch = o->batch;
     if (o->stop_after)
         return print_stopped(model, &co);
     RETURN_IF_FAIL(compile_check_kind(target, co.kind));

@@ -17,13 +17,22 @@ static int64_t whole(double value)
 
 /* Names are those of units as far as JSON can hold them; two of one name are one here.
  */
-static bool is_two_of_four(const struct plan *plan, const struct step *s)
+static const struct plan_unit *unit_of(const struct plan *plan, const struct step *s)
 {
     for (int i = 0; plan && s->node && i < plan->n_units; i++)
-        if (plan->units[i].zeros == ZEROS_two_of_four
-            && strcmp(plan->units[i].name, s->node->name) == 0)
-            return true;
-    return false;
+        if (strcmp(plan->units[i].name, s->node->name) == 0)
+            return &plan->units[i];
+    return NULL;
+}
+
+/* A device that multiplies halves does not make floats of them. */
+static bool is_done_without(const struct bundle_job *job, const struct step *s)
+{
+    const struct ir_node *n = s->node;
+
+    return n && n->op == OP_Cast && n->in[0]->data && n->in[0]->dtype == DT_f16
+           && target_halves(job->options->target, job->options->device)
+                  == HALVES_MULTIPLIED;
 }
 
 const struct step_cost *report_costs(const struct bundle_job *job)
@@ -41,7 +50,15 @@ const struct step_cost *report_costs(const struct bundle_job *job)
     for (int i = 0; i < p->n_steps; i++) {
         struct work w = step_work(p, &p->steps[i], n_units, units);
 
-        w.sparse_2_4 = is_two_of_four(job->options->plan, &p->steps[i]);
+        costs[i].kind = w.kind;
+        if (is_done_without(job, &p->steps[i]))
+            continue;
+
+        const struct plan_unit *u = unit_of(job->options->plan, &p->steps[i]);
+
+        w.sparse_2_4 = u && u->zeros == ZEROS_two_of_four;
+        if (u && u->weight_bits == 16 && w.weight_bits == 16)
+            w.activation_bits = u->activation_bits;
         w.resident_bytes = p->payload_bytes + p->workspace_bytes;
         const struct cost c = cost_of(d, &w);
 

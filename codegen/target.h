@@ -5,7 +5,7 @@
 #define HADMC_CODEGEN_TARGET_H
 
 #include "codegen/emit.h"
-#include "hal/device.h"
+#include "hal/cost.h"
 #include "support/arena.h"
 #include "support/status.h"
 
@@ -37,6 +37,9 @@ const struct target *target_find(const char *name);
  * target's own. */
 struct status *target_device(struct arena *a, const struct target *t, const char *file,
                              struct device *out);
+/* Of units of 16 bits: hadmcc's code multiplies float32, plans are for what a device
+ * can. */
+enum cost_halves target_halves(const struct target *t, const struct device *d);
 /* The target whose code a user's device.json asks for; INVALID if it names none. */
 struct status *target_of_file(struct arena *a, const char *file,
                               const struct target **out);

@@ -39,6 +39,7 @@ struct prune_options {
      */
     const struct device *device;
     int weight_bits, activation_bits;
+    int64_t batch; /* samples at once; 0 counts as 1 */
     enum prune_saliency saliency;
     const struct plan *plan; /* NULL, or which channels of the graph's units remain */
     const struct dataset *data;

@@ -140,8 +140,12 @@ struct prune_work *prune_work_create(struct pruner *q, struct prune_tile tile)
     struct prune_sizes *p = arena_new(q->arena, struct prune_sizes);
     struct work *works = arena_new_array(q->arena, struct work, q->p->n_units + 1);
 
-    for (int i = 0; i < q->p->n_units; i++)
-        works[i] = unit_work(&q->units[i], q->o->weight_bits, q->o->activation_bits);
+    for (int i = 0; i < q->p->n_units; i++) {
+        const struct work one =
+            unit_work(&q->units[i], q->o->weight_bits, q->o->activation_bits);
+
+        works[i] = work_of_batch(&one, q->o->batch > 1 ? q->o->batch : 1);
+    }
     *p = (struct prune_sizes){.arena = q->arena,
                               .tile = tile,
                               .n_units = q->p->n_units,

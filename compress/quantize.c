@@ -5,11 +5,13 @@
 #include <math.h>
 
 #include "compress/quantize_parts.h"
+#include "kernels/half.h"
 
 static bool is_level(const struct plan_unit *u)
 {
-    return ((u->weight_bits == 32 || u->weight_bits == 16) && u->activation_bits == 32)
-           || ((u->weight_bits == 8 || u->weight_bits == 4) && u->activation_bits == 8);
+    return u->weight_bits == 32   ? u->activation_bits == 32
+           : u->weight_bits == 16 ? u->activation_bits >= 16
+                                  : u->activation_bits == 8;
 }
 
 /* Units that have no integer form stay float, whatever the plan says. */
@@ -20,21 +22,35 @@ static bool can_have_codes(const struct ir_graph *g, const struct ir_node *n)
     return n->graph == g && product_of(n, &p) && tensor_can_be_codes(n->in[0]);
 }
 
-/* Those that kernels read as halves; 65520 is halfway to what would be infinite. */
-static bool can_have_halves(const struct ir_graph *g, const struct unit *u)
+/* None becomes infinite (65520 is halfway), and few are so small that most of their
+ * bits are lost: of the sum of squares a part in 10^8 goes by rounding. */
+static bool are_near_halves(int64_t n, const float *x)
+{
+    const double most = 1e-6;
+    double lost = 0.0, all = 0.0;
+
+    for (int64_t i = 0; i < n; i++) {
+        if (!(fabsf(x[i]) < 65520.0f))
+            return false;
+
+        const double by = (double)x[i] - (double)f32_of_f16(f16_of_f32(x[i]));
+
+        lost += by * by;
+        all += (double)x[i] * (double)x[i];
+    }
+    return lost <= most * all;
+}
+
+bool quantize_can_have_halves(const struct ir_graph *g, const struct unit *u)
 {
     const struct ir_node *n = u->node;
     const struct ir_value *w = n->in[u->weight_operand];
-    const float *x = w->data;
 
     if (n->graph != g || u->weight_operand != 1 || w->dtype != DT_f32
         || (n->op == OP_MatMul && w->rank != 2)
         || (n->op == OP_Gemm && ir_attr_float(n, "alpha", 1.0f) != 1.0f))
         return false;
-    for (int64_t i = 0; i < ir_count(w); i++)
-        if (!(fabsf(x[i]) < 65520.0f))
-            return false;
-    return true;
+    return are_near_halves(ir_count(w), w->data);
 }
 
 static void take_unit(const struct quantizer *q, const struct unit *unit,
@@ -46,9 +62,10 @@ static void take_unit(const struct quantizer *q, const struct unit *unit,
         .calibrator = unit->activation_bits < 16 ? CALIBRATOR_minmax : CALIBRATOR_none,
         .macs = unit->macs,
     };
-    if (u->weight_bits == 16 && can_have_halves(q->g, unit)) {
+    if (u->weight_bits == 16 && quantize_can_have_halves(q->g, unit)) {
         to->has_halves = true;
         to->weight_bits = 16;
+        to->activation_bits = u->activation_bits;
     }
     if (u->weight_bits > 8 || !can_have_codes(q->g, unit->node))
         return;
@@ -74,7 +91,7 @@ static struct status *take_plan(struct quantizer *q, const struct unit *units, i
         if (!is_level(u))
             return FAIL(UNSUPPORTED,
                         "unit '%s' has %d bits for weights and %d for activations; "
-                        "there are 32 and 32, 16 and 32, 8 and 8, 4 and 8",
+                        "there are 32 and 32, 16 and 32, 16 and 16, 8 and 8, 4 and 8",
                         u->name, u->weight_bits, u->activation_bits);
         take_unit(q, &units[i], u, &q->q->units[i]);
     }

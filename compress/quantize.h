@@ -19,9 +19,11 @@
  *                   the errors of the units before (moments.h)
  *   biases          so that every channel's mean over the samples stays
  *
- * Units of 16 bits have weights rounded to IEEE binary16 and multiply in float32.  What
- * that changes, 2^-12 of a weight, is not seen by the units after.  A unit with a
- * weight of 65520 or more, which would become infinite, keeps 32 bits.
+ * Units of 16 bits have weights rounded to IEEE binary16.  What that changes, 2^-12 of
+ * a weight, is not seen by the units after.  Activations of 16 bits say what a device
+ * multiplies that is planned for; here they stay float32 (widen_halves.c).  A unit with
+ * a weight of 65520 or more, which would become infinite, or with weights so small that
+ * float16 keeps few of their bits, keeps 32.
  *
  * Weights must be float32 constants: batch normalization is folded before.
  */
@@ -35,8 +37,8 @@
 #include "plan/plan.h"
 
 struct quantize_options {
-    const struct plan *plan; /* bits of every unit: 32 and 32, 16 and 32, 8 and 8, or
-                                4 and 8 */
+    const struct plan *plan; /* bits of every unit: 32 and 32, 16 and 32, 16 and 16,
+                                8 and 8, or 4 and 8 */
     bool keep_calibrators;   /* those of the plan, where it names one */
     bool each_alone;         /* units read what the float graph gives them: for
                                 unit_losses.h */

@@ -54,6 +54,10 @@ struct quantizer {
     int *unit_of; /* by position of a node in g: its unit with codes, or -1 */
 };
 
+/* Kernels read the unit's weights as halves, and float16 is neither too small for them
+ * nor too coarse. */
+bool quantize_can_have_halves(const struct ir_graph *g, const struct unit *u);
+
 void quantize_tell(const struct quantizer *q, const char *what, int done);
 /* Everything of quantize_decide except the units' codes. */
 struct status *quantize_observe(struct compile *c, struct ir_graph *g,

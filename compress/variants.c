@@ -130,6 +130,14 @@ void variants_remove(const struct variants *v, const struct variant *plan,
     }
 }
 
+int variants_bits(const struct variants *v, int unit, int bits)
+{
+    const struct variant_unit *u = &v->unit[unit];
+    const bool has = bits < 16 ? u->may_be_codes : bits == 16 && u->may_be_halves;
+
+    return has ? bits : v->units[unit].weight_bits;
+}
+
 int64_t variants_outputs(const struct variants *v, int unit, const bool *removed)
 {
     const struct unit *u = &v->units[unit];
@@ -182,10 +190,8 @@ struct plan *variants_plan(const struct variants *v, const struct variant *plan,
 
         if (w->made[i].is_product)
             note_kept(w, i, removed, u);
-        if (!v->unit[i].may_be_codes)
-            continue;
-        u->weight_bits = plan[i].bits;
-        u->activation_bits = plan[i].bits < 32 ? 8 : 32;
+        u->weight_bits = variants_bits(v, i, plan[i].bits);
+        u->activation_bits = u->weight_bits < 16 ? 8 : 32;
     }
     to->bits_policy = plan_policy(to);
     return to;
@@ -230,6 +236,28 @@ static void take_moments(struct variants_whole *w, struct made_unit *m,
     arena_destroy(a);
 }
 
+static float largest_of(const struct flow *f, const struct ir_value *v)
+{
+    const int64_t n = ir_count(v);
+    float most = 0.0f;
+
+    for (int64_t i = 0; i < flow_n(f); i++) {
+        const float *x = flow_at(f, v, i);
+
+        for (int64_t k = 0; k < n; k++)
+            most = fmaxf(most, fabsf(x[k]));
+    }
+    return most;
+}
+
+static void find_largest(struct variants_whole *w, int unit, const struct flow *f)
+{
+    struct variant_unit *u = (struct variant_unit *)&w->v.unit[unit];
+    const struct ir_node *n = w->v.units[unit].node;
+
+    u->largest = fmaxf(largest_of(f, n->in[0]), largest_of(f, n->out[0]));
+}
+
 static struct status *find_moments(struct variants_whole *w,
                                    const struct variants_options *o)
 {
@@ -244,6 +272,8 @@ static struct status *find_moments(struct variants_whole *w,
         const int unit = w->unit_of[at];
 
         s = flow_run(f, node);
+        if (!s && unit >= 0)
+            find_largest(w, unit, f);
         if (!s && unit >= 0 && w->made[unit].p.k <= MOST_K)
             take_moments(w, &w->made[unit], f);
         flow_release(f, node);
@@ -267,9 +297,12 @@ static struct status *find_grids(struct variants_whole *w,
         plan->units[i].weight_bits = plan->units[i].activation_bits = 8;
     RETURN_IF_FAIL(quantize_observe(w->c, w->g, &q, w->arena, &w->observed));
     w->observed.o = NULL; /* it ends here */
-    for (int i = 0; i < w->v.n_units; i++)
+    for (int i = 0; i < w->v.n_units; i++) {
         unit[i].may_be_codes =
             w->made[i].is_product && w->observed.q->units[i].has_codes;
+        unit[i].may_be_halves =
+            w->made[i].is_product && quantize_can_have_halves(w->g, &w->v.units[i]);
+    }
     return OK;
 }
 

@@ -13,9 +13,10 @@
  *   weights          of a unit: what its inputs can still say about its result is
  *                    fitted by least squares for each set of inputs that are left, and
  *                    rounded for each width (round_weights.h), on the float network's
- *                    inputs.  Rows are independent, so its own lost channels need no
- *                    variant
- *   activations      one grid for each tensor, from the network in 8 bits throughout
+ *                    inputs; for 16 bits to the nearest IEEE binary16.  Rows are
+ *                    independent, so its own lost channels need no variant
+ *   activations      one grid for each tensor, from the network in 8 bits throughout;
+ *                    from 16 bits on real numbers
  *   biases           when stitched: each channel's mean over some calibration samples
  *                    is what it was
  *
@@ -45,13 +46,15 @@ struct variants_options {
 struct variant_unit {
     int leader;       /* the unit whose share is this one's; itself or an earlier one */
     int64_t channels; /* that the share is of; 0: none may go */
-    bool may_be_codes; /* 8 and 4 bits */
+    bool may_be_codes;  /* 8 and 4 bits */
+    bool may_be_halves; /* 16 bits */
+    float largest; /* magnitude of its inputs and results on the calibration samples */
 };
 
 /* What is chosen; of a unit with another leader `prune` is not read. */
 struct variant {
     double prune; /* share of the channels; 0 to 0.9 */
-    int bits;     /* of weights: 4, 8 or 32; activations have 8 below 32 */
+    int bits;     /* of weights: 4, 8, 16 or 32; activations have 8 below 16 */
 };
 
 struct variants {
@@ -76,6 +79,9 @@ struct status *variants_create(struct compile *c, struct ir_graph *g,
                                const struct variants_options *o, struct variants **out);
 void variants_destroy(struct variants *v); /* NULL is fine */
 
+/* Of a unit's weights where `bits` are asked for: what it may not have it has as in the
+ * model. */
+int variants_bits(const struct variants *v, int unit, int bits);
 /* removed[channels->n_classes] of a plan. */
 void variants_remove(const struct variants *v, const struct variant *plan,
                      bool *removed);
@@ -89,7 +95,7 @@ struct status *variants_run(struct variants *v, const struct variant *plan,
                             struct variants_result *out);
 
 /* The same as decisions for prune_decide and quantize_decide; in perm memory of the
- * graph's compile. */
+ * graph's compile.  Activations of units of 16 bits have 32. */
 struct plan *variants_plan(const struct variants *v, const struct variant *plan,
                            const char *target);
 

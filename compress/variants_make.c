@@ -7,11 +7,13 @@
  * widths share V and the factors of H_ss + l (quadratic.h), which take most of the
  * time.
  */
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
 #include "compress/round_weights.h"
 #include "compress/variants_parts.h"
+#include "kernels/half.h"
 #include "support/blas.h"
 
 /* Of the fits that are kept, in bytes. */
@@ -183,6 +185,14 @@ struct making {
     int64_t rows; /* of a group */
 };
 
+/* What a fit has made too large for binary16 stays. */
+static void round_to_halves(int64_t n, float *v)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (fabsf(v[i]) < 65520.0f)
+            v[i] = f32_of_f16(f16_of_f32(v[i]));
+}
+
 /* v[rows][n] of a group becomes what its codes say. */
 static struct status *round_group(const struct making *m, int64_t group, float *v,
                                   struct made *to)
@@ -237,7 +247,9 @@ static struct status *make_group(const struct making *m, int64_t group, const fl
     float *v =
         arena_copy(m->a, m->f->v + first * n, (size_t)(m->rows * n) * sizeof(float));
 
-    if (to->bits < 32)
+    if (to->bits == 16)
+        round_to_halves(m->rows * n, v);
+    if (to->bits < 16)
         RETURN_IF_FAIL(round_group(m, group, v, to));
     else
         for (int64_t c = 0; c < m->rows; c++)
@@ -257,13 +269,15 @@ static struct status *make(struct variants_whole *w, struct making *m, struct ma
     product_weights(p, weights);
     to->bias = arena_new_array(w->arena, float, p->channels);
     product_bias(p, to->bias);
-    if (to->bits == 32 && !to->gone) {
+    if (to->bits >= 16 && !to->gone) {
         to->weights = arena_copy(w->arena, weights,
                                  (size_t)(p->channels * p->k) * sizeof *weights);
+        if (to->bits == 16)
+            round_to_halves(p->channels * p->k, to->weights);
         return OK;
     }
     RETURN_IF_FAIL(fit_of(w, m->u, to->gone, weights, &m->f));
-    if (to->bits < 32) {
+    if (to->bits < 16) {
         to->codes = arena_new_array(w->arena, int8_t, p->channels * p->k);
         to->scale = arena_new_array(w->arena, float, p->channels);
     } else {

@@ -18,8 +18,8 @@ struct made {
     int id; /* from 1, by unit */
     int bits;
     const bool *gone; /* [k]: inputs that are not summed; NULL: none */
-    float *weights;   /* [channels][k], 32 bits */
-    int8_t *codes;    /* the same below 32 bits, and scale[channels] */
+    float *weights;   /* [channels][k], 16 and 32 bits */
+    int8_t *codes;    /* the same below 16 bits, and scale[channels] */
     float *scale;
     float *bias; /* [channels] */
 };

@@ -219,9 +219,9 @@ static struct status *visit_all(struct stitching *s, struct visit *visits)
 
         v->n = n;
         if (unit >= 0)
-            RETURN_IF_FAIL(variants_make(
-                w, unit, gone_inputs(s, &w->made[unit]),
-                w->v.unit[unit].may_be_codes ? s->plan[unit].bits : 32, &v->m));
+            RETURN_IF_FAIL(variants_make(w, unit, gone_inputs(s, &w->made[unit]),
+                                         variants_bits(&w->v, unit, s->plan[unit].bits),
+                                         &v->m));
         v->signature = signature_of(s, n, at, v->m);
         for (int i = 0; i < n->n_out; i++)
             if (n->out[i])
@@ -440,11 +440,13 @@ static void find_uses(struct stitching *s)
     enum tensor_reader *reader =
         arena_new_array(s->a, enum tensor_reader, w->n_nodes + 1);
 
-    for (int i = 0; i < w->n_nodes; i++)
-        reader[i] = w->unit_of[i] >= 0 && w->v.unit[w->unit_of[i]].may_be_codes
-                            && s->plan[w->unit_of[i]].bits < 32
+    for (int i = 0; i < w->n_nodes; i++) {
+        const int unit = w->unit_of[i];
+
+        reader[i] = unit >= 0 && variants_bits(&w->v, unit, s->plan[unit].bits) < 16
                         ? READS_CODES
                         : READS_FLOATS;
+    }
     s->uses = tensor_uses_find(s->a, w->g, reader);
 }
 

@@ -260,6 +260,18 @@ static void compare_declared(struct compile *c, const struct onnx_value_info *in
                     info->name);
 }
 
+/* A Reshape to one row would have made a single sample of all of them. */
+static struct status *check_batched(int64_t batch, const char *name, const struct ir_value *v)
+{
+    for (int i = 0; i < v->rank; i++)
+        if (v->dim[i] == batch)
+            return OK;
+    if (batch <= 1 || v->dynamic)
+        return OK;
+    return FAIL(UNSUPPORTED, "--batch %" PRId64 ": no dimension of output '%s' is that; a "
+                "node of the model fixes its batch", batch, name);
+}
+
 static struct status *output_value(struct scope *s, const struct onnx_value_info *info,
                                    const char *name, struct ir_value *v)
 {
@@ -267,6 +279,7 @@ static struct status *output_value(struct scope *s, const struct onnx_value_info
         return OK; /* the reason is among the problems */
     if (v == &onnx_nothing || v->is_sequence)
         return FAIL(UNSUPPORTED, "output '%s' is no tensor", name);
+    RETURN_IF_FAIL(check_batched(s->im->options->batch, name, v));
     RETURN_IF_FAIL(name_output(s->g, name, v, &v));
     compare_declared(s->im->c, info, v);
     ir_output(s->g, v);
@@ -368,6 +381,7 @@ struct status *onnx_import_bytes(struct compile *c, const void *bytes, size_t le
         .max_memory = MAX_MEMORY + 8 * len,
         .functions = {.arena = c->perm},
         .symbols = {.arena = c->perm},
+        .batched = {.arena = c->perm},
     };
     struct sha256 hash;
 

@@ -17,6 +17,9 @@ struct onnx_io {
 };
 
 struct onnx_options {
+    /* --batch: of inputs, the first dimension where it is open or 1, and all of its name;
+     * 0: as the file has it. */
+    int64_t batch;
     int n_dims; /* --dim NAME=VALUE */
     struct { const char *name; int64_t value; } dim[64];
     int n_shapes; /* --shape INPUT=1x3x224x224 */

@@ -30,6 +30,7 @@ struct importer {
     int n_problems;
     struct name_map functions;      /* "domain:name:overload" -> onnx_function */
     struct name_map symbols;        /* dimension name -> int64_t * */
+    struct name_map batched;        /* those that --batch says */
     int top_index;                  /* node of the model's graph in progress */
     int n_nodes;                    /* imported so far */
     int depth;

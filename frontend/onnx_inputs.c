@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inputs of a model, and the options that fix what the model leaves open: --dim
- * for named dimensions, --shape, --freeze.
+ * for named dimensions, --batch, --shape, --freeze.
  *
  * A sequence S of tensors becomes one input a tensor, S.0, S.1, ...; how many there
  * are is the dimension S.length.  For an optional tensor it is 1, or 0 without one.
@@ -193,6 +193,102 @@ static struct status *match_shape(struct scope *s, const struct onnx_graph *g,
     return OK;
 }
 
+/* ---- --batch ------------------------------------------------------------------------ */
+
+static bool has_given_shape(const struct onnx_options *o, const char *input)
+{
+    for (int i = 0; i < o->n_shapes; i++)
+        if (!strcmp(o->shape[i].input, input))
+            return true;
+    for (int i = 0; i < o->n_freezes; i++)
+        if (!strcmp(o->freeze[i].input, input))
+            return true;
+    return false;
+}
+
+/* NULL where --batch says nothing: no shape, or one that is given. */
+static const struct onnx_shape *batched_shape(const struct scope *s,
+                                              const struct onnx_value_info *info)
+{
+    const struct port p = port_of(info);
+    const bool is_tensor =
+        is_model_input(s, info) && p.tensor && p.tensor->shape && !p.sequence;
+
+    return is_tensor && p.tensor->shape->dim.n && !has_given_shape(s->im->options, info->name)
+             ? p.tensor->shape
+             : NULL;
+}
+
+/* The state of a recurrent layer may have the batch further back. */
+static bool is_batched(const struct importer *im, const struct onnx_shape *shape)
+{
+    for (int k = 0; k < shape->dim.n; k++) {
+        const char *symbol = symbol_of(shape->dim.at[k]);
+
+        if (symbol && name_map_get(&im->batched, symbol))
+            return true;
+    }
+    return false;
+}
+
+static struct status *take_batch_symbol(struct importer *im, const char *symbol)
+{
+    const int64_t batch = im->options->batch;
+    const int64_t *bound = name_map_get(&im->symbols, symbol);
+
+    if (bound && *bound != batch)
+        return FAIL(BAD_USAGE, "--batch %" PRId64 ": dimension '%s' is given as %" PRId64,
+                    batch, symbol, *bound);
+    name_map_put(&im->symbols, symbol, arena_copy(im->c->perm, &batch, sizeof batch));
+    name_map_put(&im->batched, symbol, im);
+    return OK;
+}
+
+static struct status *check_batch(const struct importer *im, const struct onnx_shape *shape,
+                                  const char *input)
+{
+    const struct onnx_dim *first = shape->dim.at[0];
+
+    if (is_batched(im, shape) || !wire_has(first->has, 1) || first->value == 1)
+        return OK;
+    return FAIL(UNSUPPORTED, "--batch %" PRId64 ": the first dimension of input '%s' is %"
+                PRId64 "; it has to be open or 1", im->options->batch, input, first->value);
+}
+
+static struct status *take_batch(struct scope *s, const struct onnx_graph *g)
+{
+    const int64_t batch = s->im->options->batch;
+    int n = 0;
+
+    for (int i = 0; batch && i < g->input.n; i++) {
+        const struct onnx_shape *shape = batched_shape(s, g->input.at[i]);
+
+        n += shape != NULL;
+        if (shape && symbol_of(shape->dim.at[0]))
+            RETURN_IF_FAIL(take_batch_symbol(s->im, symbol_of(shape->dim.at[0])));
+    }
+    for (int i = 0; batch > 1 && i < g->input.n; i++) {
+        const struct onnx_value_info *info = g->input.at[i];
+        const struct onnx_shape *shape = batched_shape(s, info);
+
+        if (shape)
+            RETURN_IF_FAIL(check_batch(s->im, shape, info->name));
+    }
+    return batch > 1 && !n
+               ? FAIL(UNSUPPORTED, "--batch %" PRId64 ": no input has a dimension for it",
+                      batch)
+               : OK;
+}
+
+/* A first dimension that the file fixes. */
+static bool is_made_a_batch(const struct importer *im, const struct onnx_shape *shape)
+{
+    const struct onnx_dim *first = shape->dim.n ? shape->dim.at[0] : NULL;
+
+    return im->options->batch && first && !symbol_of(first) && wire_has(first->has, 1)
+        && first->value == 1 && !is_batched(im, shape);
+}
+
 static struct status *take_options(struct scope *s, const struct onnx_graph *g)
 {
     struct importer *im = s->im;
@@ -213,7 +309,7 @@ static struct status *take_options(struct scope *s, const struct onnx_graph *g)
     for (int i = 0; i < o->n_ios; i++)
         if (!find_type(s, g, o->io[i].input, &(bool){false}))
             return no_such_input(s, g, "--io", o->io[i].input);
-    return OK;
+    return take_batch(s, g);
 }
 
 /* ---- one tensor ------------------------------------------------------------------------ */
@@ -228,6 +324,8 @@ static int64_t resolve_dim(const struct importer *im, const struct onnx_dim *d,
         return *bound;
     if (!named && wire_has(d->has, 1) && d->value >= 0)
         return d->value;
+    if (axis == 0 && im->options->batch)
+        return im->options->batch;
     if (named)
         text_printf(open, "; dimension %d of input '%s': give --dim %s=SIZE", axis, input,
                     d->param);
@@ -260,6 +358,8 @@ static struct status *input_shape(const struct importer *im,
     *rank = t->shape->dim.n;
     for (int i = 0; i < *rank; i++)
         dim[i] = resolve_dim(im, t->shape->dim.at[i], name, i, open);
+    if (is_made_a_batch(im, t->shape))
+        dim[0] = im->options->batch;
     return OK;
 }
 

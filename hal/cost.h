@@ -76,6 +76,14 @@ struct cost {
     int64_t weight_bytes;
 };
 
+/* What becomes of weights of 16 bits. */
+enum cost_halves {
+    HALVES_NONE,       /* there are no such weights */
+    HALVES_READ,       /* kernels make float32 of them as they read them */
+    HALVES_WIDENED,    /* steps do that before the kernels, into memory */
+    HALVES_MULTIPLIED, /* activations have 16 bits, too */
+};
+
 /* The narrowest precision that holds factors of both widths. */
 enum precision precision_of(int weight_bits, int activation_bits);
 

@@ -8,8 +8,20 @@
 enum { LEFT, RIGHT };
 enum { QX, QX_SCALE, QX_ZERO, QW }; /* QLinearConv, QLinearMatMul */
 
+/* Weights that quantization has made float16 are behind a Cast. */
+static const struct ir_value *constant_of(const struct ir_value *v)
+{
+    const struct ir_node *n = v ? v->def : NULL;
+
+    return n && n->op == OP_Cast && n->graph->compile->halves_stay && n->in[0]->data
+                   && n->in[0]->dtype == DT_f16
+               ? n->in[0]
+               : v;
+}
+
 static bool is_float_constant(const struct ir_value *v)
 {
+    v = constant_of(v);
     return v && v->data && ir_count(v) > 0
            && (v->dtype == DT_f32 || v->dtype == DT_f16 || v->dtype == DT_bf16
                || v->dtype == DT_f64);
@@ -95,6 +107,8 @@ static void measure(struct unit *u)
 
     u->n_weights = ir_count(w);
     u->weight_bits = u->activation_bits = is_float_constant(w) ? 32 : 8;
+    if (constant_of(w) != w)
+        u->weight_bits = 16;
     u->in_elements = ir_count(n->in[u->weight_operand == LEFT ? RIGHT : LEFT]);
     u->out_elements = ir_count(n->out[0]);
     switch (n->op) {

@@ -21,7 +21,8 @@ struct unit {
                          where several nodes have one name */
     const struct ir_node *node;
     int weight_operand; /* node->in[weight_operand] is constant */
-    int weight_bits, activation_bits; /* as it is: 32, or 8 for codes */
+    int weight_bits, activation_bits; /* as it is: 32, or 8 for codes; 16 and 32 where
+                         quantize.h has made the weights float16 */
     int64_t channels;   /* of the output, each with weights of its own */
     int64_t n_weights;
     int64_t k;    /* products that are summed for one output: Conv [M, C/g, kh, kw]

@@ -8,7 +8,12 @@
 
 #include "hal/cost.h"
 
-enum { BITS_8 = 1, BITS_32 = CHOICE_BITS - 1 }; /* indices of choice_bits */
+enum { BITS_4, BITS_8, BITS_16, BITS_32 }; /* indices of choice_bits */
+
+static_assert(BITS_32 + 1 == CHOICE_BITS, "widths of a unit");
+
+/* Other samples than those seen may reach so many times as far. */
+static const float MARGIN_OF_HALVES = 16.0f, LARGEST_HALF = 65504.0f;
 
 static const struct variants *variants_of(const struct model_problem *m)
 {
@@ -25,19 +30,17 @@ static const struct variant *take(struct model_problem *m, const struct choices 
     return m->plan;
 }
 
-/* What a unit computes in: units without a choice keep what they have. */
+/* What a unit computes in. */
 static int weight_bits(const struct model_problem *m, int unit, int bits)
 {
-    return variants_of(m)->unit[unit].may_be_codes
-               ? choice_bits[bits]
-               : variants_of(m)->units[unit].weight_bits;
+    return variants_bits(variants_of(m), unit, choice_bits[bits]);
 }
 
 static int activation_bits(const struct model_problem *m, int unit, int bits)
 {
-    if (!variants_of(m)->unit[unit].may_be_codes)
-        return variants_of(m)->units[unit].activation_bits;
-    return choice_bits[bits] < 32 ? 8 : 32;
+    const int weights = weight_bits(m, unit, bits);
+
+    return weights < 16 ? 8 : weights == 16 && m->halves == HALVES_MULTIPLIED ? 16 : 32;
 }
 
 /* ---- costs ----------------------------------------------------------------------- */
@@ -56,23 +59,29 @@ static void unit_costs(const struct model_problem *m, int i, int bits, int bits_
     struct work w = unit_work(u, weight_bits(m, i, bits), a_bits);
     const int64_t in = part(w.in_elements, inputs),
                   made = part(w.out_elements, outputs);
-    const int64_t live = m->live[i] - w.in_elements - w.out_elements + in + made;
+    const int64_t live =
+        (m->live[i] - w.in_elements - w.out_elements + in + made) * m->batch;
 
     w.macs_per_channel = part(w.macs_per_channel, inputs);
     w.channels = part(w.channels, outputs);
     w.weights = part(w.weights, inputs * outputs);
     w.in_elements = in;
     w.out_elements = made;
+    w = work_of_batch(&w, m->batch);
 
     const struct cost c = cost_of(m->device, &w);
 
     out[COST_latency] = c.time_ns;
     if (i)
         out[COST_latency] += cost_conversion_ns(
-            m->device, in, activation_bits(m, i - 1, bits_before), a_bits);
+            m->device, w.in_elements, activation_bits(m, i - 1, bits_before), a_bits);
     out[COST_energy] = m->has_energy ? c.energy_j : 1e-12;
     out[COST_bytes] = (double)c.weight_bytes + (i ? 0 : m->more_bytes);
-    out[COST_ram] = (double)(live * (a_bits < 32 ? 1 : 4));
+    out[COST_ram] = (double)(live * a_bits / 8);
+    if (w.weight_bits == 16 && m->halves == HALVES_WIDENED) {
+        out[COST_latency] += cost_conversion_ns(m->device, w.weights, 16, 32);
+        out[COST_ram] += 4 * (double)w.weights;
+    }
 }
 
 static void cost(void *self, int unit, struct choice own, struct choice before,
@@ -243,6 +252,23 @@ static int tile_of(const struct device *d)
     return tile > 1 ? (int)tile : 1;
 }
 
+static bool may_be_halves(const struct model_problem *m, const struct variant_unit *u)
+{
+    return m->halves != HALVES_NONE && u->may_be_halves
+           && (m->halves != HALVES_MULTIPLIED
+               || u->largest * MARGIN_OF_HALVES < LARGEST_HALF);
+}
+
+static uint32_t bits_of(const struct model_problem *m, int unit)
+{
+    const struct variant_unit *u = &variants_of(m)->unit[unit];
+
+    if (variants_of(m)->units[unit].weight_bits < 32)
+        return 1u << BITS_8;
+    return (u->may_be_codes ? 1u << BITS_4 | 1u << BITS_8 : 0)
+           | (may_be_halves(m, u) ? 1u << BITS_16 : 0) | 1u << BITS_32;
+}
+
 static struct search_unit *make_units(struct model_problem *m, struct arena *a)
 {
     const struct variants *v = variants_of(m);
@@ -257,9 +283,7 @@ static struct search_unit *make_units(struct model_problem *m, struct arena *a)
             .tile = tile_of(m->device),
             .patterns = 1,
             .ratios = u->channels ? (1u << CHOICE_RATIOS) - 1 : 1,
-            .bits = u->may_be_codes ? 1u << 0 | 1u << BITS_8 | 1u << BITS_32
-                    : v->units[i].weight_bits < 32 ? 1u << BITS_8
-                                                   : 1u << BITS_32,
+            .bits = bits_of(m, i),
             .leader = u->leader,
             .joins = -1,
         };
@@ -285,7 +309,13 @@ static void evaluate(void *self, const struct choices *c, struct search_result *
 struct plan *model_problem_plan(struct model_problem *m, const struct choices *c,
                                 const char *target)
 {
-    return variants_plan(m->variants, take(m, c), target);
+    struct plan *p = variants_plan(m->variants, take(m, c), target);
+
+    for (int i = 0; i < p->n_units; i++)
+        if (p->units[i].weight_bits == 16 && m->halves == HALVES_MULTIPLIED)
+            p->units[i].activation_bits = 16;
+    p->bits_policy = plan_policy(p);
+    return p;
 }
 
 struct model_problem *model_problem_create(struct arena *a, struct variants *v,
@@ -299,6 +329,8 @@ struct model_problem *model_problem_create(struct arena *a, struct variants *v,
         .variants = v,
         .device = o->device,
         .more_bytes = o->more_bytes,
+        .halves = o->halves,
+        .batch = o->batch > 1 ? o->batch : 1,
         .has_energy = cost_has_energy(o->device),
         .inputs = arena_alloc_array(a, n, sizeof *m->inputs),
         .outputs = arena_alloc_array(a, n, sizeof *m->outputs),

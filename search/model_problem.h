@@ -16,6 +16,12 @@
  * that other units have removed from its input count as there, so it is an upper bound
  * where branches meet.  Results of evaluations have the exact sum.
  *
+ * Units of 16 bits cost what the device does with them (enum cost_halves).  Where
+ * activations have 16 bits, too, units that float16 might be too small for have no such
+ * choice.
+ *
+ * Samples are evaluated one by one; with a batch costs are those of so many at once.
+ *
  * Memory is that of the live values of the float graph from one unit to the next, those
  * of pruned tensors smaller, in the width of the unit: an estimate of what the planner
  * then finds.
@@ -31,6 +37,8 @@ struct model_problem_options {
     const struct device *device;
     double budgets[COST_COUNT]; /* INFINITY: none */
     double more_bytes; /* of a weights file that no unit accounts for; at least 0 */
+    enum cost_halves halves;
+    int64_t batch; /* samples of one inference; 0 counts as 1 */
 };
 
 struct model_problem {
@@ -38,6 +46,8 @@ struct model_problem {
     struct variants *variants;
     const struct device *device;
     double more_bytes;
+    enum cost_halves halves;
+    int64_t batch;   /* at least 1 */
     bool has_energy; /* the device states energies; otherwise that cost is constant */
     struct status *failed; /* the first error of an evaluation: results are of no use */
     /* by unit, ratio of the unit before, own ratio: shares that stay */

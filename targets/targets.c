@@ -36,6 +36,19 @@ struct status *target_device(struct arena *a, const struct target *t, const char
                 : device_parse(a, t->name, t->device_json, strlen(t->device_json), out);
 }
 
+enum cost_halves target_halves(const struct target *t, const struct device *d)
+{
+    switch (t->emits) {
+    case EMITS_CODE:
+        return HALVES_READ;
+    case EMITS_C:
+        return HALVES_WIDENED;
+    case EMITS_PLAN:
+        break;
+    }
+    return device_has(d, PRECISION_F16) ? HALVES_MULTIPLIED : HALVES_NONE;
+}
+
 static struct status *no_such_code(struct arena *a, const char *file, const char *code)
 {
     const char *list = "";

@@ -25,11 +25,14 @@ AS_ROOT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CO
                OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_hwloc_base_binding_policy="none")
 
 
-def command(folder, *options):
-    return [HADMCC, os.path.join(MODELS, "fsdd_m5", "model.onnx"), "--target", "host",
+def job(folder, *options):
+    return [HADMCC, os.path.join(MODELS, "fsdd_m5", "model.onnx"),
             "-o", os.path.join(WORK, folder), "--data", os.path.join(DATASETS, "fsdd"),
-            "--data-spec", os.path.join(SPECS, "fsdd_m5.json"),
-            "--evaluations", str(EVALUATIONS), *options]
+            "--data-spec", os.path.join(SPECS, "fsdd_m5.json"), *options]
+
+
+def command(folder, *options):
+    return job(folder, "--target", "host", "--evaluations", str(EVALUATIONS), *options)
 
 
 def run(folder, *options, before=()):
@@ -136,6 +139,26 @@ class Search(unittest.TestCase):
             done = run("again", "--plan-from", "%s:%d" % (record, n))
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("plan %d of the %d" % (n, EVALUATIONS), done.stdout)
+
+    def check_has_units_of_16_bits(self, command_line, folder, activations):
+        done = subprocess.run(command_line, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        units = json.loads(read(folder, ".plan.json"))["units"]
+        self.assertIn((16, activations), [(u["weight_bits"], u["activation_bits"]) for u in units])
+
+    def test_a_budget_between_8_and_32_bits_gives_units_of_16_which_a_plan_repeats(self):
+        self.check_has_units_of_16_bits(command("half", "--max-bytes", "100K"), "half", 32)
+        plan = os.path.join(WORK, "half", "fsdd_m5.plan.json")
+        self.check_has_units_of_16_bits(job("again", "--target", "host", "--plan", plan),
+                                        "again", 32)
+        self.assertEqual(read("again", ".plan.json"), read("half", ".plan.json"))
+        size = json.loads(read("half", ".report.json"))["payload_bytes"]
+        self.assertEqual(read("again", ".weights")[-size:], read("half", ".weights")[-size:])
+
+    def test_an_accelerator_multiplies_halves(self):
+        self.check_has_units_of_16_bits(
+            job("a100", "--target", "a100", "--emit", "plan", "--max-bytes", "100K",
+                "--evaluations", str(EVALUATIONS)), "a100", 16)
 
     def test_a_replay_says_where_the_record_is_wrong(self):
         lines = read("whole", ".search.jsonl").decode().split("\n")

@@ -165,6 +165,82 @@ TEST(a_shape_fixes_a_named_dimension_everywhere)
     CHECK(strstr(imported(&g, 13, &o), "(%x: f32[4,3], %z: f32[4,3])"));
 }
 
+/* x [1,3] and a state whose batch is further back; one Relu of each. */
+static struct text batch_model(const char *x, const char *state)
+{
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, x);
+    onnx_value(&g, GRAPH_INPUT, "state", ONNX_FLOAT, state);
+    onnx_value(&g, GRAPH_INPUT, "rate", ONNX_FLOAT, "");
+    onnx_node(&g, GRAPH_NODE, "Mul", "x rate", "y", NULL);
+    onnx_node(&g, GRAPH_NODE, "Relu", "state", "next", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, x);
+    onnx_value(&g, GRAPH_OUTPUT, "next", ONNX_FLOAT, state);
+    return g;
+}
+
+TEST(a_batch_is_the_first_dimension_where_that_is_1_or_open)
+{
+    static const char *const shapes[][2] = {
+        {"1,3", "1,5"}, {"N,3", "1,5"}, {"N,3", "N,5"}, {"?,3", "M,5"}};
+    const struct onnx_options o = {.batch = 4};
+
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct text g = batch_model(shapes[i][0], shapes[i][1]);
+
+        CHECK(strstr(imported(&g, 13, &o),
+                     "(%x: f32[4,3], %state: f32[4,5], %rate: f32[])"));
+    }
+}
+
+TEST(a_batch_with_a_name_is_one_wherever_that_stands)
+{
+    const struct onnx_options o = {.batch = 4};
+    struct text g = batch_model("N,3", "2,N,5");
+
+    CHECK(strstr(imported(&g, 13, &o), "(%x: f32[4,3], %state: f32[2,4,5], "));
+}
+
+TEST(a_batch_of_one_fixes_what_is_open_and_nothing_else)
+{
+    const struct onnx_options o = {.batch = 1};
+    struct text g = batch_model("N,3", "2,5");
+
+    CHECK(strstr(imported(&g, 13, &o), "(%x: f32[1,3], %state: f32[2,5], "));
+}
+
+TEST(a_batch_that_the_model_does_not_take_is_refused)
+{
+    struct onnx_options o = {.batch = 4, .n_dims = 1, .dim = {{"N", 3}}};
+    struct text g = batch_model("N,3", "1,5");
+
+    check_refused(&g, 13, &o, BAD_USAGE, "--batch 4: dimension 'N' is given as 3");
+    o.n_dims = 0;
+    g = batch_model("1,3", "2,5");
+    check_refused(&g, 13, &o, UNSUPPORTED,
+                  "--batch 4: the first dimension of input 'state' is 2; it has to be "
+                  "open or 1");
+    g = batch_model("", "");
+    check_refused(&g, 13, &o, UNSUPPORTED, "--batch 4: no input has a dimension for it");
+}
+
+/* One row of everything: [4,3] becomes [1,12]. */
+TEST(a_model_that_makes_one_sample_of_a_batch_is_refused)
+{
+    static const int64_t two = 2, row[] = {1, -1};
+    const struct onnx_options o = {.batch = 4};
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,3");
+    onnx_initializer(&g, "row", ONNX_INT64, 1, &two, row, sizeof row);
+    onnx_node(&g, GRAPH_NODE, "Reshape", "x row", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,3");
+    check_refused(&g, 13, &o, UNSUPPORTED,
+                  "--batch 4: no dimension of output 'y' is that; a node of the model "
+                  "fixes its batch");
+}
+
 TEST(question_marks_are_no_names)
 {
     struct onnx_options o = {.n_shapes = 1};

@@ -260,6 +260,23 @@ TEST(units_of_16_bits_have_halves_behind_a_cast_that_stays)
     end(&p);
 }
 
+/* The same graph: what the device makes of activations is not written into it. */
+TEST(activations_of_16_bits_are_said_and_stay_float32_here)
+{
+    struct pair p;
+
+    begin(&p, graph_text);
+    for (int i = 0; i < 2; i++)
+        p.plan->units[i].weight_bits = p.plan->units[i].activation_bits = 16;
+    finish(&p);
+    CHECK_EQ(p.result->units[0].activation_bits, 16);
+    CHECK_EQ(p.result->units[0].calibrator, CALIBRATOR_none);
+    CHECK_EQ(count(p.g, OP_Cast), 2); /* of weights */
+    CHECK_EQ(count(p.g, OP_QuantizeLinear), 0);
+    check_close(&p, 0.01f);
+    end(&p);
+}
+
 TEST(units_of_16_and_of_8_bits_stand_side_by_side)
 {
     struct pair p;
@@ -275,7 +292,8 @@ TEST(units_of_16_and_of_8_bits_stand_side_by_side)
     end(&p);
 }
 
-TEST(a_unit_with_a_weight_beyond_float16_keeps_32_bits)
+/* Too large, and so small that 4 or 5 bits of it are left. */
+TEST(a_unit_with_weights_beyond_float16_keeps_32_bits)
 {
     static const char *const texts[] = {
         "graph g(%x: f32[1,2,4,4]) {\n"
@@ -287,9 +305,14 @@ TEST(a_unit_with_a_weight_beyond_float16_keeps_32_bits)
         "  %w = const f32[1,2,1,1] {65520,1}\n"
         "  %y = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
         "  return %y\n"
+        "}\n",
+        "graph g(%x: f32[1,2,4,4]) {\n"
+        "  %w = const f32[1,2,1,1] {1.5e-6,1.1e-6}\n"
+        "  %y = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
+        "  return %y\n"
         "}\n"};
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         struct pair p;
 
         begin(&p, texts[i]);

@@ -127,6 +127,33 @@ TEST(every_device_file_passes_the_door_and_gives_costs)
     arena_destroy(a);
 }
 
+/* Code multiplies float32 whatever the device could; plans are for what it can. */
+TEST(what_becomes_of_16_bits_is_the_targets)
+{
+    static const struct {
+        const char *target;
+        enum cost_halves halves;
+    } rows[] = {
+        {"host", HALVES_READ},
+        {"orin", HALVES_READ},
+        {"cortex-m", HALVES_WIDENED},
+        {"a100", HALVES_MULTIPLIED},
+        {"ascend310", HALVES_MULTIPLIED},
+    };
+    struct arena *a = arena_create();
+    struct device d;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct target *t = target_find(rows[i].target);
+
+        CHECK_OK(target_device(a, t, NULL, &d));
+        CHECK_EQ(target_halves(t, &d), rows[i].halves);
+    }
+    d.figures[FIGURE_F16_PEAK].value = 0; /* an Ascend 310 without float16 */
+    CHECK_EQ(target_halves(target_find("ascend310"), &d), HALVES_NONE);
+    arena_destroy(a);
+}
+
 static double rate(const char *name, enum precision p)
 {
     struct arena *a = arena_create();

@@ -186,3 +186,28 @@ TEST(codes_that_a_model_brought_are_a_unit_of_8_bits)
     CHECK_EQ(u->macs, 24);
     compile_destroy(c);
 }
+
+/* What quantization writes; without its word a Cast is an operator like others. */
+TEST(weights_behind_a_cast_that_stays_are_a_unit_of_16_bits)
+{
+    static const char text[] = "graph t(%x: f32[2,3]) {\n"
+                               "  %h = const f16[3,4] {*0x3c00}\n"
+                               "  %w = Cast(%h) {to=1} : f32[3,4]\n"
+                               "  %y = MatMul(%x, %w) : f32[2,4] \"fc\" #0\n"
+                               "  return %y\n}\n";
+    struct compile *c = compile_create();
+    int n;
+
+    find(c, text, &n);
+    CHECK_EQ(n, 0);
+    compile_destroy(c);
+    c = compile_create();
+    c->halves_stay = true;
+
+    const struct unit *u = find(c, text, &n);
+
+    CHECK_EQ(n, 1);
+    CHECK(u->weight_bits == 16 && u->activation_bits == 32);
+    CHECK(u->channels == 4 && u->k == 3 && u->macs == 24 && u->n_weights == 12);
+    compile_destroy(c);
+}

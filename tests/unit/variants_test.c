@@ -48,6 +48,9 @@ static const char device_text[] =
     "{\"name\": \"memory_bandwidth\", \"value\": 1e9, \"unit\": \"B/s\","
     " \"origin\": \"datasheet\", \"source\": \"a table of this test\"}]}";
 
+/* Channel 0 of %a is so many times as large as the others, and %c takes that back. */
+static float loudness = 1.0f;
+
 static struct ir_graph *make_graph(struct compile *c)
 {
     struct ir_graph *g;
@@ -63,6 +66,11 @@ static struct ir_graph *make_graph(struct compile *c)
 
     for (int i = 0; i < 4 * 18; i++)
         w[4 * 18 + i] = (i / 18 % 2 ? -1.0f : 2.0f) * w[i];
+    for (int i = 0; i < 18; i++)
+        w[i] *= loudness;
+    w = (float *)(uintptr_t)g->first->next->in[1]->data;
+    for (int i = 0; i < 6 * 72; i++)
+        w[i] /= i % 72 < 9 ? loudness : 1.0f;
     return g;
 }
 
@@ -168,6 +176,17 @@ TEST(fewer_bits_lose_more)
     close_world(&w);
 }
 
+TEST(sixteen_bits_lose_a_hundredth_of_what_eight_do)
+{
+    struct world w = open_world();
+    const double sixteen = loss_of(&w, 0, 0, 16), eight = loss_of(&w, 0, 0, 8),
+                 pruned = loss_of(&w, 0.5, 0.3, 32), both = loss_of(&w, 0.5, 0.3, 16);
+
+    CHECK(sixteen > 0 && sixteen < 0.01 * eight);
+    CHECK(both != pruned && fabs(both - pruned) < 0.01 * pruned);
+    close_world(&w);
+}
+
 TEST(equal_plans_give_equal_results_whatever_ran_before)
 {
     struct world w = open_world(), other = open_world();
@@ -226,14 +245,21 @@ TEST(pruning_takes_the_channels_of_a_stitched_plan)
 
 /* ---- the problem ----------------------------------------------------------------- */
 
-static struct model_problem *make_problem(struct world *w, double max_bytes)
+static struct model_problem *make_problem_of(struct world *w, double max_bytes,
+                                             enum cost_halves halves)
 {
-    struct model_problem_options o = {.device = &w->device, .more_bytes = 100};
+    struct model_problem_options o = {
+        .device = &w->device, .more_bytes = 100, .halves = halves};
 
     for (int k = 0; k < COST_COUNT; k++)
         o.budgets[k] = INFINITY;
     o.budgets[COST_bytes] = max_bytes;
     return model_problem_create(w->a, w->v, &o);
+}
+
+static struct model_problem *make_problem(struct world *w, double max_bytes)
+{
+    return make_problem_of(w, max_bytes, HALVES_NONE);
 }
 
 TEST(costs_of_units_are_never_below_those_of_the_plan)
@@ -254,6 +280,31 @@ TEST(costs_of_units_are_never_below_those_of_the_plan)
             CHECK(exact[k] <= bound[k] * (1 + 1e-12));
         CHECK(exact[COST_bytes] < m->problem.base[COST_bytes]);
     }
+    close_world(&w);
+}
+
+/* Samples at once share the weights; values and products are so many times as many. */
+TEST(a_batch_costs_what_so_many_samples_cost_at_once)
+{
+    struct world w = open_world();
+    struct model_problem_options o = {.device = &w.device, .batch = 8};
+
+    w.device.figures[FIGURE_STEP_OVERHEAD].value = 1e-6;
+    const struct search_problem *one = &make_problem(&w, INFINITY)->problem,
+                                *all = &model_problem_create(w.a, w.v, &o)->problem;
+    const struct choice c = {0, 0, 1}, floats = {0, 0, 3};
+    const struct unit *u = &w.v->units[1];
+    const struct work work = unit_work(u, 8, 8), batch = work_of_batch(&work, 8);
+    double single[COST_COUNT], together[COST_COUNT];
+
+    one->cost(one->self, 1, c, floats, single);
+    all->cost(all->self, 1, c, floats, together);
+    CHECK(together[COST_bytes] == single[COST_bytes]);
+    CHECK(together[COST_ram] == 8 * single[COST_ram]);
+    CHECK(together[COST_latency]
+          == cost_of(&w.device, &batch).time_ns
+                 + cost_conversion_ns(&w.device, 8 * u->in_elements, 32, 8));
+    CHECK(together[COST_latency] < 8 * single[COST_latency]);
     close_world(&w);
 }
 
@@ -327,6 +378,141 @@ TEST(a_search_finds_the_best_of_all_plans)
     CHECK_OK(m->failed);
     CHECK(n > 50 && n < 324);
     CHECK(found <= 1.01 * least);
+    close_world(&w);
+}
+
+/* ---- 16 bits ----------------------------------------------------------------------
+ */
+
+enum { IN_4, IN_8, IN_16, IN_32 }; /* of choice_bits */
+
+TEST(units_have_16_bits_where_the_device_does_something_with_them)
+{
+    struct world w = open_world();
+
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ(make_problem_of(&w, INFINITY, HALVES_NONE)->problem.units[i].bits,
+                 1u << IN_4 | 1u << IN_8 | 1u << IN_32);
+        CHECK_EQ(make_problem_of(&w, INFINITY, HALVES_READ)->problem.units[i].bits,
+                 15u);
+        CHECK_EQ(
+            make_problem_of(&w, INFINITY, HALVES_MULTIPLIED)->problem.units[i].bits,
+            15u);
+    }
+    close_world(&w);
+}
+
+/* %a makes numbers of some 100 000, and a sixteenth of 65 504 is the most: neither it
+ * nor %c, which reads them, may multiply halves, but their weights can be stored so. */
+TEST(units_of_large_values_do_not_multiply_halves)
+{
+    loudness = 1e5f;
+
+    struct world w = open_world();
+    const struct search_unit *read =
+        make_problem_of(&w, INFINITY, HALVES_READ)->problem.units;
+    const struct search_unit *multiplied =
+        make_problem_of(&w, INFINITY, HALVES_MULTIPLIED)->problem.units;
+
+    loudness = 1.0f;
+    for (int i = 0; i < 4; i++) {
+        CHECK(read[i].bits & 1u << IN_16 || i == 0); /* a weight is above 65 520 */
+        CHECK_EQ(multiplied[i].bits >> IN_16 & 1u, i >= 2);
+    }
+    close_world(&w);
+}
+
+/* The second unit after one of the same kind. */
+static void costs_of(struct world *w, enum cost_halves halves, uint8_t bits,
+                     uint8_t before, double *out)
+{
+    const struct model_problem *m = make_problem_of(w, INFINITY, halves);
+
+    m->problem.cost(m->problem.self, 1, (struct choice){0, 0, bits},
+                    (struct choice){0, 0, before}, out);
+}
+
+static bool is_about(double a, double b)
+{
+    return fabs(a / b - 1) < 1e-3;
+}
+
+/* %c has 432 weights.  Weights take half of the bytes; the rest is the device's. */
+TEST(sixteen_bits_cost_what_the_device_does_with_them)
+{
+    struct world w = open_world();
+    double whole[COST_COUNT], half[COST_COUNT], alone[COST_COUNT];
+
+    w.device.figures[FIGURE_F16_PEAK].value = 2e9; /* of float32: 1e9 */
+    w.device.figures[FIGURE_MEMORY_BANDWIDTH].value = 1e12;
+    costs_of(&w, HALVES_READ, IN_32, IN_32, whole);
+    costs_of(&w, HALVES_READ, IN_16, IN_32, half);
+    CHECK(half[COST_bytes] == whole[COST_bytes] / 2);
+    CHECK(is_about(half[COST_latency], whole[COST_latency]));
+    CHECK(half[COST_ram] == whole[COST_ram]);
+
+    costs_of(&w, HALVES_WIDENED, IN_16, IN_32, alone);
+    CHECK(alone[COST_latency] > half[COST_latency]);
+    CHECK(alone[COST_ram] == whole[COST_ram] + 4 * 432);
+
+    costs_of(&w, HALVES_MULTIPLIED, IN_16, IN_16, half);
+    CHECK(half[COST_bytes] == whole[COST_bytes] / 2);
+    CHECK(is_about(half[COST_latency], whole[COST_latency] / 2));
+    CHECK(half[COST_ram] == whole[COST_ram] / 2);
+    costs_of(&w, HALVES_MULTIPLIED, IN_16, IN_32, alone); /* inputs become halves */
+    CHECK(alone[COST_latency] > half[COST_latency]);
+    close_world(&w);
+}
+
+TEST(a_plan_says_what_the_device_multiplies)
+{
+    struct world w = open_world();
+    struct choices *c = choices_create(w.a, 4);
+
+    c->units[1].bits = IN_16;
+    for (enum cost_halves k = HALVES_READ; k <= HALVES_MULTIPLIED; k++) {
+        const struct plan *p =
+            model_problem_plan(make_problem_of(&w, INFINITY, k), c, "host");
+
+        CHECK_EQ(p->units[0].weight_bits, 32);
+        CHECK_EQ(p->units[1].weight_bits, 16);
+        CHECK_EQ(p->units[1].activation_bits, k == HALVES_MULTIPLIED ? 16 : 32);
+        CHECK_EQ((int)p->bits_policy, BITS_POLICY_mixed);
+    }
+    close_world(&w);
+}
+
+/* One channel of %a is 1 000 times as loud, so 8 bits leave nothing of the others for
+ * %c; and so many bytes that it cannot have 32.  All others fit with 8. */
+TEST(a_unit_that_8_bits_spoil_gets_16_where_32_are_too_many_bytes)
+{
+    loudness = 1e3f;
+
+    struct world w = open_world();
+    struct choices *c = choices_create(w.a, 4);
+    struct model_problem *m = make_problem_of(&w, INFINITY, HALVES_READ);
+    struct method_options o = method_defaults();
+    double costs[COST_COUNT], without = INFINITY;
+
+    loudness = 1.0f;
+    for (int i = 0; i < 4; i++)
+        c->units[i].bits = i == 1 ? IN_16 : IN_8;
+    model_problem_costs(m, c, costs);
+    m->problem.budgets[COST_bytes] = costs[COST_bytes];
+    for (int k = 0; k < COST_COUNT; k++)
+        o.reward.w[k] = 0;
+    for (int i = 0; i < 4; i++)
+        ((struct search_unit *)m->problem.units)[i].ratios = 1; /* only bits */
+
+    struct evaluator *e = evaluator_create(w.a, &m->problem, 80);
+
+    method_run(METHOD_surrogate, e, &o, 1);
+    CHECK_OK(m->failed);
+    for (int i = 0; i < e->n; i++)
+        if (e->all[i].feasible && e->all[i].choices->units[1].bits != IN_16)
+            without = fmin(without, e->all[i].result.loss);
+    CHECK_EQ(e->all[e->best].choices->units[1].bits, IN_16);
+    CHECK(e->all[e->best].result.loss < 0.2 * without);
     close_world(&w);
 }
 
