@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See lanes.h.  Compiled once for each level of the processor family: the compiler
  * makes a block of 16 channels as many vectors as it takes.  LANES names the result. */
+#include <assert.h>
 #include <string.h>
 
 #include "compress/lanes_levels.h"
@@ -170,62 +171,92 @@ static void round_codes(int64_t n, const struct tiles_codes *c, const float *x,
 
 /* ---- products -------------------------------------------------------------------- */
 
-INLINE void product_rows(int rows, int blocks, const struct lanes_product *p,
-                         int64_t row)
+/* Channels of a register; rows, and registers of each, whose sums there is room for.
+ * Blocks wider than a register would go through memory. */
+#if defined __AVX512F__
+enum { PART = 16, ROWS = 8, PARTS = 2 };
+#elif defined __AVX2__
+enum { PART = 8, ROWS = 6, PARTS = 2 };
+#elif defined __aarch64__
+enum { PART = 4, ROWS = 6, PARTS = 4 };
+#else
+enum { PART = 4, ROWS = 3, PARTS = 4 };
+#endif
+static_assert(LANES_ROWS % ROWS == 0 && LANES_BLOCK % PART == 0,
+              "nothing is left over");
+
+typedef float part __attribute__((vector_size(4 * PART)));
+typedef float unaligned_part
+    __attribute__((vector_size(4 * PART), aligned(4), may_alias));
+
+/* Sums of so many rows and parts, from the channel `first` of `width` on. */
+INLINE void product_part(int rows, int parts, int width, const struct lanes_product *p,
+                         int64_t row, int first)
 {
-    block sum[LANES_ROWS][2];
-    const float *w = p->w;
+    part sum[ROWS][PARTS];
+    const float *w = p->w + first;
 
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int b = 0; b < blocks; b++)
-            sum[r][b] = (block){0};
+#pragma GCC unroll 4
+        for (int k = 0; k < parts; k++)
+            sum[r][k] = (part){0};
     for (int64_t t = 0; t < p->n_taps; t++) {
-        const float *x[LANES_ROWS];
+        const float *x[ROWS];
 
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++)
             x[r] = p->x + p->at[row + r] + p->tap[t];
-        for (int64_t c = 0; c < p->c; c++, w += blocks * LANES_BLOCK) {
-            block column[2];
+        for (int64_t c = 0; c < p->c; c++, w += width) {
+            part column[PARTS];
 
-#pragma GCC unroll 2
-            for (int b = 0; b < blocks; b++)
-                column[b] = load(w + b * LANES_BLOCK);
+#pragma GCC unroll 4
+            for (int k = 0; k < parts; k++)
+                column[k] = *(const unaligned_part *)(w + k * PART);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-                for (int b = 0; b < blocks; b++)
-                    sum[r][b] += x[r][c] * column[b];
+#pragma GCC unroll 4
+                for (int k = 0; k < parts; k++)
+                    sum[r][k] += x[r][c] * column[k];
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int b = 0; b < blocks; b++)
-            store(p->y + (row + r) * p->pitch_y + b * LANES_BLOCK, sum[r][b]);
+#pragma GCC unroll 4
+        for (int k = 0; k < parts; k++)
+            *(unaligned_part *)(p->y + (row + r) * p->pitch_y + first + k * PART) =
+                sum[r][k];
+}
+
+INLINE void product_rows(int rows, int blocks, const struct lanes_product *p,
+                         int64_t row)
+{
+    const int width = blocks * LANES_BLOCK,
+              parts = width / PART < PARTS ? width / PART : PARTS;
+
+    for (int first = 0; first < width; first += parts * PART)
+        product_part(rows, parts, width, p, row, first);
 }
 
 INLINE void product_blocks(int blocks, const struct lanes_product *p)
 {
     int64_t row = 0;
 
-    for (; row + LANES_ROWS <= p->n; row += LANES_ROWS)
-        product_rows(LANES_ROWS, blocks, p, row);
+    for (; row + ROWS <= p->n; row += ROWS)
+        product_rows(ROWS, blocks, p, row);
     switch (p->n - row) {
-#define ROWS(rows)                                                                     \
+#define LAST(rows)                                                                     \
     case rows:                                                                         \
-        product_rows(rows, blocks, p, row);                                            \
+        product_rows(rows < ROWS ? rows : ROWS, blocks, p, row);                       \
         break
-        ROWS(1);
-        ROWS(2);
-        ROWS(3);
-        ROWS(4);
-        ROWS(5);
-        ROWS(6);
-        ROWS(7);
-#undef ROWS
+        LAST(1);
+        LAST(2);
+        LAST(3);
+        LAST(4);
+        LAST(5);
+        LAST(6);
+        LAST(7);
+#undef LAST
     default:
         break;
     }
