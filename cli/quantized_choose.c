@@ -63,32 +63,34 @@ struct status *searching_carry_out(struct searching *s, const struct evaluation 
     return OK;
 }
 
-/* Of the drop, in points; 0: not known. */
+/* Of the drop, in points.  That no sample was lost says little of the next one. */
 static double standard_error(const struct score *s)
 {
     const struct metrics_paired *p = &s->top1;
     const double lost = (double)p->lost, gained = (double)p->gained, n = (double)s->n;
 
-    if (s->kind != SCORE_TOP1)
-        return 0;
-    return 100 * sqrt(lost + gained - (lost - gained) * (lost - gained) / n) / n;
+    return 100 * sqrt(fmax(lost + gained - (lost - gained) * (lost - gained) / n, 1))
+           / n;
 }
 
-/* Other samples will not say the same: the mean of what was measured and of what the
- * loss says, which depends less on them, has half a standard error to spare. */
+/* Other samples will not say the same.  What the loss says depends less on them, but a
+ * nat does not always cost as much: the mean of both, each by how sure it is, with a
+ * standard error to spare. */
 double searching_points(const struct searching *s, const struct trial *t,
                         double points_per_nat)
 {
-    if (s->points_per_nat > 0)
-        return (t->drop + t->loss * points_per_nat) / 2 + standard_error(&t->score) / 2;
-    return t->loss * s->q->o->max_drop / (s->allowed_loss * SEARCHING_CARRIED_OUT);
-}
+    const double by_loss = t->loss * points_per_nat, least = 1e-6;
 
-static bool is_accurate(const struct searching *s, const struct trial *t)
-{
-    const double most = s->q->o->max_drop;
+    if (!(s->points_per_nat > 0))
+        return t->loss * SEARCHING_POINTS_PER_NAT;
+    if (t->score.kind != SCORE_TOP1)
+        return (t->drop + by_loss) / 2;
 
-    return t->drop <= most && searching_points(s, t, s->points_per_nat) <= most;
+    const double by_drop = pow(standard_error(&t->score), -2),
+                 by_nats = pow(fmax(by_loss / 2, least), -2);
+
+    return (t->drop * by_drop + by_loss * by_nats) / (by_drop + by_nats)
+           + 1 / sqrt(by_drop + by_nats);
 }
 
 static int by_loss(const void *a, const void *b)
@@ -146,32 +148,130 @@ static void keep(struct trial *best, const struct trial *t, bool is_better)
     *best = *t;
 }
 
-/* The cheapest plan of the front that is accurate when it is carried out: the point
- * where that ends is bisected, from where the evaluations say that it is. */
-static struct status *choose_cheapest(struct searching *s, struct trial *best)
+/* ---- where accuracy ends ---------------------------------------------------------
+ *
+ * How much a plan loses when it is carried out follows from its evaluation only
+ * roughly: pruned ones lose a tenth of that, or two thirds.  So what an evaluation may
+ * lose is found by trials, of plans for each of which the cheapest at its loss is
+ * taken.
+ */
+
+/* Losses of evaluations. */
+struct edge {
+    double low;   /* the most of a plan that is accurate; 0: there is none */
+    double high;  /* the least above of one that is not; INFINITY: none */
+    double at;    /* in between, where to look next */
+    double value; /* the most that an accurate plan has; -INFINITY: there is none */
+};
+
+static struct edge find_edge(const struct searching *s)
 {
-    const struct evaluation **front;
-    const int n = searching_candidates(s, true, &front);
-    int low = -1, high = n, at = 0;
+    const double most = s->q->o->max_drop, little = most / 10;
+    struct edge e = {0, INFINITY, s->reward.allowed_loss, -INFINITY};
+    double low_points = 0, high_points = 0;
 
-    while (at + 1 < n && front[at + 1]->result.loss <= s->allowed_loss)
-        at++;
-    for (int i = 0; (i < most_trials(2) || !best->done) && low + 1 < high; i++) {
-        struct trial t;
+    for (int i = 0; i < s->n_marks; i++) {
+        const struct mark *m = &s->marks[i];
+        const double loss = m->of->result.loss;
 
-        progress(arena_printf(s->q->a, "carrying out plan %d of about %d", i + 1,
-                              most_trials(2)));
-        RETURN_IF_FAIL(searching_carry_out(s, front[at], NULL, &t));
-        if (is_accurate(s, &t)) {
-            keep(best, &t, true);
-            low = at;
-        } else {
-            keep(best, &t, !best->done && low + 1 == at); /* nothing better is left */
-            high = at;
+        if (m->points > most)
+            continue;
+        e.value = fmax(e.value, searching_value(s, m->of));
+        if (loss >= e.low) {
+            e.low = loss;
+            low_points = m->points;
         }
-        at = low + (high - low) / 2;
-        at = at > low ? at : low + 1;
     }
+    for (int i = 0; i < s->n_marks; i++) {
+        const struct mark *m = &s->marks[i];
+        const double loss = m->of->result.loss;
+
+        if (m->points > most && loss > e.low && loss < e.high) {
+            e.high = loss;
+            high_points = m->points;
+        }
+    }
+    if (e.low > 0 && e.high < INFINITY)
+        e.at = sqrt(e.low * e.high);
+    else if (e.low > 0)
+        e.at = e.low * fmin(fmax(most / fmax(low_points, little), 1.5), 4);
+    else if (e.high < INFINITY)
+        e.at = e.high * fmin(fmax(most / high_points, 0.25), 0.67);
+    return e;
+}
+
+static bool was_looked_at(const struct searching *s, const struct evaluation *v)
+{
+    for (int i = 0; i < s->n_marks; i++)
+        if (s->marks[i].of == v)
+            return true;
+    return false;
+}
+
+/* The cheapest plan up to the edge, or the one above that loses least. */
+const struct evaluation *searching_next(const struct searching *s)
+{
+    const struct edge e = find_edge(s);
+    const struct evaluation **front, *next = NULL;
+    const int n = searching_candidates(s, true, &front);
+
+    for (int i = 0; i < n; i++) {
+        const double loss = front[i]->result.loss;
+
+        if (was_looked_at(s, front[i]) || searching_value(s, front[i]) <= e.value)
+            continue;
+        if (loss >= e.high || (next && loss > e.at))
+            break;
+        next = front[i];
+    }
+    return next;
+}
+
+/* Of accurate plans the cheaper one, of others the more accurate one. */
+static bool is_better(const struct searching *s, const struct trial *t, double points)
+{
+    const struct trial *best = &s->best;
+    const double most = s->q->o->max_drop;
+
+    if (!best->done)
+        return true;
+    if (points <= most && best->points <= most)
+        return searching_value(s, t->of) > searching_value(s, best->of);
+    return points < best->points;
+}
+
+static struct status *look_at(struct searching *s, const struct evaluation *v)
+{
+    struct trial t;
+
+    progress(arena_printf(s->q->a, "carrying out plan %d of about %d", s->n_marks + 1,
+                          most_trials(2)));
+    RETURN_IF_FAIL(searching_carry_out(s, v, NULL, &t));
+    t.points = fmax(t.drop, searching_points(s, &t, s->points_per_nat));
+    s->marks[s->n_marks++] = (struct mark){v, t.points};
+    keep(&s->best, &t, is_better(s, &t, t.points));
+    return OK;
+}
+
+struct status *searching_look(struct searching *s)
+{
+    const struct evaluation *next = searching_next(s);
+
+    if (next)
+        RETURN_IF_FAIL(s->trainings ? searching_train_look(s, next) : look_at(s, next));
+    s->reward.allowed_loss = find_edge(s).at;
+    return OK;
+}
+
+/* The edge is bisected further. */
+static struct status *choose_cheapest(struct searching *s)
+{
+    const struct evaluation *next;
+
+    while (s->n_marks < SEARCHING_MOST_TRIALS
+           && (s->n_marks < most_trials(2) || s->best.points > s->q->o->max_drop)
+           && (next = searching_next(s)))
+        RETURN_IF_FAIL(look_at(s, next));
     return OK;
 }
 
@@ -208,8 +308,9 @@ static struct status *none_found(int n, const struct measured *file,
 
 /* The most accurate of the ten best, where file and workspace are as small as they were
  * thought. */
-static struct status *choose_most_accurate(struct searching *s, struct trial *best)
+static struct status *choose_most_accurate(struct searching *s)
 {
+    struct trial *best = &s->best;
     const struct evaluation **all;
     const int n = searching_candidates(s, false, &all);
     struct measured file = {COST_bytes, "file meets --max-bytes", s->q->o->max_bytes,
@@ -301,26 +402,29 @@ static const char *sentence(const struct searching *s, const struct trial *t)
 struct status *searching_choose(struct searching *s)
 {
     struct quantized *q = s->q;
-    struct trial best = {0};
+    const struct trial *best = &s->best;
 
-    if (q->training.model)
-        RETURN_IF_FAIL(searching_train(s, &best));
-    if (!best.done)
-        RETURN_IF_FAIL(searching_has_budget(q->o) ? choose_most_accurate(s, &best)
-                                                  : choose_cheapest(s, &best));
-    if (!best.done)
+    if (s->trainings) {
+        RETURN_IF_FAIL(searching_train(s));
+        s->n_marks = 0; /* of trained plans */
+        s->reward.allowed_loss = s->allowed_loss;
+    }
+    if (!best->done || !q->training.model)
+        RETURN_IF_FAIL(searching_has_budget(q->o) ? choose_most_accurate(s)
+                                                  : choose_cheapest(s));
+    if (!best->done)
         return FAIL(NO_FIT, "no plan was found that meets the budgets");
-    if (q->o->has_max_drop && searching_has_budget(q->o) && best.drop > q->o->max_drop)
+    if (q->o->has_max_drop && searching_has_budget(q->o) && best->drop > q->o->max_drop)
         return FAIL(
             NO_FIT,
             "the most accurate plan within the budgets loses %.2f points on "
             "validation samples; %.2f are allowed. It has %lld bytes of weights",
-            best.drop, q->o->max_drop, (long long)best.file_bytes);
-    q->searched = sentence(s, &best);
+            best->drop, q->o->max_drop, (long long)best->file_bytes);
+    q->searched = sentence(s, best);
     q->evaluations = arena_strdup(q->a, record_text(s->record));
-    q->search_page = searching_page(s, best.of);
-    if (q->training.model && !best.q.training.model)
+    q->search_page = searching_page(s, best->of);
+    if (q->training.model && !best->q.training.model)
         training_end(&q->training, true);
-    quantized_take(q, &best.q);
+    quantized_take(q, &best->q);
     return OK;
 }

@@ -22,6 +22,10 @@ enum { MOST_SCORED = 256 }; /* samples of an evaluation */
 /* Nats beyond which a plan's accuracy says nothing of that of a good one. */
 static const double MOST_LOSS = 0.5;
 
+/* What a plan loses when it is carried out, as a share of what its evaluation says: a
+ * first guess. */
+static const double CARRIED_OUT = 0.6;
+
 /* ---- Ctrl-C ---------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;
@@ -244,9 +248,10 @@ static void set_reward(struct searching *s)
     if (!s->model->has_energy)
         s->reward.w[COST_energy] = 0;
     s->points_per_nat = find_points_per_nat(s);
-    s->allowed_loss = s->q->o->max_drop
-                      / (s->points_per_nat > 0 ? s->points_per_nat : 20)
-                      / SEARCHING_CARRIED_OUT;
+    s->allowed_loss =
+        s->q->o->max_drop
+        / (s->points_per_nat > 0 ? s->points_per_nat : SEARCHING_POINTS_PER_NAT)
+        / CARRIED_OUT;
     if (searching_has_budget(s->q->o)) {
         for (int k = 0; k < COST_COUNT; k++)
             s->reward.w[k] *= 0.2;
@@ -295,41 +300,48 @@ static bool has_choice(const struct searching *s)
            || !search_inert(s->p, AGENT_quantization);
 }
 
-/* By name; what is no method is the controller with the surrogate. */
-static void run_method(struct searching *s)
+/* By name; what is no method is the controller with the surrogate.  Each part of a
+ * search draws its own numbers; the table of single changes is of the whole. */
+static void run_method(struct searching *s, int part, int all)
 {
     const struct quantized_options *o = s->q->o;
     const int method = index_of(method_names, o->method);
+    const uint64_t seed = o->seed + (uint64_t)part;
     struct method_options options = method_defaults();
     struct controller_options c = controller_defaults(
         (enum controller_kind)index_of(controller_names, o->controller));
 
     options.reward = s->reward;
+    options.share_of_effects *= (double)all / s->e->budget;
     if (method >= 0)
-        method_run((enum method)method, s->e, &options, o->seed);
+        method_run((enum method)method, s->e, &options, seed);
     else
-        method_run_both(&c, s->e, &options, o->seed);
+        method_run_both(&c, s->e, &options, seed);
 }
 
-/* What training may give back, as multiples of the loss that is allowed without. */
-static const double trained_back[] = {1, 2.5, 6};
+static bool is_over(const struct searching *s)
+{
+    return interrupted || s->failed || s->model->failed;
+}
 
-/* With training a part of the evaluations for each, so that the front has plans to
- * train from all along. */
-static void run_methods(struct searching *s)
+/* Without budgets in parts, the first one twice as long: between two of them a plan is
+ * carried out, which tells where to look on. */
+static struct status *run_methods(struct searching *s)
 {
     const int all = s->e->budget,
-              parts = s->q->training.model && !searching_has_budget(s->q->o)
-                          ? (int)(sizeof trained_back / sizeof *trained_back)
-                          : 1;
+              parts = searching_has_budget(s->q->o) ? 1 : SEARCHING_PARTS;
 
     if (!has_choice(s))
-        return;
-    for (int i = 0; i < parts && !interrupted && !s->failed && !s->model->failed; i++) {
-        s->e->budget = s->e->n + (all - s->e->n) / (parts - i);
-        s->reward.allowed_loss = s->allowed_loss * trained_back[i];
-        run_method(s);
+        return OK;
+    for (int i = 0; i < parts && !is_over(s); i++) {
+        const int left = parts - i + (parts > 1 && i == 0);
+
+        if (i)
+            RETURN_IF_FAIL(searching_look(s));
+        s->e->budget = s->e->n + (all - s->e->n) * (parts > 1 && i == 0 ? 2 : 1) / left;
+        run_method(s, i, all);
     }
+    return OK;
 }
 
 static struct status *search(struct searching *s)
@@ -349,8 +361,16 @@ static struct status *search(struct searching *s)
     s->reward = reward_defaults(REWARD_LOG);
     evaluate_uniform(s);
     set_reward(s);
-    run_methods(s);
-    RETURN_IF_FAIL(searching_alone(s));
+    if (q->training.model)
+        searching_train_begin(s);
+
+    struct status *status = run_methods(s), *ended = searching_alone(s);
+
+    if (status) {
+        status_free(ended);
+        return status;
+    }
+    RETURN_IF_FAIL(ended);
     if (s->model->failed)
         return s->model->failed;
     return s->failed;

@@ -14,11 +14,11 @@
 #include "search/record.h"
 #include "search/search_page.h"
 
-/* What a plan loses when it is carried out, as a share of what its evaluation says
- * (docs/search.md). */
-#define SEARCHING_CARRIED_OUT 0.6
+/* That a nat costs, where samples have no labels to say so. */
+#define SEARCHING_POINTS_PER_NAT 20
 
 enum {
+    SEARCHING_PARTS = 5,   /* of a search without budgets, with a trial between two */
     SEARCHING_TRIALS = 10, /* plans that are carried out without training, at most */
     SEARCHING_MOST_TRIALS = 32 /* with it, too */
 };
@@ -31,8 +31,17 @@ struct trial {
     int64_t file_bytes;
     int64_t workspace_bytes; /* on the target; with a budget for it */
     double loss, drop;
+    double points; /* as of a mark */
     bool done;
 };
+
+/* What a plan that was evaluated will lose when it is delivered. */
+struct mark {
+    const struct evaluation *of;
+    double points; /* those of --max-drop, with something to spare */
+};
+
+struct trainings; /* searching_train.c */
 
 struct searching {
     struct quantized *q;
@@ -46,7 +55,7 @@ struct searching {
     struct ranks ranks;
     struct ahead *ahead; /* NULL: this process is alone */
     struct reward reward;
-    double allowed_loss;   /* of an evaluation, without training */
+    double allowed_loss;   /* of an evaluation, before a plan has been carried out */
     double points_per_nat; /* drop by loss; 0: samples have no labels */
     double started;
     int n_started; /* evaluations that were recalled */
@@ -56,7 +65,11 @@ struct searching {
     struct outputs original; /* of the checked ones */
     int n_trials;
     struct search_trial trials[SEARCHING_MOST_TRIALS];
-    const char *distillation; /* what was chosen of it, or NULL */
+    int n_marks;
+    struct mark marks[SEARCHING_MOST_TRIALS];
+    struct trial best;           /* of the trials; not done: there is none to take */
+    struct trainings *trainings; /* NULL: without training */
+    const char *distillation;    /* what was chosen of it, or NULL */
 };
 
 /* Without one costs count, as long as the loss is allowed; with one the loss. */
@@ -64,8 +77,8 @@ bool searching_has_budget(const struct quantized_options *o);
 /* "0.071 ms (modelled)" */
 const char *searching_amount(struct arena *a, enum search_cost k, double cost);
 
-/* With --jobs or under mpirun: from here on other processes evaluate, too.  These do not
- * return; searching_alone ends them. */
+/* With --jobs or under mpirun: from here on other processes evaluate, too.  These do
+ * not return; searching_alone ends them. */
 struct status *searching_share(struct searching *s);
 struct status *searching_alone(struct searching *s);
 /* The evaluator's, for what it is told to expect. */
@@ -77,11 +90,21 @@ struct status *searching_replay(struct searching *s, const char *header);
 /* Whether Ctrl-C was pressed. */
 bool searching_interrupted(void);
 
+/* Carries out the plan that tells most about where accuracy ends, and sets the loss
+ * that plans may have where the search goes on. */
+struct status *searching_look(struct searching *s);
+/* The plan to be carried out next; NULL: none is worth it. */
+const struct evaluation *searching_next(const struct searching *s);
+
 /* Finds the plan and makes what it decides that of s->q. */
 struct status *searching_choose(struct searching *s);
-/* The same of those that are trained before they are measured; not done: none was found
- * that loses as little as is allowed. */
-struct status *searching_train(struct searching *s, struct trial *best);
+
+/* The same of plans that are trained before they are measured: before the first look;
+ * a look at a plan; and the end, s->best not done: none was found that loses as little
+ * as is allowed. */
+void searching_train_begin(struct searching *s);
+struct status *searching_train_look(struct searching *s, const struct evaluation *v);
+struct status *searching_train(struct searching *s);
 
 /* `training` NULL: none. */
 struct status *searching_carry_out(struct searching *s, const struct evaluation *v,

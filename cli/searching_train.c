@@ -2,12 +2,13 @@
 /* The main job's search with training: what a plan loses before it may be more than is
  * allowed, as long as training gives it back.
  *
- * Plans from all along the archive's front are pruned, trained for a short time,
- * quantized and measured; the better half goes on to a training twice as long, always
- * from the start, so that the length of each is the length of its schedule (successive
- * halving, Jamieson and Talwalkar 2016, arXiv:1502.07943).  Between two rounds the best
- * plan is trained with other temperatures and shares of the original's voice.  The last
- * are trained for all epochs: what is measured then is what is delivered.
+ * Plans that a look takes (searching_look) are pruned, trained for a short time,
+ * quantized and measured: so the point of the front is bisected up to which training
+ * for all epochs should give back enough.  The better one of the first two is trained
+ * with other temperatures and shares of the original's voice, too, and then for all
+ * epochs, which tells what short trainings are worth.  At the end the best are trained
+ * for all epochs: what is measured then is what is delivered.  Every training begins
+ * anew, so that the length of each is the length of its schedule.
  *
  * Better is what is cheaper among plans that will lose little enough, when trained for
  * all epochs, and what loses less among the others; with budgets always what loses
@@ -22,15 +23,18 @@
 #include "search/agents/noise.h"
 
 enum {
-    CANDIDATES = 6,
-    ROUNDS = 2,    /* with 1/8 and 1/4 of the epochs; half of the plans go on */
-    MIXES = 3,     /* that are tried beside the usual one */
-    MOST_WHOLE = 3 /* trainings for all epochs */
+    FIRST = 2,      /* plans, before one of them is trained for all epochs */
+    CANDIDATES = 6, /* that are trained shortly */
+    MORE = 2,       /* while the last one was accurate */
+    MIXES = 3,      /* that are tried beside the usual one */
+    MOST_WHOLE = 3  /* trainings for all epochs */
 };
 
-static const double FIRST_SHARE = 0.125; /* of all epochs */
-static const double USUAL_LEFT = 0.8;    /* before a doubling has been seen */
-static const double HOPE = 2; /* times what is allowed: worth a training to see */
+static const double SHORT = 0.125;    /* of all epochs */
+static const double USUAL_LEFT = 0.8; /* before a doubling has been seen */
+static const double HOPE = 1.5; /* times what is allowed: worth a training to see */
+static const double GIVEN_BACK =
+    2.5; /* what a plan that is trained may lose: a first guess */
 
 struct mix {
     double temperature, alpha;
@@ -42,22 +46,24 @@ struct arm {
     struct trial t;
 };
 
-struct halving {
+struct trainings {
     struct searching *s;
     struct mix mix; /* the usual one, or what was found to be better */
-    int n, most;    /* trials so far, and how many there will be, about */
+    int n_arms;
+    struct arm arms[CANDIDATES + MORE];
+    int n_whole;
+    int n, most; /* trials so far, and how many there will be, about */
     double samples_done, samples_all; /* that trainings see; for the estimate */
     double started;
     double drops, losses; /* sums over all trials */
     double before, after; /* points left of plans whose training was doubled */
-    struct trial *best;
 };
 
 /* ---- what will be left ----------------------------------------------------------- */
 
 /* That a nat costs, of trained plans: labels have a voice in training, so it is less
  * than of others. */
-static double points_per_nat(const struct halving *h)
+static double points_per_nat(const struct trainings *h)
 {
     const double usual = h->s->points_per_nat;
 
@@ -66,13 +72,13 @@ static double points_per_nat(const struct halving *h)
                : usual;
 }
 
-static double points(const struct halving *h, const struct trial *t)
+static double points(const struct trainings *h, const struct trial *t)
 {
     return searching_points(h->s, t, points_per_nat(h));
 }
 
 /* When it is trained for all epochs. */
-static double expected(const struct halving *h, const struct arm *arm)
+static double expected(const struct trainings *h, const struct arm *arm)
 {
     const double left =
         h->before > 0 ? fmin(fmax(h->after / h->before, 0.5), 1) : USUAL_LEFT;
@@ -86,7 +92,7 @@ static bool is_small_enough(const struct searching *s, const struct trial *t)
 }
 
 /* < 0: a is better. */
-static int compare(const struct halving *h, const struct arm *a, const struct arm *b)
+static int compare(const struct trainings *h, const struct arm *a, const struct arm *b)
 {
     const struct searching *s = h->s;
     const double x = expected(h, a), y = expected(h, b), most = s->q->o->max_drop,
@@ -105,22 +111,10 @@ static int compare(const struct halving *h, const struct arm *a, const struct ar
     return (x > y) - (x < y);
 }
 
-/* Equal ones stay in their order. */
-static void sort(const struct halving *h, struct arm *arms, int n)
-{
-    for (int i = 1; i < n; i++)
-        for (int k = i; k > 0 && compare(h, &arms[k], &arms[k - 1]) < 0; k--) {
-            const struct arm last = arms[k];
-
-            arms[k] = arms[k - 1];
-            arms[k - 1] = last;
-        }
-}
-
 /* ---- a trial --------------------------------------------------------------------- */
 
 /* "training plan 3 of about 13, 1.25 epochs, about 14 min left" */
-static const char *describe(const struct halving *h, double epochs)
+static const char *describe(const struct trainings *h, double epochs)
 {
     const double spent = progress_seconds() - h->started,
                  left = h->samples_done > 0
@@ -135,7 +129,7 @@ static const char *describe(const struct halving *h, double epochs)
 }
 
 /* Of a plan that is trained for longer the result that loses less. */
-static bool is_better(const struct halving *h, const struct trial *a,
+static bool is_better(const struct trainings *h, const struct trial *a,
                       const struct trial *b)
 {
     const double gain =
@@ -147,7 +141,7 @@ static bool is_better(const struct halving *h, const struct trial *a,
 }
 
 /* Of the others only what was measured is left. */
-static void keep_if_best(struct halving *h, const struct trial *t)
+static void keep_if_best(struct trainings *h, const struct trial *t)
 {
     const struct searching *s = h->s;
     const bool whole = /* a plan cannot say that it is trained on some of the samples */
@@ -157,16 +151,16 @@ static void keep_if_best(struct halving *h, const struct trial *t)
         || (t->drop <= s->q->o->max_drop && points(h, t) <= s->q->o->max_drop);
 
     if (!whole || !accurate || !is_small_enough(s, t)
-        || (h->best->done && !is_better(h, t, h->best))) {
+        || (h->s->best.done && !is_better(h, t, &h->s->best))) {
         compile_destroy(t->q.c);
         return;
     }
-    if (h->best->done)
-        compile_destroy(h->best->q.c);
-    *h->best = *t;
+    if (h->s->best.done)
+        compile_destroy(h->s->best.q.c);
+    h->s->best = *t;
 }
 
-static struct status *try(struct halving *h, struct arm *arm, double share)
+static struct status *try(struct trainings *h, struct arm *arm, double share)
 {
     struct searching *s = h->s;
     struct training t = training_trial(s->q->a, &s->q->training, share);
@@ -191,10 +185,32 @@ static struct status *try(struct halving *h, struct arm *arm, double share)
     return OK;
 }
 
-static struct status *try_all(struct halving *h, struct arm *arms, int n, double share)
+/* What is known of the plans; each training says something of all. */
+static void mark(struct trainings *h)
 {
-    for (int i = 0; i < n && !searching_interrupted(); i++)
-        RETURN_IF_FAIL(try(h, &arms[i], share));
+    struct searching *s = h->s;
+
+    s->n_marks = h->n_arms;
+    for (int i = 0; i < h->n_arms; i++)
+        s->marks[i] = (struct mark){h->arms[i].of, expected(h, &h->arms[i])};
+}
+
+static struct status *try_shortly(struct trainings *h, const struct evaluation *v)
+{
+    struct arm *arm = &h->arms[h->n_arms];
+
+    *arm = (struct arm){.of = v};
+    RETURN_IF_FAIL(try(h, arm, SHORT));
+    h->n_arms++;
+    mark(h);
+    return OK;
+}
+
+static struct status *try_whole(struct trainings *h, struct arm *arm)
+{
+    h->n_whole++;
+    RETURN_IF_FAIL(try(h, arm, 1));
+    mark(h);
     return OK;
 }
 
@@ -228,7 +244,7 @@ static struct mix draw_mix(struct mix from, struct random *random)
 }
 
 /* The best plan with other mixes: what is best for it is taken for all. */
-static struct status *choose_mix(struct halving *h, struct arm *arm)
+static struct status *choose_mix(struct trainings *h, struct arm *arm)
 {
     struct random random = noise_stream(h->s->q->o->seed, AGENT_distillation);
     const struct mix usual = h->mix;
@@ -248,7 +264,7 @@ static struct status *choose_mix(struct halving *h, struct arm *arm)
     return OK;
 }
 
-static void say_mix(const struct halving *h)
+static void say_mix(const struct trainings *h)
 {
     const char *why = given(h->s);
 
@@ -257,121 +273,135 @@ static void say_mix(const struct halving *h)
         why ? why : "the best of those that a plan was trained with");
 }
 
-/* ---- candidates ------------------------------------------------------------------ */
+/* ---- which ones ------------------------------------------------------------------ */
 
-static int most_of(int n, int most)
+/* Of those that have not been trained for all epochs; NULL: none. */
+static struct arm *best_left(struct trainings *h)
 {
-    return n < most ? n : most;
+    struct arm *best = NULL;
+
+    for (int i = 0; i < h->n_arms; i++)
+        if (h->arms[i].share < 1 && (!best || compare(h, &h->arms[i], best) < 0))
+            best = &h->arms[i];
+    return best;
 }
 
-/* With budgets those of least loss.  Without, from the cheapest plan that should be
- * accurate untrained to the cheapest one that is thought to be worth training, in equal
- * steps of value. */
-static int find_candidates(const struct searching *s, struct arm *arms)
+/* Of those the one that should lose least and is cheaper than the best plan so far, as
+ * long as that may be little enough.  NULL: none. */
+static struct arm *hope_left(struct trainings *h)
 {
-    const bool has_budget = searching_has_budget(s->q->o);
-    const struct evaluation **list;
-    int n = searching_candidates(s, !has_budget, &list), first = 0, kept = 0;
+    const struct searching *s = h->s;
+    struct arm *best = NULL;
 
-    if (has_budget || !n) {
-        for (int i = 0; i < most_of(n, CANDIDATES); i++)
-            arms[kept++] = (struct arm){.of = list[i]};
-        return kept;
+    for (int i = 0; i < h->n_arms; i++) {
+        struct arm *arm = &h->arms[i];
+
+        if (arm->share < 1
+            && searching_value(s, arm->of) > searching_value(s, s->best.of)
+            && expected(h, arm) <= HOPE * s->q->o->max_drop
+            && (!best || expected(h, arm) < expected(h, best)))
+            best = arm;
     }
-    while (n > 1 && list[n - 1]->result.loss > s->reward.allowed_loss)
-        n--;
-    while (first + 1 < n && list[first + 1]->result.loss <= s->allowed_loss)
-        first++;
-
-    const double low = searching_value(s, list[first]),
-                 step = (searching_value(s, list[n - 1]) - low) / (CANDIDATES - 1);
-
-    for (int i = first; i < n; i++)
-        if (i == n - 1 || searching_value(s, list[i]) >= low + kept * step - 1e-9)
-            if (kept < CANDIDATES)
-                arms[kept++] = (struct arm){.of = list[i]};
-    return kept;
+    return best;
 }
 
 /* ---- all ------------------------------------------------------------------------- */
 
-static double share_in(int round)
-{
-    return FIRST_SHARE * pow(2, round);
-}
-
 /* Samples that the trainings to come will see. */
-static void estimate(struct halving *h, int n)
+static void estimate(struct trainings *h)
 {
     const struct train_options *o = &h->s->q->training.options;
-    double shares = 1;
+    const int shorts = CANDIDATES + (given(h->s) ? 0 : MIXES);
 
-    h->most = 1;
-    for (int round = 0; round < ROUNDS; round++) {
-        const int m =
-            (n >> round ? n >> round : 1) + (round == 1 && !given(h->s) ? MIXES : 0);
-
-        h->most += m;
-        shares += m * share_in(round);
-    }
-    h->samples_all = shares * (double)(o->set.epochs * o->n_samples);
+    h->most = shorts + 2;
+    h->samples_all = (shorts * SHORT + 2) * (double)(o->set.epochs * o->n_samples);
     h->started = progress_seconds();
 }
 
-static struct status *halve(struct halving *h, struct arm *arms, int n)
-{
-    int left = n;
-
-    for (int round = 0; round < ROUNDS && !searching_interrupted(); round++) {
-        RETURN_IF_FAIL(try_all(h, arms, left, share_in(round)));
-        if (searching_interrupted())
-            break;
-        sort(h, arms, left);
-        if (round == 1)
-            RETURN_IF_FAIL(choose_mix(h, &arms[0]));
-        left = left > 1 ? left / 2 : 1;
-    }
-    return OK;
-}
-
-/* Those that stand out, one after the other, until the best one that is left is
- * expected to be no better than what there is.  A cheaper one gets the benefit of the
- * doubt: short trainings say little of long ones. */
-static struct status *train_whole(struct halving *h, struct arm *arms, int n)
-{
-    for (int i = 0; i < MOST_WHOLE && i < n && !searching_interrupted(); i++) {
-        sort(h, arms + i, n - i);
-        if (h->best->done && i
-            && (searching_has_budget(h->s->q->o)
-                || expected(h, &arms[i]) > HOPE * h->s->q->o->max_drop
-                || searching_value(h->s, arms[i].of)
-                       <= searching_value(h->s, h->best->of)))
-            return OK;
-        RETURN_IF_FAIL(try(h, &arms[i], 1));
-    }
-    return OK;
-}
-
-static struct status *run(struct halving *h, struct arm *arms, int n)
-{
-    RETURN_IF_FAIL(halve(h, arms, n));
-    say_mix(h);
-    return searching_interrupted() ? OK : train_whole(h, arms, n);
-}
-
-struct status *searching_train(struct searching *s, struct trial *best)
+void searching_train_begin(struct searching *s)
 {
     const struct train_settings *set = &s->q->training.options.set;
-    struct halving h = {.s = s, .best = best, .mix = {set->temperature, set->alpha}};
-    struct arm *arms = arena_new_array(s->q->a, struct arm, CANDIDATES);
-    const int n = find_candidates(s, arms);
-    struct status *status;
 
-    estimate(&h, n);
-    status = n ? run(&h, arms, n) : OK;
-    if (status && searching_interrupted()) { /* in the middle of a training */
-        status_free(status);
+    s->trainings = arena_new(s->q->a, struct trainings);
+    *s->trainings = (struct trainings){.s = s, .mix = {set->temperature, set->alpha}};
+    estimate(s->trainings);
+    if (!searching_has_budget(s->q->o))
+        s->reward.allowed_loss *= GIVEN_BACK;
+}
+
+static struct status *look_at(struct trainings *h, const struct evaluation *v)
+{
+    RETURN_IF_FAIL(try_shortly(h, v));
+    if (h->n_arms != FIRST)
         return OK;
+    RETURN_IF_FAIL(choose_mix(h, best_left(h)));
+    return searching_interrupted() ? OK : try_whole(h, best_left(h));
+}
+
+/* With budgets those of least loss. */
+static struct status *try_candidates(struct trainings *h)
+{
+    struct searching *s = h->s;
+    const struct evaluation **list, *next;
+
+    if (searching_has_budget(s->q->o)) {
+        const int n = searching_candidates(s, false, &list);
+
+        for (int i = 0; i < n && i < CANDIDATES && !searching_interrupted(); i++)
+            RETURN_IF_FAIL(try_shortly(h, list[i]));
+        return h->n_arms ? choose_mix(h, best_left(h)) : OK;
     }
-    return status;
+    while (h->n_arms < CANDIDATES && !searching_interrupted()
+           && (next = searching_next(s)))
+        RETURN_IF_FAIL(look_at(h, next));
+    return OK;
+}
+
+/* One that may be better than what there is; of the front, where training gives back
+ * more than was thought.  *out NULL: none. */
+static struct status *next_whole(struct trainings *h, struct arm **out)
+{
+    struct searching *s = h->s;
+    const struct evaluation *next;
+
+    *out = s->best.done ? NULL : best_left(h);
+    if (*out || searching_has_budget(s->q->o))
+        return OK;
+    while (s->best.done && !(*out = hope_left(h)) && h->n_arms < CANDIDATES + MORE
+           && !searching_interrupted() && (next = searching_next(s)))
+        RETURN_IF_FAIL(try_shortly(h, next));
+    return OK;
+}
+
+static struct status *train(struct trainings *h)
+{
+    struct arm *arm;
+
+    RETURN_IF_FAIL(try_candidates(h));
+    while (h->n_whole < MOST_WHOLE && !searching_interrupted()) {
+        RETURN_IF_FAIL(next_whole(h, &arm));
+        if (!arm || searching_interrupted())
+            break;
+        RETURN_IF_FAIL(try_whole(h, arm));
+    }
+    say_mix(h);
+    return OK;
+}
+
+static struct status *unless_interrupted(struct status *s)
+{
+    if (!s || !searching_interrupted())
+        return s;
+    status_free(s); /* in the middle of a training */
+    return OK;
+}
+
+struct status *searching_train_look(struct searching *s, const struct evaluation *v)
+{
+    return unless_interrupted(look_at(s->trainings, v));
+}
+
+struct status *searching_train(struct searching *s)
+{
+    return unless_interrupted(train(s->trainings));
 }

@@ -16,7 +16,7 @@
 
 enum {
     LANES_BLOCK = 16, /* channels of a vector */
-    LANES_ROWS = 8,   /* pixels that a product sums at once */
+    LANES_ROWS = 24,  /* a multiple of the pixels that a product sums at once */
     LANES_SUMS = 36,  /* of a tile of 4 x 4 pixels, train/filtering.h */
 };
 

@@ -100,10 +100,20 @@ void method_climb(struct method_run *r, struct choices *from)
 /* ---- single changes ---------------------------------------------------------------
  */
 
-/* A share of channels or a width, the other as in the model. */
-static bool allows(const struct search_unit *u, int ratio, int bits)
+/* Shares that leave different numbers of channels.  A leader's count for its group. */
+static uint32_t distinct_ratios(const struct search_problem *p, int unit)
 {
-    return ratio ? u->ratios >> ratio & 1 : u->bits >> bits & 1;
+    const struct search_unit *u = &p->units[unit];
+
+    return u->leader == unit ? u->ratios & choice_distinct_ratios(u->channels, u->tile)
+                             : 1;
+}
+
+/* A share of channels or a width, the other as in the model. */
+static bool allows(const struct search_problem *p, int unit, int ratio, int bits)
+{
+    return ratio ? distinct_ratios(p, unit) >> ratio & 1
+                 : p->units[unit].bits >> bits & 1;
 }
 
 /* Loss of the plans in which one unit alone has this level, into loss[n_units]; NAN
@@ -119,7 +129,7 @@ static void measure(struct method_run *r, int ratio, int bits, double *loss)
         struct choices *c;
 
         loss[i] = NAN;
-        if (!allows(&r->p->units[i], ratio, bits))
+        if (!allows(r->p, i, ratio, bits))
             continue;
         c = choices_create(a, n);
         c->units[i].ratio = (uint8_t)ratio;
@@ -213,6 +223,9 @@ struct method_effects method_measure_effects(struct method_run *r)
         for (int b = 0; b < CHOICE_BITS; b++)
             f.bits[i][widest - b] = narrower[b];
         fill_gaps(f.ratio[i], CHOICE_RATIOS);
+        for (int k = 1; k < CHOICE_RATIOS; k++)
+            if (!allows(r->p, i, k, widest))
+                f.ratio[i][k] = f.ratio[i][k - 1];
     }
     return f;
 }

@@ -6,7 +6,7 @@
 #include <math.h>
 
 #include "search/ahead.h"
-#include "search/method.h"
+#include "search/method_tools.h"
 #include "search/surrogate.h"
 #include "tests/games/toy_net.h"
 
@@ -231,6 +231,39 @@ TEST(equal_seeds_give_equal_archives)
             CHECK(!choices_equal(e[0]->all[0].choices, e[2]->all[0].choices));
         arena_destroy(a);
     }
+}
+
+/* 32 channels in tiles of 16: only half of them, from 50 % on, is another plan than the
+ * original; and a follower has no share of its own.  6 units, 4 leaders, 3 widths
+ * beside the original's. */
+TEST(the_table_of_single_changes_asks_for_no_plan_twice)
+{
+    static struct toy_net t;
+    struct search_problem p = toy_small(&t, 7, .3, .45);
+    struct arena *a = arena_create();
+    struct evaluator *e = evaluator_create(a, &p, BUDGET);
+    struct method_options o = loss_only();
+    struct method_run r = {.e = e, .p = &p, .o = &o, .arena = a, .name = "table"};
+
+    for (int i = 0; i < p.n_units; i++) {
+        t.units[i].channels = 32;
+        t.units[i].tile = 16;
+        t.units[i].ratios = (1u << CHOICE_RATIOS) - 1;
+        t.units[i].leader = i < 2 ? 0 : i == 5 ? 4 : i;
+    }
+
+    const struct method_effects f = method_measure_effects(&r);
+    int asked = 0;
+
+    for (int i = 0; i < e->n; i++)
+        for (int k = 0; k < p.n_units; k++)
+            asked += e->all[i].choices->units[k].ratio != 0;
+    CHECK_EQ(asked, 4);
+    CHECK(f.ratio[2][4] == 0);
+    CHECK(f.ratio[2][5] > 0);
+    CHECK(f.ratio[2][9] == f.ratio[2][5]);
+    CHECK(f.ratio[1][9] == 0);
+    arena_destroy(a);
 }
 
 /* With all effects together the additive guess is wrong and the fit is not. */
