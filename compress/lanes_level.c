@@ -6,7 +6,7 @@
 #include "compress/lanes_levels.h"
 
 #if defined __AVX512F__
-enum { VECTOR_LANES = 16, WIDE = 2, SUM_ROWS = LANES_ROWS };
+enum { VECTOR_LANES = 16, WIDE = 2, SUM_ROWS = 8 };
 #define EACH_LANE(of, d) EACH_OF_16(of, d)
 #elif defined __AVX__
 enum { VECTOR_LANES = 8, WIDE = 2, SUM_ROWS = 6 };
@@ -179,7 +179,7 @@ static void round_codes(int64_t n, const struct tiles_codes *c, const float *x,
 INLINE void product_tile(int rows, int wide, int width, const struct lanes_product *p,
                          int64_t row, int first)
 {
-    vector sum[LANES_ROWS][WIDE];
+    vector sum[SUM_ROWS][WIDE];
     const float *w = p->w + first;
 
 #pragma GCC unroll 8
@@ -188,7 +188,7 @@ INLINE void product_tile(int rows, int wide, int width, const struct lanes_produ
         for (int v = 0; v < wide; v++)
             sum[r][v] = (vector){0};
     for (int64_t t = 0; t < p->n_taps; t++) {
-        const float *x[LANES_ROWS];
+        const float *x[SUM_ROWS];
 
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++)
@@ -236,8 +236,10 @@ INLINE void product_blocks(int wide, int width, const struct lanes_product *p)
         ROWS(3);
         ROWS(4);
         ROWS(5);
+#if defined __AVX512F__ /* more than SUM_ROWS elsewhere */
         ROWS(6);
         ROWS(7);
+#endif
 #undef ROWS
     default:
         break;
