@@ -37,6 +37,9 @@ const struct target *target_find(const char *name);
  * target's own. */
 struct status *target_device(struct arena *a, const struct target *t, const char *file,
                              struct device *out);
+/* Fits a target's own figures to code for a processor: the rate of its vectors, and
+ * what it has instead of products of bytes.  Those of a user's `file` are believed. */
+void target_fit_device(const struct isa *isa, const char *file, struct device *d);
 /* The target whose code a user's device.json asks for; INVALID if it names none. */
 struct status *target_of_file(struct arena *a, const char *file,
                               const struct target **out);

@@ -36,6 +36,15 @@ struct status *target_device(struct arena *a, const struct target *t, const char
                 : device_parse(a, t->name, t->device_json, strlen(t->device_json), out);
 }
 
+/* Without VNNI a vector has twice as many products of 16 bits as of floats; AVX2 takes
+ * bytes, four times as many, for weights of 4 bits (docs/kernels.md). */
+void target_fit_device(const struct isa *isa, const char *file, struct device *d)
+{
+    device_use_vectors(d, isa->vector_bytes);
+    if (!file && !isa->dot && !isa->lane_fma)
+        device_use_multiples(d, 2, isa->vector_bytes == 32 ? 4 : 2);
+}
+
 static struct status *no_such_code(struct arena *a, const char *file, const char *code)
 {
     const char *list = "";
