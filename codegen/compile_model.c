@@ -84,8 +84,9 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
 
     const char *short_name = model_short_name(c->perm, job->path);
     const struct bundle_options bundle = {
-        .folder = o->folder ? o->folder
-                            : arena_printf(c->perm, "%s.%s", short_name, job->target->name),
+        .folder = o->folder
+                      ? o->folder
+                      : arena_printf(c->perm, "%s.%s", short_name, job->target->name),
         .prefix = o->prefix ? o->prefix : short_name,
         .model_path = job->path,
         .target = job->target,
@@ -138,7 +139,7 @@ static struct status *resolve(struct arena *a, struct job *job)
     RETURN_IF_FAIL(target_device(a, t, job->o->device, &job->device));
     if (t->resolve) {
         RETURN_IF_FAIL(t->resolve(a, job->o->cpu, &job->isa, &job->cpu_features));
-        device_use_vectors(&job->device, job->isa.vector_bytes);
+        target_fit_device(&job->isa, job->o->device, &job->device);
         return OK;
     }
     return job->o->cpu ? FAIL(BAD_USAGE,

@@ -17,17 +17,18 @@ enum target_emits {
 };
 
 struct target {
-    const char *name;          /* of its folder in targets/, with - for _ */
-    const char *summary;       /* one line for `hadmcc targets` */
-    const char *device_json;   /* embedded text of the folder's device.json */
+    const char *name;        /* of its folder in targets/, with - for _ */
+    const char *summary;     /* one line for `hadmcc targets` */
+    const char *device_json; /* embedded text of the folder's device.json */
     /* The instruction set for --cpu CPU (NULL: the target's default; host: what
      * this machine has).  Unknown names are BAD_USAGE and list what there is.  NULL
      * without EMITS_CODE. */
     struct status *(*resolve)(struct arena *a, const char *cpu, struct isa *out,
                               uint64_t *cpu_features);
     enum target_emits emits;
-    const char *run_with[4];   /* argv prefix to run its programs here, e.g.
-                                  {"qemu-aarch64", "-cpu", "cortex-a76"}; [0] NULL: native */
+    const char
+        *run_with[4]; /* argv prefix to run its programs here, e.g.
+                         {"qemu-aarch64", "-cpu", "cortex-a76"}; [0] NULL: native */
 };
 
 extern const struct target *const all_targets[]; /* ends with NULL */
@@ -40,6 +41,9 @@ struct status *target_device(struct arena *a, const struct target *t, const char
 /* Of units of 16 bits: hadmcc's code multiplies float32, plans are for what a device
  * can. */
 enum cost_halves target_halves(const struct target *t, const struct device *d);
+/* Fits a target's own figures to code for a processor: the rate of its vectors, and
+ * what it has instead of products of bytes.  Those of a user's `file` are believed. */
+void target_fit_device(const struct isa *isa, const char *file, struct device *d);
 /* The target whose code a user's device.json asks for; INVALID if it names none. */
 struct status *target_of_file(struct arena *a, const char *file,
                               const struct target **out);

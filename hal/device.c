@@ -158,3 +158,17 @@ void device_use_vectors(struct device *d, int vector_bytes)
     if (d->figures[id].value > 0)
         d->figures[FIGURE_F32_PER_CYCLE] = d->figures[id];
 }
+
+void device_use_multiples(struct device *d, double i8, double i4)
+{
+    const double f32 = device_peak(d, PRECISION_F32);
+    const struct figure of = {
+        .origin = FIGURE_COMPUTED,
+        .unit = "op/s",
+        .source = "a multiple of the float32 rate: code without products of bytes",
+    };
+
+    d->figures[FIGURE_I8_PEAK] = d->figures[FIGURE_I4_PEAK] = of;
+    d->figures[FIGURE_I8_PEAK].value = i8 * f32;
+    d->figures[FIGURE_I4_PEAK].value = i4 * f32;
+}

@@ -115,6 +115,20 @@ TEST(wider_vectors_use_their_own_rate_where_one_is_stated)
     arena_destroy(a);
 }
 
+TEST(code_without_products_of_bytes_has_multiples_of_the_float_rate)
+{
+    struct arena *a = arena_create();
+    struct device d;
+
+    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("i8_peak", "1000", "op/s")), &d));
+    CHECK(device_peak(&d, PRECISION_F32) == 16);
+    CHECK(device_peak(&d, PRECISION_I4) == 1000);
+    device_use_multiples(&d, 2, 4);
+    CHECK(device_peak(&d, PRECISION_I8) == 32);
+    CHECK(device_peak(&d, PRECISION_I4) == 64);
+    arena_destroy(a);
+}
+
 /* 100 B in L1, 1000 B in L2; L1 states 50 B/s, L2 none, memory 64. */
 TEST(a_level_holds_what_fits_and_is_never_faster_than_the_one_before)
 {

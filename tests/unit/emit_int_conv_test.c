@@ -36,17 +36,22 @@ static void check_on(const struct int_conv_work *w, const struct int_tiling *t,
     jit_close(&j);
 }
 
+static void check_work(const struct int_conv_work *w)
+{
+    for (int i = 0; i < INT_N_ISAS; i++) {
+        if (!int_isa_runs(i))
+            continue;
+        const struct int_tiling t = int_tile(&w->c, &int_isas[i]);
+
+        check_on(w, &t, &int_isas[i]);
+    }
+}
+
 static void check_conv(struct int_conv c)
 {
     struct int_conv_work w = make_int_work(c);
 
-    for (int i = 0; i < INT_N_ISAS; i++) {
-        if (!int_isa_runs(i))
-            continue;
-        const struct int_tiling t = int_tile(&c, &int_isas[i]);
-
-        check_on(&w, &t, &int_isas[i]);
-    }
+    check_work(&w);
     free_int_work(&w);
 }
 
@@ -141,6 +146,53 @@ TEST(int_conv_of_4_bit_weights)
     c = square(70, 1, 90, 1, 1, 0);
     c.weight_bits = 4;
     c.weight_zeros = true;
+    check_conv(c);
+}
+
+/* Steps of 1 to 19: alone, an odd one first or last, several groups of eight. */
+TEST(int_conv_of_4_bit_weights_sums_any_number_of_steps)
+{
+    for (int64_t c_in = 3; c_in <= 75; c_in += 4) {
+        struct int_conv c = square(c_in, 7, 24, 1, 1, 0);
+
+        c.weight_bits = 4;
+        c.in_signed = c_in % 8 == 3;
+        c.weight_zeros = c_in % 3 == 0;
+        check_conv(c);
+    }
+    struct int_conv c = square(5, 9, 16, 3, 1, 1);
+
+    c.weight_bits = 4;
+    check_conv(c);
+}
+
+/* Eight steps of 255 and -8: -32 640 in sums of 16 bits. */
+TEST(int_conv_of_4_bit_weights_holds_the_largest_sums)
+{
+    struct int_conv c = square(64, 3, 32, 3, 1, 1);
+
+    c.weight_bits = 4;
+    c.result = INT_ACC;
+    struct int_conv_work w = make_int_work(c);
+
+    memset(w.in, 255, (size_t)w.n_in);
+    memset(w.weights, -8, (size_t)(w.channels * w.filter));
+    compute_want(&w);
+    check_work(&w);
+    free_int_work(&w);
+}
+
+/* 2 000 inputs: more than the lines hold; pixels that share inputs, or an odd one. */
+TEST(int_conv_spreads_long_runs_a_stretch_at_a_time)
+{
+    check_conv(square(2000, 3, 16, 1, 1, 0));
+    check_conv(square(700, 6, 20, 3, 1, 1));
+    check_conv(square(41, 8, 16, 3, 1, 1));
+    struct int_conv c = square(1031, 5, 33, 1, 2, 0);
+
+    c.in_signed = true;
+    check_conv(c);
+    c.weight_bits = 4;
     check_conv(c);
 }
 

@@ -112,6 +112,39 @@ TEST(processors_have_products_of_bytes_and_tables_in_registers_or_not)
     arena_destroy(a);
 }
 
+/* Of a processor: 8-bit and 4-bit products for each float32 one. */
+TEST(rates_of_codes_are_those_of_the_processor_unless_a_file_states_them)
+{
+    static const struct {
+        const char *target, *cpu;
+        double i8, i4;
+    } rows[] = {
+        {"x86_64", "nehalem", 2, 2},
+        {"x86_64", "haswell", 2, 4},
+        {"x86_64", "skylake-avx512", 2, 2},
+    };
+    struct arena *a = arena_create();
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct target *t = target_find(rows[i].target);
+        struct device own, files;
+        struct isa isa;
+        uint64_t need;
+
+        CHECK_OK(t->resolve(a, rows[i].cpu, &isa, &need));
+        CHECK_OK(target_device(a, t, NULL, &own));
+        files = own;
+        target_fit_device(&isa, NULL, &own);
+        target_fit_device(&isa, "mine.json", &files);
+        const double f32 = device_peak(&own, PRECISION_F32);
+
+        CHECK(device_peak(&own, PRECISION_I8) == rows[i].i8 * f32);
+        CHECK(device_peak(&own, PRECISION_I4) == rows[i].i4 * f32);
+        CHECK(device_peak(&files, PRECISION_I8) > rows[i].i8 * f32);
+    }
+    arena_destroy(a);
+}
+
 TEST(every_device_file_passes_the_door_and_gives_costs)
 {
     struct arena *a = arena_create();
