@@ -3,6 +3,7 @@
 #include "cli/deployed.h"
 
 #include "cli/scratch_folder.h"
+#include "codegen/runner.h"
 #include "plan/plan_words.h"
 #include "update/patch_maker.h"
 
@@ -120,7 +121,62 @@ static struct status *check_size(struct arena *a, const struct sizes *s,
                 o->chooses || !s->same_code ? "" : ", --update auto looks for fewer");
 }
 
+/* ---- what devices then have ------------------------------------------------------ */
+
+/* The bundle's weights become a mixture: old layers, and those that the patch brings.
+ */
+static struct status *leave_layers_old(const struct weights_file *old,
+                                       const struct weights_file *fresh,
+                                       const struct plan_update *u)
+{
+    const struct patch_options o = {
+        .strategy = STRATEGY_incremental, .ratio = u->ratio, .number = 1};
+    struct arena *a = arena_create();
+    struct patch_made made;
+    struct status *s = patch_make(a, old, fresh, &o, &made);
+
+    if (!s)
+        s = runner_write_file(fresh->path, made.choice.result.bytes.at,
+                              made.choice.result.bytes.len);
+    arena_destroy(a);
+    return s;
+}
+
+/* *words NULL: an update brings all layers, or nobody asks. */
+static struct status *
+measure_mixture(const struct weights_file *old, const struct weights_file *fresh,
+                const struct sizes *sizes, const struct deployed_options *o,
+                const struct plan_update *u, const char *folder, const char **words)
+{
+    *words = NULL;
+    if (!o->measure || !sizes->same_code || u->strategy != STRATEGY_incremental)
+        return OK;
+    RETURN_IF_FAIL(leave_layers_old(old, fresh, u));
+    return o->measure(o->arg, folder, words);
+}
+
 /* ---- the whole ------------------------------------------------------------------- */
+
+/* `folder` is the compiled bundle. */
+static struct status *choose_for(struct arena *a, const struct weights_file *old,
+                                 const char *folder, const struct deployed_options *o,
+                                 struct plan_update *update, const char **sentence)
+{
+    struct weights_file fresh;
+    struct sizes sizes;
+    const char *words;
+
+    RETURN_IF_FAIL(weights_file_load(a, folder, &fresh));
+    RETURN_IF_FAIL(measure(old, &fresh, update, &sizes));
+    if (o->chooses)
+        *update = choose(&sizes, o->max_bytes);
+    *sentence = describe(a, &sizes, o, update);
+    RETURN_IF_FAIL(check_size(a, &sizes, o, update));
+    RETURN_IF_FAIL(measure_mixture(old, &fresh, &sizes, o, update, folder, &words));
+    if (words)
+        *sentence = arena_printf(a, "%s; %s", *sentence, words);
+    return OK;
+}
 
 struct status *deployed_choose(struct arena *a, const char *model,
                                const struct compile_options *co,
@@ -128,8 +184,7 @@ struct status *deployed_choose(struct arena *a, const char *model,
                                struct plan_update *update, const char **sentence)
 {
     struct compile_options mine = *co;
-    struct weights_file old, fresh;
-    struct sizes sizes;
+    struct weights_file old;
     char *folder = NULL;
     struct status *s = weights_file_load(a, o->old, &old);
 
@@ -140,13 +195,7 @@ struct status *deployed_choose(struct arena *a, const char *model,
     if (!s)
         s = compile_model(model, &mine);
     if (!s)
-        s = weights_file_load(a, folder, &fresh);
-    if (!s)
-        s = measure(&old, &fresh, update, &sizes);
+        s = choose_for(a, &old, folder, o, update, sentence);
     scratch_folder_remove(folder);
-    RETURN_IF_FAIL(s);
-    if (o->chooses)
-        *update = choose(&sizes, o->max_bytes);
-    *sentence = describe(a, &sizes, o, update);
-    return check_size(a, &sizes, o, update);
+    return s;
 }

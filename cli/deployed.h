@@ -10,6 +10,11 @@ struct deployed_options {
     const char *old;   /* a bundle, or a weights file */
     bool chooses;      /* --update auto */
     int64_t max_bytes; /* of a patch; 0: any */
+    /* Told the bundle with the weights that an incremental update leaves on devices;
+     * *words, NULL or what *sentence ends with, is how accurate it is.  NULL: nobody
+     * asks. */
+    struct status *(*measure)(void *arg, const char *folder, const char **words);
+    void *arg;
 };
 
 /* Compiles the model as `co` says, into a folder of its own, and makes the patches.

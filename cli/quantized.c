@@ -579,23 +579,22 @@ struct status *quantized_workspace(struct quantized *q, int64_t *out)
 
 /* ---- measuring ------------------------------------------------------------------- */
 
-static struct status *compare(struct quantized *q, struct score *out)
+static struct status *compare(struct quantized *q)
 {
     const int64_t n = q->splits.use[SPLITS_TEST].n,
                   *sample = q->splits.use[SPLITS_TEST].at;
-    struct outputs original, compressed;
+    struct outputs compressed;
 
     progress("running the original model on the test samples");
-    RETURN_IF_FAIL(quantized_run_here(q, false, n, sample, &original, NULL));
+    RETURN_IF_FAIL(quantized_run_here(q, false, n, sample, &q->original, NULL));
     progress("running the compressed model on the test samples");
     RETURN_IF_FAIL(quantized_run_here(q, true, n, sample, &compressed, NULL));
-    return evaluate_score(q->data, sample, &original, &compressed, out);
+    return evaluate_score(q->data, sample, &q->original, &compressed, &q->score);
 }
 
 /* That outputs cannot be scored is no failure. */
 static struct status *measure(struct quantized *q, const struct compression **out)
 {
-    struct score score;
     struct status *s;
 
     if (!q->splits.use[SPLITS_TEST].n) {
@@ -605,7 +604,7 @@ static struct status *measure(struct quantized *q, const struct compression **ou
                                           "give --data");
         return OK;
     }
-    s = compare(q, &score);
+    s = compare(q);
     if (s && status_code(s) == UNSUPPORTED) {
         *out = quantized_report(q, NULL, arena_strdup(q->a, status_message(s)));
         status_free(s);
@@ -613,12 +612,52 @@ static struct status *measure(struct quantized *q, const struct compression **ou
     }
     if (!s)
         *out =
-            quantized_report(q, &score,
+            quantized_report(q, &q->score,
                              q->o->data ? NULL
                                         : "without --data there are no real samples; "
                                           "outputs for made-up ones were compared with "
                                           "the original's");
     return s;
+}
+
+/* "87.67 %", "perplexity 4.064" */
+static const char *score_words(struct arena *a, const struct score *s)
+{
+    return s->kind == SCORE_TOP1 ? arena_printf(a, "%.2f %%", 100 * s->compressed)
+           : s->kind != SCORE_NONE
+               ? arena_printf(a, "%s %.4g", score_names[s->kind], s->compressed)
+               : arena_printf(a, "a cosine of %.6f", s->cosine);
+}
+
+/* The target's own code runs, which this machine may not be able to. */
+static struct status *measure_update(void *arg, const char *folder, const char **words)
+{
+    struct quantized *q = arg;
+    const int64_t n = q->splits.use[SPLITS_TEST].n,
+                  *sample = q->splits.use[SPLITS_TEST].at;
+    struct outputs mixed;
+    struct score score;
+
+    if (!q->score.n)
+        return OK;
+    progress("running the updated model on the test samples");
+
+    struct status *s = quantized_batch(q) > 1
+                           ? FAIL(UNSUPPORTED, "samples are run one by one")
+                           : evaluate_bundle(q->a, folder, q->data, n, sample, &mixed);
+
+    if (!s)
+        s = evaluate_score(q->data, sample, &q->original, &mixed, &score);
+    q->updated =
+        s ? arena_printf(q->a, "how accurate devices then are is not measured: %s",
+                         status_message(s))
+          : arena_printf(q->a,
+                         "devices then have %s on the test samples, with all "
+                         "layers new %s",
+                         score_words(q->a, &score), score_words(q->a, &q->score));
+    status_free(s);
+    *words = q->updated;
+    return OK;
 }
 
 /* Until what is deployed says more. */
@@ -634,6 +673,7 @@ static struct plan_update usual_update(const struct quantized *q)
 static struct status *compile_decided(struct quantized *q)
 {
     struct compile_options mine = *q->bundle;
+    struct compression with;
 
     q->update = usual_update(q);
 
@@ -642,10 +682,17 @@ static struct status *compile_decided(struct quantized *q)
     mine.compress_arg = q;
     mine.plan = &q->written;
     if (q->o->deployed) {
+        struct deployed_options how = *q->o->deployed;
+
+        how.measure = measure_update;
+        how.arg = q;
         progress("making updates of what is deployed");
-        RETURN_IF_FAIL(deployed_choose(q->a, q->model, &mine, q->o->deployed,
-                                       &q->update, &q->deployed));
+        RETURN_IF_FAIL(
+            deployed_choose(q->a, q->model, &mine, &how, &q->update, &q->deployed));
     }
+    with = *mine.compression;
+    with.update = q->updated;
+    mine.compression = &with;
     progress("compiling");
     RETURN_IF_FAIL(compile_model(q->model, &mine));
     progress(NULL);

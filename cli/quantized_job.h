@@ -48,6 +48,9 @@ struct quantized {
     struct plan *written;         /* `plan` in memory of the compile in progress */
     struct plan_update update;    /* what it will say */
     const char *deployed;         /* a sentence about it, or NULL */
+    const char *updated; /* how accurate devices then are; NULL: as what is compiled */
+    struct outputs original; /* of the test samples, and what was measured on them; */
+    struct score score;      /* n 0: nothing */
 };
 
 struct quantized_clock quantized_clock(const char *what);

@@ -24,6 +24,8 @@ struct compression {
     const char *search;          /* what was searched for; NULL: nothing */
     const char *evaluations;     /* of that search, lines of JSON for a file; or NULL */
     const char *search_page;     /* HTML about it for a file; or NULL */
+    const char *update;          /* how accurate devices are after one that leaves
+                                    layers old; or NULL */
     const char *why_unmeasured;  /* accuracy; NULL: it is */
     const char *tested_on;       /* NULL: no number below counts */
     int64_t n;                   /* test samples */

@@ -58,6 +58,8 @@ json_t *report_compression_json(const struct compression *k)
         json_object_set_new(o, "search", json_string(k->search));
     if (k->zeros)
         json_object_set_new(o, "zeros", json_string(k->zeros));
+    if (k->update)
+        json_object_set_new(o, "update", json_string(k->update));
     json_object_set_new(o, "accuracy", accuracy_json(k));
     json_object_set_new(o, "units", units);
     return o;
@@ -129,6 +131,8 @@ void report_compression_html(const struct bundle_job *job, const struct compress
         put_row(t, "tested on", k->tested_on);
         put_scores(t, a, k);
     }
+    if (k->update)
+        put_row(t, "updated", k->update);
     text_puts(t, "</table>\n");
     if (k->search_page)
         text_printf(t, "<p><a href=\"%s.search.html\">What the search found</a></p>\n",
