@@ -47,39 +47,38 @@ enum cost_halves target_halves(const struct target *t, const struct device *d)
         break;
     }
     return device_has(d, PRECISION_F16) ? HALVES_MULTIPLIED : HALVES_NONE;
+}
 
-    /* Without VNNI a vector has twice as many products of 16 bits as of floats; AVX2
-     * takes bytes, four times as many, for weights of 4 bits (docs/kernels.md). */
-    void target_fit_device(const struct isa *isa, const char *file, struct device *d)
-    {
-        device_use_vectors(d, isa->vector_bytes);
-        if (!file && !isa->dot && !isa->lane_fma)
-            device_use_multiples(d, 2, isa->vector_bytes == 32 ? 4 : 2);
-    }
+/* Without VNNI a vector has twice as many products of 16 bits as of floats; AVX2
+ * takes bytes, four times as many, for weights of 4 bits (docs/kernels.md). */
+void target_fit_device(const struct isa *isa, const char *file, struct device *d)
+{
+    device_use_vectors(d, isa->vector_bytes);
+    if (!file && !isa->dot && !isa->lane_fma)
+        device_use_multiples(d, 2, isa->vector_bytes == 32 ? 4 : 2);
+}
 
-    static struct status *no_such_code(struct arena * a, const char *file,
-                                       const char *code)
-    {
-        const char *list = "";
+static struct status *no_such_code(struct arena *a, const char *file, const char *code)
+{
+    const char *list = "";
 
-        for (int i = 0; all_targets[i]; i++)
-            list = arena_printf(a, "%s%s%s", list, i ? ", " : "", all_targets[i]->name);
-        if (!code)
-            return FAIL(
-                INVALID,
-                "'%s': 'code' is missing; it says which target's code this device"
-                " runs: %s",
-                file, list);
-        return FAIL(INVALID, "'%s': 'code' is '%.40s', no target; there are %s", file,
-                    code, list);
-    }
+    for (int i = 0; all_targets[i]; i++)
+        list = arena_printf(a, "%s%s%s", list, i ? ", " : "", all_targets[i]->name);
+    if (!code)
+        return FAIL(INVALID,
+                    "'%s': 'code' is missing; it says which target's code this device"
+                    " runs: %s",
+                    file, list);
+    return FAIL(INVALID, "'%s': 'code' is '%.40s', no target; there are %s", file, code,
+                list);
+}
 
-    struct status *target_of_file(struct arena * a, const char *file,
-                                  const struct target **out)
-    {
-        struct device d;
+struct status *target_of_file(struct arena *a, const char *file,
+                              const struct target **out)
+{
+    struct device d;
 
-        RETURN_IF_FAIL(device_load(a, file, &d));
-        *out = d.code ? target_find(d.code) : NULL;
-        return *out ? OK : no_such_code(a, file, d.code);
-    }
+    RETURN_IF_FAIL(device_load(a, file, &d));
+    *out = d.code ? target_find(d.code) : NULL;
+    return *out ? OK : no_such_code(a, file, d.code);
+}
