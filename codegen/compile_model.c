@@ -84,9 +84,8 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
 
     const char *short_name = model_short_name(c->perm, job->path);
     const struct bundle_options bundle = {
-        .folder = o->folder
-                      ? o->folder
-                      : arena_printf(c->perm, "%s.%s", short_name, job->target->name),
+        .folder = o->folder ? o->folder
+                            : arena_printf(c->perm, "%s.%s", short_name, job->target->name),
         .prefix = o->prefix ? o->prefix : short_name,
         .model_path = job->path,
         .target = job->target,

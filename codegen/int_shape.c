@@ -196,12 +196,12 @@ int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width)
 
 bool int_has_lines(const struct isa *isa, enum int_form form)
 {
-    return form == INT_PAIR && !isa->masks;
+    return form == INT_PAIR && isa->vector_bytes == 32;
 }
 
 bool int_in_pixel_pairs(const struct isa *isa, enum int_form form)
 {
-    return (form == INT_PAIR || form == INT_BYTES) && !isa->masks;
+    return (form == INT_PAIR || form == INT_BYTES) && isa->vector_bytes == 32;
 }
 
 bool int_needs_sums(const struct int_conv *c, enum int_form form)

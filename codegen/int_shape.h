@@ -85,7 +85,8 @@ struct int_header int_header_of(const struct int_conv *c,
 int32_t int_flip_of(const struct int_conv *c, enum int_form form);
 int32_t int_form_zero(const struct int_conv *c, enum int_form form, int32_t in_zero);
 
-/* Stretches of so many steps are spread to int16 before they are multiplied. */
+/* Stretches of so many steps are spread to int16 before they are multiplied, where 32
+ * bits of memory fill a vector in one instruction. */
 enum { INT_LINE_STEPS = 3 };
 bool int_has_lines(const struct isa *isa, enum int_form form);
 
