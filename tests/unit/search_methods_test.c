@@ -234,8 +234,7 @@ TEST(equal_seeds_give_equal_archives)
 }
 
 /* 32 channels in tiles of 16: only half of them, from 50 % on, is another plan than the
- * original; and a follower has no share of its own.  6 units, 4 leaders, 3 widths
- * beside the original's. */
+ * original; and a follower has no share of its own: four plans for four leaders. */
 TEST(the_table_of_single_changes_asks_for_no_plan_twice)
 {
     static struct toy_net t;
