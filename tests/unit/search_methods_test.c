@@ -147,7 +147,7 @@ TEST(baselines_are_as_good_as_in_the_study_of_methods)
             if (is_best)
                 best = e->all[e->best].result.loss;
             else
-                sum[k] += toy_loss(&t, e->all[e->best].choices) / best / NETS;
+                sum[k] += toy_loss(&t, e->all[e->best].choices) / best / (double)NETS;
             arena_destroy(a);
         }
     }
