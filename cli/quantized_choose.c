@@ -73,6 +73,13 @@ static double standard_error(const struct score *s)
            / n;
 }
 
+/* The model may have learned from validation samples that are for training: others lose
+ * about half as much again (docs/search.md). */
+static double by_new_samples(const struct searching *s)
+{
+    return s->q->splits.use[SPLITS_VALIDATION].from == DATASET_TRAIN ? 1.5 : 1;
+}
+
 /* Other samples will not say the same.  What the loss says depends less on them, but a
  * nat does not always cost as much: the mean of both, each by how sure it is, with a
  * standard error to spare. */
@@ -84,13 +91,13 @@ double searching_points(const struct searching *s, const struct trial *t,
     if (!(s->points_per_nat > 0))
         return t->loss * SEARCHING_POINTS_PER_NAT;
     if (t->score.kind != SCORE_TOP1)
-        return (t->drop + by_loss) / 2;
+        return (t->drop + by_loss) / 2 * by_new_samples(s);
 
     const double by_drop = pow(standard_error(&t->score), -2),
-                 by_nats = pow(fmax(by_loss / 2, least), -2);
+                 by_nats = pow(fmax(by_loss / 2, least), -2),
+                 mean = (t->drop * by_drop + by_loss * by_nats) / (by_drop + by_nats);
 
-    return (t->drop * by_drop + by_loss * by_nats) / (by_drop + by_nats)
-           + 1 / sqrt(by_drop + by_nats);
+    return (mean + 1 / sqrt(by_drop + by_nats)) * by_new_samples(s);
 }
 
 static int by_loss(const void *a, const void *b)
@@ -152,8 +159,7 @@ static void keep(struct trial *best, const struct trial *t, bool is_better)
  *
  * How much a plan loses when it is carried out follows from its evaluation only
  * roughly: pruned ones lose a tenth of that, or two thirds.  So what an evaluation may
- * lose is found by trials, of plans for each of which the cheapest at its loss is
- * taken.
+ * lose is found by trials of the cheapest plans at losses that are bisected.
  */
 
 /* Losses of evaluations. */
@@ -228,16 +234,16 @@ const struct evaluation *searching_next(const struct searching *s)
 }
 
 /* Of accurate plans the cheaper one, of others the more accurate one. */
-static bool is_better(const struct searching *s, const struct trial *t, double points)
+static bool is_better(const struct searching *s, const struct trial *t)
 {
     const struct trial *best = &s->best;
     const double most = s->q->o->max_drop;
 
     if (!best->done)
         return true;
-    if (points <= most && best->points <= most)
+    if (t->points <= most && best->points <= most)
         return searching_value(s, t->of) > searching_value(s, best->of);
-    return points < best->points;
+    return t->points < best->points;
 }
 
 static struct status *look_at(struct searching *s, const struct evaluation *v)
@@ -249,7 +255,7 @@ static struct status *look_at(struct searching *s, const struct evaluation *v)
     RETURN_IF_FAIL(searching_carry_out(s, v, NULL, &t));
     t.points = fmax(t.drop, searching_points(s, &t, s->points_per_nat));
     s->marks[s->n_marks++] = (struct mark){v, t.points};
-    keep(&s->best, &t, is_better(s, &t, t.points));
+    keep(&s->best, &t, is_better(s, &t));
     return OK;
 }
 

@@ -33,8 +33,7 @@ enum {
 static const double SHORT = 0.125;    /* of all epochs */
 static const double USUAL_LEFT = 0.8; /* before a doubling has been seen */
 static const double HOPE = 1.5; /* times what is allowed: worth a training to see */
-static const double GIVEN_BACK =
-    2.5; /* what a plan that is trained may lose: a first guess */
+static const double GIVEN_BACK = 2.5; /* times as much may be lost before: a guess */
 
 struct mix {
     double temperature, alpha;

@@ -147,7 +147,7 @@ TEST(baselines_are_as_good_as_in_the_study_of_methods)
             if (is_best)
                 best = e->all[e->best].result.loss;
             else
-                sum[k] += toy_loss(&t, e->all[e->best].choices) / best / NETS;
+                sum[k] += toy_loss(&t, e->all[e->best].choices) / best / (double)NETS;
             arena_destroy(a);
         }
     }
@@ -234,8 +234,7 @@ TEST(equal_seeds_give_equal_archives)
 }
 
 /* 32 channels in tiles of 16: only half of them, from 50 % on, is another plan than the
- * original; and a follower has no share of its own.  6 units, 4 leaders, 3 widths
- * beside the original's. */
+ * original; and a follower has no share of its own: four plans for four leaders. */
 TEST(the_table_of_single_changes_asks_for_no_plan_twice)
 {
     static struct toy_net t;
