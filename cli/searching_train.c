@@ -76,13 +76,23 @@ static double points(const struct trainings *h, const struct trial *t)
     return searching_points(h->s, t, points_per_nat(h));
 }
 
-/* When it is trained for all epochs. */
+/* When it is trained for all epochs.  Short trainings harm plans that lose little, so
+ * one that loses less as evaluated than one that was trained for all of them is
+ * expected to lose less than that, in proportion. */
 static double expected(const struct trainings *h, const struct arm *arm)
 {
     const double left =
         h->before > 0 ? fmin(fmax(h->after / h->before, 0.5), 1) : USUAL_LEFT;
+    double least = points(h, &arm->t) * pow(left, -log2(arm->share));
 
-    return points(h, &arm->t) * pow(left, -log2(arm->share));
+    for (int i = 0; i < h->n_arms && arm->share < 1; i++) {
+        const struct arm *whole = &h->arms[i];
+        const double share = arm->of->result.loss / whole->of->result.loss;
+
+        if (whole->share >= 1 && share < 1)
+            least = fmin(least, points(h, &whole->t) * share);
+    }
+    return least;
 }
 
 static bool is_small_enough(const struct searching *s, const struct trial *t)
