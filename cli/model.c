@@ -176,7 +176,8 @@ static struct status *parse_normalisation(struct arena *a, const char *at,
     return OK;
 }
 
-static struct status *parse_io(struct arena *a, const char *text, struct onnx_options *out)
+static struct status *parse_io(struct arena *a, const char *text,
+                               struct onnx_options *out)
 {
     struct onnx_io *io = &out->io[out->n_ios++];
     const char *value;

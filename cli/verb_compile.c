@@ -231,11 +231,10 @@ static struct status *check_update(const struct args *o)
     struct plan_update update;
 
     if (o->update && !is_auto(o) && !parse_update(o->update, &update))
-        return FAIL(
-            BAD_USAGE,
-            "--update '%s' is not full, hash, incremental, incremental:R with "
-            "R above 0 and up to 1, or auto",
-            o->update);
+        return FAIL(BAD_USAGE,
+                    "--update '%s' is not full, hash, incremental, incremental:R with "
+                    "R above 0 and up to 1, or auto",
+                    o->update);
     if (is_auto(o) && !o->deployed)
         return FAIL(BAD_USAGE, "--update auto needs --deployed, what devices have");
     if (o->max_update_bytes && !o->deployed)
@@ -259,9 +258,10 @@ static struct status *check_decisions(const struct args *o)
         return FAIL(BAD_USAGE, "--prune %g is more than 0.95, the most that there is",
                     o->prune);
     if (o->prune > 0.0 && wants_search(o))
-        return FAIL(BAD_USAGE,
-                    "--prune %g goes with no search, which decides about channels itself",
-                    o->prune);
+        return FAIL(
+            BAD_USAGE,
+            "--prune %g goes with no search, which decides about channels itself",
+            o->prune);
     if (has_bits(o) && !bits_are(o, "auto") && wants_search(o))
         return FAIL(BAD_USAGE, "--bits %s leaves nothing to search for", o->bits);
     if (ranks_mpi_is_used() && (!wants_search(o) || o->plan_from))
@@ -554,8 +554,8 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .max_workers = o->workers,
         .limits_fusion = o->fuse != NULL,
         .fusion = pattern_of(o),
-        .update =
-            o->update && !is_auto(o) && parse_update(o->update, &update) ? &update : NULL,
+        .update = o->update && !is_auto(o) && parse_update(o->update, &update) ? &update
+                                                                               : NULL,
     };
 
     RETURN_IF_FAIL(model_parse_options(a, model, &mo, &co.onnx));
