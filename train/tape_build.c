@@ -233,6 +233,8 @@ static struct status *add_step(struct tape *t, const struct ir_node *n)
         status_free(why);
         *s = (struct tape_step){.node = n, .index = t->n_steps};
     }
+    if (!s->d)
+        RETURN_IF_FAIL(tape_interpreter_prepare(t, s));
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) {
             slot_of(t, n->out[i])->on_tape = true;

@@ -3,12 +3,19 @@
  * masks and positions.  One sample at a time. */
 #include <string.h>
 
+#include "frontend/lower.h"
 #include "train/tape_parts.h"
 
 struct interpreter {
     struct arena *a;
     struct interpretation io;
 };
+
+struct status *tape_interpreter_prepare(struct tape *t, struct tape_step *s)
+{
+    s->plan = arena_new(t->a, struct lowering);
+    return lower_node(t->graph->compile, s->node, s->plan);
+}
 
 void tape_interpreters_create(struct tape *t)
 {
@@ -80,8 +87,7 @@ void tape_interpret(const struct tape_call *c, int worker)
         for (int i = 0; i < n->n_in; i++)
             if (n->in[i])
                 give(p, c, i, s);
-        /* The graph is sound and every operator has a lowering: it cannot fail. */
-        status_free(interpret_node(p->a, n, &p->io));
+        interpret_lowered(p->a, n, c->step->plan, &p->io);
         for (int i = 0; i < n->n_out; i++)
             if (n->out[i])
                 take(p, c, i, s);

@@ -24,6 +24,8 @@ void tape_codes_gradient(struct tape *t);
 void tape_store_codes(const struct tape *t, struct ir_graph *g);
 
 /* tape_interpret.c: steps without derivative, sample by sample. */
+/* Lowers the node once: that takes memory of the graph's, which threads share. */
+struct status *tape_interpreter_prepare(struct tape *t, struct tape_step *s);
 void tape_interpreters_create(struct tape *t);
 void tape_interpreters_destroy(struct tape *t);
 void tape_interpret(const struct tape_call *c, int worker);
