@@ -148,8 +148,7 @@ static struct status *open_all(struct compared *k)
     for (int t = 0; t < r->n_targets; t++) {
         const struct target *target = target_find(r->targets[t]);
 
-        RETURN_IF_FAIL(device_parse(k->a, target->name, target->device_json,
-                                    strlen(target->device_json), &k->devices[t]));
+        RETURN_IF_FAIL(target_fitted_device(k->a, target, NULL, NULL, &k->devices[t]));
     }
     for (int i = 0; i < r->n_models; i++) {
         names[i] = model_short_name(k->a, k->o->models[i].path);

@@ -128,16 +128,8 @@ static void make_splits(struct quantized *q)
 
 struct status *quantized_device(const struct quantized *q, struct device *out)
 {
-    const struct target *t = target_find(q->co->target);
-    struct isa isa;
-    uint64_t features;
-
-    RETURN_IF_FAIL(target_device(q->a, t, q->co->device, out));
-    if (!t->resolve)
-        return OK;
-    RETURN_IF_FAIL(t->resolve(q->a, q->co->cpu, &isa, &features));
-    target_fit_device(&isa, q->co->device, out);
-    return OK;
+    return target_fitted_device(q->a, target_find(q->co->target), q->co->cpu,
+                                q->co->device, out);
 }
 
 /* ---- progress -------------------------------------------------------------------- */

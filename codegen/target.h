@@ -44,6 +44,11 @@ enum cost_halves target_halves(const struct target *t, const struct device *d);
 /* Fits a target's own figures to code for a processor: the rate of its vectors, and
  * what it has instead of products of bytes.  Those of a user's `file` are believed. */
 void target_fit_device(const struct isa *isa, const char *file, struct device *d);
+/* target_device, fitted to code for the processor `cpu`; NULL: the target's usual one.
+ */
+struct status *target_fitted_device(struct arena *a, const struct target *t,
+                                    const char *cpu, const char *file,
+                                    struct device *out);
 /* The target whose code a user's device.json asks for; INVALID if it names none. */
 struct status *target_of_file(struct arena *a, const char *file,
                               const struct target **out);

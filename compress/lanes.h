@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inner loops of convolutions over many samples, for the vectors of this processor:
- * a vector holds 16 channels of a pixel (NCHW16c of Georganas et al. 2018,
+ * a block holds 16 channels of a pixel (NCHW16c of Georganas et al. 2018,
  * arXiv:1808.05567), so that windows, strides and the transforms of minimal filtering
- * are loads of whole vectors, and small pictures waste nothing.
+ * are loads of whole blocks, and small pictures waste nothing.
  *
  * Samples come and go as planes, one for each channel.  Sums are taken in a fixed
  * order; whether products and sums are fused depends on the kind of processor.
@@ -15,7 +15,7 @@
 #include "train/tiles.h"
 
 enum {
-    LANES_BLOCK = 16, /* channels of a vector */
+    LANES_BLOCK = 16, /* channels that lie together */
     LANES_ROWS = 24,  /* a multiple of the pixels that a product sums at once */
     LANES_SUMS = 36,  /* of a tile of 4 x 4 pixels, train/filtering.h */
 };

@@ -58,6 +58,21 @@ void target_fit_device(const struct isa *isa, const char *file, struct device *d
         device_use_multiples(d, 2, isa->vector_bytes == 32 ? 4 : 2);
 }
 
+struct status *target_fitted_device(struct arena *a, const struct target *t,
+                                    const char *cpu, const char *file,
+                                    struct device *out)
+{
+    struct isa isa;
+    uint64_t features;
+
+    RETURN_IF_FAIL(target_device(a, t, file, out));
+    if (!t->resolve)
+        return OK;
+    RETURN_IF_FAIL(t->resolve(a, cpu, &isa, &features));
+    target_fit_device(&isa, file, out);
+    return OK;
+}
+
 static struct status *no_such_code(struct arena *a, const char *file, const char *code)
 {
     const char *list = "";
