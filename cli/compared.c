@@ -3,12 +3,14 @@
 #include "cli/compared.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/progress.h"
+#include "cli/side_by_side.h"
 #include "codegen/compile_model.h"
 #include "frontend/splits.h"
 #include "search/model_problem.h"
@@ -28,19 +30,28 @@ struct model {
     int n_units;
 };
 
+/* A run's place. */
+struct seat {
+    int model, target, who, seed;
+};
+
+/* Evaluations of the runs that are missing, and the run that one was made in last. */
+struct counts {
+    atomic_int done, known;
+    struct seat at; /* written without a lock: only shown */
+};
+
 struct compared {
     struct arena *a;
     const struct compared_options *o;
     struct contest_results *r;
     struct device *devices; /* of the targets */
     struct model *models;
-    int64_t n_done, n_known, n_all; /* evaluations of the runs that are missing */
+    struct seat *groups; /* that are to be played: models and seeds */
+    int n_groups;
+    struct counts *counts; /* shared with copies of the process */
+    int n_all;             /* evaluations of the runs that are missing */
     double started;
-};
-
-/* A run's place. */
-struct seat {
-    int model, target, who, seed;
 };
 
 /* ---- names ----------------------------------------------------------------------- */
@@ -88,7 +99,7 @@ static const char *settings(const struct compared *k, int model, int seed)
 
     const char *line = arena_printf(
         k->a,
-        "\"model_sha256\": \"%s\", \"units\": %d, \"evaluations\": %d, \"latency\": "
+        "\"model_sha256\": \"%s\", \"units\": %d, \"evaluations\": %d, \"budget\": "
         "%.9g, %s\"seed\": %d, \"splits\": %s",
         hash.bytes, k->models[model].n_units, k->r->n_evaluations, k->r->latency_share,
         k->o->batch > 1 ? arena_printf(k->a, "\"batch\": %d, ", k->o->batch) : "",
@@ -249,6 +260,27 @@ static struct status *share_with(struct compared *k, struct group *g, int target
     return OK;
 }
 
+static void exact_costs(void *self, const struct choices *c, double *out)
+{
+    model_problem_costs(self, c, out);
+}
+
+/* Of a group that is open or whose finals have been read; a share of the original's
+ * latency. */
+static double budget_of(const struct compared *k, int model, int target, int seed)
+{
+    return contest_run_at(k->r, model, target, 0, seed)->budget;
+}
+
+static void set_budget(struct compared *k, const struct group *g, int target)
+{
+    const double budget = contest_budget(g->a, &g->problems[target]->problem,
+                                         exact_costs, k->r->latency_share);
+
+    for (int w = 0; w < k->r->n_who; w++)
+        contest_run_at(k->r, g->model, target, w, g->seed)->budget = budget;
+}
+
 static struct status *open_group(struct compared *k, struct group *g)
 {
     const int n = k->r->n_targets;
@@ -263,10 +295,9 @@ static struct status *open_group(struct compared *k, struct group *g)
 
         RETURN_IF_FAIL(share_with(k, g, t, &g->of[t]));
         g->problems[t] = model_problem_create(g->a, g->of[t]->searched, &o);
-        g->entries[t] = contest_enter(
-            g->a, g->of[t]->pool, &g->problems[t]->problem,
-            (void (*)(void *, const struct choices *, double *))model_problem_costs,
-            k->r->latency_share);
+        set_budget(k, g, t);
+        g->entries[t] = contest_enter(g->a, g->of[t]->pool, &g->problems[t]->problem,
+                                      exact_costs, budget_of(k, g->model, t, g->seed));
     }
     return OK;
 }
@@ -296,34 +327,44 @@ static bool recall(void *arg, int n, const struct choices *c, struct search_resu
 
     if (!record_recall(p->record, n, c, out))
         return false;
-    p->k->n_known++;
+    atomic_fetch_add(&p->k->counts->known, 1);
     return true;
+}
+
+static void show(void *arg)
+{
+    const struct compared *k = arg;
+    const struct contest_results *r = k->r;
+    const struct seat at = k->counts->at;
+
+    if (!progress_is_due())
+        return;
+
+    const struct progress_state state = {
+        .stage = arena_printf(k->a, "%s, %s, %s, seed %d", r->models[at.model],
+                              r->targets[at.target], r->who[at.who]->name, at.seed + 1),
+        .done = atomic_load(&k->counts->done),
+        .all = k->n_all,
+        .started_at = atomic_load(&k->counts->known),
+        .seconds = progress_seconds() - k->started,
+    };
+
+    progress_show(&state);
 }
 
 static void watch(void *arg, struct evaluator *e)
 {
     struct playing *p = arg;
     struct compared *k = p->k;
-    const struct contest_results *r = k->r;
 
     if (!p->failed)
         p->failed = record_add(p->record, e);
     if (p->failed || p->pool->failed)
         e->budget = e->n;
-    if (!progress_is_due())
-        return;
-
-    const struct progress_state state = {
-        .stage = arena_printf(k->a, "%s, %s, %s, seed %d", r->models[p->at->model],
-                              r->targets[p->at->target], r->who[p->at->who]->name,
-                              p->at->seed + 1),
-        .done = (int)k->n_done + e->n,
-        .all = (int)k->n_all,
-        .started_at = (int)k->n_known,
-        .seconds = progress_seconds() - k->started,
-    };
-
-    progress_show(&state);
+    atomic_fetch_add(&k->counts->done, 1);
+    k->counts->at = *p->at;
+    if (k->o->jobs == 1)
+        show(k);
 }
 
 /* Into the run's .part, which then gets its name. */
@@ -344,6 +385,8 @@ static struct status *play(struct compared *k, struct group *g, const struct sea
         e->arg = &p;
         contest_play(k->r->who[at->who], e, (uint64_t)at->seed + 1);
         s = p.failed ? p.failed : p.pool->failed;
+        atomic_fetch_add(&k->counts->known, k->r->n_evaluations - e->n);
+        atomic_fetch_add(&k->counts->done, k->r->n_evaluations - e->n);
     }
     record_close(p.record, false);
     if (!s && rename(part, run_path(k, at, "")) != 0)
@@ -377,7 +420,8 @@ static struct status *load(struct compared *k, const struct seat *at, struct are
         record_at(record, 0, &c, &result);
         memcpy(p->base, result.costs, sizeof p->base);
     }
-    p->budgets[COST_latency] = k->r->latency_share * p->base[COST_latency];
+    p->budgets[COST_latency] =
+        p->base[COST_latency] * budget_of(k, at->model, at->target, at->seed);
     *out = evaluator_create(a, p, k->r->n_evaluations);
     (*out)->recall = (bool (*)(void *, int, const struct choices *,
                                struct search_result *))record_recall;
@@ -489,13 +533,16 @@ static struct status *write_file(const char *path, struct arena *a, const char *
 static struct status *write_finals(struct compared *k, struct group *g)
 {
     struct seat at = {g->model, 0, 0, g->seed};
-    json_t *all = json_object(), *finals = json_array();
+    json_t *all = json_object(), *finals = json_array(), *budgets = json_array();
     struct status *s = OK;
     struct text t = {0};
 
     progress(arena_printf(k->a, "testing what was found for %s, seed %d",
                           k->r->models[g->model], g->seed + 1));
     json_object_set_new(all, "of", json_string(finals_header(k, g->model, g->seed)));
+    json_object_set_new(all, "budgets", budgets);
+    for (int i = 0; i < k->r->n_targets; i++)
+        json_array_append_new(budgets, json_real(budget_of(k, g->model, i, g->seed)));
     for (const struct seat *i = &at; i && !s; i = next_seat(k, &at)) {
         json_t *one = NULL;
 
@@ -510,6 +557,14 @@ static struct status *write_finals(struct compared *k, struct group *g)
     text_free(&t);
     json_decref(all);
     return s;
+}
+
+static void take_budgets(struct compared *k, int model, int seed, const json_t *from)
+{
+    for (int t = 0; t < k->r->n_targets; t++)
+        for (int w = 0; w < k->r->n_who; w++)
+            contest_run_at(k->r, model, t, w, seed)->budget =
+                json_number_value(json_array_get(from, (size_t)t));
 }
 
 static struct status *take_final(const struct compared *k, const struct json_door *at,
@@ -548,7 +603,11 @@ static struct status *read_finals(struct compared *k, int model, int seed, bool 
     struct status *s = json_door_text(&at, all, "of", &of);
 
     *out = !s && strcmp(of, finals_header(k, model, seed)) == 0;
-    if (*out) {
+    if (*out)
+        s = json_door_array(&at, all, "budgets", (size_t)k->r->n_targets,
+                            (size_t)k->r->n_targets, &list);
+    if (*out && !s) {
+        take_budgets(k, model, seed, list);
         s = json_door_array(&at, all, "finals", n, n, &list);
         for (const struct seat *p = &seat; p && !s; p = next_seat(k, &seat))
             s = take_final(k, &at, json_array_get(list, i++),
@@ -570,7 +629,6 @@ static struct status *play_group(struct compared *k, struct group *g)
         if (exists(run_path(k, s, "")))
             continue;
         RETURN_IF_FAIL(play(k, g, s));
-        k->n_done += k->r->n_evaluations;
     }
     return write_finals(k, g);
 }
@@ -585,26 +643,44 @@ static int count_missing(struct compared *k, int model, int seed)
     return n;
 }
 
-static struct status *play_all(struct compared *k)
+static struct status *play_one(void *arg, int i)
+{
+    struct compared *k = arg;
+    const struct seat *at = &k->groups[i];
+    struct group g = {.model = at->model, .seed = at->seed, .a = arena_create()};
+    struct status *s;
+
+    if (k->o->jobs > 1)
+        progress_begin("none"); /* of this copy */
+    s = play_group(k, &g);
+    close_group(&g);
+    return status_note(s, "while searching '%s'", k->r->models[at->model]);
+}
+
+static struct status *list_groups(struct compared *k)
 {
     const struct contest_results *r = k->r;
 
-    for (int seed = 0; seed < r->n_seeds; seed++)
-        for (int m = 0; m < r->n_models; m++)
-            k->n_all += (int64_t)count_missing(k, m, seed) * r->n_evaluations;
-    k->started = progress_seconds();
+    k->groups = arena_new_array(k->a, struct seat, r->n_seeds * r->n_models);
     for (int seed = 0; seed < r->n_seeds; seed++)
         for (int m = 0; m < r->n_models; m++) {
-            struct group g = {.model = m, .seed = seed, .a = arena_create()};
+            const int missing = count_missing(k, m, seed);
             bool has_finals;
-            struct status *s = read_finals(k, m, seed, &has_finals);
 
-            if (!s && (!has_finals || count_missing(k, m, seed)))
-                s = play_group(k, &g);
-            close_group(&g);
-            RETURN_IF_FAIL(status_note(s, "while searching '%s'", r->models[m]));
+            RETURN_IF_FAIL(read_finals(k, m, seed, &has_finals));
+            if (missing || !has_finals)
+                k->groups[k->n_groups++] = (struct seat){.model = m, .seed = seed};
+            k->n_all += missing * r->n_evaluations;
         }
     return OK;
+}
+
+static struct status *play_all(struct compared *k)
+{
+    RETURN_IF_FAIL(list_groups(k));
+    k->counts = side_by_side_memory(sizeof *k->counts);
+    k->started = progress_seconds();
+    return side_by_side(k->o->jobs, k->n_groups, play_one, show, k);
 }
 
 static struct status *measure_all(struct compared *k)

@@ -20,6 +20,7 @@ struct compared_model {
 
 struct compared_options {
     int n_models, n_samples;
+    int jobs;  /* processes, each with a model and a seed at a time; at least 1 */
     int batch; /* samples that an inference is modelled for; at least 1 */
     const struct compared_model *models;
     const char *folder;

@@ -150,11 +150,12 @@ static struct status *compare(struct arena *a, const char *first, const struct a
 {
     struct compared_options co = {.folder = o->folder ? o->folder : "comparison",
                                   .n_samples = o->samples ? o->samples : 256,
-                                  .batch = o->batch ? o->batch : 1};
+                                  .batch = o->batch ? o->batch : 1,
+                                  .jobs = o->jobs ? o->jobs : 1};
     struct contest_results r = {
         .n_seeds = o->seeds ? o->seeds : 10,
         .n_evaluations = o->evaluations ? o->evaluations : 300,
-        .latency_share = o->latency > 0.0 ? o->latency : 0.2,
+        .latency_share = o->latency > 0.0 ? o->latency : 0.7,
         .fixed_loss = o->loss > 0.0 ? o->loss : 0.05,
     };
     struct text json = {0}, page = {0};

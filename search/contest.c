@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "search/reach.h"
+#include "search/walk.h"
+
 /* With a budget the loss counts first, as in the main job. */
 #define WEIGHT_OF_COSTS 0.2
 
@@ -110,10 +113,46 @@ static void evaluate(void *self, const struct choices *c, struct search_result *
         search_costs(e->of, c, out->costs);
 }
 
+/* Of the fastest plan with one width and all channels. */
+static double fastest_whole(struct arena *a, const struct search_problem *p,
+                            void (*costs)(void *, const struct choices *, double *))
+{
+    struct walk *w = walk_create(a, p);
+    struct choices *c = choices_create(a, p->n_units);
+    double least = INFINITY, of[COST_COUNT];
+
+    for (int b = 0; b < CHOICE_BITS; b++) {
+        for (int i = 0; i < c->n_units; i++)
+            c->units[i] = (struct choice){0, 0, (uint8_t)b};
+        walk_repair(w, c, c);
+        if (costs)
+            costs(p->self, c, of);
+        else
+            search_costs(p, c, of);
+        least = fmin(least, of[COST_latency]);
+    }
+    return least;
+}
+
+double contest_budget(struct arena *a, const struct search_problem *p,
+                      void (*costs)(void *, const struct choices *, double *),
+                      double way)
+{
+    struct search_problem tight = *p;
+
+    tight.budgets[COST_latency] =
+        p->base[COST_latency]; /* so that its least is found */
+
+    const double least = reach_find(a, &tight, costs).least[COST_latency],
+                 whole = fastest_whole(a, p, costs);
+
+    return (least + way * (whole - least)) / p->base[COST_latency];
+}
+
 struct contest_entry *
 contest_enter(struct arena *a, struct contest_pool *pool,
               const struct search_problem *p,
-              void (*costs)(void *, const struct choices *, double *), double share)
+              void (*costs)(void *, const struct choices *, double *), double budget)
 {
     struct contest_entry *e = arena_new(a, struct contest_entry);
 
@@ -121,7 +160,7 @@ contest_enter(struct arena *a, struct contest_pool *pool,
     e->problem.self = e;
     e->problem.cost = cost;
     e->problem.evaluate = evaluate;
-    e->problem.budgets[COST_latency] = share * p->base[COST_latency];
+    e->problem.budgets[COST_latency] = budget * p->base[COST_latency];
     return e;
 }
 

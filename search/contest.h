@@ -3,7 +3,7 @@
  * played run was worth.
  *
  *     struct contest_pool *pool = contest_pool_create(a, &problem, most);
- *     struct contest_entry *entry = contest_enter(a, pool, &problem, costs, share);
+ *     struct contest_entry *entry = contest_enter(a, pool, &problem, costs, budget);
  *     struct evaluator *e = contest_begin(a, who, entry, 300);
  *     contest_play(who, e, seed);
  *     contest_measure(e, loss, &figures);
@@ -53,12 +53,19 @@ struct contest_entry {
     void (*costs)(void *self, const struct choices *c, double *out);
 };
 
-/* Latency may be `share` of the original's.  `costs` gives exact ones of a whole plan;
+/* A budget that quantization alone does not meet, nor everything fails: of the way from
+ * the least latency of any plan (0) to that of the fastest one with all channels and
+ * one width (1).  A share of the original's latency. */
+double contest_budget(struct arena *a, const struct search_problem *p,
+                      void (*costs)(void *, const struct choices *, double *),
+                      double way);
+
+/* Latency may be `budget` of the original's.  `costs` gives exact ones of a whole plan;
  * NULL: search_costs. */
 struct contest_entry *
 contest_enter(struct arena *a, struct contest_pool *pool,
               const struct search_problem *p,
-              void (*costs)(void *, const struct choices *, double *), double share);
+              void (*costs)(void *, const struct choices *, double *), double budget);
 
 /* ---- a run ------------------------------------------------------------------------
  */

@@ -39,7 +39,8 @@ static void put_head(const struct contest_results *r, struct text *t)
     text_printf(t,
                 "%d methods, %d models, %d targets, %d seeds: each run has %d true "
                 "evaluations, the table of single changes and the model as it is "
-                "counted, and a budget of %g of the original's latency.</p>\n<p>",
+                "counted, and a budget of latency: %g of the way from the least that a "
+                "plan can have to the fastest plan with all channels.</p>\n<p>",
                 r->n_who, r->n_models, r->n_targets, r->n_seeds, r->n_evaluations,
                 r->latency_share);
     text_puts(t, "<b>Measured</b> on the machine that compared: losses and accuracies, "
@@ -324,13 +325,15 @@ static void put_matrix(const struct contest_results *r, int m, struct text *t)
 
         text_printf(t, "<tr><td>%s</td>", r->targets[row]);
         for (int k = 0; k < r->n_targets; k++) {
-            double share = 0;
+            double share = 0, budget = 0;
 
-            for (int s = 0; s < r->n_seeds; s++)
+            for (int s = 0; s < r->n_seeds; s++) {
                 share += contest_run_at(r, m, row, 0, s)->on[k] / r->n_seeds;
-            text_printf(t, "<td class=\"n%s%s\">%.3f%s</td>", row == k ? " home" : "",
-                        share > r->latency_share * (1 + 1e-9) ? " over" : "", share,
-                        share > r->latency_share * (1 + 1e-9) ? " over budget" : "");
+                budget += contest_run_at(r, m, k, 0, s)->budget / r->n_seeds;
+            }
+            text_printf(t, "<td class=\"n%s%s\">%.4f%s</td>", row == k ? " home" : "",
+                        share > budget * (1 + 1e-9) ? " over" : "", share,
+                        share > budget * (1 + 1e-9) ? " over budget" : "");
         }
         for (int s = 0; s < r->n_seeds; s++)
             accuracy += contest_value(contest_run_at(r, m, row, 0, s), CONTEST_kept)

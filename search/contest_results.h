@@ -14,6 +14,7 @@
 /* A run: a contestant with a seed on a model for a target. */
 struct contest_run {
     struct contest_figures figures;
+    double budget; /* share of the original's latency */
     /* Of the plan that it ends with: the most accurate within the budget, or the
      * original where there is none. */
     double test_loss, test_drop; /* on samples that nothing was decided on */
@@ -25,7 +26,8 @@ struct contest_results {
     int n_models, n_targets, n_who, n_seeds, n_evaluations;
     const char *const *models, *const *targets;
     const struct contestant *const *who; /* the first is ours */
-    double latency_share, fixed_loss;
+    double latency_share;                /* see contest_budget */
+    double fixed_loss;
     const char *command, *samples; /* words for the report */
     struct contest_run *runs;      /* see contest_run_at */
 };

@@ -38,7 +38,7 @@ struct method_options {
         share_of_effects; /* of the budget, at most, for the table of single changes */
     bool warm;            /* controllers begin near the programme's plan, or the best
                             one that is known */
-    int imagined;         /* episodes on the surrogate for each true one; 0: none */
+    int imagined;         /* episodes on the surrogate for each evaluation; 0: none */
     double multiplier_rate, multiplier_most; /* dual ascent of controllers; 0: none */
 };
 

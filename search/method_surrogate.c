@@ -196,14 +196,18 @@ static void raise_multipliers(struct search_environment *env,
                  o->multiplier_most);
 }
 
-/* Episodes on the model of all evaluations so far. */
-static void imagine(struct judging *j, struct controller *c, struct surrogate *s)
+/* Iterations on the model of all evaluations so far, of which n are new: enough for
+ * their share of imagined episodes. */
+static void imagine(struct judging *j, struct controller *c, int n_episodes,
+                    struct surrogate *s, int n)
 {
+    const int most = j->r->o->imagined,
+              wanted = (n * most + n_episodes - 1) / n_episodes;
     struct controller_report report;
 
     refit(s, j->r->e);
     j->s = s;
-    for (int i = 0; i < j->r->o->imagined; i++)
+    for (int i = 0; i < (wanted < most ? wanted : most); i++)
         controller_iterate(c, &report);
     j->s = NULL;
 }
@@ -233,12 +237,13 @@ static void run_episodes(struct method_run *r, const struct controller_options *
     struct controller *c = controller_create(&e, &o, seed);
     double heat = 1;
 
-    for (int known = 0; !evaluator_is_over(r->e) && known < MOST_IDLE;) {
+    for (int known = 0, seen = 0; !evaluator_is_over(r->e) && known < MOST_IDLE;) {
         const int before = r->e->n;
         struct controller_report report;
 
         if (s)
-            imagine(&judging, c, s);
+            imagine(&judging, c, o.n_episodes, s, before - seen);
+        seen = before;
         controller_heat(c, o.temperature * heat);
         controller_iterate(c, &report);
         raise_multipliers(env, r->o);

@@ -18,6 +18,11 @@ const char *const search_cost_names[] = {
 #undef SEARCH_COST
 };
 
+bool search_cost_adds(enum search_cost k)
+{
+    return adds_by[k] == SUM;
+}
+
 double search_cost_join(enum search_cost k, double a, double b)
 {
     return adds_by[k] == SUM ? a + b : fmax(a, b);

@@ -23,6 +23,7 @@ enum search_cost {
 };
 
 extern const char *const search_cost_names[]; /* by enum */
+bool search_cost_adds(enum search_cost k);
 /* Two amounts together: their sum, or the larger one. */
 double search_cost_join(enum search_cost k, double a, double b);
 

@@ -8,8 +8,8 @@
 
 #include "plan/plan.h"
 
-/* What does not change while walking: [n_units][CHOICE_LEVELS of the unit before][own
- * level] per cost, the least over patterns. */
+/* What does not change while walking: [n_units][own level][CHOICE_LEVELS of the unit
+ * before] per cost, the least over patterns; INFINITY: not allowed. */
 struct walk_tables {
     double *least[COST_COUNT];
     uint32_t *ratios; /* [n_units]: allowed and distinct */
@@ -34,7 +34,7 @@ struct walk {
 
 static int64_t pair_at(int unit, int before, int own)
 {
-    return ((int64_t)unit * CHOICE_LEVELS + before) * CHOICE_LEVELS + own;
+    return ((int64_t)unit * CHOICE_LEVELS + own) * CHOICE_LEVELS + before;
 }
 
 static bool allows(uint32_t mask, int i)
@@ -45,8 +45,6 @@ static bool allows(uint32_t mask, int i)
 static void least_over_patterns(const struct search_problem *p, int unit, int before,
                                 int own, struct walk_tables *t)
 {
-    for (int k = 0; k < COST_COUNT; k++)
-        t->least[k][pair_at(unit, before, own)] = INFINITY;
     for (int pattern = 0; pattern < CHOICE_PATTERNS; pattern++) {
         struct choice c = choice_of_level(own);
         double costs[COST_COUNT];
@@ -84,8 +82,11 @@ static struct walk_tables *create_tables(struct arena *a,
     t->leads = arena_new_array(a, bool, p->n_units);
     for (int i = 0; i < p->n_units; i++)
         t->leads[p->units[i].leader] |= p->units[i].leader != i;
-    for (int k = 0; k < COST_COUNT; k++)
+    for (int k = 0; k < COST_COUNT; k++) {
         t->least[k] = arena_new_array(a, double, pair_at(p->n_units, 0, 0));
+        for (int64_t i = 0; i < pair_at(p->n_units, 0, 0); i++)
+            t->least[k][i] = INFINITY;
+    }
     for (int i = 0; i < p->n_units; i++)
         for (int before = 0; before < CHOICE_LEVELS; before++)
             for (int own = 0; own < CHOICE_LEVELS; own++)
@@ -139,37 +140,45 @@ static uint32_t ratios_of(const struct walk *w, int unit)
     return 1;
 }
 
+/* at[] of the levels of the unit before, by way of one of the next unit: it costs
+ * pair[] after each, and what is behind it costs `rest`. */
+static void go_through(bool adds, const double *pair, double rest, double *at)
+{
+    for (int l = 0; adds && l < CHOICE_LEVELS; l++) {
+        const double cost = pair[l] + rest;
+
+        at[l] = cost < at[l] ? cost : at[l];
+    }
+    for (int l = 0; !adds && l < CHOICE_LEVELS; l++) {
+        const double cost = pair[l] > rest ? pair[l] : rest;
+
+        at[l] = cost < at[l] ? cost : at[l];
+    }
+}
+
 /* after[] of units from ... n_units - 1. */
 static void build_wall(struct walk *w, int from)
 {
     const struct search_problem *p = w->p;
 
-    for (int k = 0; k < COST_COUNT; k++) {
+    for (enum search_cost k = 0; k < COST_COUNT; k++) {
         if (isinf(p->budgets[k]))
             continue;
         for (int l = 0; l < CHOICE_LEVELS; l++)
             w->after[k][(p->n_units - 1) * CHOICE_LEVELS + l] = 0;
-        for (int i = p->n_units - 2; i >= from; i--)
-            for (int l = 0; l < CHOICE_LEVELS; l++)
-                w->after[k][i * CHOICE_LEVELS + l] = INFINITY;
         for (int i = p->n_units - 2; i >= from; i--) {
+            double *const at = &w->after[k][i * CHOICE_LEVELS];
             const uint32_t ratios = ratios_of(w, i + 1);
 
+            for (int l = 0; l < CHOICE_LEVELS; l++)
+                at[l] = INFINITY;
             for (int own = 0; own < CHOICE_LEVELS; own++) {
                 const struct choice c = choice_of_level(own);
 
-                if (!allows(ratios, c.ratio) || !allows(p->units[i + 1].bits, c.bits))
-                    continue;
-                for (int before = 0; before < CHOICE_LEVELS; before++) {
-                    double *const at = &w->after[k][i * CHOICE_LEVELS + before];
-
-                    if (!is_allowed(p, w->tables->ratios, i, before))
-                        continue;
-                    *at = fmin(*at,
-                               search_cost_join(
-                                   k, w->tables->least[k][pair_at(i + 1, before, own)],
-                                   w->after[k][(i + 1) * CHOICE_LEVELS + own]));
-                }
+                if (allows(ratios, c.ratio) && allows(p->units[i + 1].bits, c.bits))
+                    go_through(search_cost_adds(k),
+                               &w->tables->least[k][pair_at(i + 1, 0, own)],
+                               at[CHOICE_LEVELS + own], at);
             }
         }
     }

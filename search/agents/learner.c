@@ -48,7 +48,7 @@ static int critic_of(const struct learner *l, int agent)
 /* Whether the row is a step of its critic's process. */
 static bool is_judged(const struct learner *l, const struct rollout_row *r)
 {
-    return l->o->kind != CONTROLLER_ppo || r->opens_unit;
+    return l->o->kind == CONTROLLER_ppo ? r->opens_unit : r->free;
 }
 
 static void critic_input(const struct learner *l, int k, int row, real *x)
@@ -695,7 +695,8 @@ static void learn_critic(struct learner *l, int k, double *loss)
         order[i] = rows[i];
         targets[i] = l->player->rollout.rows[rows[i]].target;
     }
-    value_scale_add(&c->scale, targets, n);
+    if (n)
+        value_scale_add(&c->scale, targets, n);
     for (int epoch = 0; epoch < o->epochs; epoch++) {
         random_shuffle(&random, order, n);
         for (int at = 0; at < n; at += most) {

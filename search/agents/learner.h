@@ -4,9 +4,11 @@
  * Rows are judged by a critic each:
  *
  *     mappo   one critic; every decision is a step of one process
- *     ippo    agent i's own critic; only its decisions are steps, rewards in between
- *             count for the last one
+ *     ippo    agent i's own critic; only its decisions are steps
  *     ppo     one critic; a unit is a step, judged where it opens
+ *
+ * With mappo and ippo a decision that has one legal action is no step.  Rewards between
+ * two steps count for the first.
  *
  * The critic of mappo and ppo sees [state | choices at this unit so far | who is
  * asked], never the choice that is judged; ippo's sees what the actor sees.

@@ -20,15 +20,15 @@ SPEC = {"task": "classify", "peak": 1,
         "test": {"samples": "test_wave.npy", "labels": "test_labels.npy"}}
 
 
-def command(folder):
+def command(folder, seeds="1", *more):
     return [HADMCC, "compare", MODEL, "--data", os.path.join(EXAMPLES, "fsdd"),
             "--data-spec", os.path.join(WORK, "spec.json"), "--target", "host",
-            "--target", "orin", "--methods", "random,surrogate,none", "--seeds", "1",
-            "--evaluations", "14", "--samples", "8", "-o", os.path.join(WORK, folder)]
+            "--target", "orin", "--methods", "random,surrogate,none", "--seeds", seeds,
+            "--evaluations", "14", "--samples", "8", "-o", os.path.join(WORK, folder), *more]
 
 
-def run(folder):
-    return subprocess.run(command(folder), capture_output=True, text=True, check=True).stdout
+def run(*how):
+    return subprocess.run(command(*how), capture_output=True, text=True, check=True).stdout
 
 
 def contents(folder):
@@ -74,6 +74,13 @@ class Compare(unittest.TestCase):
         run("whole")
         self.assertLess(time.monotonic() - before, 5)
         self.assertEqual(contents("whole"), whole)
+
+        # A second seed, with two processes: the first one's runs are as they were.
+        run("whole", "2", "--jobs", "2")
+        run("side_by_side", "2", "--jobs", "2")
+        self.assertEqual(contents("side_by_side"), contents("whole"))
+        self.assertEqual({k: v for k, v in contents("whole").items() if ".1." in k},
+                         {k: v for k, v in whole.items() if ".1." in k})
 
         other = subprocess.run(command("whole") + ["--latency", "0.5"], capture_output=True,
                                text=True)

@@ -99,6 +99,37 @@ TEST(a_run_is_worth_its_most_accurate_plan_within_the_budget)
     arena_destroy(a);
 }
 
+TEST(a_budget_is_out_of_reach_of_quantization_alone)
+{
+    static struct toy_net t;
+    const struct search_problem p = toy_small(&t, 7, .3, .45);
+    struct arena *a = arena_create();
+    struct choices *c = choices_create(a, p.n_units);
+    double whole = INFINITY, costs[COST_COUNT];
+    const double least = contest_budget(a, &p, NULL, 0),
+                 budget = contest_budget(a, &p, NULL, .7);
+
+    for (int b = 0; b < CHOICE_BITS; b++) {
+        for (int i = 0; i < c->n_units; i++)
+            c->units[i] = (struct choice){0, 0, (uint8_t)b};
+        walk_repair(walk_create(a, &p), c, c);
+        search_costs(&p, c, costs);
+        whole = fmin(whole, costs[COST_latency] / p.base[COST_latency]);
+    }
+    CHECK(least > 0 && least < whole && whole <= 1);
+    CHECK(fabs(contest_budget(a, &p, NULL, 1) - whole) < 1e-12);
+    CHECK(fabs(budget - (least + .7 * (whole - least))) < 1e-12);
+
+    /* A random plan is no faster than the least there is. */
+    struct contest_pool *pool = contest_pool_create(a, &p, BUDGET);
+    const struct evaluator *e = play(a, "random", contest_enter(a, pool, &p, NULL, 1));
+
+    for (int i = 0; i < e->n; i++)
+        CHECK(e->all[i].result.costs[COST_latency]
+              >= least * p.base[COST_latency] * (1 - 1e-9));
+    arena_destroy(a);
+}
+
 /* ---- verdicts ---------------------------------------------------------------------
  */
 
