@@ -50,10 +50,10 @@ void method_run(enum method m, struct evaluator *e, const struct method_options 
 void method_run_controller(const struct controller_options *c, struct evaluator *e,
                            const struct method_options *o, uint64_t seed);
 
-/* What the tool runs: behind the table of single changes half of the evaluations go to
- * the surrogate with local search, half to the controller, and what that leaves when
- * nothing new comes to it goes back to the surrogate.  One archive; each plan names its
- * proposer. */
+/* What the tool runs: behind the table of single changes a quarter of the evaluations
+ * goes to the surrogate with local search, half to the controller, and the last quarter
+ * to the surrogate again, which then has learned from both, with what the controller
+ * leaves when nothing new comes to it.  One archive; each plan names its proposer. */
 void method_run_both(const struct controller_options *c, struct evaluator *e,
                      const struct method_options *o, uint64_t seed);
 

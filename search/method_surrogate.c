@@ -17,6 +17,7 @@ enum {
      * few are left. */
     LEAST_ROUNDS = 8,
     LEAST_EPISODES = 4,
+    IMAGINED_EPOCHS = 4, /* imagined episodes cost nothing: new ones teach more */
 };
 
 /* A policy that proposes nothing new draws at rising temperatures until it does. */
@@ -223,6 +224,8 @@ static void run_episodes(struct method_run *r, const struct controller_options *
     const int left = r->e->budget - r->e->n;
 
     assert(o.n_episodes <= SEARCH_EPISODES);
+    if (s)
+        o.epochs = IMAGINED_EPOCHS;
     if (s && o.n_episodes > LEAST_EPISODES && left < o.n_episodes * LEAST_ROUNDS)
         o.n_episodes =
             left / LEAST_ROUNDS > LEAST_EPISODES ? left / LEAST_ROUNDS : LEAST_EPISODES;
@@ -299,10 +302,11 @@ void method_run_both(const struct controller_options *c, struct evaluator *e,
     method_measure_effects(&table);
     arena_destroy(a);
     rest.share_of_effects = 0; /* it is known */
-    e->budget = e->n + (budget - e->n) / 2;
+    e->budget = e->n + (budget - e->n) / 4;
     method_run(METHOD_surrogate, e, &rest, seed);
-    e->budget = budget;
+    e->budget = e->n + 2 * (budget - e->n) / 3;
     method_run_controller(c, e, &rest, seed);
+    e->budget = budget;
     if (!evaluator_is_over(e))
         method_run(METHOD_surrogate, e, &rest, seed + 1);
 }

@@ -313,7 +313,8 @@ TEST(the_surrogate_learns_how_changes_act_together)
     arena_destroy(a);
 }
 
-TEST(half_of_the_evaluations_go_to_the_surrogate_and_half_to_the_controller)
+TEST(
+    the_surrogate_has_the_first_and_the_last_quarter_and_the_controller_what_is_between)
 {
     static struct toy_net t;
     const struct search_problem p = toy_small(&t, 7, .3, .45);
@@ -321,7 +322,7 @@ TEST(half_of_the_evaluations_go_to_the_surrogate_and_half_to_the_controller)
     struct evaluator *e = evaluator_create(a, &p, 100);
     struct method_options o = loss_only();
     const struct controller_options c = small_controller(CONTROLLER_mappo);
-    int by_controller = 0;
+    int by_controller = 0, first = 100, last = 0;
 
     CHECK_OK(blas_open());
     o.imagined = 1;
@@ -331,10 +332,14 @@ TEST(half_of_the_evaluations_go_to_the_surrogate_and_half_to_the_controller)
         const bool is_controllers = !strcmp(e->all[i].proposer, "mappo");
 
         CHECK(is_controllers || !strcmp(e->all[i].proposer, "surrogate"));
-        CHECK(i >= 50 || !is_controllers);
         by_controller += is_controllers;
+        first = is_controllers && i < first ? i : first;
+        last = is_controllers ? i : last;
     }
     CHECK(by_controller >= 10);
+    CHECK_EQ(last - first + 1, by_controller); /* one after the other */
+    CHECK_EQ(99 - last, by_controller / 2);
+    CHECK(first > by_controller / 2); /* behind the table */
     /* Nothing is without loss. */
     CHECK(evaluator_hypervolume(e, 1e-9) == 0);
     CHECK(evaluator_hypervolume(e, 10) > 0.3);
