@@ -212,6 +212,7 @@ static struct status *make_variants(struct compared *k, const struct group *g, i
         .n_scored = s.use[use].n,
         .scored = s.use[use].at,
         .tile = tile,
+        .forgets = use == SPLITS_TEST, /* a plan of each run */
     };
 
     return variants_create(m->c, m->g, &how, out);

@@ -403,8 +403,12 @@ struct status *variants_create(struct compile *c, struct ir_graph *g,
     struct arena *a = arena_create();
     struct variants_whole *w = arena_new(a, struct variants_whole);
 
-    *w = (struct variants_whole){
-        .arena = a, .c = c, .g = g, .data = o->data, .tile = o->tile};
+    *w = (struct variants_whole){.arena = a,
+                                 .c = c,
+                                 .g = g,
+                                 .data = o->data,
+                                 .tile = o->tile,
+                                 .forgets = o->forgets};
 
     struct status *s = create(w, o);
 

@@ -21,10 +21,10 @@
  *                    is what it was
  *
  * The network runs in float32 on codes, node by node on all samples; what a plan has in
- * common with the one before is not computed again, and how earlier plans began is kept,
- * up to 1 GiB.  Pruning and quantization proper see the errors of the units before, here
- * each unit stands alone: what comes of a plan in the end is better than the estimate,
- * more so the more is pruned (docs/search.md).
+ * common with the one before is not computed again, and how earlier plans began is
+ * kept, up to 1 GiB.  Pruning and quantization proper see the errors of the units
+ * before, here each unit stands alone: what comes of a plan in the end is better than
+ * the estimate, more so the more is pruned (docs/search.md).
  */
 #ifndef HADMC_COMPRESS_VARIANTS_H
 #define HADMC_COMPRESS_VARIANTS_H
@@ -39,7 +39,8 @@ struct variants_options {
     const int64_t *calibration;
     int64_t n_scored; /* at least one; as many as fit into memory are used */
     const int64_t *scored;
-    int tile; /* channels of a group that stay are a multiple of it; at least 1 */
+    int tile;     /* channels of a group that stay are a multiple of it; at least 1 */
+    bool forgets; /* values of earlier plans: few plans will be run */
 };
 
 /* What may be chosen for a unit. */

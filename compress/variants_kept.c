@@ -99,7 +99,7 @@ void variants_keep(struct variants_whole *w, const struct ir_value *v)
 {
     const int64_t bytes = flow_n(w->stitched) * ir_bytes(v);
 
-    if (!w->is_cut[v->id] || !w->signature[v->id])
+    if (w->forgets || !w->is_cut[v->id] || !w->signature[v->id])
         return;
     add(w, w->signature[v->id], bytes, flow_take(w->stitched, v));
     w->signature[v->id] = 0;

@@ -43,6 +43,7 @@ struct variants_whole {
     const struct dataset *data;
     const int64_t *scored;
     int tile;
+    bool forgets;
     const int *rank;           /* by class */
     const int *leader_of;      /* by group */
     const bool *stays_whole;   /* by group: no channel may go */

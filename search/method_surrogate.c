@@ -10,6 +10,7 @@
 enum {
     TRIES = 100,            /* changes of a plan on the model, for each evaluation */
     REFIT = 32,             /* a part in so many is new */
+    ELSEWHERE = 4,          /* one climb of so many is for other weights of costs */
     MOST_TOGETHER = 4,      /* proposals of one model */
     MOST_IDLE_CLIMBS = 200, /* climbs in a row that met nothing new: the end */
     MOST_IDLE = 60,         /* iterations of a controller without any: likewise */
@@ -20,6 +21,8 @@ enum {
     IMAGINED_EPOCHS = 4, /* imagined episodes cost nothing: new ones teach more */
 };
 
+#define MOST_WEIGHT 20.0 /* times that of the search */
+
 /* A policy that proposes nothing new draws at rising temperatures until it does. */
 #define HEATING 1.25
 #define HOTTEST 6.0
@@ -27,6 +30,7 @@ enum {
 /* ---- local search on the model ----------------------------------------------------
  */
 
+/* `r` may have other options than the search: see elsewhere. */
 static double imagined_score(const struct method_run *r, struct surrogate *s,
                              const struct choices *c)
 {
@@ -59,6 +63,7 @@ static const struct evaluation *best_of(const struct method_run *r)
 
 struct proposals {
     struct method_run *r;
+    int n_climbs;
     struct surrogate *s;
     struct choices *at, *next;           /* where a climb is; a neighbour */
     struct choices *plan[MOST_TOGETHER]; /* what the climbs found */
@@ -73,10 +78,25 @@ static bool is_new(const struct proposals *p, const struct choices *c)
     return !evaluator_knows(p->r->e, c);
 }
 
+/* The run with costs that weigh more, by up to MOST_WEIGHT: it leads to another point
+ * of the front. */
+static struct method_run elsewhere(const struct method_run *r, struct random *random,
+                                   struct method_options *o)
+{
+    const double weight = pow(MOST_WEIGHT, random_unit(random));
+    struct method_run other = *r;
+
+    *o = *r->o;
+    for (int k = 0; k < COST_COUNT; k++)
+        o->reward.w[k] *= weight;
+    other.o = o;
+    return other;
+}
+
 /* Up on the model from p->at; the best plan met that is new is a proposal.  A known one
  * may be a step on the way, but never the end: what is best on the model is soon known,
  * and then its neighbours matter. */
-static void climb(struct proposals *p, double score)
+static void climb(struct proposals *p, const struct method_run *by, double score)
 {
     double most = -INFINITY;
 
@@ -84,7 +104,7 @@ static void climb(struct proposals *p, double score)
         choices_copy(p->next, p->at);
         method_mutate(p->r, 2, p->next);
 
-        const double now = imagined_score(p->r, p->s, p->next);
+        const double now = imagined_score(by, p->s, p->next);
 
         if (now > most && is_new(p, p->next)) {
             most = now;
@@ -98,16 +118,20 @@ static void climb(struct proposals *p, double score)
     p->n += most > -INFINITY;
 }
 
-/* From the best plan; the longer climbs have met nothing new, the further away. */
+/* From the best plan; the longer climbs have met nothing new, the further away.  One
+ * climb of ELSEWHERE is for the rest of the front. */
 static void propose(struct proposals *p, int idle)
 {
-    const struct evaluation *best = best_of(p->r);
+    struct method_options o;
+    const struct method_run by =
+        ++p->n_climbs % ELSEWHERE ? *p->r : elsewhere(p->r, &p->r->random, &o);
+    const struct evaluation *best = best_of(&by);
 
     if (best)
         choices_copy(p->at, best->choices);
     if (idle || !best)
         method_mutate(p->r, 1 + idle, p->at);
-    climb(p, idle ? -INFINITY : imagined_score(p->r, p->s, p->at));
+    climb(p, &by, idle ? -INFINITY : imagined_score(&by, p->s, p->at));
 }
 
 static struct proposals proposals_create(struct method_run *r)
