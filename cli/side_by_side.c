@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { NO_MORE = 1 << 30 };
+
 struct board {
     atomic_int next;    /* piece */
     atomic_bool failed; /* the first to say so writes what follows */
@@ -59,34 +61,50 @@ static void be_copy(struct board *b, int n, struct status *(*work)(void *, int),
     _exit(s ? 1 : 0);
 }
 
-/* Until all copies have ended; false: one of them was killed. */
-static bool wait_for(int n_copies, struct board *b, void (*watch)(void *), void *arg)
+/* How a copy ended: OK if it has taken all it could, or has told what failed. */
+static struct status *judge(int how, const struct board *b)
+{
+    if (WIFSIGNALED(how))
+        return FAIL(IO_ERROR,
+                    "a process was ended by signal %d (%s)%s; the same command goes on "
+                    "from what is finished",
+                    WTERMSIG(how), strsignal(WTERMSIG(how)),
+                    WTERMSIG(how) == SIGKILL ? ", perhaps for want of memory" : "");
+    if (WEXITSTATUS(how) && !atomic_load(&b->failed))
+        return FAIL(IO_ERROR,
+                    "a process has ended early; the same command goes on from "
+                    "what is finished");
+    return OK;
+}
+
+/* Until all copies have ended. */
+static struct status *wait_for(int n_copies, struct board *b, void (*watch)(void *),
+                               void *arg)
 {
     const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
-    bool well = true;
+    struct status *s = OK;
 
     while (n_copies) {
         int how;
         const pid_t ended = waitpid(-1, &how, WNOHANG);
 
-        if (ended > 0) {
-            n_copies--;
-            well &= WIFEXITED(how);
-            if (!WIFEXITED(how))
-                atomic_store(&b->next, 1 << 30);
+        if (ended <= 0) {
+            watch(arg);
+            nanosleep(&pause, NULL);
             continue;
         }
-        watch(arg);
-        nanosleep(&pause, NULL);
+        n_copies--;
+        if (!s && (s = judge(how, b)))
+            atomic_store(&b->next, NO_MORE);
     }
-    return well;
+    return s;
 }
 
 struct status *side_by_side(int jobs, int n, struct status *(*work)(void *, int),
                             void (*watch)(void *), void *arg)
 {
     struct board *b = side_by_side_memory(sizeof *b);
-    struct status *s = OK;
+    struct status *s = OK, *lost;
     int n_copies = 0;
 
     if (jobs == 1)
@@ -103,13 +121,12 @@ struct status *side_by_side(int jobs, int n, struct status *(*work)(void *, int)
             n_copies++;
     }
     if (s)
-        atomic_store(&b->next, 1 << 30);
-    if (!wait_for(n_copies, b, watch, arg) && !s)
-        s = FAIL(IO_ERROR,
-                 "one of %d processes was ended by a signal; the same command "
-                 "goes on from what is finished",
-                 n_copies);
-    if (!s && atomic_load(&b->failed))
+        atomic_store(&b->next, NO_MORE);
+    lost = wait_for(n_copies, b, watch, arg);
+    if (!s && !lost && atomic_load(&b->failed))
         s = status_new(b->code, NULL, __FILE__, __LINE__, "%s", b->message);
+    if (!s)
+        return lost;
+    status_free(lost);
     return s;
 }

@@ -41,12 +41,33 @@ def contents(folder):
     return found
 
 
+def children(pid):
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/stat", encoding="utf-8") as file:
+                if int(file.read().rsplit(")", 1)[1].split()[1]) == pid:
+                    found.append(int(entry))
+        except (OSError, ValueError):
+            pass  # no process, or no longer
+    return found
+
+
 class Compare(unittest.TestCase):
     def setUp(self):
         shutil.rmtree(WORK, ignore_errors=True)
         os.makedirs(WORK)
         with open(os.path.join(WORK, "spec.json"), "w", encoding="utf-8") as file:
             json.dump(SPEC, file)
+
+    def lose_a_process(self, *how):
+        victim = subprocess.Popen(command(*how), stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True)
+        while len(children(victim.pid)) < 2 and victim.poll() is None:
+            time.sleep(0.01)
+        os.kill(children(victim.pid)[0], signal.SIGKILL)
+        self.assertIn("ended by signal 9", victim.communicate()[1])
+        self.assertEqual(victim.returncode, 1)
 
     def test_a_killed_comparison_goes_on_to_the_same_results(self):
         printed = run("whole")
@@ -77,6 +98,7 @@ class Compare(unittest.TestCase):
 
         # A second seed, with two processes: the first one's runs are as they were.
         run("whole", "2", "--jobs", "2")
+        self.lose_a_process("side_by_side", "2", "--jobs", "2")
         run("side_by_side", "2", "--jobs", "2")
         self.assertEqual(contents("side_by_side"), contents("whole"))
         self.assertEqual({k: v for k, v in contents("whole").items() if ".1." in k},
