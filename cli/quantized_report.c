@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What fewer bits did, for reports and the terminal. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/quantized_job.h"
 
@@ -216,13 +217,25 @@ static void print_pairs(const struct compression *k)
                n, n == 1 ? "reads" : "read", 100.0 * (double)macs / (double)all);
 }
 
+/* A long sentence, a line for each part between semicolons. */
+static void print_parts(const char *sentence)
+{
+    const char *indent = "  ";
+
+    for (const char *end; (end = strstr(sentence, "; ")); sentence = end + 2) {
+        printf("%s%.*s\n", indent, (int)(end - sentence), sentence);
+        indent = "    ";
+    }
+    printf("%s%s\n", indent, sentence);
+}
+
 void quantized_print(const struct quantized *q, const struct compression *k)
 {
     if (k->calibrated_on)
         printf("calibrated on %s%s%s\n", k->calibrated_on, q->o->data ? " of " : "",
                q->o->data ? q->o->data : "");
     if (k->search)
-        printf("  %s\n", k->search);
+        print_parts(k->search);
     if (q->pruning)
         printf("  %.1f %% of the multiply-adds are left of %lld\n",
                100.0 * (double)q->pruning->macs_after / (double)q->pruning->macs_before,
