@@ -347,6 +347,23 @@ TEST(
     arena_destroy(a);
 }
 
+/* With all climbs towards the best plan it is 0.54. */
+TEST(the_surrogate_looks_at_the_rest_of_the_front_as_well)
+{
+    static struct toy_net t;
+    const struct search_problem p = toy_small(&t, 7, .3, .45);
+    struct arena *a = arena_create();
+    struct evaluator *e = evaluator_create(a, &p, 100);
+    struct method_options o = method_defaults();
+
+    for (int k = 0; k < COST_COUNT; k++)
+        o.reward.w[k] *= .2;
+    method_run(METHOD_surrogate, e, &o, 1);
+    CHECK_EQ(e->n, 100);
+    CHECK(evaluator_hypervolume(e, 1) > .65);
+    arena_destroy(a);
+}
+
 /* ---- several processes ------------------------------------------------------------
  */
 
