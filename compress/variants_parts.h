@@ -54,11 +54,11 @@ struct variants_whole {
     int *unit_of; /* by position of a node: its unit, or -1 */
     /* Both flows hold the matched samples, then the scored ones. */
     int64_t n_matched;
-    struct flow *original;  /* run to its end: outputs */
-    struct flow *stitched;  /* all values of the plan that ran last */
-    void **inputs;          /* [n_in] of the graph: all samples, as they were read */
-    uint64_t *signature;    /* by value: how it came about; 0: not yet */
-    const bool *is_cut;     /* by value: worth keeping */
+    struct flow *original; /* run to its end: outputs */
+    struct flow *stitched; /* all values of the plan that ran last */
+    void **inputs;         /* [n_in] of the graph: all samples, as they were read */
+    uint64_t *signature;   /* by value: how it came about; 0: not yet */
+    const bool *is_cut;    /* by value: worth keeping */
     struct kept_value *kept;
     int64_t kept_bytes;
     struct outputs outputs; /* of the original, scored samples */
