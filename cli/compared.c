@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "cli/progress.h"
-#include "cli/side_by_side.h"
 #include "codegen/compile_model.h"
 #include "frontend/splits.h"
 #include "search/model_problem.h"
@@ -18,6 +17,7 @@
 #include "support/blas.h"
 #include "support/json_door.h"
 #include "support/json_lines.h"
+#include "support/side_by_side.h"
 
 enum { MOST_CALIBRATION = 256, MOST_TEST = 1024, MOST_TILES = 8 };
 
@@ -50,7 +50,7 @@ struct compared {
     struct seat *groups; /* that are to be played: models and seeds */
     int n_groups;
     struct counts *counts; /* shared with copies of the process */
-    int n_all;             /* evaluations of the runs that are missing */
+    int64_t n_all;         /* evaluations of the runs that are missing */
     double started;
 };
 
@@ -101,7 +101,7 @@ static const char *settings(const struct compared *k, int model, int seed)
         k->a,
         "\"model_sha256\": \"%s\", \"units\": %d, \"evaluations\": %d, \"budget\": "
         "%.9g, %s\"seed\": %d, \"splits\": %s",
-        hash.bytes, k->models[model].n_units, k->r->n_evaluations, k->r->latency_share,
+        hash.bytes, k->models[model].n_units, k->r->n_evaluations, k->r->budget_way,
         k->o->batch > 1 ? arena_printf(k->a, "\"batch\": %d, ", k->o->batch) : "",
         seed + 1, t.bytes);
 
@@ -276,7 +276,7 @@ static double budget_of(const struct compared *k, int model, int target, int see
 static void set_budget(struct compared *k, const struct group *g, int target)
 {
     const double budget = contest_budget(g->a, &g->problems[target]->problem,
-                                         exact_costs, k->r->latency_share);
+                                         exact_costs, k->r->budget_way);
 
     for (int w = 0; w < k->r->n_who; w++)
         contest_run_at(k->r, g->model, target, w, g->seed)->budget = budget;
@@ -345,7 +345,7 @@ static void show(void *arg)
         .stage = arena_printf(k->a, "%s, %s, %s, seed %d", r->models[at.model],
                               r->targets[at.target], r->who[at.who]->name, at.seed + 1),
         .done = atomic_load(&k->counts->done),
-        .all = k->n_all,
+        .all = (int)k->n_all,
         .started_at = atomic_load(&k->counts->known),
         .seconds = progress_seconds() - k->started,
     };
@@ -560,29 +560,44 @@ static struct status *write_finals(struct compared *k, struct group *g)
     return s;
 }
 
-static void take_budgets(struct compared *k, int model, int seed, const json_t *from)
+/* A share of the original's latency for each target. */
+static struct status *take_shares(const struct compared *k, const struct json_door *at,
+                                  const json_t *from, const char *key, double **out)
 {
+    const size_t n = (size_t)k->r->n_targets;
+    const json_t *list;
+
+    RETURN_IF_FAIL(json_door_array(at, from, key, n, n, &list));
+    *out = arena_new_array(k->a, double, n);
+    for (size_t t = 0; t < n; t++) {
+        (*out)[t] = json_number_value(json_array_get(list, t));
+        if (!((*out)[t] > 0))
+            return FAIL(INVALID, "'%s': \"%s\" has something that is no share above 0",
+                        at->file, key);
+    }
+    return OK;
+}
+
+static struct status *take_budgets(struct compared *k, const struct json_door *at,
+                                   const json_t *from, int model, int seed)
+{
+    double *budgets;
+
+    RETURN_IF_FAIL(take_shares(k, at, from, "budgets", &budgets));
     for (int t = 0; t < k->r->n_targets; t++)
         for (int w = 0; w < k->r->n_who; w++)
-            contest_run_at(k->r, model, t, w, seed)->budget =
-                json_number_value(json_array_get(from, (size_t)t));
+            contest_run_at(k->r, model, t, w, seed)->budget = budgets[t];
+    return OK;
 }
 
 static struct status *take_final(const struct compared *k, const struct json_door *at,
                                  const json_t *from, struct contest_run *run)
 {
-    const size_t n = (size_t)k->r->n_targets;
-    const json_t *on;
-
     RETURN_IF_FAIL(
         json_door_real(at, from, "test_loss", -1e300, 1e300, &run->test_loss));
     RETURN_IF_FAIL(
         json_door_real(at, from, "test_drop", -1e300, 1e300, &run->test_drop));
-    RETURN_IF_FAIL(json_door_array(at, from, "latency_on", n, n, &on));
-    run->on = arena_new_array(k->a, double, n);
-    for (size_t t = 0; t < n; t++)
-        run->on[t] = json_number_value(json_array_get(on, t));
-    return OK;
+    return take_shares(k, at, from, "latency_on", &run->on);
 }
 
 /* *out is false when the file is missing or of another comparison. */
@@ -605,10 +620,8 @@ static struct status *read_finals(struct compared *k, int model, int seed, bool 
 
     *out = !s && strcmp(of, finals_header(k, model, seed)) == 0;
     if (*out)
-        s = json_door_array(&at, all, "budgets", (size_t)k->r->n_targets,
-                            (size_t)k->r->n_targets, &list);
+        s = take_budgets(k, &at, all, model, seed);
     if (*out && !s) {
-        take_budgets(k, model, seed, list);
         s = json_door_array(&at, all, "finals", n, n, &list);
         for (const struct seat *p = &seat; p && !s; p = next_seat(k, &seat))
             s = take_final(k, &at, json_array_get(list, i++),
@@ -671,7 +684,7 @@ static struct status *list_groups(struct compared *k)
             RETURN_IF_FAIL(read_finals(k, m, seed, &has_finals));
             if (missing || !has_finals)
                 k->groups[k->n_groups++] = (struct seat){.model = m, .seed = seed};
-            k->n_all += missing * r->n_evaluations;
+            k->n_all += (int64_t)missing * r->n_evaluations;
         }
     return OK;
 }

@@ -111,7 +111,7 @@ static const char *command(struct arena *a, const struct contest_results *r,
         c = arena_printf(a, "%s --batch %d", c, o->batch);
     return arena_printf(
         a, "%s --seeds %d --evaluations %d --samples %d --latency %g --loss %g", c,
-        r->n_seeds, r->n_evaluations, o->n_samples, r->latency_share, r->fixed_loss);
+        r->n_seeds, r->n_evaluations, o->n_samples, r->budget_way, r->fixed_loss);
 }
 
 /* ---- results --------------------------------------------------------------------- */
@@ -155,7 +155,7 @@ static struct status *compare(struct arena *a, const char *first, const struct a
     struct contest_results r = {
         .n_seeds = o->seeds ? o->seeds : 10,
         .n_evaluations = o->evaluations ? o->evaluations : 300,
-        .latency_share = o->latency > 0.0 ? o->latency : 0.7,
+        .budget_way = o->latency > 0.0 ? o->latency : 0.7,
         .fixed_loss = o->loss > 0.0 ? o->loss : 0.05,
     };
     struct text json = {0}, page = {0};

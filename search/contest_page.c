@@ -42,7 +42,7 @@ static void put_head(const struct contest_results *r, struct text *t)
                 "counted, and a budget of latency: %g of the way from the least that a "
                 "plan can have to the fastest plan with all channels.</p>\n<p>",
                 r->n_who, r->n_models, r->n_targets, r->n_seeds, r->n_evaluations,
-                r->latency_share);
+                r->budget_way);
     text_puts(t, "<b>Measured</b> on the machine that compared: losses and accuracies, "
                  "of plans put together from compressed units. <b>Modelled</b> for the "
                  "target: latency, energy and bytes. ");

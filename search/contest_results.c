@@ -234,7 +234,7 @@ void contest_put_json(struct arena *a, const struct contest_results *r, struct t
     json_object_set_new(o, "methods", who);
     json_object_set_new(o, "seeds", json_integer(r->n_seeds));
     json_object_set_new(o, "evaluations", json_integer(r->n_evaluations));
-    set_real(o, "way_to_fastest_whole", r->latency_share);
+    set_real(o, "way_to_fastest_whole", r->budget_way);
     set_real(o, "fixed_loss", r->fixed_loss);
     json_object_set_new(o, "loss_origin", json_string("measured"));
     json_object_set_new(o, "latency_origin", json_string("modelled"));

@@ -26,7 +26,7 @@ struct contest_results {
     int n_models, n_targets, n_who, n_seeds, n_evaluations;
     const char *const *models, *const *targets;
     const struct contestant *const *who; /* the first is ours */
-    double latency_share;                /* see contest_budget */
+    double budget_way; /* see contest_budget */
     double fixed_loss;
     const char *command, *samples; /* words for the report */
     struct contest_run *runs;      /* see contest_run_at */

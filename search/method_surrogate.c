@@ -30,7 +30,6 @@ enum {
 /* ---- local search on the model ----------------------------------------------------
  */
 
-/* `r` may have other options than the search: see elsewhere. */
 static double imagined_score(const struct method_run *r, struct surrogate *s,
                              const struct choices *c)
 {
@@ -78,24 +77,18 @@ static bool is_new(const struct proposals *p, const struct choices *c)
     return !evaluator_knows(p->r->e, c);
 }
 
-/* The run with costs that weigh more, by up to MOST_WEIGHT: it leads to another point
- * of the front. */
-static struct method_run elsewhere(const struct method_run *r, struct random *random,
-                                   struct method_options *o)
+/* Costs weigh more, by up to MOST_WEIGHT: that leads to another point of the front. */
+static void go_elsewhere(struct reward *reward, struct random *random)
 {
     const double weight = pow(MOST_WEIGHT, random_unit(random));
-    struct method_run other = *r;
 
-    *o = *r->o;
     for (int k = 0; k < COST_COUNT; k++)
-        o->reward.w[k] *= weight;
-    other.o = o;
-    return other;
+        reward->w[k] *= weight;
 }
 
-/* Up on the model from p->at; the best plan met that is new is a proposal.  A known one
- * may be a step on the way, but never the end: what is best on the model is soon known,
- * and then its neighbours matter. */
+/* Up on the model from p->at, by the options of `by`; the best plan met that is new is
+ * a proposal.  A known one may be a step on the way, but never the end: what is best on
+ * the model is soon known, and then its neighbours matter. */
 static void climb(struct proposals *p, const struct method_run *by, double score)
 {
     double most = -INFINITY;
@@ -122,11 +115,14 @@ static void climb(struct proposals *p, const struct method_run *by, double score
  * climb of ELSEWHERE is for the rest of the front. */
 static void propose(struct proposals *p, int idle)
 {
-    struct method_options o;
-    const struct method_run by =
-        ++p->n_climbs % ELSEWHERE ? *p->r : elsewhere(p->r, &p->r->random, &o);
-    const struct evaluation *best = best_of(&by);
+    struct method_options o = *p->r->o;
+    struct method_run by = *p->r;
+    const struct evaluation *best;
 
+    by.o = &o;
+    if (++p->n_climbs % ELSEWHERE == 0)
+        go_elsewhere(&o.reward, &p->r->random);
+    best = best_of(&by);
     if (best)
         choices_copy(p->at, best->choices);
     if (idle || !best)
@@ -328,7 +324,7 @@ void method_run_both(const struct controller_options *c, struct evaluator *e,
     rest.share_of_effects = 0; /* it is known */
     e->budget = e->n + (budget - e->n) / 4;
     method_run(METHOD_surrogate, e, &rest, seed);
-    e->budget = e->n + 2 * (budget - e->n) / 3;
+    e->budget = e->n + 2 * (budget - e->n) / 3; /* of three quarters that are left */
     method_run_controller(c, e, &rest, seed);
     e->budget = budget;
     if (!evaluator_is_over(e))

@@ -146,7 +146,7 @@ static struct contest_results results(struct arena *a, int n_who, const double *
                                 .models = models,
                                 .targets = targets,
                                 .who = who,
-                                .latency_share = .3,
+                                .budget_way = .3,
                                 .fixed_loss = .1,
                                 .command = "hadmcc compare a b",
                                 .samples = ""};

@@ -313,8 +313,7 @@ TEST(the_surrogate_learns_how_changes_act_together)
     arena_destroy(a);
 }
 
-TEST(
-    the_surrogate_has_the_first_and_the_last_quarter_and_the_controller_what_is_between)
+TEST(the_controller_has_two_quarters_between_those_of_the_surrogate)
 {
     static struct toy_net t;
     const struct search_problem p = toy_small(&t, 7, .3, .45);

@@ -4,8 +4,8 @@
  *
  *     RETURN_IF_FAIL(side_by_side(4, n, play, show, arg));
  */
-#ifndef HADMC_CLI_SIDE_BY_SIDE_H
-#define HADMC_CLI_SIDE_BY_SIDE_H
+#ifndef HADMC_SUPPORT_SIDE_BY_SIDE_H
+#define HADMC_SUPPORT_SIDE_BY_SIDE_H
 
 #include <stddef.h>
 
@@ -22,4 +22,4 @@ struct status *side_by_side(int jobs, int n, struct status *(*work)(void *arg, i
 /* Zeroed, shared with all copies, for as long as the process lives; never NULL. */
 void *side_by_side_memory(size_t bytes);
 
-#endif /* HADMC_CLI_SIDE_BY_SIDE_H */
+#endif /* HADMC_SUPPORT_SIDE_BY_SIDE_H */

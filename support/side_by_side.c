@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copies by fork, with a page of shared memory: see side_by_side.h. */
-#include "cli/side_by_side.h"
+#include "support/side_by_side.h"
 
 #include <errno.h>
 #include <signal.h>
