@@ -10,7 +10,7 @@
 enum {
     TRIES = 100,            /* changes of a plan on the model, for each evaluation */
     REFIT = 32,             /* a part in so many is new */
-    ELSEWHERE = 4,          /* one climb of so many is for other weights of costs */
+    ELSEWHERE = 4,          /* of so many climbs one is for the rest of the front */
     MOST_TOGETHER = 4,      /* proposals of one model */
     MOST_IDLE_CLIMBS = 200, /* climbs in a row that met nothing new: the end */
     MOST_IDLE = 60,         /* iterations of a controller without any: likewise */
@@ -21,7 +21,10 @@ enum {
     IMAGINED_EPOCHS = 4, /* imagined episodes cost nothing: new ones teach more */
 };
 
+/* Elsewhere on the front: */
 #define MOST_WEIGHT 20.0 /* times that of the search */
+#define LEAST_LOSS  0.01 /* nats that may be lost, */
+#define MOST_LOSS   8.0  /* and times the loss of the best plan */
 
 /* A policy that proposes nothing new draws at rising temperatures until it does. */
 #define HEATING 1.25
@@ -30,15 +33,24 @@ enum {
 /* ---- local search on the model ----------------------------------------------------
  */
 
+/* What the model says of a plan; returns its score. */
+static double imagine_plan(const struct method_run *r, struct surrogate *s,
+                           const struct choices *c, struct search_result *out)
+{
+    struct evaluation v = {.result.loss = surrogate_loss(s, c)};
+
+    search_costs(r->p, c, v.result.costs);
+    v.feasible = search_is_feasible(r->p, v.result.costs);
+    *out = v.result;
+    return method_score(r, &v);
+}
+
 static double imagined_score(const struct method_run *r, struct surrogate *s,
                              const struct choices *c)
 {
-    struct evaluation v = {0};
+    struct search_result result;
 
-    v.result.loss = surrogate_loss(s, c);
-    search_costs(r->p, c, v.result.costs);
-    v.feasible = search_is_feasible(r->p, v.result.costs);
-    return method_score(r, &v);
+    return imagine_plan(r, s, c, &result);
 }
 
 /* Refitted after every evaluation while there are few, then after each 3 %. */
@@ -77,19 +89,30 @@ static bool is_new(const struct proposals *p, const struct choices *c)
     return !evaluator_knows(p->r->e, c);
 }
 
-/* Costs weigh more, by up to MOST_WEIGHT: that leads to another point of the front. */
-static void go_elsewhere(struct reward *reward, struct random *random)
+/* To another point of the front.  Costs that weigh more lead to its corners; where
+ * losses up to a greater one count alike, a climb ends at that loss, whatever the
+ * front's shape. */
+static void go_elsewhere(struct reward *reward, const struct evaluation *best,
+                         struct random *random)
 {
-    const double weight = pow(MOST_WEIGHT, random_unit(random));
+    if (random_unit(random) < 0.5) {
+        const double weight = pow(MOST_WEIGHT, random_unit(random));
 
-    for (int k = 0; k < COST_COUNT; k++)
-        reward->w[k] *= weight;
+        for (int k = 0; k < COST_COUNT; k++)
+            reward->w[k] *= weight;
+    } else {
+        const double loss = fmax(best ? best->result.loss : 0, reward->allowed_loss);
+
+        reward->allowed_loss =
+            fmax(loss, LEAST_LOSS) * pow(MOST_LOSS, random_unit(random));
+    }
 }
 
 /* Up on the model from p->at, by the options of `by`; the best plan met that is new is
  * a proposal.  A known one may be a step on the way, but never the end: what is best on
- * the model is soon known, and then its neighbours matter. */
-static void climb(struct proposals *p, const struct method_run *by, double score)
+ * the model is soon known, and then its neighbours matter.  Returns its score,
+ * -INFINITY without one. */
+static double climb(struct proposals *p, const struct method_run *by, double score)
 {
     double most = -INFINITY;
 
@@ -109,61 +132,81 @@ static void climb(struct proposals *p, const struct method_run *by, double score
         }
     }
     p->n += most > -INFINITY;
+    return most;
 }
 
-/* From the best plan; the longer climbs have met nothing new, the further away.  One
- * climb of ELSEWHERE is for the rest of the front. */
-static void propose(struct proposals *p, int idle)
+/* From the best plan; the longer climbs have met nothing new, the further away. */
+static double climb_from_best(struct proposals *p, const struct method_run *by,
+                              int idle)
 {
-    struct method_options o = *p->r->o;
-    struct method_run by = *p->r;
-    const struct evaluation *best;
+    const struct evaluation *best = best_of(by);
 
-    by.o = &o;
-    if (++p->n_climbs % ELSEWHERE == 0)
-        go_elsewhere(&o.reward, &p->r->random);
-    best = best_of(&by);
     if (best)
         choices_copy(p->at, best->choices);
     if (idle || !best)
         method_mutate(p->r, 1 + idle, p->at);
-    climb(p, &by, idle ? -INFINITY : imagined_score(&by, p->s, p->at));
+    return climb(p, by, idle ? -INFINITY : imagined_score(by, p->s, p->at));
 }
 
-static struct proposals proposals_create(struct method_run *r)
+/* One climb of ELSEWHERE is for the rest of the front, one is not; of the others those
+ * are that see nothing better than the best plan. */
+static void propose(struct proposals *p, int idle)
 {
-    const int n = r->p->n_units;
+    struct method_options o = *p->r->o;
+    struct method_run by = *p->r;
+    const struct evaluation *best = best_of(&by);
+    const int turn = ++p->n_climbs % ELSEWHERE, n = p->n;
+
+    if (turn > 0) {
+        const double seen = climb_from_best(p, &by, idle);
+
+        if (turn == 1 || !best || seen > method_score(&by, best))
+            return;
+        p->n = n;
+    }
+    by.o = &o;
+    go_elsewhere(&o.reward, best, &p->r->random);
+    climb_from_best(p, &by, idle);
+}
+
+static struct proposals proposals_create(struct method_run *r, struct surrogate *s)
+{
     struct proposals p = {
         .r = r,
-        .s = surrogate_create(r->arena, method_measure_effects(r), n),
-        .at = choices_create(r->arena, n),
-        .next = choices_create(r->arena, n),
+        .s = s,
+        .at = choices_create(r->arena, r->p->n_units),
+        .next = choices_create(r->arena, r->p->n_units),
     };
 
     for (int i = 0; i < MOST_TOGETHER; i++)
-        p.plan[i] = choices_create(r->arena, n);
+        p.plan[i] = choices_create(r->arena, r->p->n_units);
     return p;
 }
 
-/* Proposals between one fit of the model and the next are made together, so that they
- * can be evaluated side by side. */
+/* Evaluates up to n plans, MOST_TOGETHER at most; one fit of the model proposes all, so
+ * that they go side by side.  False: nothing new was met. */
+static bool run_proposals(struct proposals *p, int n, int idle)
+{
+    p->n = 0;
+    for (int i = 0; i < n && i < MOST_TOGETHER; i++)
+        propose(p, idle);
+    evaluator_expect(p->r->e, (const struct choices *const *)p->plan, p->n);
+    for (int i = 0; i < p->n; i++)
+        evaluator_run(p->r->e, p->plan[i], p->r->name);
+    return p->n > 0;
+}
+
 void method_surrogate(struct method_run *r)
 {
-    struct proposals p = proposals_create(r);
+    struct surrogate *s =
+        surrogate_create(r->arena, method_measure_effects(r), r->p->n_units);
+    struct proposals p = proposals_create(r, s);
 
-    method_solve(r, &p.s->effects, p.at);
+    method_solve(r, &s->effects, p.at);
     evaluator_run(r->e, p.at, r->name);
     for (int idle = 0; !evaluator_is_over(r->e) && idle < MOST_IDLE_CLIMBS;) {
-        const int due = 1 + r->e->n / REFIT;
-
-        refit(p.s, r->e);
-        p.n = 0;
-        for (int i = 0; i < due && i < MOST_TOGETHER; i++)
-            propose(&p, idle);
-        evaluator_expect(r->e, (const struct choices *const *)p.plan, p.n);
-        for (int i = 0; i < p.n; i++)
-            evaluator_run(r->e, p.plan[i], r->name);
-        idle = p.n ? 0 : idle + 1;
+        refit(s, r->e);
+        idle = run_proposals(&p, 1 + r->e->n / REFIT, idle) ? 0 : idle + 1;
     }
 }
 
@@ -173,6 +216,7 @@ void method_surrogate(struct method_run *r)
 struct judging {
     struct method_run *r;
     struct surrogate *s; /* while episodes are imagined; NULL: they are evaluated */
+    double most;         /* the best score of what was imagined and is new */
 };
 
 static bool judge(void *arg, const struct choices *c, struct search_result *out)
@@ -180,8 +224,10 @@ static bool judge(void *arg, const struct choices *c, struct search_result *out)
     struct judging *j = arg;
 
     if (j->s) {
-        *out = (struct search_result){.loss = surrogate_loss(j->s, c)};
-        search_costs(j->r->p, c, out->costs);
+        const double score = imagine_plan(j->r, j->s, c, out);
+
+        if (score > j->most && !evaluator_knows(j->r->e, c))
+            j->most = score;
         return true;
     }
 
@@ -228,11 +274,21 @@ static void imagine(struct judging *j, struct controller *c, int n_episodes,
 
     refit(s, j->r->e);
     j->s = s;
+    j->most = -INFINITY;
     for (int i = 0; i < (wanted < most ? wanted : most); i++)
         controller_iterate(c, &report);
     j->s = NULL;
 }
 
+static bool sees_better(const struct judging *j)
+{
+    const struct evaluation *best = best_of(j->r);
+
+    return !best || j->most > method_score(j->r, best);
+}
+
+/* Episodes are evaluated where those that were imagined see something better than the
+ * best plan; elsewhere climbs are. */
 static void run_episodes(struct method_run *r, const struct controller_options *options,
                          struct surrogate *s, const struct choices *prior,
                          uint64_t seed)
@@ -241,6 +297,7 @@ static void run_episodes(struct method_run *r, const struct controller_options *
     const struct environment e = search_environment_of(env);
     struct controller_options o = *options;
     struct judging judging = {.r = r};
+    struct proposals climbs = proposals_create(r, s);
     const int left = r->e->budget - r->e->n;
 
     assert(o.n_episodes <= SEARCH_EPISODES);
@@ -267,6 +324,8 @@ static void run_episodes(struct method_run *r, const struct controller_options *
         if (s)
             imagine(&judging, c, o.n_episodes, s, before - seen);
         seen = before;
+        if (s && !sees_better(&judging) && run_proposals(&climbs, o.n_episodes, 0))
+            continue;
         controller_heat(c, o.temperature * heat);
         controller_iterate(c, &report);
         raise_multipliers(env, r->o);
