@@ -79,14 +79,16 @@ struct int_tiling {
     enum int_form form;
     int lanes;
     int vectors, pixels;                       /* of whole blocks */
-    int tail_vectors, tail_lanes, tail_pixels; /* tail_lanes: of its last vector */
-    int unroll;                                /* steps of four inputs */
-    bool swapped;                              /* as in struct conv_tiling */
+    int tail_vectors, tail_lanes, tail_pixels; /* tail_lanes: of its last vector, */
+    int tail_depth; /* which, above 1, is as wide as the others: lanes hold so many
+                       steps of every channel; 1: it is narrow */
+    int unroll;     /* steps of four inputs */
+    bool swapped;   /* as in struct conv_tiling */
     int64_t rows, chunks;
     bool rows_outer;
 };
 
-enum { INT_TILING_FIELDS = 12 };
+enum { INT_TILING_FIELDS = 13 };
 
 /* The learned numbers of a convolution, in the model's order and types. */
 struct int_learned {

@@ -27,7 +27,7 @@ struct int_emitter {
 
 /* A block of channels: `vectors` of them, the last one with `last_lanes`. */
 struct piece {
-    int vectors, last_lanes, pixels;
+    int vectors, last_lanes, depth, pixels;
     int64_t width, channels;
 };
 
@@ -150,6 +150,7 @@ static void emit_tile_at(const void *arg, int pixels, LLVMValueRef x, int64_t x0
         .vectors = piece->vectors,
         .lanes = ie->t->lanes,
         .last_lanes = piece->last_lanes,
+        .depth = piece->depth,
         .width = piece->width,
         .channels = piece->channels,
         .pixel_bytes = v->stride_x * v->in_x,
@@ -308,8 +309,9 @@ static void emit_unit(const struct int_emitter *ie, LLVMValueRef u)
 {
     const struct int_tiling *t = ie->t;
     const int64_t width = int_block_width(t), n_whole = int_whole_blocks(ie->c, t);
-    const struct piece whole = {t->vectors, t->lanes, t->pixels, width, width};
-    const struct piece tail = {t->tail_vectors, t->tail_lanes, t->tail_pixels,
+    const struct piece whole = {t->vectors, t->lanes, 1, t->pixels, width, width};
+    const struct piece tail = {t->tail_vectors,   t->tail_lanes,
+                               t->tail_depth,     t->tail_pixels,
                                int_tail_width(t), ie->v.c_out - n_whole * width};
     const struct unit_index x = decode_unit(ie, u);
     const struct place at = place_unit(ie, &x);

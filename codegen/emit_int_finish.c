@@ -13,11 +13,120 @@ static bool shifted(const struct int_tile *t)
     return t->c->weight_bits == 4 && t->form != INT_BYTES;
 }
 
-static LLVMValueRef row_at(struct emitter *e, const struct int_tile *t,
-                           LLVMValueRef row, LLVMTypeRef element, int vector)
+/* ---- deep vectors -------------------------------------------------------------
+ *
+ * Those of as many pixels as each has sums of a channel become one, in which they are
+ * finished together.  Where pixels run out the last one stands in. */
+
+static int together(const struct int_tile *t, int vector)
+{
+    return int_tile_is_deep(t, vector) ? t->depth : 1;
+}
+
+static int pixel_of(const struct int_tile *t, int pixel, int k)
+{
+    return pixel + k < t->pixels ? pixel + k : t->pixels - 1;
+}
+
+/* Vectors one after the other; n is a power of two, x is overwritten. */
+static LLVMValueRef join(struct emitter *e, LLVMValueRef *x, int n)
+{
+    int index[4 * MAX_LANES];
+
+    for (; n > 1; n /= 2)
+        for (int k = 0; k < n / 2; k++) {
+            const int lanes = 2 * (int)LLVMGetVectorSize(LLVMTypeOf(x[2 * k]));
+
+            for (int i = 0; i < lanes; i++)
+                index[i] = i;
+            x[k] = emit_shuffle(e, x[2 * k], x[2 * k + 1], index, lanes);
+        }
+    return x[0];
+}
+
+/* Neighbouring lanes of two vectors added, the first one's before the other's. */
+static LLVMValueRef add_neighbours(struct emitter *e, LLVMValueRef a, LLVMValueRef b)
+{
+    const int lanes = (int)LLVMGetVectorSize(LLVMTypeOf(a));
+    int even[MAX_LANES], odd[MAX_LANES];
+
+    for (int i = 0; i < lanes; i++) {
+        even[i] = 2 * i;
+        odd[i] = 2 * i + 1;
+    }
+    return LLVMBuildAdd(e->builder, emit_shuffle(e, a, b, even, lanes),
+                        emit_shuffle(e, a, b, odd, lanes), "");
+}
+
+/* Sums of the pixels that are finished with `pixel`. */
+static LLVMValueRef sums_of(struct emitter *e, const struct int_tile *t, int pixel,
+                            int vector)
+{
+    LLVMValueRef x[MAX_LANES];
+
+    for (int k = 0; k < together(t, vector); k++)
+        x[k] = t->sum[pixel_of(t, pixel, k) * t->vectors + vector];
+    for (int n = together(t, vector); n > 1; n /= 2)
+        for (int k = 0; k < n / 2; k++)
+            x[k] = add_neighbours(e, x[2 * k], x[2 * k + 1]);
+    return x[0];
+}
+
+/* ---- rows of the epilogue ----------------------------------------------------- */
+
+static LLVMValueRef part_of_row(struct emitter *e, const struct int_tile *t,
+                                LLVMValueRef row, LLVMTypeRef element, int vector)
 {
     return int_load(e, int_vector(e, element, int_tile_lanes(t, vector)),
                     emit_at(e, row, int_tile_vector_at(t, vector)));
+}
+
+/* For all pixels of a vector. */
+static LLVMValueRef row_at(struct emitter *e, const struct int_tile *t,
+                           LLVMValueRef row, LLVMTypeRef element, int vector)
+{
+    LLVMValueRef x[MAX_LANES];
+
+    for (int k = 0; k < together(t, vector); k++)
+        x[k] = part_of_row(e, t, row, element, vector);
+    return join(e, x, together(t, vector));
+}
+
+static LLVMValueRef bias_at(struct emitter *e, const struct int_tile *t,
+                            const struct int_tile_end *end, int pixel, int vector)
+{
+    LLVMValueRef x[MAX_LANES];
+
+    for (int k = 0; k < together(t, vector); k++)
+        x[k] = part_of_row(e, t, end->bias[pixel_of(t, pixel, k)], e->i32, vector);
+    return join(e, x, together(t, vector));
+}
+
+/* Sums of inputs. */
+static LLVMValueRef window_at(struct emitter *e, const struct int_tile *t, int pixel,
+                              int vector)
+{
+    LLVMValueRef x[MAX_LANES];
+
+    for (int k = 0; k < together(t, vector); k++)
+        x[k] =
+            emit_splat(e, t->window[pixel_of(t, pixel, k)], int_tile_lanes(t, vector));
+    return join(e, x, together(t, vector));
+}
+
+/* A pixel's bias as a vector's sums start with it: in the first of each channel. */
+static LLVMValueRef first_sums(struct emitter *e, const struct int_tile *t,
+                               const struct int_tile_end *end, int pixel, int vector)
+{
+    const int n = together(t, vector), lanes = int_tile_lanes(t, vector);
+    LLVMValueRef bias = part_of_row(e, t, end->bias[pixel], e->i32, vector);
+    int index[MAX_LANES];
+
+    if (n == 1)
+        return bias;
+    for (int i = 0; i < n * lanes; i++)
+        index[i] = i % n ? lanes : i / n;
+    return emit_shuffle(e, bias, LLVMConstNull(LLVMTypeOf(bias)), index, n * lanes);
 }
 
 void int_tile_start(struct emitter *e, struct int_tile *t,
@@ -27,11 +136,10 @@ void int_tile_start(struct emitter *e, struct int_tile *t,
            && t->vectors <= INT_MAX_VECTORS);
     for (int j = 0; j < t->vectors; j++)
         for (int i = 0; i < t->pixels; i++) {
-            LLVMTypeRef type = int_vector(e, e->i32, int_tile_lanes(t, j));
+            LLVMTypeRef type = int_vector(e, e->i32, int_tile_sums(t, j));
 
-            t->sum[i * t->vectors + j] = shifted(t)
-                                             ? LLVMConstNull(type)
-                                             : row_at(e, t, end->bias[i], e->i32, j);
+            t->sum[i * t->vectors + j] =
+                shifted(t) ? LLVMConstNull(type) : first_sums(e, t, end, i, j);
         }
 }
 
@@ -48,11 +156,11 @@ static LLVMValueRef subtract_product(struct emitter *e, LLVMValueRef x, LLVMValu
 static LLVMValueRef accumulator(struct emitter *e, const struct int_tile *t,
                                 const struct int_tile_end *end, int pixel, int vector)
 {
-    const int lanes = int_tile_lanes(t, vector);
-    LLVMValueRef x = t->sum[pixel * t->vectors + vector], window = NULL;
+    const int lanes = int_tile_sums(t, vector);
+    LLVMValueRef x = sums_of(e, t, pixel, vector), window = NULL;
 
     if (t->window[pixel])
-        window = emit_splat(e, t->window[pixel], lanes);
+        window = window_at(e, t, pixel, vector);
     if (t->form == INT_DOT_SU)
         x = subtract_product(e, x, window, int_splat(e, e->i32, 128, lanes));
     if (shifted(t))
@@ -61,8 +169,7 @@ static LLVMValueRef accumulator(struct emitter *e, const struct int_tile *t,
         x = subtract_product(e, x, window,
                              row_at(e, t, end->weight_zero, e->i32, vector));
     if (shifted(t))
-        x = LLVMBuildAdd(e->builder, x, row_at(e, t, end->bias[pixel], e->i32, vector),
-                         "");
+        x = LLVMBuildAdd(e->builder, x, bias_at(e, t, end, pixel, vector), "");
     return x;
 }
 
@@ -151,60 +258,89 @@ static void finish_four(struct emitter *e, const struct int_tile *t,
     store_codes(e, t, end, int_settle4(e, end->header, x), pixel, j, out);
 }
 
+/* The residual of the pixels that are finished with `pixel`. */
+static LLVMValueRef residual_at(struct emitter *e, const struct int_tile *t,
+                                const struct int_tile_end *end, int pixel, int j)
+{
+    const int lanes = int_tile_lanes(t, j);
+    const int64_t at = (int64_t)j * t->lanes;
+    LLVMValueRef x[MAX_LANES];
+
+    for (int k = 0; k < together(t, j); k++) {
+        const int64_t p = pixel_of(t, pixel, k) * end->residual_pixel + at;
+
+        x[k] = load_residual(e, t, emit_at(e, end->residual, p), lanes,
+                             used_of(t, at, lanes));
+    }
+    return join(e, x, together(t, j));
+}
+
 /* A vector that is not packed with its neighbours, in order, before it is rounded. */
 static LLVMValueRef single(struct emitter *e, const struct int_tile *t,
                            const struct int_tile_end *end, int pixel, int j)
 {
-    const int lanes = int_tile_lanes(t, j);
-    const int64_t at = (int64_t)j * t->lanes;
     LLVMValueRef x = scaled(e, t, end, pixel, j);
 
     if (!end->residual)
         return x;
-    LLVMValueRef p = emit_at(e, end->residual, pixel * end->residual_pixel + at);
-    LLVMValueRef other = load_residual(e, t, p, lanes, used_of(t, at, lanes));
+    LLVMValueRef other = residual_at(e, t, end, pixel, j);
 
-    other = LLVMBuildZExt(e->builder, other, int_vector(e, e->i32, lanes), "");
+    other = LLVMBuildZExt(e->builder, other, int_vector(e, e->i32, int_tile_sums(t, j)),
+                          "");
     return add_residual(e, end, x, other);
 }
 
-/* Vector j of `n` pixels, 3 or 4, packed together and put in order again. */
+/* Codes of vector j of neighbouring pixels, those that exist. */
+static void store_pixels(struct emitter *e, const struct int_tile *t,
+                         const struct int_tile_end *end, LLVMValueRef x, int pixel,
+                         int n, int j, LLVMValueRef out)
+{
+    const int lanes = int_tile_lanes(t, j);
+    int index[MAX_LANES];
+
+    for (int k = 0; k < n && pixel + k < t->pixels; k++) {
+        for (int i = 0; i < lanes; i++)
+            index[i] = k * lanes + i;
+        store_codes(e, t, end, n == 1 ? x : emit_shuffle(e, x, x, index, lanes),
+                    pixel + k, j, out);
+    }
+}
+
+/* Vector j of `n` pixels, or times those that go together, 3 or 4, packed and put in
+ * order again. */
 static void finish_pixels(struct emitter *e, const struct int_tile *t,
                           const struct int_tile_end *end, int pixel, int n, int j,
                           LLVMValueRef out)
 {
-    const int lanes = int_tile_lanes(t, j);
+    const int lanes = int_tile_sums(t, j), each = together(t, j);
     int index[4 * MAX_LANES];
     LLVMValueRef x[4], all;
 
     for (int k = 0; k < 4; k++)
-        x[k] = k < n ? single(e, t, end, pixel + k, j) : x[n - 1];
+        x[k] = k < n ? single(e, t, end, pixel + k * each, j) : x[n - 1];
     for (int i = 0; i < 4 * lanes; i++)
         index[i] = i % lanes / 4 * 16 + i / lanes * 4 + i % 4;
     all = int_settle4(e, end->header, x);
     all = emit_shuffle(e, all, all, index, 4 * lanes);
-    for (int k = 0; k < n; k++) {
-        for (int i = 0; i < lanes; i++)
-            index[i] = k * lanes + i;
-        store_codes(e, t, end, emit_shuffle(e, all, all, index, lanes), pixel + k, j,
-                    out);
-    }
+    store_pixels(e, t, end, all, pixel, n * each, j, out);
 }
 
 static void finish_singles(struct emitter *e, const struct int_tile *t,
                            const struct int_tile_end *end, int j, LLVMValueRef out)
 {
+    const int each = together(t, j);
+
     for (int i = 0; i < t->pixels;) {
-        const int n = t->pixels - i < 4 ? t->pixels - i : 4;
+        const int left = (t->pixels - i + each - 1) / each, n = left < 4 ? left : 4;
 
         if (n >= 3) {
             finish_pixels(e, t, end, i, n, j, out);
-            i += n;
+            i += n * each;
             continue;
         }
-        store_codes(e, t, end, int_settle1(e, end->header, single(e, t, end, i, j)), i,
-                    j, out);
-        i++;
+        store_pixels(e, t, end, int_settle1(e, end->header, single(e, t, end, i, j)), i,
+                     each, j, out);
+        i += each;
     }
 }
 
@@ -259,17 +395,23 @@ static void finish_codes(struct emitter *e, const struct int_tile *t,
 
 /* ---- wide results ------------------------------------------------------------ */
 
+/* Vector j of the pixels that are finished with `pixel`. */
 static void finish_wide(struct emitter *e, const struct int_tile *t,
-                        const struct int_tile_end *end, int pixel, LLVMValueRef out)
+                        const struct int_tile_end *end, int pixel, int j,
+                        LLVMValueRef out)
 {
-    for (int j = 0; j < t->vectors; j++) {
-        LLVMValueRef p =
-            emit_at(e, out, pixel * end->out_pixel + int_tile_vector_at(t, j));
-        LLVMValueRef x = t->c->result == INT_ACC ? accumulator(e, t, end, pixel, j)
-                                                 : scaled(e, t, end, pixel, j);
+    const int lanes = int_tile_lanes(t, j), n = together(t, j);
+    LLVMValueRef x = t->c->result == INT_ACC ? accumulator(e, t, end, pixel, j)
+                                             : scaled(e, t, end, pixel, j);
+    int index[MAX_LANES];
 
-        int_store_part(e, x, p,
-                       used_of(t, (int64_t)j * t->lanes, int_tile_lanes(t, j)));
+    for (int k = 0; k < n && pixel + k < t->pixels; k++) {
+        const int64_t at = (pixel + k) * end->out_pixel + int_tile_vector_at(t, j);
+
+        for (int i = 0; i < lanes; i++)
+            index[i] = k * lanes + i;
+        int_store_part(e, n == 1 ? x : emit_shuffle(e, x, x, index, lanes),
+                       emit_at(e, out, at), used_of(t, (int64_t)j * t->lanes, lanes));
     }
 }
 
@@ -280,6 +422,7 @@ void int_tile_finish(struct emitter *e, struct int_tile *t,
         finish_codes(e, t, end, out);
         return;
     }
-    for (int i = 0; i < t->pixels; i++)
-        finish_wide(e, t, end, i, out);
+    for (int j = 0; j < t->vectors; j++)
+        for (int i = 0; i < t->pixels; i += together(t, j))
+            finish_wide(e, t, end, i, j, out);
 }

@@ -82,24 +82,77 @@ static struct step_range range_of(const struct int_tile *t, const struct int_run
     return r;
 }
 
+/* The same of the t->depth steps from k on, which go together. */
+static struct step_range range_of_group(const struct int_tile *t,
+                                        const struct int_runs *runs,
+                                        const struct run_part *part, int64_t k)
+{
+    struct step_range all = range_of(t, runs, part, k);
+
+    for (int s = 1; s < t->depth; s++) {
+        const struct step_range r = range_of(t, runs, part, k + s);
+
+        all.whole = all.whole && r.whole && r.first == all.first && r.end == all.end;
+        all.first = r.first < all.first ? r.first : all.first;
+        all.end = r.end > all.end ? r.end : all.end;
+    }
+    return all;
+}
+
 static int within_step(int64_t x)
 {
     return x < 0 ? 0 : x > INT_STEP ? INT_STEP : (int)x;
 }
 
-/* A step that some pixels have in part, or whose inputs are not where they would be. */
+/* Inputs of step k that exist for pixel i. */
+static LLVMValueRef part_input(struct emitter *e, const struct int_tile *t,
+                               const struct int_runs *runs, LLVMValueRef in,
+                               const struct run_part *part, int64_t k, int i)
+{
+    const int64_t at = int_step_at(runs, k);
+
+    return int_tile_input_part(
+        e, t, emit_at(e, in, i * t->pixel_bytes + at * runs->step),
+        within_step(part->lo[i] - at), within_step(part->hi[i] - at), runs->step);
+}
+
+/* The same of the steps that go together. */
+static LLVMValueRef deep_input(struct emitter *e, const struct int_tile *t,
+                               const struct int_runs *runs, LLVMValueRef in,
+                               const struct run_part *part, int64_t k, int i)
+{
+    const int64_t at = k * INT_STEP, n = (int64_t)t->depth * INT_STEP;
+    LLVMValueRef x = LLVMConstNull(int_vector(e, e->i32, t->depth));
+
+    if (runs->step == 1 && at + n <= runs->reach && part->lo[i] <= at
+        && at + n <= part->hi[i])
+        return int_tile_deep_input(e, t, emit_at(e, in, i * t->pixel_bytes + at));
+    for (int s = 0; s < t->depth; s++)
+        x = LLVMBuildInsertElement(e->builder, x,
+                                   part_input(e, t, runs, in, part, k + s, i),
+                                   LLVMConstInt(e->i32, (uint64_t)s, 0), "");
+    return x;
+}
+
+/* Steps that some pixels have in part, or whose inputs are not where they would be. */
 static void sum_part(struct emitter *e, struct int_tile *t, const struct int_runs *runs,
                      LLVMValueRef in, LLVMValueRef weights, const struct run_part *part,
                      int64_t k, struct step_range r)
 {
-    const int64_t at = int_step_at(runs, k);
-    struct step_inputs x = {.spread = false};
+    LLVMValueRef deep[INT_MAX_PIXELS];
 
+    for (int s = 0; s < t->depth; s++) {
+        struct step_inputs x = {.spread = false};
+
+        for (int i = r.first; i < r.end; i++)
+            x.x[i] = part_input(e, t, runs, in, part, k + s, i);
+        int_tile_step(e, t, weights, k + s, &x, r.first, r.end);
+    }
+    if (t->depth == 1)
+        return;
     for (int i = r.first; i < r.end; i++)
-        x.x[i] = int_tile_input_part(
-            e, t, emit_at(e, in, i * t->pixel_bytes + at * runs->step),
-            within_step(part->lo[i] - at), within_step(part->hi[i] - at), runs->step);
-    int_tile_step(e, t, weights, k, &x, r.first, r.end);
+        deep[i] = deep_input(e, t, runs, in, part, k, i);
+    int_tile_deep_steps(e, t, weights, k, deep, r.first, r.end);
 }
 
 static void sum_run(struct emitter *e, struct int_tile *t, const struct int_runs *runs,
@@ -108,11 +161,11 @@ static void sum_run(struct emitter *e, struct int_tile *t, const struct int_runs
     const int64_t steps = int_run_steps(runs);
 
     for (int64_t k = 0; k < steps;) {
-        const struct step_range r = range_of(t, runs, part, k);
-        int64_t n = 1;
+        const struct step_range r = range_of_group(t, runs, part, k);
+        int64_t n = t->depth;
 
-        for (; r.whole && k + n < steps; n++) {
-            const struct step_range next = range_of(t, runs, part, k + n);
+        for (; r.whole && k + n < steps; n += t->depth) {
+            const struct step_range next = range_of_group(t, runs, part, k + n);
 
             if (!next.whole || next.first != r.first || next.end != r.end)
                 break;

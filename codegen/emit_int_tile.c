@@ -12,6 +12,16 @@ int int_tile_lanes(const struct int_tile *t, int vector)
     return vector == t->vectors - 1 ? t->last_lanes : t->lanes;
 }
 
+bool int_tile_is_deep(const struct int_tile *t, int vector)
+{
+    return t->depth > 1 && vector == t->vectors - 1;
+}
+
+int int_tile_sums(const struct int_tile *t, int vector)
+{
+    return int_tile_lanes(t, vector) * (int_tile_is_deep(t, vector) ? t->depth : 1);
+}
+
 int64_t int_tile_vector_at(const struct int_tile *t, int vector)
 {
     return (int64_t)vector * t->lanes * 4;
@@ -86,13 +96,23 @@ static LLVMValueRef load_codes(struct emitter *e, const struct int_tile *t,
     return LLVMBuildAnd(e->builder, x, int_splat(e, e->i8, 0xf0, n), "");
 }
 
+/* Step k's place among a run's weights; steps whose weights share bytes or, deep,
+ * a vector are a group. */
+static struct int_step_place place_of(const struct int_tile *t, int64_t k)
+{
+    return int_step_place(t->c, t->width, t->last_lanes, t->depth, k);
+}
+
+static int64_t group_of(const struct int_tile *t)
+{
+    return t->depth * (t->c->weight_bits == 8 ? 1 : 2);
+}
+
 /* Where step k's weights start. */
 static LLVMValueRef step_weights(struct emitter *e, const struct int_tile *t,
                                  LLVMValueRef weights, int64_t k)
 {
-    const int64_t at = t->c->weight_bits == 8 ? k : k / 2;
-
-    return emit_at(e, weights, at * t->width * INT_STEP);
+    return emit_at(e, weights, place_of(t, k).whole);
 }
 
 static int64_t step_bytes_of(const struct int_tile *t)
@@ -109,12 +129,23 @@ static LLVMValueRef signed_words(struct emitter *e, LLVMValueRef bytes)
 
 /* ---- the three forms --------------------------------------------------------- */
 
+static void add_dot(struct emitter *e, struct int_tile *t, int pixel, int vector,
+                    LLVMValueRef in, LLVMValueRef w)
+{
+    LLVMValueRef *sum = &t->sum[pixel * t->vectors + vector];
+
+    *sum = t->form == INT_DOT_SU ? int_dot(e, *sum, w, in) : int_dot(e, *sum, in, w);
+}
+
+/* Whole vectors, and a last one without depth. */
 static void step_dot(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
                      int64_t k, const LLVMValueRef *x, int first, int end)
 {
+    const int n = t->vectors - int_tile_is_deep(t, t->vectors - 1);
     LLVMValueRef w[INT_MAX_VECTORS];
 
-    for (int j = 0; j < t->vectors; j++) {
+    weights = step_weights(e, t, weights, k);
+    for (int j = 0; j < n; j++) {
         const int lanes = int_tile_lanes(t, j);
         LLVMValueRef p = emit_at(e, weights, int_tile_vector_at(t, j));
 
@@ -122,13 +153,44 @@ static void step_dot(struct emitter *e, struct int_tile *t, LLVMValueRef weights
                         int_vector(e, e->i32, lanes));
     }
     for (int i = first; i < end; i++)
-        for (int j = 0; j < t->vectors; j++) {
-            LLVMValueRef *sum = &t->sum[i * t->vectors + j];
-            LLVMValueRef in = emit_splat(e, x[i], int_tile_lanes(t, j));
+        for (int j = 0; j < n; j++)
+            add_dot(e, t, i, j, emit_splat(e, x[i], int_tile_lanes(t, j)), w[j]);
+}
 
-            *sum = t->form == INT_DOT_SU ? int_dot(e, *sum, w[j], in)
-                                         : int_dot(e, *sum, in, w[j]);
-        }
+/* ---- a deep vector ------------------------------------------------------------
+ *
+ * Where a block ends in half a vector of channels, a whole one has two sums of each:
+ * even steps in even lanes, odd ones in odd lanes, which are added in the end.  What
+ * spreads the inputs is a load of eight bytes instead of four. */
+
+/* Weights of the steps that go with step k. */
+static LLVMValueRef deep_weights(struct emitter *e, const struct int_tile *t,
+                                 LLVMValueRef weights, int64_t k)
+{
+    const int lanes = t->last_lanes * t->depth;
+    LLVMValueRef p = emit_at(e, weights, place_of(t, k).narrow);
+
+    return int_cast(e, load_codes(e, t, p, k / t->depth, 4 * lanes),
+                    int_vector(e, e->i32, lanes));
+}
+
+void int_tile_deep_steps(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
+                         int64_t k, const LLVMValueRef *x, int first, int end)
+{
+    const int lanes = t->last_lanes * t->depth;
+    LLVMValueRef w = deep_weights(e, t, weights, k);
+    int index[64];
+
+    for (int i = 0; i < lanes; i++)
+        index[i] = i % t->depth;
+    for (int i = first; i < end; i++)
+        add_dot(e, t, i, t->vectors - 1, emit_shuffle(e, x[i], x[i], index, lanes), w);
+}
+
+LLVMValueRef int_tile_deep_input(struct emitter *e, const struct int_tile *t,
+                                 LLVMValueRef p)
+{
+    return int_load(e, int_vector(e, e->i32, t->depth), p);
 }
 
 /* Bytes 0, 2, 4 ... of a vector of int16, or 1, 3, 5 ..., as int16. */
@@ -299,10 +361,12 @@ void int_tile_step(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
         join_bytes(e, t, first, end, half);
         return;
     }
-    weights = step_weights(e, t, weights, k);
-    if (is_dot(t))
+    if (is_dot(t)) {
         step_dot(e, t, weights, k, in->x, first, end);
-    else if (t->form == INT_PAIR)
+        return;
+    }
+    weights = step_weights(e, t, weights, k);
+    if (t->form == INT_PAIR)
         step_pair(e, t, weights, k, in, first, end);
     else
         step_lane(e, t, weights, k, in->x, first, end);
@@ -503,6 +567,24 @@ static void byte_steps(struct emitter *e, struct int_tile *t, struct source from
     join_bytes(e, t, first, end, half);
 }
 
+/* As many steps from k on as the deep vector takes at once. */
+static void steps_together(struct emitter *e, struct int_tile *t,
+                           const struct source *from, LLVMValueRef at,
+                           LLVMValueRef weights, int64_t k, int first, int end)
+{
+    LLVMValueRef x[INT_MAX_PIXELS];
+
+    for (int s = 0; s < t->depth && t->vectors > 1; s++) {
+        const struct step_inputs in =
+            load_step(e, t, from, emit_at(e, at, s * INT_STEP), first, end);
+
+        step_dot(e, t, weights, k + s, in.x, first, end);
+    }
+    for (int i = first; i < end; i++)
+        x[i] = int_tile_deep_input(e, t, emit_at(e, at, i * from->pixel_bytes));
+    int_tile_deep_steps(e, t, weights, k, x, first, end);
+}
+
 /* Steps [k, k + count). */
 static void steps(struct emitter *e, struct int_tile *t, struct source from,
                   LLVMValueRef weights, int64_t k, int64_t count, int first, int end)
@@ -510,6 +592,7 @@ static void steps(struct emitter *e, struct int_tile *t, struct source from,
     const int64_t apart = steps_apart(&from);
     int64_t hidden = 0;
 
+    assert(k % t->depth == 0 && count % t->depth == 0);
     if (t->form == INT_BYTES) {
         byte_steps(e, t, from, weights, k, count, first, end);
         return;
@@ -522,6 +605,11 @@ static void steps(struct emitter *e, struct int_tile *t, struct source from,
         }
         LLVMValueRef p = emit_at(e, from.at, s * INT_STEP);
 
+        if (t->depth > 1) {
+            steps_together(e, t, &from, p, weights, k + s, first, end);
+            s += t->depth;
+            continue;
+        }
         if (t->form == INT_DOT_SS && s + 4 <= count) {
             four_steps_by_lane(e, t, p, weights, k + s, first, end);
             s += 4;
@@ -534,7 +622,7 @@ static void steps(struct emitter *e, struct int_tile *t, struct source from,
     }
 }
 
-/* Rounds of `unroll` steps from step k on, k and unroll even with 4 bits: the sums. */
+/* Rounds of `unroll` steps from step k on, both multiples of a group's: the sums. */
 static void loop_steps(struct emitter *e, struct int_tile *t, struct source from,
                        LLVMValueRef weights, int64_t k, int64_t rounds, int64_t unroll,
                        int first, int end)
@@ -570,7 +658,7 @@ static int64_t unroll_of(const struct int_tile *t, int64_t count)
     const int64_t groups = (count + INT_BYTE_STEPS - 1) / INT_BYTE_STEPS;
 
     if (t->form != INT_BYTES || count < 2)
-        return t->unroll;
+        return t->unroll > group_of(t) ? t->unroll : group_of(t);
     return ((count + groups - 1) / groups + 1) / 2 * 2;
 }
 
@@ -579,7 +667,8 @@ static void run_steps(struct emitter *e, struct int_tile *t, const struct source
                       LLVMValueRef weights, int64_t k, int64_t count, int first,
                       int end)
 {
-    const int64_t lead = t->c->weight_bits == 4 && k % 2 ? 1 : 0;
+    const int64_t group = group_of(t), before = (group - k % group) % group;
+    const int64_t lead = before < count ? before : count;
     const int64_t unroll = unroll_of(t, count - lead);
     const int64_t rounds = (count - lead) / unroll;
     const int64_t looped = rounds * unroll, done = lead + looped;

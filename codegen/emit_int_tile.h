@@ -15,17 +15,21 @@ struct int_tile {
     const struct int_conv *c;
     enum int_form form;
     int pixels, vectors;
-    int lanes, last_lanes; /* of the last vector */
-    int64_t width;         /* of the block, padding included */
-    int64_t channels;      /* of it that exist */
-    int64_t pixel_bytes;   /* from an input pixel to the next one of the tile */
+    int lanes, last_lanes; /* last_lanes: channels of the last vector, */
+    int depth;           /* of each of which it has so many sums; 1: a narrow vector */
+    int64_t width;       /* of the block, padding included */
+    int64_t channels;    /* of it that exist */
+    int64_t pixel_bytes; /* from an input pixel to the next one of the tile */
     int unroll;
     LLVMValueRef lines;                  /* int_tile_lines() */
     LLVMValueRef sum[EMIT_MAX_CARRY];    /* [pixel * vectors + vector] */
     LLVMValueRef window[INT_MAX_PIXELS]; /* sums of inputs, or NULL */
 };
 
+/* Channels of a vector, and sums. */
 int int_tile_lanes(const struct int_tile *t, int vector);
+int int_tile_sums(const struct int_tile *t, int vector);
+bool int_tile_is_deep(const struct int_tile *t, int vector);
 /* Bytes from a block's first int32 or float to those of a vector. */
 int64_t int_tile_vector_at(const struct int_tile *t, int vector);
 
@@ -47,12 +51,21 @@ LLVMValueRef int_tile_input(struct emitter *e, const struct int_tile *t,
 LLVMValueRef int_tile_input_part(struct emitter *e, const struct int_tile *t,
                                  LLVMValueRef p, int lo, int hi, int64_t step);
 
-/* Step k of a run with weights at `weights`, for pixels [first, end). */
+/* Step k of a run with weights at `weights`, for pixels [first, end); all vectors but a
+ * deep one. */
 void int_tile_step(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
                    int64_t k, const struct step_inputs *in, int first, int end);
 
-/* Steps [k, k + count) of a run, in a loop; step 0 of the first pixel is at `in`.  All
- * inputs of pixels [first, end) exist and are neighbours. */
+/* The deep one's inputs of t->depth neighbouring steps, as so many int32. */
+LLVMValueRef int_tile_deep_input(struct emitter *e, const struct int_tile *t,
+                                 LLVMValueRef p);
+/* Steps k ... k + t->depth - 1 of the deep one, inputs by pixel. */
+void int_tile_deep_steps(struct emitter *e, struct int_tile *t, LLVMValueRef weights,
+                         int64_t k, const LLVMValueRef *x, int first, int end);
+
+/* Steps [k, k + count) of a run, whole multiples of t->depth, in a loop; step 0 of the
+ * first pixel is at `in`.  All inputs of pixels [first, end) exist and are neighbours.
+ */
 void int_tile_run(struct emitter *e, struct int_tile *t, LLVMValueRef in,
                   LLVMValueRef weights, int64_t k, int64_t count, int first, int end);
 

@@ -9,7 +9,9 @@
  *     lane  [4][channel]
  *
  * one byte each.  Of 4 bits, a byte holds an even step (low) and the next one; of
- * INT_BYTES 8 more, so that what takes them apart has no sign to extend.
+ * INT_BYTES 8 more, so that what takes them apart has no sign to extend.  A last vector
+ * with depth has [channel][step][4] of as many steps as it takes at once, behind
+ * those of the whole vectors (int_step_place()).
  */
 #include <string.h>
 
@@ -52,18 +54,20 @@ struct block {
     int64_t first, channels; /* of all groups; the rest up to `width` is padding */
     int64_t width;
     int vectors;
+    int depth; /* of the last vector */
 };
 
 static struct block block_at(const struct pack *p, int64_t group, int64_t i)
 {
     const int64_t whole = int_whole_blocks(p->c, p->t), block = int_block_width(p->t);
     const int64_t c_out = p->c->shape.c_out;
-    struct block b = {group * c_out + i * block, block, block, p->t->vectors};
+    struct block b = {group * c_out + i * block, block, block, p->t->vectors, 1};
 
     if (i == whole) {
         b.channels = c_out - whole * block;
         b.width = int_tail_width(p->t);
         b.vectors = p->t->tail_vectors;
+        b.depth = p->t->tail_depth;
     }
     return b;
 }
@@ -112,16 +116,16 @@ static int64_t place_in_step(const struct pack *p, const struct block *b, int64_
 
 /* Nothing is stored where there is no weight: 0, which with INT_DOT_SU stands for -128
  * but adds nothing either. */
-static void put(const struct pack *p, uint8_t *step, int64_t k, int64_t place, int w)
+static void put(const struct pack *p, uint8_t *to, bool upper, int w)
 {
     const bool lifted = p->t->form == INT_DOT_SU;
 
     if (p->c->weight_bits == 8)
-        step[place] = (uint8_t)(lifted ? w + 128 : w);
+        *to = (uint8_t)(lifted ? w + 128 : w);
     else if (p->t->form == INT_BYTES)
-        step[place] ^= (uint8_t)((w & 15) << k % 2 * 4);
+        *to ^= (uint8_t)((w & 15) << upper * 4);
     else
-        step[place] |= (uint8_t)(((lifted ? w + 8 : w) & 15) << k % 2 * 4);
+        *to |= (uint8_t)(((lifted ? w + 8 : w) & 15) << upper * 4);
 }
 
 /* A byte of weights of zero. */
@@ -130,19 +134,33 @@ static int nothing(const struct int_tiling *t)
     return t->form == INT_BYTES ? 0x88 : 0;
 }
 
+/* Where input d of step k of the channel in place `at` goes. */
+static int64_t place_of(const struct pack *p, const struct block *b, int64_t k,
+                        int64_t at, int64_t d)
+{
+    const int64_t whole = (b->vectors - 1) * p->t->lanes, narrow = b->width - whole;
+    const struct int_step_place step =
+        int_step_place(p->c, b->width, narrow, b->depth, k);
+
+    if (b->depth == 1 || at < whole)
+        return step.whole + place_in_step(p, b, at, d);
+    return step.narrow + ((at - whole) * b->depth + k % b->depth) * INT_STEP + d;
+}
+
 /* `source`: the run's first weight of channel 0. */
 static void pack_step(const struct pack *p, const struct block *b, int64_t run,
-                      int64_t k, const int8_t *source, uint8_t *step)
+                      int64_t k, const int8_t *source, uint8_t *to)
 {
     const int64_t first = int_step_at(&p->runs, k);
 
     for (int64_t at = 0; at < b->width; at++) {
         const int64_t channel = channel_in(p, b, at);
+        const bool deep = at >= (b->vectors - 1) * p->t->lanes;
 
         for (int64_t d = 0; d < INT_STEP && channel >= 0; d++) {
             if (first + d < k * INT_STEP || first + d >= p->runs.length)
                 continue;
-            put(p, step, k, place_in_step(p, b, at, d),
+            put(p, to + place_of(p, b, k, at, d), k / (deep ? b->depth : 1) % 2,
                 source[channel * p->filter + run_source(p, run, first + d)]);
         }
     }
@@ -153,13 +171,10 @@ static uint8_t *pack_block(const struct pack *p, const struct block *b, uint8_t 
     const int64_t steps = int_run_steps(&p->runs);
     const int64_t run_bytes = int_steps_bytes(p->c, steps, b->width);
 
-    const int64_t steps_a_byte = p->c->weight_bits == 8 ? 1 : 2;
-
     for (int64_t y = 0; y < p->v.kh; y++) {
         for (int64_t run = 0; run < p->runs.n; run++) {
             for (int64_t k = 0; k < steps; k++)
-                pack_step(p, b, run, k, p->from->weights + y * p->tap_y,
-                          to + k / steps_a_byte * b->width * INT_STEP);
+                pack_step(p, b, run, k, p->from->weights + y * p->tap_y, to);
             to += run_bytes;
         }
     }

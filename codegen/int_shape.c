@@ -194,6 +194,20 @@ int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width)
     return width * INT_STEP * (c->weight_bits == 8 ? steps : ceil_div(steps, 2));
 }
 
+struct int_step_place int_step_place(const struct int_conv *c, int64_t width,
+                                     int64_t narrow, int depth, int64_t k)
+{
+    const int64_t steps_a_byte = c->weight_bits == 8 ? 1 : 2,
+                  group = depth * steps_a_byte;
+    const int64_t whole = width - narrow;
+    const int64_t at = k / group * depth * width * INT_STEP, in_group = k % group;
+
+    return (struct int_step_place){
+        .whole = at + in_group / steps_a_byte * whole * INT_STEP,
+        .narrow = at + depth * whole * INT_STEP,
+    };
+}
+
 bool int_has_lines(const struct isa *isa, enum int_form form)
 {
     return form == INT_PAIR && isa->vector_bytes == 32;
@@ -236,6 +250,7 @@ void int_tiling_fields(const struct int_tiling *t, int64_t out[INT_TILING_FIELDS
     out[n++] = t->tail_vectors;
     out[n++] = t->tail_lanes;
     out[n++] = t->tail_pixels;
+    out[n++] = t->tail_depth;
     out[n++] = t->unroll;
     out[n++] = t->swapped;
     out[n++] = t->rows;

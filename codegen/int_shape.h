@@ -74,6 +74,16 @@ int64_t int_channel_at(const struct int_conv *c, int lanes, int vectors, int vec
 /* Of four vectors, the channel in a lane of those that bytes are woven into. */
 int64_t int_woven_channel(int vector, int lane);
 
+/* Where a block of `width` channels has the weights of step k of a run, in bytes from
+ * the run's first: of whole vectors and of the last one, of `narrow` channels.  That
+ * one has `depth` steps of a channel side by side; with 4 bits so many more in the
+ * upper halves. */
+struct int_step_place {
+    int64_t whole, narrow;
+};
+struct int_step_place int_step_place(const struct int_conv *c, int64_t width,
+                                     int64_t narrow, int depth, int64_t k);
+
 /* Bytes of the weights of a run's steps for `width` channels. */
 int64_t int_steps_bytes(const struct int_conv *c, int64_t steps, int64_t width);
 

@@ -287,9 +287,28 @@ static int narrow_lanes(const struct rule *r, int vectors, int64_t channels)
     return lanes;
 }
 
+/* The last vector takes several steps at once, so that it is whole, if these divide a
+ * run's: weights then need no more room. */
+static void deepen_tail(const struct rule *r, struct int_tiling *t)
+{
+    const int64_t steps = int_run_steps(&r->runs);
+    const int64_t steps_a_byte = 8 / r->c->weight_bits;
+    int lanes = t->tail_lanes;
+
+    if (r->form != INT_DOT_US && r->form != INT_DOT_SU)
+        return;
+    while (lanes < r->lanes && steps % (r->lanes / lanes * steps_a_byte) != 0)
+        lanes *= 2;
+    if (lanes == r->lanes)
+        return;
+    t->tail_lanes = lanes;
+    t->tail_depth = r->lanes / lanes;
+}
+
 static void try_vectors(const struct rule *r, int vectors, struct choice *best)
 {
-    struct int_tiling t = {.form = r->form, .lanes = r->lanes, .vectors = vectors};
+    struct int_tiling t = {
+        .form = r->form, .lanes = r->lanes, .vectors = vectors, .tail_depth = 1};
     const int64_t n = r->v->c_out / int_block_width(&t);
     const int64_t rest = r->v->c_out % int_block_width(&t);
     double cost = 0.0;
@@ -304,6 +323,7 @@ static void try_vectors(const struct rule *r, int vectors, struct choice *best)
     if (rest) {
         t.tail_vectors = (int)ceil_div(rest, r->lanes);
         t.tail_lanes = narrow_lanes(r, t.tail_vectors, rest);
+        deepen_tail(r, &t);
         const double row = fit_pixels(r, t.tail_vectors, &t.tail_pixels);
 
         if (row == 0.0)

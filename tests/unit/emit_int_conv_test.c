@@ -110,6 +110,32 @@ TEST(int_conv_with_one_pixel_is_a_matrix_vector_product)
     check_conv(square(1027, 1, 10, 1, 1, 0));
 }
 
+/* Half and quarter vectors of channels, alone and behind whole ones, whose steps go in
+ * twos and fours: with cut windows, rows of pixels that do not fill what is finished
+ * together, and everything else that sums have to go through. */
+TEST(int_conv_has_depth_where_half_a_vector_is_left)
+{
+    static const int64_t shapes[][5] = {
+        {16, 9, 8, 3, 1},  {32, 7, 24, 3, 1}, {16, 11, 4, 1, 1}, {16, 5, 52, 3, 2},
+        {64, 1, 12, 1, 1}, {8, 13, 7, 5, 1},  {48, 6, 23, 3, 1}};
+    const struct int_conv half = square(16, 9, 8, 3, 1, 1);
+
+    CHECK_EQ(int_tile(&half, &int_isas[0]).tail_depth, 2);
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        for (int k = 0; k < 6; k++) {
+            const int64_t *s = shapes[i];
+            struct int_conv c = square(s[0], s[1], s[2], s[3], s[4], s[3] / 2);
+
+            c.in_signed = k % 2;
+            c.out_signed = k == 3;
+            c.weight_bits = k == 2 || k == 3 ? 4 : 8;
+            c.weight_zeros = k == 3 || k == 4;
+            c.shape.has_residual = k < 2;
+            c.result = k == 4 ? INT_ACC : k == 5 ? INT_FLOAT : INT_CODES;
+            check_conv(c);
+        }
+}
+
 TEST(int_conv_of_signed_inputs)
 {
     struct int_conv c = square(20, 9, 64, 3, 1, 1);
