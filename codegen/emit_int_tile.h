@@ -16,10 +16,10 @@ struct int_tile {
     enum int_form form;
     int pixels, vectors;
     int lanes, last_lanes; /* last_lanes: channels of the last vector, */
-    int depth;           /* of each of which it has so many sums; 1: a narrow vector */
-    int64_t width;       /* of the block, padding included */
-    int64_t channels;    /* of it that exist */
-    int64_t pixel_bytes; /* from an input pixel to the next one of the tile */
+    int depth;             /* of which, above 1, it holds so many steps */
+    int64_t width;         /* of the block, padding included */
+    int64_t channels;      /* of it that exist */
+    int64_t pixel_bytes;   /* from an input pixel to the next one of the tile */
     int unroll;
     LLVMValueRef lines;                  /* int_tile_lines() */
     LLVMValueRef sum[EMIT_MAX_CARRY];    /* [pixel * vectors + vector] */
