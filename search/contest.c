@@ -12,13 +12,14 @@
 #define WEIGHT_OF_COSTS 0.2
 
 const struct contestant contestants[] = {
-#define CONTESTANT(id, words, starts_warm, episodes, agent, line)                      \
+#define CONTESTANT(id, words, starts_warm, episodes, lstm, agent, line)                \
     {.name = words,                                                                    \
      .about = line,                                                                    \
      .role = CONTEST_OURS,                                                             \
      .which = CONTROLLER_mappo,                                                        \
      .warm = starts_warm,                                                              \
      .imagines = episodes,                                                             \
+     .cells = lstm,                                                                    \
      .frozen = agent},
 #include "search/contestants.def"
 #define METHOD(id, line)                                                               \
@@ -202,9 +203,9 @@ void contest_play(const struct contestant *who, struct evaluator *e, uint64_t se
         return;
     }
 
-    const struct controller_options c =
-        controller_defaults((enum controller_kind)who->which);
+    struct controller_options c = controller_defaults((enum controller_kind)who->which);
 
+    c.n_lstm = who->cells;
     if (who->role == CONTEST_CONTROLLER)
         method_run_controller(&c, e, &o, seed);
     else

@@ -24,7 +24,7 @@ struct contestant {
     enum contest_role role;
     int which; /* of its methods or controllers */
     bool warm;
-    int imagines;
+    int imagines, cells;
     enum choice_agent frozen; /* AGENT_COUNT: none */
 };
 
