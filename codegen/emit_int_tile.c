@@ -179,7 +179,7 @@ void int_tile_deep_steps(struct emitter *e, struct int_tile *t, LLVMValueRef wei
 {
     const int lanes = t->last_lanes * t->depth;
     LLVMValueRef w = deep_weights(e, t, weights, k);
-    int index[64];
+    int index[16];
 
     for (int i = 0; i < lanes; i++)
         index[i] = i % t->depth;
