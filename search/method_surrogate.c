@@ -192,7 +192,7 @@ static bool run_proposals(struct proposals *p, int n, int idle)
         propose(p, idle);
     evaluator_expect(p->r->e, (const struct choices *const *)p->plan, p->n);
     for (int i = 0; i < p->n; i++)
-        evaluator_run(p->r->e, p->plan[i], p->r->name);
+        evaluator_run(p->r->e, p->plan[i], method_names[METHOD_surrogate]);
     return p->n > 0;
 }
 
