@@ -44,6 +44,18 @@ static LLVMValueRef join(struct emitter *e, LLVMValueRef *x, int n)
     return x[0];
 }
 
+/* Lanes [first, first + n). */
+static LLVMValueRef part(struct emitter *e, LLVMValueRef x, int first, int n)
+{
+    int index[4 * MAX_LANES];
+
+    if (n == (int)LLVMGetVectorSize(LLVMTypeOf(x)))
+        return x;
+    for (int i = 0; i < n; i++)
+        index[i] = first + i;
+    return emit_shuffle(e, x, x, index, n);
+}
+
 /* Neighbouring lanes of two vectors added, the first one's before the other's. */
 static LLVMValueRef add_neighbours(struct emitter *e, LLVMValueRef a, LLVMValueRef b)
 {
@@ -296,14 +308,9 @@ static void store_pixels(struct emitter *e, const struct int_tile *t,
                          int n, int j, LLVMValueRef out)
 {
     const int lanes = int_tile_lanes(t, j);
-    int index[MAX_LANES];
 
-    for (int k = 0; k < n && pixel + k < t->pixels; k++) {
-        for (int i = 0; i < lanes; i++)
-            index[i] = k * lanes + i;
-        store_codes(e, t, end, n == 1 ? x : emit_shuffle(e, x, x, index, lanes),
-                    pixel + k, j, out);
-    }
+    for (int k = 0; k < n && pixel + k < t->pixels; k++)
+        store_codes(e, t, end, part(e, x, k * lanes, lanes), pixel + k, j, out);
 }
 
 /* Vector j of `n` pixels, or times those that go together, 3 or 4, packed and put in
@@ -359,12 +366,9 @@ static void finish_two(struct emitter *e, const struct int_tile *t,
         index[i] = i % lanes / 4 * 16 + i / lanes * 4 + i % 4;
     all = int_settle4(e, end->header, x);
     all = emit_shuffle(e, all, all, index, 4 * lanes);
-    for (int k = 0; k < n; k++) {
-        for (int i = 0; i < 2 * lanes; i++)
-            index[i] = 2 * k * lanes + i;
-        store_codes(e, t, end, emit_shuffle(e, all, all, index, 2 * lanes), pixel + k,
-                    j, out);
-    }
+    for (int k = 0; k < n; k++)
+        store_codes(e, t, end, part(e, all, 2 * k * lanes, 2 * lanes), pixel + k, j,
+                    out);
 }
 
 /* Two vectors are left, as wide as the others: the usual tile of few registers. */
@@ -403,15 +407,12 @@ static void finish_wide(struct emitter *e, const struct int_tile *t,
     const int lanes = int_tile_lanes(t, j), n = together(t, j);
     LLVMValueRef x = t->c->result == INT_ACC ? accumulator(e, t, end, pixel, j)
                                              : scaled(e, t, end, pixel, j);
-    int index[MAX_LANES];
 
     for (int k = 0; k < n && pixel + k < t->pixels; k++) {
         const int64_t at = (pixel + k) * end->out_pixel + int_tile_vector_at(t, j);
 
-        for (int i = 0; i < lanes; i++)
-            index[i] = k * lanes + i;
-        int_store_part(e, n == 1 ? x : emit_shuffle(e, x, x, index, lanes),
-                       emit_at(e, out, at), used_of(t, (int64_t)j * t->lanes, lanes));
+        int_store_part(e, part(e, x, k * lanes, lanes), emit_at(e, out, at),
+                       used_of(t, (int64_t)j * t->lanes, lanes));
     }
 }
 
