@@ -12,6 +12,7 @@
  */
 #include <assert.h>
 
+#include "codegen/emit_build.h"
 #include "codegen/module.h"
 
 enum { MAX_VALUES = 128 };
@@ -20,6 +21,7 @@ struct chain_ir {
     struct emitter *e;
     const struct chain *ch;
     const int *store_to;
+    uint32_t by_reciprocal;
     LLVMValueRef fn;
     LLVMValueRef in[K_MAX_BUFS], out[K_MAX_BUFS]; /* bases of the current row */
 };
@@ -75,8 +77,8 @@ static LLVMValueRef scalar_function(struct emitter *e, const struct kernel_info 
 
     return old ? old
                : LLVMAddFunction(
-                   e->module, name,
-                   LLVMFunctionType(element_type(e, kernel->out), params, n, false));
+                     e->module, name,
+                     LLVMFunctionType(element_type(e, kernel->out), params, n, false));
 }
 
 static LLVMValueRef call_op(struct emitter *e, const struct element_op *op,
@@ -92,6 +94,72 @@ static LLVMValueRef call_op(struct emitter *e, const struct element_op *op,
     const LLVMValueRef fn = scalar_function(e, op->kernel);
 
     return LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(fn), fn, args, n, "");
+}
+
+/* ---- quantization by a constant ------------------------------------------------- */
+
+static LLVMValueRef fma32(struct emitter *e, LLVMValueRef a, LLVMValueRef b,
+                          LLVMValueRef c)
+{
+    LLVMValueRef args[] = {a, b, c};
+
+    return emit_intrinsic(e, "llvm.fma", &e->f32, 1, args, 3);
+}
+
+/* x / s, rounded as a division rounds it, where a division takes as long as ten
+ * multiplications: 1 / s stays in a register.  The first correction brings the
+ * quotient within one unit of the last place, the second is exact then (P. Markstein,
+ * Computation of elementary functions on the IBM RISC System/6000 processor, 1990). */
+static LLVMValueRef quotient(struct emitter *e, LLVMValueRef x, LLVMValueRef s)
+{
+    LLVMValueRef one = LLVMConstReal(e->f32, 1.0);
+    LLVMValueRef r = LLVMBuildFDiv(e->builder, one, s, "");
+    LLVMValueRef q = LLVMBuildFMul(e->builder, x, r, "");
+
+    for (int i = 0; i < 2; i++)
+        q = fma32(e, fma32(e, LLVMBuildFNeg(e->builder, q, ""), s, x), r, q);
+    return q;
+}
+
+/* s (limit - z): what divides to a number that rounds to the limit, less the zero. */
+static LLVMValueRef limit_of(struct emitter *e, int limit, LLVMValueRef zero,
+                             LLVMValueRef s)
+{
+    LLVMValueRef steps = LLVMBuildSub(
+        e->builder, LLVMConstInt(e->i32, (unsigned long long)limit, true), zero, "");
+
+    return LLVMBuildFMul(e->builder, LLVMBuildSIToFP(e->builder, steps, e->f32, ""), s,
+                         "");
+}
+
+static LLVMValueRef clamp(struct emitter *e, LLVMValueRef x, LLVMValueRef least,
+                          LLVMValueRef most)
+{
+    LLVMBuilderRef b = e->builder;
+
+    x = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOLT, x, least, ""), least, x, "");
+    return LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOGT, x, most, ""), most, x, "");
+}
+
+/* As e_quantize_T(x, s, zero) of the kernel library, to the bit; limits are put on x,
+ * so that no step of the quotient leaves the range of float32. */
+static LLVMValueRef quantize(struct emitter *e, enum dtype to, LLVMValueRef x,
+                             LLVMValueRef s, LLVMValueRef zero)
+{
+    LLVMBuilderRef b = e->builder;
+    const bool is_signed = to == DT_i4 || to == DT_i8 || to == DT_i16;
+    const int bits = to == DT_i4 || to == DT_u4 ? 4 : 8 * dtype_info[to].bytes;
+    const int least = is_signed ? -(1 << (bits - 1)) : 0;
+    LLVMValueRef wide = is_signed ? LLVMBuildSExt(b, zero, e->i32, "")
+                                  : LLVMBuildZExt(b, zero, e->i32, "");
+
+    x = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealORD, x, x, ""), x,
+                        LLVMConstNull(e->f32), "");
+    x = clamp(e, x, limit_of(e, least, wide, s),
+              limit_of(e, least + (1 << bits) - 1, wide, s));
+    x = LLVMBuildFAdd(b, quotient(e, x, s), LLVMConstReal(e->f32, 12582912.0), "");
+    x = LLVMBuildTrunc(b, LLVMBuildBitCast(b, x, e->i32, ""), LLVMTypeOf(zero), "");
+    return LLVMBuildAdd(b, x, zero, "");
 }
 
 /* Element j of the row. */
@@ -110,8 +178,14 @@ static void emit_element(struct chain_ir *x, LLVMValueRef j)
             LLVMBuildLoad2(e->builder, element_type(e, ch->in_dtype[k]), from, "");
         LLVMSetAlignment(value[k], (unsigned)dtype_info[ch->in_dtype[k]].bytes);
     }
-    for (int k = 0; k < ch->n_ops; k++)
-        value[ch->n_in + k] = call_op(e, &ch->ops[k], value);
+    for (int k = 0; k < ch->n_ops; k++) {
+        const struct element_op *op = &ch->ops[k];
+
+        value[ch->n_in + k] = x->by_reciprocal >> k & 1
+                                  ? quantize(e, op->kernel->out, value[op->src[0]],
+                                             value[op->src[1]], value[op->src[2]])
+                                  : call_op(e, op, value);
+    }
     for (int k = 0; k < ch->n_out; k++) {
         const enum dtype dtype = value_dtype(ch, ch->out[k]);
         const LLVMValueRef store =
@@ -232,9 +306,10 @@ static void emit_body(struct chain_ir *x, LLVMValueRef begin, LLVMValueRef end)
 }
 
 LLVMValueRef emit_chain(struct emitter *e, const struct chain *ch, const int *store_to,
-                        const char *name)
+                        uint32_t by_reciprocal, const char *name)
 {
-    struct chain_ir x = {.e = e, .ch = ch, .store_to = store_to};
+    struct chain_ir x = {
+        .e = e, .ch = ch, .store_to = store_to, .by_reciprocal = by_reciprocal};
     LLVMTypeRef params[2 * K_MAX_BUFS];
     unsigned n = 0;
 

@@ -8,11 +8,13 @@
 #include "codegen/emit_int_build.h"
 
 enum {
-    MAX_TILE = 4,  /* vectors of a tile's outputs: maxima ... */
-    SUM_TILE = 2,  /* ... and sums, times four */
-    WRITE_OUT = 8, /* kernel columns of an inner tile that are written out */
-    NARROW = 8,    /* maps on which units are parts of the channels */
-    CHUNK = 4,     /* vectors of such a part */
+    MAX_TILE = 4,   /* vectors of a tile's outputs: maxima ... */
+    SUM_TILE = 2,   /* ... and sums, times four */
+    WRITE_OUT = 8,  /* kernel columns of an inner tile that are written out */
+    NARROW = 8,     /* maps on which units are parts of the channels */
+    CHUNK = 4,      /* vectors of such a part */
+    LEAST_MAX = 8,  /* bytes of a narrow vector: of maxima ... */
+    LEAST_SUM = 16, /* ... and of sums, which are settled in blocks of so many */
 };
 
 struct pool {
@@ -30,9 +32,9 @@ struct pool_row {
     LLVMValueRef in, out, classes, tap_begin, tap_end;
 };
 
-/* A tile of one vector of channels, `used` of it. */
+/* A tile of one vector of channels, `used` of its `bytes`. */
 struct pool_tile {
-    int pixels, used;
+    int pixels, used, bytes;
     int64_t x0; /* -1: an inner tile */
     LLVMValueRef in, out, classes;
     LLVMValueRef sum[4 * MAX_TILE];
@@ -63,6 +65,17 @@ int64_t int_pool_units(const struct int_pool *c, const struct isa *isa)
     return c->shape.n * c->shape.oh * ((all + chunk - 1) / chunk);
 }
 
+/* Of a vector for `used` channels.  A load that leaves most of a register out takes as
+ * long as a whole one, across two lines of the cache where that would lie across. */
+static int narrow_bytes(const struct pool *p, int used)
+{
+    int bytes = bytes_of(p->e->isa);
+
+    while (bytes > (p->c->max ? LEAST_MAX : LEAST_SUM) && bytes / 2 >= used)
+        bytes /= 2;
+    return bytes;
+}
+
 /* ---- taps -------------------------------------------------------------------- */
 
 static int n_sums(const struct pool *p, const struct pool_tile *t)
@@ -91,7 +104,7 @@ static void add_tap(const struct pool *p, struct pool_tile *t, LLVMValueRef in,
                     struct tap_range r)
 {
     struct emitter *e = p->e;
-    LLVMTypeRef bytes = int_vector(e, e->i8, bytes_of(e->isa));
+    LLVMTypeRef bytes = int_vector(e, e->i8, t->bytes);
 
     for (int i = r.first; i < r.end; i++) {
         LLVMValueRef at = emit_at(e, in, i * p->s->stride_x * p->s->in_x);
@@ -125,7 +138,7 @@ static void add_kernel_row(const struct pool *p, struct pool_tile *t, LLVMValueR
 static LLVMValueRef average(const struct pool *p, const struct pool_tile *t, int pixel)
 {
     struct emitter *e = p->e;
-    const int lanes = bytes_of(e->isa) / 4;
+    const int lanes = t->bytes / 4;
     const int64_t class = t->x0 < 0
                               ? p->columns.before
                               : int_class_of(&p->columns, p->s->ow, t->x0 + pixel);
@@ -145,7 +158,7 @@ static void emit_pool_tile(const struct pool *p, const struct pool_row *row,
                            struct pool_tile t)
 {
     struct emitter *e = p->e;
-    const int bytes = bytes_of(e->isa), n = n_sums(p, &t);
+    const int bytes = t.bytes, n = n_sums(p, &t);
     LLVMValueRef least = int_splat(e, e->i8, p->c->in_signed ? -128 : 0, bytes);
     struct emit_loop l = {0};
 
@@ -174,6 +187,7 @@ static void emit_columns(const struct pool *p, const struct pool_row *row,
         const bool inner = i == cut.left && cut.inner > 0;
         struct pool_tile t = {.pixels = i == cut.n - 1 ? cut.last : cut.pixels,
                               .used = used,
+                              .bytes = narrow_bytes(p, used),
                               .x0 = i * cut.pixels,
                               .classes = row->classes};
         LLVMValueRef x = emit_int(e, t.x0), in;

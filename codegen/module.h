@@ -76,8 +76,10 @@ struct status *part_add_step(struct part *p, const struct step *s, const char *n
 /* ---- chain_ir.c --------------------------------------------------------- */
 
 /* void fn(in..., out..., begin, end).  store_to[o] >= 0: output o is written through
- * the pointer of that input (same memory) and has no parameter of its own. */
+ * the pointer of that input (same memory) and has no parameter of its own.  Bit k of
+ * by_reciprocal: op k is a quantize_T by one scale between 2^-64 and 2^64, and the isa
+ * has fma. */
 LLVMValueRef emit_chain(struct emitter *e, const struct chain *ch, const int *store_to,
-                        const char *name);
+                        uint32_t by_reciprocal, const char *name);
 
 #endif /* HADMC_CODEGEN_MODULE_H */

@@ -303,10 +303,46 @@ static int shared_input(const struct program *p, const struct step *s, int o)
     return -1;
 }
 
-static void chain_key(struct text *key, const struct chain *ch, const int *store_to,
-                      unsigned alone)
+/* A number that all elements share and that is known now; NULL if it is not one. */
+static const float *constant_scalar(const struct program *p, const struct step *s,
+                                    int k)
 {
-    text_printf(key, "chain %u %d %d %d ", alone, ch->n_in, ch->n_ops, ch->n_out);
+    const struct chain *ch = s->u.chain;
+
+    if (k >= ch->n_in || ch->in_dtype[k] != DT_f32)
+        return NULL;
+    for (int d = 0; d < K_MAX_RANK; d++)
+        if (ch->stride[k][d])
+            return NULL;
+    const struct operand *o = &s->operands[k];
+    const struct ptensor *t = o->tensor >= 0 ? &p->tensors[o->tensor] : NULL;
+
+    return t && t->data ? (const float *)((const char *)t->data + o->offset) : NULL;
+}
+
+/* emit_chain()'s by_reciprocal. */
+static uint32_t quantized_by_constants(const struct program *p, const struct step *s)
+{
+    const struct chain *ch = s->u.chain;
+    uint32_t found = 0;
+
+    for (int k = 0; p->isa->fma && k < ch->n_ops; k++) {
+        const struct element_op *op = &ch->ops[k];
+        const float *scale = strncmp(op->kernel->name, "quantize_", 9)
+                                 ? NULL
+                                 : constant_scalar(p, s, op->src[1]);
+
+        if (scale && *scale >= 0x1p-64f && *scale <= 0x1p64f)
+            found |= 1u << k;
+    }
+    return found;
+}
+
+static void chain_key(struct text *key, const struct chain *ch, const int *store_to,
+                      unsigned alone, uint32_t by_reciprocal)
+{
+    text_printf(key, "chain %u %d %d %d %u ", alone, ch->n_in, ch->n_ops, ch->n_out,
+                (unsigned)by_reciprocal);
     text_append(key, ch->dim, sizeof ch->dim);
     text_append(key, ch->stride, sizeof ch->stride[0] * (size_t)ch->n_in);
     text_append(key, ch->in_dtype, sizeof ch->in_dtype[0] * (size_t)ch->n_in);
@@ -325,6 +361,7 @@ static LLVMValueRef chain_core(struct part *p, const struct step *s,
                                const int *store_to)
 {
     const struct chain *ch = s->u.chain;
+    const uint32_t by_reciprocal = quantized_by_constants(p->program, s);
     unsigned alone = 0;
     struct text key = {0};
 
@@ -340,11 +377,11 @@ static LLVMValueRef chain_core(struct part *p, const struct step *s,
         alone |= shared || is_alone(p->program, s, k) ? 1u << params : 0;
         params++;
     }
-    chain_key(&key, ch, store_to, alone);
+    chain_key(&key, ch, store_to, alone, by_reciprocal);
     LLVMValueRef core = part_find_core(p, key.bytes, key.len);
 
     if (!core) {
-        core = emit_chain(&p->e, ch, store_to, core_name(p, "chain"));
+        core = emit_chain(&p->e, ch, store_to, by_reciprocal, core_name(p, "chain"));
         finish_core(p, core, alone, params);
         part_add_core(p, key.bytes, key.len, core);
     }

@@ -62,6 +62,43 @@ TEST(module_leaves_a_narrow_operator_out_of_a_wide_loop)
     CHECK_EQ(o.n_steps, 2);
 }
 
+/* Near half of a step, where a quotient that is wrong in its last place shows; `far`:
+ * infinities, NaN and what is out of range too. */
+static void check_quantizes(double scale, const char *to, int zero, bool far)
+{
+    char text[1000];
+
+    snprintf(text, sizeof text,
+             "graph t(%%x: f32[60000]) {\n"
+             "  %%h = const f32[] {%.9g} %%s = const f32[] {%.9g}\n"
+             "  %%z = const %s[] {%d}\n"
+             "  %%f = Floor(%%x) : f32[60000]\n"
+             "  %%a = Mul(%%x, %%h) : f32[60000]\n"
+             "  %%d = Div(%%a, %%f) : f32[60000]\n"
+             "  %%q = QuantizeLinear(%%%s, %%s, %%z) {axis=0, block_size=0} : "
+             "%s[60000]\n"
+             "  return %%q\n"
+             "}\n",
+             256.0 * scale, scale, to, zero, far ? "d" : "a", to);
+    CHECK_EQ(run_text(text, 0.0f).n_steps, 1);
+}
+
+TEST(module_quantizes_by_a_constant_as_a_division_would)
+{
+    static const float scales[] = {0.1f,       1.0f / 3.0f, 0.017453292f, 7.77e-5f,
+                                   1.9999999f, 1.0f,        5.3e-20f,     1.8e19f,
+                                   5.4e-20f,   1.85e19f,    1e-30f,       3e38f / 256};
+    const int n = sizeof scales / sizeof scales[0];
+
+    for (int i = 0; i < n; i++) {
+        check_quantizes((double)scales[i], "u8", 128, false);
+        check_quantizes((double)scales[i], "i8", i - 5, true);
+    }
+    check_quantizes(0.1, "u8", 0, true);
+    check_quantizes(0.37, "i16", 1000, true);
+    check_quantizes(0.0003, "u16", 40000, false);
+}
+
 /* ---- views and doors ---------------------------------------------------- */
 
 TEST(module_copies_nothing_for_a_reshape_between_operators)
