@@ -122,6 +122,12 @@ static int compare(const struct trainings *h, const struct arm *a, const struct 
 
 /* ---- a trial --------------------------------------------------------------------- */
 
+/* That a training sees. */
+static double samples_of(const struct train_options *o)
+{
+    return (double)(o->set.epochs * o->n_samples);
+}
+
 /* "training plan 3 of about 13, 1.25 epochs, about 14 min left" */
 static const char *describe(const struct trainings *h, double epochs)
 {
@@ -177,12 +183,14 @@ static struct status *try(struct trainings *h, struct arm *arm, double share)
                  doubled = arm->share > 0 ? log2(share / arm->share) : 0;
 
     h->n++;
+    h->most = h->n > h->most ? h->n : h->most;
+    h->samples_all = fmax(h->samples_all, h->samples_done + samples_of(&t.options));
     train_settings_set(&t.options.set, TRAIN_SETTING_T, h->mix.temperature);
     train_settings_set(&t.options.set, TRAIN_SETTING_alpha, h->mix.alpha);
     t.what = describe(h, share * (double)s->q->training.options.set.epochs);
     progress(t.what);
     RETURN_IF_FAIL(searching_carry_out(s, arm->of, &t, &arm->t));
-    h->samples_done += (double)(t.options.set.epochs * t.options.n_samples);
+    h->samples_done += samples_of(&t.options);
     h->drops += arm->t.drop;
     h->losses += arm->t.loss;
     arm->share = share;
@@ -323,7 +331,7 @@ static void estimate(struct trainings *h)
     const int shorts = CANDIDATES + (given(h->s) ? 0 : MIXES);
 
     h->most = shorts + 2;
-    h->samples_all = (shorts * SHORT + 2) * (double)(o->set.epochs * o->n_samples);
+    h->samples_all = (shorts * SHORT + 2) * samples_of(o);
     h->started = progress_seconds();
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How good a plan is, in one number.
  *
- *     R = -w_acc log(1 + (loss - allowed) / 0.01) + sum_k w_k log(c_k0 / c_k)
+ *     R = -w_loss log(1 + max(loss - allowed, 0) / 0.01) + sum_k w_k log(c_k0 / c_k)
  *         - sum_k lambda_k (c_k / d_k - 1)
  *
  * over the costs and update bytes: c_k0 is the cost of the original, d_k the budget; a

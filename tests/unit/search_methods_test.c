@@ -119,15 +119,15 @@ TEST(the_search_finds_the_optimum_of_the_tiny_net_where_the_programme_alone_does
     arena_destroy(a);
 }
 
-/* What other programs reach on nets of this family (docs/controllers.md), on
+/* What an independent program reaches on nets of this family (docs/controllers.md), on
  * fewer nets. */
-TEST(baselines_are_as_good_as_in_the_study_of_methods)
+TEST(baselines_are_as_good_as_those_of_an_independent_program)
 {
     enum { NETS = 6, LONG = 2000 };
     static const struct {
         enum method m;
         double ratio; /* mean loss to the best known, at 300 evaluations */
-    } study[] = {
+    } independent[] = {
         {METHOD_random, 6.28}, {METHOD_genetic, 3.07}, {METHOD_programme, 1.12}};
     static struct toy_net t;
     const struct method_options o = loss_only();
@@ -143,7 +143,7 @@ TEST(baselines_are_as_good_as_in_the_study_of_methods)
             struct arena *a = arena_create();
             struct evaluator *e = evaluator_create(a, &p, is_best ? LONG : 300);
 
-            method_run(is_best ? METHOD_programme : study[k].m, e, &o, (uint64_t)i);
+            method_run(is_best ? METHOD_programme : independent[k].m, e, &o, (uint64_t)i);
             if (is_best)
                 best = e->all[e->best].result.loss;
             else
@@ -152,7 +152,7 @@ TEST(baselines_are_as_good_as_in_the_study_of_methods)
         }
     }
     for (int k = 0; k < 3; k++)
-        CHECK(sum[k] < 1.1 * study[k].ratio);
+        CHECK(sum[k] < 1.1 * independent[k].ratio);
 }
 
 /* All plans of a single technique leave what others decide as it is in the model. */
