@@ -34,6 +34,10 @@ static const double SHORT = 0.125;    /* of all epochs */
 static const double USUAL_LEFT = 0.8; /* before a doubling has been seen */
 static const double HOPE = 1.5; /* times what is allowed: worth a training to see */
 static const double GIVEN_BACK = 2.5; /* times as much may be lost before: a guess */
+/* Of what a nat costs, since labels have a voice in training (docs/search.md).  Not from
+ * this search's own trials: all of them are compared on the same samples, where the
+ * original may have been lucky or not. */
+static const double LABELS_LEFT = 1.0 / 3;
 
 struct mix {
     double temperature, alpha;
@@ -54,21 +58,14 @@ struct trainings {
     int n, most; /* trials so far, and how many there will be, about */
     double samples_done, samples_all; /* that trainings see; for the estimate */
     double started;
-    double drops, losses; /* sums over all trials */
     double before, after; /* points left of plans whose training was doubled */
 };
 
 /* ---- what will be left ----------------------------------------------------------- */
 
-/* That a nat costs, of trained plans: labels have a voice in training, so it is less
- * than of others. */
 static double points_per_nat(const struct trainings *h)
 {
-    const double usual = h->s->points_per_nat;
-
-    return usual > 0 && h->losses > 0
-               ? fmin(fmax(h->drops / h->losses, usual / 10), usual)
-               : usual;
+    return h->s->points_per_nat * LABELS_LEFT;
 }
 
 static double points(const struct trainings *h, const struct trial *t)
@@ -191,8 +188,6 @@ static struct status *try(struct trainings *h, struct arm *arm, double share)
     progress(t.what);
     RETURN_IF_FAIL(searching_carry_out(s, arm->of, &t, &arm->t));
     h->samples_done += samples_of(&t.options);
-    h->drops += arm->t.drop;
-    h->losses += arm->t.loss;
     arm->share = share;
     if (doubled > 0 && before > 0) {
         h->before += before;
