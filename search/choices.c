@@ -111,13 +111,19 @@ int64_t choice_kept(int64_t channels, int tile, int ratio)
     return tiled < channels ? tiled : channels;
 }
 
-uint32_t choice_distinct_ratios(int64_t channels, int tile)
+uint32_t choice_distinct_ratios(uint32_t allowed, int64_t channels, int tile)
 {
-    uint32_t distinct = 1;
+    uint32_t distinct = 0;
+    int64_t last = -1;
 
-    for (int r = 1; r < CHOICE_RATIOS; r++)
-        if (choice_kept(channels, tile, r) != choice_kept(channels, tile, r - 1))
-            distinct |= UINT32_C(1) << r;
+    for (int r = 0; r < CHOICE_RATIOS; r++) {
+        const int64_t kept = choice_kept(channels, tile, r);
+
+        if (!(allowed >> r & 1) || kept == last)
+            continue;
+        distinct |= UINT32_C(1) << r;
+        last = kept;
+    }
     return distinct;
 }
 

@@ -91,8 +91,9 @@ uint64_t choices_hash(const struct choices *c);
 /* Channels that stay of `channels` at a ratio: a multiple of `tile`, rounded up, at
  * least one tile, or all where that is fewer. */
 int64_t choice_kept(int64_t channels, int tile, int ratio);
-/* Bit r: ratio r keeps another number of channels than all smaller ones. */
-uint32_t choice_distinct_ratios(int64_t channels, int tile);
+/* Of the ratios whose bits are set in `allowed` those that keep another number of
+ * channels than all smaller ones of them. */
+uint32_t choice_distinct_ratios(uint32_t allowed, int64_t channels, int tile);
 /* Of the 30: one each for `full` and `hash`, which have no ratio, and ten. */
 uint32_t choice_distinct_updates(void);
 

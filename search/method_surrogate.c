@@ -89,6 +89,15 @@ static bool is_new(const struct proposals *p, const struct choices *c)
     return !evaluator_knows(p->r->e, c);
 }
 
+/* Costs count, so that plans are wanted elsewhere on the front, too. */
+static bool wants_front(const struct method_run *r)
+{
+    for (int k = 0; k < COST_COUNT; k++)
+        if (r->o->reward.w[k] > 0)
+            return true;
+    return false;
+}
+
 /* To another point of the front.  Costs that weigh more lead to its corners; where
  * losses up to a greater one count alike, a climb ends at that loss, whatever the
  * front's shape. */
@@ -149,7 +158,7 @@ static double climb_from_best(struct proposals *p, const struct method_run *by,
 }
 
 /* One climb of ELSEWHERE is for the rest of the front, one is not; of the others those
- * are that see nothing better than the best plan. */
+ * are that see nothing better than the best plan, unless only the loss counts. */
 static void propose(struct proposals *p, int idle)
 {
     struct method_options o = *p->r->o;
@@ -160,7 +169,7 @@ static void propose(struct proposals *p, int idle)
     if (turn > 0) {
         const double seen = climb_from_best(p, &by, idle);
 
-        if (turn == 1 || !best || seen > method_score(&by, best))
+        if (turn == 1 || !best || !wants_front(&by) || seen > method_score(&by, best))
             return;
         p->n = n;
     }
@@ -324,7 +333,8 @@ static void run_episodes(struct method_run *r, const struct controller_options *
         if (s)
             imagine(&judging, c, o.n_episodes, s, before - seen);
         seen = before;
-        if (s && !sees_better(&judging) && run_proposals(&climbs, o.n_episodes, 0))
+        if (s && wants_front(r) && !sees_better(&judging)
+            && run_proposals(&climbs, o.n_episodes, 0))
             continue;
         controller_heat(c, o.temperature * heat);
         controller_iterate(c, &report);

@@ -105,7 +105,7 @@ static uint32_t distinct_ratios(const struct search_problem *p, int unit)
 {
     const struct search_unit *u = &p->units[unit];
 
-    return u->leader == unit ? u->ratios & choice_distinct_ratios(u->channels, u->tile)
+    return u->leader == unit ? choice_distinct_ratios(u->ratios, u->channels, u->tile)
                              : 1;
 }
 
@@ -283,7 +283,7 @@ static int list_levels(const struct method_run *r, const struct method_effects *
                        int unit, struct level *out)
 {
     const struct search_unit *u = &r->p->units[unit];
-    const uint32_t ratios = u->ratios & choice_distinct_ratios(u->channels, u->tile);
+    const uint32_t ratios = choice_distinct_ratios(u->ratios, u->channels, u->tile);
     struct level all[CHOICE_LEVELS];
     int n = 0, kept = 0;
 

@@ -24,7 +24,7 @@ static bool is_settled(const struct search_problem *p, enum choice_agent agent)
         const uint32_t mask =
             agent == AGENT_fusion ? u->patterns
             : agent == AGENT_pruning
-                ? u->ratios & choice_distinct_ratios(u->channels, u->tile)
+                ? choice_distinct_ratios(u->ratios, u->channels, u->tile)
                 : u->bits;
 
         if (!is_single(mask))

@@ -71,7 +71,7 @@ const char *search_forbids(struct arena *a, const struct search_problem *p,
         return agent == AGENT_pruning ? "its channels must stay"
                                       : "the target or the operator lacks it";
     if (agent == AGENT_pruning
-        && !(choice_distinct_ratios(u->channels, u->tile) >> action & 1))
+        && !(choice_distinct_ratios(u->ratios, u->channels, u->tile) >> action & 1))
         return u->tile > 1
                    ? arena_printf(a, "as many channels as a smaller one: tiles of %d",
                                   u->tile)

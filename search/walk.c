@@ -77,8 +77,8 @@ static struct walk_tables *create_tables(struct arena *a,
 
     t->ratios = arena_new_array(a, uint32_t, p->n_units);
     for (int i = 0; i < p->n_units; i++)
-        t->ratios[i] = p->units[i].ratios
-                       & choice_distinct_ratios(p->units[i].channels, p->units[i].tile);
+        t->ratios[i] = choice_distinct_ratios(p->units[i].ratios, p->units[i].channels,
+                                              p->units[i].tile);
     t->leads = arena_new_array(a, bool, p->n_units);
     for (int i = 0; i < p->n_units; i++)
         t->leads[p->units[i].leader] |= p->units[i].leader != i;

@@ -62,8 +62,9 @@ TEST(ratios_that_keep_the_same_channels_are_one_action)
     CHECK(choice_kept(20, 8, 6) == 8);
     CHECK(choice_kept(20, 8, 9) == 8);
     CHECK(choice_kept(5, 8, 9) == 5);
-    CHECK_EQ(choice_distinct_ratios(20, 8), 1 | 1 << 2 | 1 << 6);
-    CHECK_EQ(choice_distinct_ratios(100, 1), 0x3ff);
+    CHECK_EQ(choice_distinct_ratios(0x3ff, 20, 8), 1 | 1 << 2 | 1 << 6);
+    CHECK_EQ(choice_distinct_ratios(1 | 1 << 4 | 1 << 5, 20, 8), 1 | 1 << 4);
+    CHECK_EQ(choice_distinct_ratios(0x3ff, 100, 1), 0x3ff);
     CHECK_EQ(__builtin_popcount(choice_distinct_updates()), 12);
 }
 

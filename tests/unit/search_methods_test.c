@@ -97,12 +97,12 @@ TEST(every_method_finds_a_good_plan_of_the_toy_net)
     }
 }
 
-/* 46 656 plans, all tried.  The net is one on which the additive table misleads: the
- * programme alone ends a tenth above the optimum or worse. */
-TEST(the_search_finds_the_optimum_of_the_tiny_net_where_the_programme_alone_does_not)
+/* The best loss that the programme alone finds, and the whole search, as multiples of
+ * the least there is. */
+static void compare_with_optimum(uint64_t net, double *programme, double *search)
 {
     static struct toy_net t;
-    const struct search_problem p = toy_tiny(&t, 100, .8, .33);
+    const struct search_problem p = toy_tiny(&t, net, .8, .33);
     const double best = toy_best(&t, &p);
     struct arena *a = arena_create();
     struct evaluator *alone = evaluator_create(a, &p, 300),
@@ -110,13 +110,30 @@ TEST(the_search_finds_the_optimum_of_the_tiny_net_where_the_programme_alone_does
     const struct controller_options c = small_controller(CONTROLLER_mappo);
     struct method_options o = loss_only();
 
-    CHECK_OK(blas_open());
     o.imagined = 1;
     method_run(METHOD_sweep, alone, &o, 1);
     method_run_both(&c, both, &o, 1);
-    CHECK(alone->all[alone->best].result.loss >= 1.1 * best);
-    CHECK(both->all[both->best].result.loss <= 1.03 * best);
+    *programme = alone->all[alone->best].result.loss / best;
+    *search = both->all[both->best].result.loss / best;
     arena_destroy(a);
+}
+
+/* 46 656 plans each, all tried. */
+TEST(the_search_finds_the_optimum_of_tiny_nets_where_the_programme_alone_does_not)
+{
+    enum { NETS = 16 };
+    int n_misled = 0;
+
+    CHECK_OK(blas_open());
+    for (uint64_t net = 100; net < 100 + NETS; net++) {
+        double programme, search;
+
+        compare_with_optimum(net, &programme, &search);
+        n_misled += programme >= 1.1; /* by the additive table */
+        if (programme >= 1.1 && search > 1.03)
+            fail_msg("net %d: %.3f times the optimum", (int)net, search);
+    }
+    CHECK(n_misled > NETS / 2);
 }
 
 /* What an independent program reaches on nets of this family (docs/controllers.md), on
@@ -317,13 +334,16 @@ struct share {
     int n, first, last; /* evaluations of the controller */
 };
 
-static struct share controllers_share(struct evaluator *e, int imagined)
+/* Costs count by the share `weight` of what they usually do. */
+static struct share controllers_share(struct evaluator *e, int imagined, double weight)
 {
     const struct controller_options c = small_controller(CONTROLLER_mappo);
-    struct method_options o = loss_only();
+    struct method_options o = method_defaults();
     struct share s = {0, e->budget, -1};
 
     o.imagined = imagined;
+    for (int k = 0; k < COST_COUNT; k++)
+        o.reward.w[k] *= weight;
     method_run_both(&c, e, &o, 1);
     CHECK_EQ(e->n, e->budget);
     for (int i = 0; i < e->n; i++) {
@@ -347,7 +367,7 @@ TEST(the_controller_has_two_quarters_between_those_of_the_surrogate)
 
     CHECK_OK(blas_open());
 
-    const struct share all = controllers_share(e, 0);
+    const struct share all = controllers_share(e, 0, 0);
 
     CHECK(all.n >= 10);
     CHECK_EQ(all.last - all.first + 1, all.n); /* one after the other */
@@ -355,10 +375,11 @@ TEST(the_controller_has_two_quarters_between_those_of_the_surrogate)
     CHECK(all.first > all.n / 2); /* behind the table */
 
     /* Of a small net the surrogate soon knows the best plan, and nothing that is
-     * imagined is better: climbs to the rest of the front are evaluated instead. */
+     * imagined is better: climbs to the rest of the front are evaluated instead, if
+     * costs count. */
     e = evaluator_create(a, &p, 100);
 
-    const struct share some = controllers_share(e, 1);
+    const struct share some = controllers_share(e, 1, .2);
 
     CHECK(some.n < all.n / 2);
     CHECK(!some.n || (some.first >= all.first && some.last <= all.last));
