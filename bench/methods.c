@@ -45,14 +45,16 @@ static const struct {
     enum controller_kind kind;
     bool warm;
     int imagined;
+    bool whole; /* what hadmcc runs: the surrogate, this controller, the surrogate */
 } controlled[] = {
-    {"mappo from scratch", CONTROLLER_mappo, false, 0},
-    {"mappo warm", CONTROLLER_mappo, true, 0},
-    {"ippo warm", CONTROLLER_ippo, true, 0},
-    {"ppo warm", CONTROLLER_ppo, true, 0},
-    {"qmix", CONTROLLER_qmix, false, 0},
-    {"maddpg", CONTROLLER_maddpg, false, 0},
-    {"mappo warm, imagining", CONTROLLER_mappo, true, 8},
+    {"mappo from scratch", CONTROLLER_mappo, false, 0, false},
+    {"mappo warm", CONTROLLER_mappo, true, 0, false},
+    {"ippo warm", CONTROLLER_ippo, true, 0, false},
+    {"ppo warm", CONTROLLER_ppo, true, 0, false},
+    {"qmix", CONTROLLER_qmix, false, 0, false},
+    {"maddpg", CONTROLLER_maddpg, false, 0, false},
+    {"mappo warm, imagining", CONTROLLER_mappo, true, 8, false},
+    {"hadmcc", CONTROLLER_mappo, true, 8, true},
 };
 
 enum { CONTROLLED = sizeof controlled / sizeof *controlled };
@@ -79,7 +81,8 @@ static double run(int which, const struct search_problem *p, const struct toy_ne
 
         o.warm = controlled[k].warm;
         o.imagined = controlled[k].imagined;
-        method_run_controller(&c, e, &o, seed);
+        (controlled[k].whole ? method_run_both : method_run_controller)(&c, e, &o,
+                                                                        seed);
     }
 
     const double loss = e->best >= 0 ? toy_loss(t, e->all[e->best].choices) : INFINITY;
