@@ -236,6 +236,7 @@ static struct status *open_all(struct dataset *d, const char *spec)
     const char *base;
 
     RETURN_IF_FAIL(dataset_find_spec(d, spec, &base));
+    d->parts->base = base;
     d->task = task_of(d->parts->spec.task);
     d->decoder = d->parts->spec.decoder;
     RETURN_IF_FAIL(dataset_find_parts(d, base));
@@ -308,6 +309,30 @@ static const struct dataset_part *part_of(const struct dataset *d, int64_t *i)
     return &d->parts->part[s];
 }
 
+/* And not the file of that name itself. */
+static bool is_folder_of(const char *place, const char *name)
+{
+    const size_t n = strlen(place), m = strlen(name);
+
+    return n < m || strcmp(place + n - m, name) != 0;
+}
+
+/* A single number that is none makes all weights such when they are trained, and what
+ * was preprocessed may be too large for its type. */
+static struct status *check_numbers(const struct dataset *d, const struct source *s,
+                                    int64_t i, int input, const void *v)
+{
+    const char *found = fit_find_no_number(d, input, v);
+    const char *place = s->path ? s->path[i] : d->parts->base;
+    const bool is_inside = !s->path && is_folder_of(place, s->name);
+
+    if (!found)
+        return OK;
+    return FAIL(INVALID, "sample %lld of '%s%s%s' holds %s%s", (long long)i, place,
+                is_inside ? "/" : "", is_inside ? s->name : "", found,
+                fit_changes_numbers(d) ? " after preprocessing" : "");
+}
+
 struct status *dataset_read(const struct dataset *d, int64_t i, int input, void *out)
 {
     const struct source *s = &part_of(d, &i)->source[input];
@@ -324,6 +349,8 @@ struct status *dataset_read(const struct dataset *d, int64_t i, int input, void 
     if (!status)
         status = fit_convert(d, &sample, input, &fit, out);
     sample_free(&sample);
+    if (!status)
+        return check_numbers(d, s, i, input, out);
     return status_note(status, "while reading sample %lld of '%s'", (long long)i,
                        s->path ? s->path[i] : s->name);
 }

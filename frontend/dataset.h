@@ -143,7 +143,8 @@ struct status *dataset_open(const char *path, const struct dataset_options *opti
 void dataset_close(struct dataset *d); /* NULL is fine */
 
 /* Sample i for input number `input`: dense, in its type and dimensions, into `out` of
- * dataset_bytes(d, input).  Pictures and sounds are decoded here.  May be called from
+ * dataset_bytes(d, input).  Pictures and sounds are decoded here.  INVALID for a sample
+ * that holds NaN or an infinite number: nobody behind checks again.  May be called from
  * several threads at once. */
 struct status *dataset_read(const struct dataset *d, int64_t i, int input, void *out);
 int64_t dataset_bytes(const struct dataset *d, int input);

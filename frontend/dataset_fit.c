@@ -397,6 +397,49 @@ struct status *fit_convert(const struct dataset *d, const struct sample *s, int 
     return convert_integers(d, s, input, fit, out);
 }
 
+/* ---- what is handed out ---------------------------------------------------------- */
+
+/* All ones in NaN and in infinite numbers. */
+static uint64_t exponent_of(enum dtype dtype)
+{
+    return dtype == DT_f16    ? 0x7c00
+           : dtype == DT_bf16 ? 0x7f80
+           : dtype == DT_f64  ? UINT64_C(0x7ff) << 52
+                              : 0x7f800000;
+}
+
+/* Nearly all inputs are float32: without branches it costs nothing beside reading. */
+static bool are_finite(int64_t n, const float *v)
+{
+    uint32_t bits, bad = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(&bits, v + i, sizeof bits);
+        bad |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return !bad;
+}
+
+const char *fit_find_no_number(const struct dataset *d, int input, const void *v)
+{
+    const struct dataset_input *in = &d->input[input];
+    const int n_bytes = dtype_info[in->dtype].bytes;
+    const int64_t n = product(in->rank, in->dim);
+    const uint64_t exponent = exponent_of(in->dtype);
+
+    if (dtype_is_integer(in->dtype) || (in->dtype == DT_f32 && are_finite(n, v)))
+        return NULL;
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t bits = bits_of((const uint8_t *)v + i * n_bytes, n_bytes, false);
+
+        if ((bits & exponent) == exponent)
+            return bits & ((exponent & -exponent) - 1) ? "NaN" : "an infinite number";
+    }
+    return NULL;
+}
+
+/* ---- checks of the specification ------------------------------------------------- */
+
 static struct status *check_channels(const struct dataset *d, int input,
                                      const char *key, int n)
 {
@@ -415,18 +458,23 @@ static struct status *check_channels(const struct dataset *d, int input,
     return s;
 }
 
+bool fit_changes_numbers(const struct dataset *d)
+{
+    const struct dataset_spec *spec = &d->parts->spec;
+
+    return spec->scale != 1 || spec->peak >= 0 || spec->mean.n || spec->std.n;
+}
+
 struct status *fit_check_numbers(const struct dataset *d, int input)
 {
     const struct dataset_spec *spec = &d->parts->spec;
-    const bool changes =
-        spec->scale != 1 || spec->peak >= 0 || spec->mean.n || spec->std.n;
 
     if (!dtype_is_integer(d->input[input].dtype)) {
         RETURN_IF_FAIL(check_channels(d, input, "mean", spec->mean.n));
         return check_channels(d, input, "std", spec->std.n);
     }
     /* With several inputs the numbers are for those that are not integers. */
-    if (changes && d->n_inputs == 1)
+    if (fit_changes_numbers(d) && d->n_inputs == 1)
         return FAIL(INVALID,
                     "input '%s' takes %s: 'scale', 'peak', 'mean' and 'std' are for "
                     "floats",

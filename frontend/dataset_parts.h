@@ -50,6 +50,7 @@ struct dataset_part {
 
 struct dataset_parts {
     struct arena *arena;
+    const char *base; /* folder, file or archive that arrays are in, for messages */
     struct dataset_spec spec;
     struct dataset_part part[DATASET_N_SPLITS];
     struct holding *holdings;
@@ -150,6 +151,11 @@ struct status *fit_plan(const struct dataset *d, const struct sample *s, int inp
 /* `out` is dataset_bytes(d, input) long. */
 struct status *fit_convert(const struct dataset *d, const struct sample *s, int input,
                            const struct fit *fit, void *out);
+
+/* Scale, peak, mean or deviation are asked for. */
+bool fit_changes_numbers(const struct dataset *d);
+/* What a converted sample holds that nobody can compute with, in words; or NULL. */
+const char *fit_find_no_number(const struct dataset *d, int input, const void *v);
 
 double number_of(const uint8_t *at, enum dtype dtype, bool swapped);
 /* False when it is not a whole number in the range of int64_t. */

@@ -123,6 +123,44 @@ static struct status *run_step(struct trainer *t)
 
 /* ---- all steps ------------------------------------------------------------------ */
 
+static bool are_finite(int64_t n, const real *v)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(v[i]))
+            return false;
+    return true;
+}
+
+/* A constant that is added as a mask has infinite numbers by intention. */
+static bool was_finite(const struct tape_weight *w)
+{
+    const struct ir_value *v = w->value;
+    const float *data = v->dtype == DT_f32 ? v->data : NULL;
+
+    for (int64_t i = 0; data && i < w->count; i++)
+        if (!isfinite(data[i]))
+            return false;
+    return true;
+}
+
+/* The loss does not tell: a Relu makes zero of NaN. */
+static struct status *check_weights(const struct trainer *t)
+{
+    const struct tape *s = t->student;
+
+    for (int i = 0; i < s->n_weights; i++)
+        if (!are_finite(s->weights[i].count, s->weight + s->weights[i].at)
+            && was_finite(&s->weights[i]))
+            return FAIL(INVALID,
+                        "'%s' has a weight that is no number after step %lld; a "
+                        "smaller rate may help",
+                        s->weights[i].value->name, (long long)t->step);
+    if (!are_finite(s->n_stat_elements, s->stat))
+        return FAIL(INVALID,
+                    "a mean or variance is no number; a smaller rate may help");
+    return OK;
+}
+
 static double seconds(void)
 {
     struct timespec now;
@@ -156,7 +194,10 @@ static struct status *run_steps(struct trainer *t)
         if (t->o->stop && *t->o->stop)
             return FAIL(NO_FIT, "stopped after step %lld", (long long)t->step);
         RETURN_IF_FAIL(run_step(t));
-        if (t->o->checkpoint && (t->step % every == 0 || t->step == t->optimizer.steps))
+        if (t->step % every && t->step != t->optimizer.steps)
+            continue;
+        RETURN_IF_FAIL(check_weights(t));
+        if (t->o->checkpoint)
             RETURN_IF_FAIL(checkpoint_write(&t->checkpoint, t->step));
     }
     report(t, begun_at, begun);
@@ -195,6 +236,7 @@ static struct status *train_as_it_is(struct trainer *t, const struct ir_graph *t
     out->first_loss = t->epoch_sum[0] / fmax(1, (double)t->epoch_steps[0]);
     out->last_loss = t->epoch_sum[1] / fmax(1, (double)t->epoch_steps[1]);
     RETURN_IF_FAIL(reestimate(t));
+    RETURN_IF_FAIL(check_weights(t));
     tape_store(t->student, t->graph);
     return OK;
 }

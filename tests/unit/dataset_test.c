@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // links: frontend
 /* Data sets: which files are taken for what, and what a sample becomes. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -399,6 +400,28 @@ TEST(dataset_cuts_windows)
     CHECK_EQ(d->n, 2);
     check_sample(d, 0, F(0, 1, 3, 5), 4);
     check_sample(d, 1, F(5, 7, 9, 11), 4);
+    done(d);
+}
+
+/* 300 * 300 = 90 000 is above 65 504, the most of a half. */
+TEST(dataset_refuses_samples_that_are_no_numbers)
+{
+    float got[2];
+    struct dataset *d;
+
+    write_npy("x.npy", "<f4", "3,2", F(1, 2, 3, (float)NAN, -(float)INFINITY, 6), 24);
+    d = open_set(folder, input_of(DT_f32, 2, 1, 2));
+    check_sample(d, 0, F(1, 2), 2);
+    CHECK_FAILS(dataset_read(d, 1, 0, got), INVALID, "/x.npy' holds NaN");
+    CHECK_FAILS(dataset_read(d, 2, 0, got), INVALID, "sample 2 of '");
+    CHECK_FAILS(dataset_read(d, 2, 0, got), INVALID, "holds an infinite number");
+    done(d);
+    write_npy("x.npy", "<f4", "2,2", F(1, 2, 3, 300), 16);
+    write_text("dataset.json", "{\"scale\": 300}");
+    d = open_set(folder, input_of(DT_f16, 2, 1, 2));
+    CHECK_OK(dataset_read(d, 0, 0, got));
+    CHECK_FAILS(dataset_read(d, 1, 0, got), INVALID,
+                "holds an infinite number after preprocessing");
     done(d);
 }
 

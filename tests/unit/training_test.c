@@ -675,6 +675,21 @@ TEST(a_loss_that_is_no_number_ends_the_training)
     end(&r);
 }
 
+/* A single step: its loss was fine. */
+TEST(weights_that_are_no_numbers_end_the_training)
+{
+    struct train_result result;
+    struct run r;
+
+    begin(&r, 1);
+    r.o.set.epochs = 1;
+    r.o.set.batch = SAMPLES;
+    r.o.set.optimizer.rate = 1e300;
+    CHECK_FAILS(train_graph(r.c, r.g, NULL, &r.o, &result), INVALID,
+                "has a weight that is no number after step 1");
+    end(&r);
+}
+
 TEST(labels_without_a_row_of_scores_are_refused)
 {
     static const char text[] = "graph net(%x: f32[1,1,6,6]) { %w = const f32[6,6] {*0} "
