@@ -88,7 +88,8 @@ static struct status *check(const struct checkpoint *c, const uint8_t *bytes, in
         return FAIL(INVALID, "'%s' is no checkpoint", c->path);
     if (memcmp(head.key, c->key, sizeof head.key) != 0)
         return FAIL(INVALID,
-                    "'%s' belongs to another training; remove it to start anew",
+                    "'%s' belongs to another training (model, data or settings); "
+                    "remove it or give another -o to start anew",
                     c->path);
     if (n != wanted || head.n_bytes != state_bytes(c) || head.step < 0)
         return FAIL(INVALID, "'%s' has %lld bytes, not %lld", c->path, (long long)n,
