@@ -118,6 +118,21 @@ static void shared_samples(struct arena *a, const struct training_args *args,
     t->options.sample = s.use[SPLITS_CALIBRATION].at;
 }
 
+static struct status *choose_samples(struct arena *a, const struct training_args *args,
+                                     struct training *t)
+{
+    const struct dataset_options want = {.n_inputs = args->data->n_inputs,
+                                         .input = args->data->input,
+                                         .spec = args->spec};
+
+    if (!args->train) {
+        shared_samples(a, args, t);
+        return OK;
+    }
+    RETURN_IF_FAIL(dataset_open(args->train, &want, a, &t->own));
+    return own_samples(a, t);
+}
+
 struct status *training_begin(struct arena *a, const char *model,
                               const struct compile_options *co,
                               const struct training_args *args, struct training *out)
@@ -131,16 +146,10 @@ struct status *training_begin(struct arena *a, const char *model,
                            : arena_printf(a, "%s.%s.training",
                                           model_short_name(a, model), co->target);
     out->options.checkpoint = out->file;
-    if (args->train) {
-        const struct dataset_options want = {.n_inputs = args->data->n_inputs,
-                                             .input = args->data->input,
-                                             .spec = args->spec};
-
-        RETURN_IF_FAIL(dataset_open(args->train, &want, a, &out->own));
-        return own_samples(a, out);
-    }
-    shared_samples(a, args, out);
-    return OK;
+    RETURN_IF_FAIL(choose_samples(a, args, out));
+    progress("reading the samples to train on");
+    return dataset_digest(out->options.data, out->options.n_samples,
+                          out->options.sample, out->options.data_sha256);
 }
 
 void training_end(struct training *t, bool done)

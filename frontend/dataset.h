@@ -158,6 +158,12 @@ struct status *dataset_targets(const struct dataset *d, int64_t i, int64_t *out)
 int64_t dataset_boxes(const struct dataset *d, int64_t i,
                       const struct dataset_box **out);
 
+/* SHA-256 of what those samples are to a model and to its score: what dataset_read
+ * gives, labels, targets, boxes and the decoder; in the byte order of the machine.  All
+ * of them are read, so it fails as dataset_read does.  dataset_digest.c. */
+struct status *dataset_digest(const struct dataset *d, int64_t n, const int64_t *at,
+                              uint8_t out[32]);
+
 const char *dataset_split_name(enum dataset_split split); /* "train" ... "unnamed" */
 const char *dataset_task_name(enum dataset_task task);
 

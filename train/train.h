@@ -33,6 +33,9 @@ struct train_options {
     const struct dataset *data; /* its inputs are the graph's */
     int64_t n_samples;
     const int64_t *sample; /* numbers of dataset_read */
+    /* dataset_digest of these or of more: a checkpoint of other data is another
+     * training's.  Without checkpoints it may stay zero. */
+    uint8_t data_sha256[32];
     struct train_settings set;
     bool keep_zeros;    /* of the weights that are multiplied: masks.h */
     bool train_norms;   /* BatchNormalization, where it is left, follows the batches */

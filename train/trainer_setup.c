@@ -187,6 +187,7 @@ static void hash_options(struct sha256 *h, const struct train_options *o)
     sha256_add(h, rest, sizeof rest);
     sha256_add(h, &o->seed, sizeof o->seed);
     sha256_add(h, o->sample, (size_t)o->n_samples * sizeof *o->sample);
+    sha256_add(h, o->data_sha256, sizeof o->data_sha256);
 }
 
 static void plan_checkpoint(struct trainer *t, const struct ir_graph *teacher)

@@ -425,6 +425,34 @@ TEST(dataset_refuses_samples_that_are_no_numbers)
     done(d);
 }
 
+static void digest_of(const char *spec, const char *samples, const char *labels,
+                      uint8_t *out)
+{
+    const int64_t at[] = {0, 1};
+    struct dataset *d;
+
+    write_npy("x.npy", "|u1", "2,2", samples, 4);
+    write_npy("y.npy", "|u1", "2,", labels, 2);
+    write_text("dataset.json", spec);
+    d = open_set(folder, input_of(DT_f32, 2, 1, 2));
+    CHECK_OK(dataset_digest(d, 2, at, out));
+    done(d);
+}
+
+TEST(dataset_digest_tells_what_a_model_sees)
+{
+    uint8_t digest[5][32];
+
+    digest_of("{}", "1234", "\0\1", digest[0]);
+    digest_of("{}", "1235", "\0\1", digest[1]);
+    digest_of("{}", "1234", "\1\1", digest[2]);
+    digest_of("{\"scale\": 2}", "1234", "\0\1", digest[3]);
+    digest_of("{\"about\": \"the same\"}", "1234", "\0\1", digest[4]);
+    for (int i = 1; i < 4; i++)
+        CHECK(memcmp(digest[0], digest[i], 32) != 0);
+    CHECK(memcmp(digest[0], digest[4], 32) == 0);
+}
+
 TEST(dataset_fills_inputs_with_zeros)
 {
     const struct dataset_input in[] = {

@@ -610,6 +610,14 @@ static void kill_and_go_on(bool masked)
     resumed.o.seed = 2;
     CHECK_FAILS(train_graph(resumed.c, resumed.g, NULL, &resumed.o, &result), INVALID,
                 "belongs to another training");
+
+    /* And to these samples, wherever they lie. */
+    end(&resumed);
+    begin_again(&resumed, masked);
+    resumed.o.checkpoint = path_of("state");
+    resumed.o.data_sha256[0] = 1;
+    CHECK_FAILS(train_graph(resumed.c, resumed.g, NULL, &resumed.o, &result), INVALID,
+                "remove it or give another -o");
     remove(path_of("state"));
     end(&resumed);
     end(&whole);
