@@ -9,6 +9,7 @@
 
 #include "cli/progress.h"
 #include "cli/searching.h"
+#include "runtime/sha256.h"
 #include "search/method.h"
 #include "search/reach.h"
 #include "search/search_environment.h"
@@ -262,28 +263,46 @@ static void set_reward(struct searching *s)
 
 /* ---- searching ------------------------------------------------------------------- */
 
+/* Its figures: a file of the user's may change under the same name. */
+static json_t *device_hash(const struct searching *s)
+{
+    struct text t = {0};
+    struct sha256 h;
+    uint8_t digest[32];
+
+    device_write(&s->device, &t);
+    sha256_begin(&h);
+    sha256_add(&h, t.bytes, t.len);
+    sha256_end(&h, digest);
+    text_free(&t);
+    return json_lines_hash(digest);
+}
+
 /* Which search it is: what its evaluations depend on. */
-static const char *record_header(const struct searching *s)
+static struct status *record_header(const struct searching *s, const char **out)
 {
     const struct quantized *q = s->q;
+    const struct training *t = &q->training;
     struct text splits = {0};
+    uint8_t data[32];
     json_t *object;
     char *line;
 
+    RETURN_IF_FAIL(splits_digest(&q->splits, q->data, SPLITS_TEST, data));
     splits_print_json(&q->splits, &splits);
-    object =
-        json_pack("{s:i, s:s, s:o, s:s, s:i, s:o*}", "search", 1, "hadmcc",
-                  HADMC_VERSION, "model_sha256", json_lines_hash(q->c->model_sha256),
-                  "options", json_door_plain(q->a, q->co->command_options), "units",
-                  s->p->n_units, "splits", json_loads(splits.bytes, 0, NULL));
+    object = json_pack(
+        "{s:i, s:s, s:o, s:s, s:i, s:o*, s:o, s:o*, s:o}", "search", 2, "hadmcc",
+        HADMC_VERSION, "model_sha256", json_lines_hash(q->c->model_sha256), "options",
+        json_door_plain(q->a, q->co->command_options), "units", s->p->n_units, "splits",
+        json_loads(splits.bytes, 0, NULL), "data_sha256", json_lines_hash(data),
+        "training_sha256", t->model ? json_lines_hash(t->options.data_sha256) : NULL,
+        "device_sha256", device_hash(s));
     line = json_dumps(object, JSON_PRESERVE_ORDER);
-
-    const char *copy = arena_strdup(q->a, line ? line : "{}");
-
+    *out = arena_strdup(q->a, line ? line : "{}");
     free(line);
     json_decref(object);
     text_free(&splits);
-    return copy;
+    return OK;
 }
 
 static int index_of(const char *const *names, const char *name)
@@ -350,7 +369,7 @@ static struct status *search(struct searching *s)
 
     RETURN_IF_FAIL(blas_open());
     RETURN_IF_FAIL(searching_share(s));
-    RETURN_IF_FAIL(record_open(q->o->search_file, record_header(s), q->o->resume,
+    RETURN_IF_FAIL(record_open(q->o->search_file, s->header, q->o->resume,
                                s->p->n_units, &s->record));
     s->e = evaluator_create(q->a, s->p, q->o->evaluations);
     s->e->recall = recall;
@@ -438,8 +457,9 @@ static struct status *run(struct searching *s)
         training_forget_trials(&q->training);
     RETURN_IF_FAIL(quantized_device(s->q, &s->device));
     RETURN_IF_FAIL(prepare(s));
+    RETURN_IF_FAIL(record_header(s, &s->header));
     if (q->o->plan_from)
-        return searching_replay(s, record_header(s));
+        return searching_replay(s);
     return search_and_choose(s);
 }
 

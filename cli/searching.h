@@ -50,6 +50,7 @@ struct searching {
     struct model_problem *model;
     const struct search_problem *p;
     struct evaluator *e;
+    const char *header; /* of the record */
     struct record *record;
     struct status *failed; /* of the record or of the ranks */
     struct ranks ranks;
@@ -84,8 +85,8 @@ struct status *searching_alone(struct searching *s);
 /* The evaluator's, for what it is told to expect. */
 void searching_expect(void *arg, const struct choices *const *plans, int n);
 
-/* --plan-from; `header` of the search's record. */
-struct status *searching_replay(struct searching *s, const char *header);
+/* --plan-from. */
+struct status *searching_replay(struct searching *s);
 
 /* Whether Ctrl-C was pressed. */
 bool searching_interrupted(void);

@@ -48,7 +48,7 @@ static struct status *evaluate_again(struct searching *s, const char *file, long
         number, result.loss, file, recorded.loss);
 }
 
-struct status *searching_replay(struct searching *s, const char *header)
+struct status *searching_replay(struct searching *s)
 {
     struct quantized *q = s->q, own = *q;
     const struct choices *c;
@@ -57,7 +57,7 @@ struct status *searching_replay(struct searching *s, const char *header)
 
     if (!parse(q->a, q->o->plan_from, &file, &number))
         return FAIL(BAD_USAGE, "--plan-from '%s' is not FILE:NUMBER", q->o->plan_from);
-    RETURN_IF_FAIL(record_read(file, header, s->p->n_units, &s->record));
+    RETURN_IF_FAIL(record_read(file, s->header, s->p->n_units, &s->record));
     progress("evaluating the plan again");
     RETURN_IF_FAIL(evaluate_again(s, file, number, &c));
     progress("carrying out the plan");

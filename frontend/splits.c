@@ -150,6 +150,21 @@ struct splits splits_make(const struct dataset *d, const struct splits_options *
     return s;
 }
 
+struct status *splits_digest(const struct splits *s, const struct dataset *d,
+                             int n_uses, uint8_t out[32])
+{
+    struct sha256 h;
+    uint8_t one[32];
+
+    sha256_begin(&h);
+    for (int u = 0; u < n_uses; u++) {
+        RETURN_IF_FAIL(dataset_digest(d, s->use[u].n, s->use[u].at, one));
+        sha256_add(&h, one, sizeof one);
+    }
+    sha256_end(&h, out);
+    return OK;
+}
+
 void splits_print_json(const struct splits *s, struct text *out)
 {
     static const char *const names[] = {"calibration", "validation", "test"};

@@ -45,6 +45,11 @@ struct splits {
 struct splits splits_make(const struct dataset *d, const struct splits_options *options,
                           struct arena *a);
 
+/* dataset_digest of the samples of several uses: `n_uses` from SPLITS_CALIBRATION on.
+ */
+struct status *splits_digest(const struct splits *s, const struct dataset *d,
+                             int n_uses, uint8_t out[32]);
+
 /* For plans and reports:
  *   {"seed": 7, "calibration": {"from": "train", "samples": 512, "sha256": "..."},
  *    "validation": {...}, "test": {...}} */

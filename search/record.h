@@ -2,7 +2,7 @@
 /* Every evaluation of a search as a line of JSON, written as it happens: a report, and
  * where an interrupted search goes on.
  *
- *     {"search": 1, "model_sha256": "...", "target": "...", "settings": "...", ...}
+ *     {"search": 2, "model_sha256": "...", "options": "...", "data_sha256": "...", ...}
  *     {"n": 0, "by": "surrogate", "loss": 0.011, "drop": 0.4, "latency": 52100.0,
  *      "energy": 0.001, "bytes": 80000.0, "ram": 16384.0, "feasible": true,
  *      "pattern": [0, 0], "ratio": [0, 3], "bits": [8, 4], "temperature": 4.0,

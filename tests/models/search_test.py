@@ -21,6 +21,7 @@ import unittest
 HADMCC, MODELS, DATASETS, SPECS, WORK, MPIEXEC = sys.argv[1:7]
 KILLS, REPLAYS, SEED = [int(n) for n in (sys.argv[7:10] + ["3", "4", "1"][len(sys.argv) - 7:])[:3]]
 EVALUATIONS = 40
+BOARD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cli/models/board.json")
 AS_ROOT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_hwloc_base_binding_policy="none")
 
@@ -139,6 +140,43 @@ class Search(unittest.TestCase):
             done = run("again", "--plan-from", "%s:%d" % (record, n))
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("plan %d of the %d" % (n, EVALUATIONS), done.stdout)
+
+    def check_is_another_search(self, folder, spec, board, change):
+        """`change` comes between a search that was killed and its resumption."""
+        path = os.path.join(WORK, folder + ".search.jsonl")
+        victim = job(folder, "--target", board, "--emit", "plan", "--evaluations", "400")
+        victim[victim.index("--data-spec") + 1] = spec
+        begun = subprocess.Popen(victim, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while n_recorded(folder) < 2 and begun.poll() is None:
+            time.sleep(0.002)
+        begun.kill()
+        begun.wait()
+        change()
+        done = subprocess.run([*victim, "--resume"], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("is of another search", done.stderr)
+        self.assertGreaterEqual(n_recorded(folder), 2)
+        with open(path, encoding="utf-8") as file:
+            self.assertNotIn(WORK, file.readline())
+
+    def test_other_samples_or_another_device_are_another_search(self):
+        spec, board = os.path.join(WORK, "spec.json"), os.path.join(WORK, "board.json")
+        with open(os.path.join(SPECS, "fsdd_m5.json"), encoding="utf-8") as file:
+            text = file.read()
+        with open(BOARD, encoding="utf-8") as file:
+            figures = file.read()
+
+        def write(path, what):
+            with open(path, "w", encoding="utf-8") as to:
+                to.write(what)
+
+        write(spec, text)
+        write(board, figures)
+        self.check_is_another_search(
+            "other_data", spec, board, lambda: write(spec, text.replace('"peak": 1', '"peak": 2')))
+        write(spec, text)
+        self.check_is_another_search(
+            "other_board", spec, board, lambda: write(board, figures.replace("4e9", "2e9")))
 
     def check_has_units_of_16_bits(self, command_line, folder, activations):
         done = subprocess.run(command_line, capture_output=True, text=True, check=False)
