@@ -21,6 +21,13 @@
 
 enum { MOST_CALIBRATION = 256, MOST_TEST = 1024, MOST_TILES = 8 };
 
+/* What a model's runs with a seed have in common. */
+struct sown {
+    uint8_t data_sha256[32]; /* of the samples of all uses */
+    bool before_hashes;      /* finished when headers did not have that yet */
+    bool has_finals;
+};
+
 struct model {
     const struct compared_model *of;
     const char *name;
@@ -28,6 +35,7 @@ struct model {
     struct ir_graph *g;
     struct dataset *data;
     int n_units;
+    struct sown *sown; /* by seed */
 };
 
 /* A run's place. */
@@ -85,28 +93,40 @@ static struct splits make_splits(const struct compared *k, int model, int seed)
     return splits_make(k->models[model].data, &how, k->a);
 }
 
+static const char *hash_text(struct arena *a, const uint8_t hash[32])
+{
+    char *text = arena_alloc(a, 65);
+
+    for (int i = 0; i < 32; i++)
+        snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    return text;
+}
+
 /* What a model's runs with a seed have in common, as members of a JSON object. */
 static const char *settings(const struct compared *k, int model, int seed)
 {
+    const struct model *m = &k->models[model];
+    const struct sown *own = &m->sown[seed];
     const struct splits splits = make_splits(k, model, seed);
-    struct text t = {0}, hash = {0};
+    struct text t = {0};
 
     splits_print_json(&splits, &t);
     for (char *c = t.bytes; *c; c++)
         *c = *c == '\n' ? ' ' : *c;
-    for (int i = 0; i < 32; i++)
-        text_printf(&hash, "%02x", k->models[model].c->model_sha256[i]);
 
     const char *line = arena_printf(
         k->a,
-        "\"model_sha256\": \"%s\", \"units\": %d, \"evaluations\": %d, \"budget\": "
+        "\"model_sha256\": \"%s\", %s\"units\": %d, \"evaluations\": %d, \"budget\": "
         "%.9g, %s\"seed\": %d, \"splits\": %s",
-        hash.bytes, k->models[model].n_units, k->r->n_evaluations, k->r->budget_way,
+        hash_text(k->a, m->c->model_sha256),
+        own->before_hashes ? ""
+                           : arena_printf(k->a, "\"data_sha256\": \"%s\", ",
+                                          hash_text(k->a, own->data_sha256)),
+        m->n_units, k->r->n_evaluations, k->r->budget_way,
         k->o->batch > 1 ? arena_printf(k->a, "\"batch\": %d, ", k->o->batch) : "",
         seed + 1, t.bytes);
 
     text_free(&t);
-    text_free(&hash);
     return line;
 }
 
@@ -123,7 +143,50 @@ static bool exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+/* Whole lines, and whether something is left behind the last one. */
+static int count_lines(const char *path, bool *is_cut)
+{
+    FILE *f = fopen(path, "r");
+    int n = 0, last = '\n';
+
+    for (int c; f && (c = getc_unlocked(f)) != EOF; last = c)
+        n += c == '\n';
+    if (f)
+        fclose(f);
+    *is_cut = last != '\n';
+    return n;
+}
+
+/* It has as many evaluations as its finals say, fewer than were allowed where the
+ * method had no other plan to propose; finals from before they said so are believed. */
+static bool is_finished(const struct compared *k, const struct seat *at)
+{
+    const int n_final =
+        contest_run_at(k->r, at->model, at->target, at->who, at->seed)->n_evaluations;
+    bool is_cut;
+    const int n = count_lines(run_path(k, at, ""), &is_cut) - 1;
+
+    if (n < 1 || is_cut)
+        return false;
+    return n >= k->r->n_evaluations
+           || (k->models[at->model].sown[at->seed].has_finals && n >= n_final);
+}
+
 /* ---- models ---------------------------------------------------------------------- */
+
+/* The samples of every seed, read once. */
+static struct status *hash_samples(struct compared *k, int model)
+{
+    struct model *m = &k->models[model];
+
+    for (int seed = 0; seed < k->r->n_seeds; seed++) {
+        const struct splits s = make_splits(k, model, seed);
+
+        RETURN_IF_FAIL(
+            splits_digest(&s, m->data, SPLITS_N_USES, m->sown[seed].data_sha256));
+    }
+    return OK;
+}
 
 static struct status *open_model(struct compared *k, int i)
 {
@@ -145,7 +208,8 @@ static struct status *open_model(struct compared *k, int i)
     if (!s.use[SPLITS_VALIDATION].n || !s.use[SPLITS_TEST].n)
         return FAIL(INVALID, "'%s' has too few samples to search, validate and test on",
                     m->of->data);
-    return OK;
+    m->sown = arena_new_array(k->a, struct sown, k->r->n_seeds);
+    return hash_samples(k, i);
 }
 
 static struct status *open_all(struct compared *k)
@@ -368,14 +432,22 @@ static void watch(void *arg, struct evaluator *e)
         show(k);
 }
 
-/* Into the run's .part, which then gets its name. */
+/* Into the run's .part, which then gets its name; a run that has it already was cut, or
+ * its group has no finals: what is there is known. */
 static struct status *play(struct compared *k, struct group *g, const struct seat *at)
 {
     struct playing p = {.k = k, .at = at, .pool = g->of[at->target]->search};
     const char *part = run_path(k, at, ".part");
-    struct arena *a = arena_create();
-    struct status *s = record_open(part, run_header(k, at), true,
-                                   k->models[at->model].n_units, &p.record);
+    struct arena *a;
+    struct status *s;
+
+    if (exists(run_path(k, at, "")) && rename(run_path(k, at, ""), part) != 0)
+        return FAIL(IO_ERROR, "cannot rename '%s': %s", run_path(k, at, ""),
+                    strerror(errno));
+    a = arena_create();
+    s = status_note(record_open(part, run_header(k, at), true,
+                                k->models[at->model].n_units, &p.record),
+                    "while going on in '%s'; another -o begins anew", k->o->folder);
 
     if (!s) {
         struct evaluator *e = contest_begin(
@@ -405,7 +477,7 @@ static struct status *load(struct compared *k, const struct seat *at, struct are
     struct search_problem *p = arena_new(a, struct search_problem);
     struct record *record;
 
-    RETURN_IF_FAIL(status_note(record_open(run_path(k, at, ""), run_header(k, at), true,
+    RETURN_IF_FAIL(status_note(record_read(run_path(k, at, ""), run_header(k, at),
                                            k->models[at->model].n_units, &record),
                                "while going on in '%s'; another -o begins anew",
                                k->o->folder));
@@ -453,7 +525,7 @@ static struct status *tell_pools(struct compared *k, struct group *g)
     for (const struct seat *s = &at; s; s = next_seat(k, &at)) {
         struct arena *a = arena_create();
         struct evaluator *e = NULL;
-        struct status *status = exists(run_path(k, s, "")) ? load(k, s, a, &e) : OK;
+        struct status *status = is_finished(k, s) ? load(k, s, a, &e) : OK;
 
         for (int i = 0; e && i < e->n; i++)
             contest_pool_know(g->of[s->target]->pool, e->all[i].choices,
@@ -511,6 +583,7 @@ static struct status *final_json(struct compared *k, struct group *g,
         *out = json_object();
         json_object_set_new(*out, "target", json_string(k->r->targets[at->target]));
         json_object_set_new(*out, "method", json_string(k->r->who[at->who]->name));
+        json_object_set_new(*out, "evaluations", json_integer(e->n));
         json_object_set_new(*out, "test_loss", json_real(result.loss));
         json_object_set_new(*out, "test_drop", json_real(result.drop));
         json_object_set_new(*out, "latency_on", on);
@@ -593,6 +666,12 @@ static struct status *take_budgets(struct compared *k, const struct json_door *a
 static struct status *take_final(const struct compared *k, const struct json_door *at,
                                  const json_t *from, struct contest_run *run)
 {
+    int64_t n = 0;
+
+    if (json_object_get(from, "evaluations"))
+        RETURN_IF_FAIL(
+            json_door_integer(at, from, "evaluations", 1, k->r->n_evaluations, &n));
+    run->n_evaluations = (int)n;
     RETURN_IF_FAIL(
         json_door_real(at, from, "test_loss", -1e300, 1e300, &run->test_loss));
     RETURN_IF_FAIL(
@@ -600,11 +679,28 @@ static struct status *take_final(const struct compared *k, const struct json_doo
     return take_shares(k, at, from, "latency_on", &run->on);
 }
 
-/* *out is false when the file is missing or of another comparison. */
-static struct status *read_finals(struct compared *k, int model, int seed, bool *out)
+/* Also of headers that did not have the samples' hash yet: what is finished stays
+ * readable, and nothing is added to it. */
+static bool is_of(struct compared *k, int model, int seed, const char *of)
+{
+    bool *before = &k->models[model].sown[seed].before_hashes;
+
+    *before = false;
+    if (strcmp(of, finals_header(k, model, seed)) == 0)
+        return true;
+    *before = true;
+    if (strcmp(of, finals_header(k, model, seed)) == 0)
+        return true;
+    *before = false;
+    return false;
+}
+
+/* sown->has_finals is false when the file is missing or of another comparison. */
+static struct status *read_finals(struct compared *k, int model, int seed)
 {
     const struct json_door at = {k->a, finals_path(k, model, seed), NULL};
     const size_t n = (size_t)(k->r->n_targets * k->r->n_who);
+    bool *out = &k->models[model].sown[seed].has_finals;
     struct seat seat = {model, 0, 0, seed};
     const json_t *list;
     const char *of;
@@ -618,7 +714,7 @@ static struct status *read_finals(struct compared *k, int model, int seed, bool 
 
     struct status *s = json_door_text(&at, all, "of", &of);
 
-    *out = !s && strcmp(of, finals_header(k, model, seed)) == 0;
+    *out = !s && is_of(k, model, seed, of);
     if (*out)
         s = take_budgets(k, &at, all, model, seed);
     if (*out && !s) {
@@ -640,9 +736,8 @@ static struct status *play_group(struct compared *k, struct group *g)
     RETURN_IF_FAIL(open_group(k, g));
     RETURN_IF_FAIL(tell_pools(k, g));
     for (const struct seat *s = &at; s; s = next_seat(k, &at)) {
-        if (exists(run_path(k, s, "")))
-            continue;
-        RETURN_IF_FAIL(play(k, g, s));
+        if (!is_finished(k, s))
+            RETURN_IF_FAIL(play(k, g, s));
     }
     return write_finals(k, g);
 }
@@ -653,7 +748,7 @@ static int count_missing(struct compared *k, int model, int seed)
     int n = 0;
 
     for (const struct seat *s = &at; s; s = next_seat(k, &at))
-        n += !exists(run_path(k, s, ""));
+        n += !is_finished(k, s);
     return n;
 }
 
@@ -678,12 +773,16 @@ static struct status *list_groups(struct compared *k)
     k->groups = arena_new_array(k->a, struct seat, r->n_seeds * r->n_models);
     for (int seed = 0; seed < r->n_seeds; seed++)
         for (int m = 0; m < r->n_models; m++) {
-            const int missing = count_missing(k, m, seed);
-            bool has_finals;
+            struct sown *own = &k->models[m].sown[seed];
 
-            RETURN_IF_FAIL(read_finals(k, m, seed, &has_finals));
-            if (missing || !has_finals)
+            RETURN_IF_FAIL(read_finals(k, m, seed));
+
+            const int missing = count_missing(k, m, seed);
+
+            if (missing || !own->has_finals) {
                 k->groups[k->n_groups++] = (struct seat){.model = m, .seed = seed};
+                own->before_hashes = false; /* these runs could be of other samples */
+            }
             k->n_all += (int64_t)missing * r->n_evaluations;
         }
     return OK;
@@ -704,9 +803,8 @@ static struct status *measure_all(struct compared *k)
     for (int m = 0; m < r->n_models; m++)
         for (int seed = 0; seed < r->n_seeds; seed++) {
             struct seat at = {m, 0, 0, seed};
-            bool found;
 
-            RETURN_IF_FAIL(read_finals(k, m, seed, &found));
+            RETURN_IF_FAIL(read_finals(k, m, seed));
             for (const struct seat *s = &at; s; s = next_seat(k, &at)) {
                 struct arena *a = arena_create();
                 struct evaluator *e;

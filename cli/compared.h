@@ -5,8 +5,9 @@
  *     DIR/runs/MODEL.TARGET.METHOD.SEED.jsonl   every evaluation of a run (record.h)
  *     DIR/runs/MODEL.SEED.finals.json           their plans on test samples
  *
- * A run that is being played ends in .part; after a kill it goes on from there, and
- * what is there under its own name is finished.
+ * A run that is being played ends in .part; after a kill it goes on from there.  What is
+ * there under its own name is finished when it has all its evaluations: those that were
+ * allowed, or as many as the finals say where the method ended before.
  */
 #ifndef HADMC_CLI_COMPARED_H
 #define HADMC_CLI_COMPARED_H

@@ -14,7 +14,8 @@
 /* A run: a contestant with a seed on a model for a target. */
 struct contest_run {
     struct contest_figures figures;
-    double budget; /* share of the original's latency */
+    double budget;     /* share of the original's latency */
+    int n_evaluations; /* that it ended after; 0: nobody noted it */
     /* Of the plan that it ends with: the most accurate within the budget, or the
      * original where there is none. */
     double test_loss, test_drop; /* on samples that nothing was decided on */

@@ -7,6 +7,7 @@ results, and one that is finished is only read.
 """
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -57,8 +58,22 @@ class Compare(unittest.TestCase):
     def setUp(self):
         shutil.rmtree(WORK, ignore_errors=True)
         os.makedirs(WORK)
+        self.write_spec(SPEC)
+
+    @staticmethod
+    def write_spec(spec):
         with open(os.path.join(WORK, "spec.json"), "w", encoding="utf-8") as file:
-            json.dump(SPEC, file)
+            json.dump(spec, file)
+
+    @staticmethod
+    def forget_hashes(folder, to):
+        shutil.copytree(os.path.join(WORK, folder), os.path.join(WORK, to))
+        for path, text in contents(to).items():
+            text = re.sub(rb'\\?"data_sha256\\?": \\?"[0-9a-f]{64}\\?", ', b"", text)
+            if path.endswith("finals.json"):
+                text = re.sub(rb'"evaluations": [0-9]+, "test_loss"', b'"test_loss"', text)
+            with open(os.path.join(WORK, to, path), "wb") as file:
+                file.write(text)
 
     def lose_a_process(self, *how):
         victim = subprocess.Popen(command(*how), stdout=subprocess.DEVNULL,
@@ -95,6 +110,28 @@ class Compare(unittest.TestCase):
         run("whole")
         self.assertLess(time.monotonic() - before, 5)
         self.assertEqual(contents("whole"), whole)
+
+        # A run that was cut is played to its end.
+        for name, n_lines in ("runs/fsdd_m5.host.random.1.jsonl", 6), \
+                ("runs/fsdd_m5.orin.hadmc.1.jsonl", 1):
+            with open(os.path.join(WORK, "whole", name), "wb") as file:
+                file.write(b"\n".join(whole[name].split(b"\n")[:n_lines]) + b"\n{\"n\"")
+            run("whole")
+            self.assertEqual(contents("whole"), whole)
+
+        # Results from before headers had the hash of the samples can be read.
+        self.forget_hashes("whole", "old")
+        old = contents("old")
+        run("old")
+        self.assertEqual(contents("old"), old)
+
+        # Of other samples they are others.
+        self.write_spec(dict(SPEC, peak=2))
+        other = subprocess.run(command("whole"), capture_output=True, text=True)
+        self.assertEqual(other.returncode, 1)
+        self.assertIn("another -o begins anew", other.stderr)
+        self.assertEqual(contents("whole"), whole)
+        self.write_spec(SPEC)
 
         # A second seed, with two processes: the first one's runs are as they were.
         run("whole", "2", "--jobs", "2")
