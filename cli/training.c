@@ -123,6 +123,8 @@ static struct status *choose_samples(struct arena *a, const struct training_args
 {
     const struct dataset_options want = {.n_inputs = args->data->n_inputs,
                                          .input = args->data->input,
+                                         .n_outputs = args->data->n_outputs,
+                                         .output = args->data->output,
                                          .spec = args->spec};
 
     if (!args->train) {

@@ -239,8 +239,28 @@ static struct status *open_all(struct dataset *d, const char *spec)
     d->parts->base = base;
     d->task = task_of(d->parts->spec.task);
     d->decoder = d->parts->spec.decoder;
+    dataset_count_classes(d);
     RETURN_IF_FAIL(dataset_find_parts(d, base));
     return check_all(d);
+}
+
+/* One of unknown size makes all unknown. */
+static void take_outputs(const struct ir_graph *g, struct arena *a,
+                         struct dataset_options *to)
+{
+    struct dataset_output *out = arena_new_array(a, struct dataset_output, g->n_out);
+
+    to->n_outputs = g->n_out;
+    to->output = out;
+    for (int i = 0; i < g->n_out; i++) {
+        const struct ir_value *v = g->out[i];
+
+        out[i] =
+            (struct dataset_output){.name = arena_strdup(a, v->name), .rank = v->rank};
+        memcpy(out[i].dim, v->dim, sizeof out[i].dim);
+        if (v->dynamic)
+            to->n_outputs = 0;
+    }
 }
 
 struct status *dataset_inputs_of(const struct ir_graph *g, struct arena *a,
@@ -262,6 +282,7 @@ struct status *dataset_inputs_of(const struct ir_graph *g, struct arena *a,
     }
     out->n_inputs = g->n_in;
     out->input = in;
+    take_outputs(g, a, out);
     return OK;
 }
 
@@ -275,6 +296,11 @@ struct status *dataset_open(const char *path, const struct dataset_options *opti
     d->n_inputs = options->n_inputs;
     d->input = arena_copy(a, options->input,
                           (size_t)options->n_inputs * sizeof *options->input);
+    d->n_outputs = options->n_outputs;
+    d->output = options->n_outputs
+                    ? arena_copy(a, options->output,
+                                 (size_t)options->n_outputs * sizeof *options->output)
+                    : NULL;
     d->parts = arena_new(a, struct dataset_parts);
     d->parts->arena = a;
 

@@ -39,7 +39,9 @@
  * none.
  *
  * Everything in the files is untrusted and checked: arrays and specification when the
- * set is opened, pictures and sounds when they are read.  Errors: INVALID (a file is
+ * set is opened, pictures and sounds when they are read.  Labels and boxes are of
+ * classes that the model tells apart, where that is known: scores are all elements of
+ * the first output, those of boxes what the decoder reads.  Errors: INVALID (a file is
  * not what it should be, or does not fit the input), UNSUPPORTED (a sound file of a
  * kind that is not read), IO_ERROR.
  */
@@ -73,13 +75,22 @@ struct dataset_input {
     int64_t dim[IR_MAX_RANK];
 };
 
+/* An output of fixed size, for what its classes are. */
+struct dataset_output {
+    const char *name;
+    int rank;
+    int64_t dim[IR_MAX_RANK];
+};
+
 struct dataset_options {
     int n_inputs; /* 1 ... DATASET_MAX_INPUTS */
     const struct dataset_input *input;
+    int n_outputs; /* 0: not known, and any label is one */
+    const struct dataset_output *output;
     const char *spec; /* file of a specification, instead of dataset.json; or NULL */
 };
 
-/* The inputs of a graph, in `a`, into `out`, which keeps its specification. UNSUPPORTED
+/* Inputs and outputs of a graph, in `a`, into `out`, which keeps its specification. UNSUPPORTED
  * when there are none or more than DATASET_MAX_INPUTS. */
 struct status *dataset_inputs_of(const struct ir_graph *g, struct arena *a,
                                  struct dataset_options *out);
@@ -131,6 +142,8 @@ struct dataset {
     } split[DATASET_N_SPLITS];
     int n_inputs;
     const struct dataset_input *input; /* as asked for */
+    int n_outputs;
+    const struct dataset_output *output; /* the same */
     int64_t n_classes;                 /* named, or largest label + 1; 0: not known */
     const char *const *class_names;    /* n_classes, or NULL */
     struct dataset_decoder decoder;

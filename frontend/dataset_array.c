@@ -169,10 +169,12 @@ struct status *labels_of_array(struct dataset *d, const struct npy *array,
         return FAIL(INVALID, "'%s' has %lld labels for %lld samples", name,
                     (long long)array->dim[0], (long long)n);
     *out = arena_new_array(d->parts->arena, int64_t, n);
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         RETURN_IF_FAIL(status_note(
             read_label(&d->parts->spec, array->data + i * n_bytes, array, &(*out)[i]),
             "while reading label %lld of '%s'", (long long)i, name));
+        RETURN_IF_FAIL(dataset_check_label(d, name, i, (*out)[i]));
+    }
     return OK;
 }
 
@@ -217,6 +219,7 @@ struct status *boxes_of_array(struct dataset *d, const struct npy *array,
         get_row(array, i, r);
         if (!is_box(r, n) || r[BOX_CLASS] + (double)offset < 0)
             return FAIL(INVALID, "row %lld of '%s' is not a box", (long long)i, name);
+        RETURN_IF_FAIL(dataset_check_box(d, name, i, (int64_t)r[BOX_CLASS] + offset));
         out->first_box[(int64_t)r[BOX_IMAGE] + 1]++;
     }
     for (int64_t i = 0; i < n; i++)

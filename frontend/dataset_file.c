@@ -234,9 +234,15 @@ static int channels_of(const struct dataset *d)
 static struct status *find_class(const struct dataset *d, const struct sample_file *f,
                                  int64_t *out)
 {
+    const int64_t most = d->parts->label_classes;
+
     for (*out = 0; *out < d->n_classes; ++*out)
         if (strcmp(d->class_names[*out], f->class_name) == 0)
-            return OK;
+            return !most || *out < most
+                       ? OK
+                       : FAIL(INVALID, "'%s' is of class %lld, output '%s' has %lld",
+                              f->path, (long long)*out, d->output[0].name,
+                              (long long)most);
     return FAIL(INVALID, "'%s' is in a folder that is no class", f->path);
 }
 
@@ -300,6 +306,7 @@ static struct status *read_boxes(struct dataset *d, const char *path, int *n, in
                                  struct dataset_box **boxes)
 {
     const int64_t offset = d->parts->spec.label_offset;
+    const int first = *n;
     struct mapped_file file;
     double r[5];
 
@@ -314,6 +321,7 @@ static struct status *read_boxes(struct dataset *d, const char *path, int *n, in
     for (text += strspn(text, " \t\r\n"); *text; text += strspn(text, " \t\r\n")) {
         if (!read_line(&text, r) || (int64_t)r[0] + offset < 0)
             return FAIL(INVALID, "'%s' has a line that is not 'class cx cy w h'", path);
+        RETURN_IF_FAIL(dataset_check_box(d, path, *n - first, (int64_t)r[0] + offset));
         *boxes = arena_grow(d->parts->arena, *boxes, sizeof **boxes, *n, cap);
         (*boxes)[(*n)++] = (struct dataset_box){
             (int64_t)r[0] + offset, (float)(r[1] - r[3] / 2), (float)(r[2] - r[4] / 2),

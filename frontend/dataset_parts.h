@@ -53,6 +53,7 @@ struct dataset_parts {
     const char *base; /* folder, file or archive that arrays are in, for messages */
     struct dataset_spec spec;
     struct dataset_part part[DATASET_N_SPLITS];
+    int64_t label_classes, box_classes; /* that there are; 0: not known */
     struct holding *holdings;
 };
 
@@ -106,6 +107,16 @@ struct status *labels_of_array(struct dataset *d, const struct npy *array,
                                int64_t **out);
 struct status *boxes_of_array(struct dataset *d, const struct npy *array,
                               const char *name, int64_t n, struct dataset_part *out);
+
+/* ---- dataset_classes.c ----------------------------------------------------------- */
+
+/* Sets label_classes and box_classes; the specification has been read. */
+void dataset_count_classes(struct dataset *d);
+/* Of label i, or of a row, of the file `name`. */
+struct status *dataset_check_label(const struct dataset *d, const char *name, int64_t i,
+                                   int64_t label);
+struct status *dataset_check_box(const struct dataset *d, const char *name, int64_t row,
+                                 int64_t class_id);
 
 /* ---- dataset_npz.c --------------------------------------------------------------- */
 

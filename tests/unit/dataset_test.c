@@ -498,6 +498,48 @@ TEST(dataset_sorts_boxes_by_picture)
     check_refused(folder, input_of(DT_f32, 1, 1), INVALID, "row 0 of 'b.npy'");
 }
 
+static void check_classes_refused(const struct dataset_output *output, int n_outputs,
+                                  const char *words)
+{
+    const struct dataset_input in = input_of(DT_f32, 1, 1);
+    const struct dataset_options options = {
+        .n_inputs = 1, .input = &in, .n_outputs = n_outputs, .output = output};
+    struct dataset *d;
+
+    arena = arena_create();
+    CHECK_FAILS(dataset_open(folder, &options, arena, &d), INVALID, words);
+    done(NULL);
+}
+
+/* Scores of three classes, the first of which is no object; and ten classes. */
+TEST(dataset_refuses_classes_that_the_model_does_not_have)
+{
+    const struct dataset_output found[] = {{"b", 3, {1, 9, 4}}, {"s", 3, {1, 9, 3}}},
+                                scores = {"y", 2, {1, 10}};
+
+    write_npy("x.npy", "|u1", "2,1", "12", 2);
+    write_npy("b.npy", "<f4", "2,6", F(0, 1, 0, 0, 0, 0, 0, 3e8f, 0, 0, 0, 0), 48);
+    write_text(
+        "dataset.json",
+        "{\"test\": {\"samples\": \"x.npy\", \"boxes\": \"b.npy\"}, "
+        "\"decoder\": {\"kind\": \"boxes\", \"boxes\": \"b\", \"scores\": \"s\", "
+        "\"format\": \"xyxy\", \"background\": 0}}");
+    check_classes_refused(found, 2,
+                          "row 1 of 'b.npy' has class 300000000, the decoder has 2");
+
+    write_npy("x.npy", "|u1", "2,1", "12", 2);
+    write_npy("b.npy", "<f4", "1,6", F(0, 3e8f, 0, 0, 0, 0), 24);
+    write_text("dataset.json",
+               "{\"test\": {\"samples\": \"x.npy\", \"boxes\": \"b.npy\"}}");
+    check_refused(folder, input_of(DT_f32, 1, 1), INVALID,
+                  "row 0 of 'b.npy' has class 300000000, the most is 1048576");
+
+    write_npy("x.npy", "|u1", "2,1", "12", 2);
+    write_npy("y.npy", "|u1", "2,", "\x09\x0a", 2);
+    check_classes_refused(&scores, 1,
+                          "label 1 of 'y.npy' is class 10, output 'y' has 10");
+}
+
 /* ---- pictures and sounds --------------------------------------------------------- */
 
 TEST(dataset_reads_pictures_by_class)
