@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes the bundle folder: everything into a temporary sibling, which then takes
- * the place of the folder in one step. */
+ * the place of the folder in one step (bundle_folder.c). */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,76 +243,6 @@ static struct status *fill(struct bundle_job *job, const char *folder)
     return put_texts(job, folder);
 }
 
-/* Bundles are flat: files of the folder, then the folder. */
-static void remove_folder(const char *folder)
-{
-    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-
-    for (struct dirent *e; dir && (e = readdir(dir));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            unlinkat(fd, e->d_name, 0);
-    if (dir)
-        closedir(dir);
-    else if (fd >= 0)
-        close(fd);
-    rmdir(folder);
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
-/* Only an empty folder or an older bundle may be replaced: anything else is somebody's
- * work. */
-static struct status *check_replaceable(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    bool report = false, folders = false;
-    int n = 0;
-
-    if (!dir)
-        return errno == ENOENT ? OK
-                               : FAIL(IO_ERROR, "cannot write the bundle to '%s': %s",
-                                      folder, strerror(errno));
-    for (struct dirent *e; (e = readdir(dir));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        n++;
-        report |= ends_with(e->d_name, ".report.json");
-        folders |= e->d_type == DT_DIR;
-    }
-    closedir(dir);
-    if (n == 0 || (report && !folders))
-        return OK;
-    return FAIL(IO_ERROR, "'%s' exists and is not a bundle; remove it, or choose another"
-                          " folder with -o", folder);
-}
-
-/* `fresh` becomes `folder`; what was there before is removed. */
-static struct status *replace(const char *fresh, const char *folder)
-{
-    if (renameat2(AT_FDCWD, fresh, AT_FDCWD, folder, RENAME_EXCHANGE) == 0) {
-        remove_folder(fresh); /* the older one */
-        return OK;
-    }
-    if (rename(fresh, folder) == 0) /* there was none, or an empty one */
-        return OK;
-    return FAIL(IO_ERROR, "cannot write '%s': %s", folder, strerror(errno));
-}
-
-static const char *without_slashes(struct arena *a, const char *path)
-{
-    size_t n = strlen(path);
-
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    return arena_strndup(a, path, n);
-}
-
 struct status *bundle_write(struct compile *c, struct program *p,
                             const struct bundle_options *o)
 {
@@ -328,10 +256,12 @@ struct status *bundle_write(struct compile *c, struct program *p,
         .model = model_describe(c->perm, p,
                                 emit_is_machine_code(o->kind) ? o->cpu_features : 0),
     };
-    const char *folder = without_slashes(c->perm, o->folder);
+    const char *folder;
+
+    RETURN_IF_FAIL(bundle_folder_find(c->perm, o->folder, &folder));
+
     char *fresh = arena_printf(c->perm, "%s.new-XXXXXX", folder);
 
-    RETURN_IF_FAIL(check_replaceable(folder));
     if (!mkdtemp(fresh) || chmod(fresh, 0755) != 0)
         return FAIL(IO_ERROR, "cannot make a folder beside '%s': %s", folder,
                     strerror(errno));
@@ -339,8 +269,8 @@ struct status *bundle_write(struct compile *c, struct program *p,
     struct status *s = fill(&job, fresh);
 
     if (!s)
-        s = replace(fresh, folder);
+        s = bundle_folder_replace(fresh, folder);
     if (s)
-        remove_folder(fresh);
+        bundle_folder_remove(fresh);
     return status_note(s, "while writing the bundle '%s'", folder);
 }

@@ -70,6 +70,17 @@ void package_pkg_config(const struct bundle_job *job, struct text *out);
 void package_cmake(const struct bundle_job *job, struct text *out);
 void package_depfile(const struct bundle_job *job, struct text *out);
 
+/* ---- bundle_folder.c ------------------------------------------------------------- */
+
+/* The folder that `path` means, in `a`; of a link where it leads to, which need not be
+ * a bundle yet.  IO_ERROR: something is there that may not be replaced. */
+struct status *bundle_folder_find(struct arena *a, const char *path, const char **out);
+/* `fresh` becomes `folder`; what was there before is removed.  A line on stderr says
+ * where it stays when that fails: the new bundle is in its place all the same. */
+struct status *bundle_folder_replace(const char *fresh, const char *folder);
+/* With its files.  0, or the errno of what stays. */
+int bundle_folder_remove(const char *folder);
+
 /* ---- archive.c, elf_blob.c ------------------------------------------------------- */
 
 struct archive_member {

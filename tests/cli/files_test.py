@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What hadmcc does to files and folders that are there already.
+
+    files_test.py HADMCC MODELS WORK
+"""
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+HADMCC, MODELS, WORK = map(os.path.abspath, sys.argv[1:4])
+RELU = os.path.join(MODELS, "relu.onnx")
+NOBODY = 65534
+
+
+def hadmcc(*args, **options):
+    return subprocess.run([HADMCC, *args], cwd=WORK, capture_output=True, text=True,
+                          timeout=600, **options)
+
+
+def path(*parts):
+    return os.path.join(WORK, *parts)
+
+
+class Files(unittest.TestCase):
+    def setUp(self):
+        shutil.rmtree(WORK, ignore_errors=True)
+        os.makedirs(WORK)
+
+    def done(self, *args, **options):
+        result = hadmcc(*args, **options)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result
+
+    def refused(self, words, *args, **options):
+        result = hadmcc(*args, **options)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn(words, result.stderr)
+
+    def bundle(self, folder, *args, **options):
+        return self.done(RELU, "--target", "host", "-o", folder, *args, **options)
+
+
+class Bundles(Files):
+    def test_the_target_of_a_link_is_replaced(self):
+        self.bundle("real")
+        os.symlink("real", path("current"))
+        self.bundle("current", "--prefix", "again")
+        self.assertTrue(os.path.islink(path("current")))
+        self.assertTrue(os.path.exists(path("real", "again.h")))
+        self.assertFalse(os.path.exists(path("real", "relu.h")))
+        self.assertEqual(sorted(os.listdir(WORK)), ["current", "real"])
+
+    def test_a_link_to_nothing_is_refused(self):
+        os.symlink("gone", path("current"))
+        self.refused("'current', a link: No such file", RELU, "--target", "host", "-o", "current/")
+        self.assertEqual(os.listdir(WORK), ["current"])
+
+    def test_an_older_bundle_that_cannot_be_removed_is_told(self):
+        user = {"user": NOBODY} if os.geteuid() == 0 else {}
+        os.chmod(WORK, 0o777)
+        self.bundle("b", **user)
+        os.chmod(path("b"), 0o555)
+        said = self.bundle("b", "--prefix", "again", **user).stderr
+        self.assertRegex(said, "cannot remove the older bundle, which stays as 'b.new-.*': "
+                               "Permission denied")
+        self.assertTrue(os.path.exists(path("b", "again.h")))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
