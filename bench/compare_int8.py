@@ -79,7 +79,7 @@ def quantize_for_ort(path, name, samples, folder):
 def compile_with(hadmcc, model, bundle, *options):
     subprocess.run([hadmcc, model, "--target", "host", "--no-search", "--prefix", "m", "-o", bundle,
                     *one.dims(model), *options], check=True, capture_output=True, text=True)
-    shared = os.path.join(bundle, "m.so")
+    shared = bundle + ".so"
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-Wl,-Bsymbolic", '-DHEADER="m.h"',
                     "-DLOWER=m", "-DUPPER=M", "-I", bundle,
                     os.path.join(one.HERE, "model_shim.c"),

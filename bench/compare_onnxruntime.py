@@ -59,7 +59,7 @@ def compile_model(args, model, name, folder):
     subprocess.run([args.hadmcc, model, "--target", "host", "--no-search", "--prefix", "m",
                     "-o", bundle] + dims(model) + options, check=True,
                    stdout=subprocess.DEVNULL)
-    shared = os.path.join(bundle, "m.so")
+    shared = bundle + ".so"
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-Wl,-Bsymbolic", '-DHEADER="m.h"',
                     "-DLOWER=m", "-DUPPER=M", "-I", bundle,
                     os.path.join(HERE, "model_shim.c"),

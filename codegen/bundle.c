@@ -2,6 +2,7 @@
 /* Writes the bundle folder: everything into a temporary sibling, which then takes
  * the place of the folder in one step (bundle_folder.c). */
 #define _GNU_SOURCE
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,12 @@ enum { C_STACK_ESTIMATE = 4096 };
 static struct status *put_file(const struct bundle_job *job, const char *folder,
                                const char *suffix, const void *bytes, size_t len)
 {
-    const char *path =
-        arena_printf(job->arena, "%s/%s%s", folder, job->names->prefix, suffix);
+    const char *prefix = job->names->prefix;
+    const char *name = arena_printf(job->arena, "%s%s", prefix, suffix);
+    const char *path = arena_printf(job->arena, "%s/%s", folder, name);
+
+    assert(bundle_folder_knows(prefix, name));
+
     struct status *s = runner_write_file(path, bytes, len);
 
     if (!s && chmod(path, 0644) != 0)

@@ -75,6 +75,8 @@ void package_depfile(const struct bundle_job *job, struct text *out);
 /* The folder that `path` means, in `a`; of a link where it leads to, which need not be
  * a bundle yet.  IO_ERROR: something is there that may not be replaced. */
 struct status *bundle_folder_find(struct arena *a, const char *path, const char **out);
+/* Whether a bundle may have a file `name`: no other is ever removed. */
+bool bundle_folder_knows(const char *prefix, const char *name);
 /* `fresh` becomes `folder`; what was there before is removed.  A line on stderr says
  * where it stays when that fails: the new bundle is in its place all the same. */
 struct status *bundle_folder_replace(const char *fresh, const char *folder);

@@ -44,45 +44,104 @@ static struct status *follow_link(struct arena *a, const char *path, const char 
 
 /* ---- what is there --------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
+/* What follows the prefix in names of a bundle's files; of libfoo.a there is one. */
+static const char *const suffixes[] = {
+    ".weights",     ".h",
+    ".c",           ".plan.json",
+    ".report.json", ".report.html",
+    ".pc",          "-config.cmake",
+    ".d",           ".search.jsonl",
+    ".search.html", "_selftest.c",
+    "_probe.h",     "_kernels.o",
+    "_kernels.ll",  "_kernels.s",
+    "_kernels.c",   "_weights.c",
+};
 
-    return n >= m && strcmp(text + n - m, end) == 0;
+static bool is_library(const char *prefix, const char *name)
+{
+    const size_t n = strlen(prefix);
+
+    return strncmp(name, "lib", 3) == 0 && strncmp(name + 3, prefix, n) == 0
+           && strcmp(name + 3 + n, ".a") == 0;
+}
+
+bool bundle_folder_knows(const char *prefix, const char *name)
+{
+    const size_t n = strlen(prefix);
+
+    if (is_library(prefix, name))
+        return true;
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+        if (strncmp(name, prefix, n) == 0 && strcmp(name + n, suffixes[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_ours(int folder, const char *prefix, const char *name)
+{
+    struct stat about;
+
+    return bundle_folder_knows(prefix, name)
+           && fstatat(folder, name, &about, AT_SYMLINK_NOFOLLOW) == 0
+           && S_ISREG(about.st_mode);
+}
+
+/* Of what no bundle holds the first by name; NULL: there is nothing else.  `prefix`
+ * NULL: anything counts. */
+static const char *find_foreign(struct arena *a, DIR *dir, const char *prefix)
+{
+    const char *first = NULL;
+
+    for (const struct dirent *e; (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (prefix && is_ours(dirfd(dir), prefix, e->d_name))
+            continue;
+        if (!first || strcmp(e->d_name, first) < 0)
+            first = arena_strdup(a, e->d_name);
+    }
+    return first;
+}
+
+/* NULL: it is no bundle. */
+static const char *prefix_of(struct arena *a, const char *folder)
+{
+    struct bundle_meta meta;
+    struct status *s = bundle_read_meta(a, folder, &meta);
+
+    if (!s)
+        return meta.prefix;
+    status_free(s);
+    return NULL;
 }
 
 /* Only an empty folder or an older bundle may be replaced: anything else is somebody's
  * work. */
-static struct status *check_replaceable(const char *folder)
+static struct status *check_replaceable(struct arena *a, const char *folder)
 {
     DIR *dir = opendir(folder);
-    bool report = false, folders = false;
-    int n = 0;
 
     if (!dir)
         return errno == ENOENT ? OK
                                : FAIL(IO_ERROR, "cannot write the bundle to '%s': %s",
                                       folder, strerror(errno));
-    for (struct dirent *e; (e = readdir(dir));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        n++;
-        report |= ends_with(e->d_name, ".report.json");
-        folders |= e->d_type == DT_DIR;
-    }
+
+    const char *prefix = prefix_of(a, folder);
+    const char *foreign = find_foreign(a, dir, prefix);
+
     closedir(dir);
-    if (n == 0 || (report && !folders))
+    if (!foreign)
         return OK;
-    return FAIL(IO_ERROR,
-                "'%s' exists and is not a bundle; remove it, or choose another"
-                " folder with -o",
-                folder);
+    return FAIL(
+        IO_ERROR,
+        "'%s' exists and %s '%s'; remove it, or choose another folder with -o", folder,
+        prefix ? "holds more than a bundle:" : "is not a bundle: it holds", foreign);
 }
 
 struct status *bundle_folder_find(struct arena *a, const char *path, const char **out)
 {
     RETURN_IF_FAIL(follow_link(a, without_slashes(a, path), out));
-    return check_replaceable(*out);
+    return check_replaceable(a, *out);
 }
 
 /* ---- replacing ------------------------------------------------------------------- */

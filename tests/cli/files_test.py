@@ -24,6 +24,11 @@ def path(*parts):
     return os.path.join(WORK, *parts)
 
 
+def write(name, text):
+    with open(name, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 class Files(unittest.TestCase):
     def setUp(self):
         shutil.rmtree(WORK, ignore_errors=True)
@@ -67,6 +72,33 @@ class Bundles(Files):
         self.assertRegex(said, "cannot remove the older bundle, which stays as 'b.new-.*': "
                                "Permission denied")
         self.assertTrue(os.path.exists(path("b", "again.h")))
+
+    def test_a_bundle_of_every_kind_is_replaced(self):
+        for kind in ("obj", "llvm", "asm", "c", "plan"):
+            for prefix in (["--embed"], ["--prefix", "again"]):
+                self.bundle("b", "--emit", kind, *prefix)
+        self.assertEqual(os.listdir(WORK), ["b"])
+
+    def test_a_report_alone_makes_no_bundle(self):
+        os.mkdir(path("mine"))
+        for name in ("thesis.txt", "pytest.report.json"):
+            write(path("mine", name), "{}")
+        self.refused("'mine' exists and is not a bundle: it holds 'pytest.report.json'", RELU,
+                     "--target", "host", "-o", "mine")
+        self.assertEqual(len(os.listdir(path("mine"))), 2)
+
+    def test_what_is_no_file_of_a_bundle_is_not_removed(self):
+        self.bundle("b")
+        os.mkdir(path("b", "relu.pc.d"))
+        self.refused("'b' exists and holds more than a bundle: 'relu.pc.d'", RELU, "--target",
+                     "host", "-o", "b")
+        write(path("b", "notes.txt"), "mine")
+        self.refused("'notes.txt'", RELU, "--target", "host", "-o", "b")
+        os.rename(path("b", "notes.txt"), path("notes.txt"))
+        os.rmdir(path("b", "relu.pc.d"))
+        os.remove(path("b", "relu.pc"))
+        os.symlink("../notes.txt", path("b", "relu.pc"))
+        self.refused("'relu.pc'", RELU, "--target", "host", "-o", "b")
 
 
 if __name__ == "__main__":
