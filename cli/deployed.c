@@ -178,6 +178,23 @@ static struct status *choose_for(struct arena *a, const struct weights_file *old
     return OK;
 }
 
+static struct status *load_old(struct arena *a, const struct deployed_options *o,
+                               struct weights_file *out)
+{
+    return status_note(weights_file_load(a, o->old, out),
+                       "while reading what is deployed");
+}
+
+struct status *deployed_check(const struct deployed_options *o)
+{
+    struct arena *a = arena_create();
+    struct weights_file old;
+    struct status *s = load_old(a, o, &old);
+
+    arena_destroy(a);
+    return s;
+}
+
 struct status *deployed_choose(struct arena *a, const char *model,
                                const struct compile_options *co,
                                const struct deployed_options *o,
@@ -186,11 +203,11 @@ struct status *deployed_choose(struct arena *a, const char *model,
     struct compile_options mine = *co;
     struct weights_file old;
     char *folder = NULL;
-    struct status *s = weights_file_load(a, o->old, &old);
 
-    if (s)
-        return status_note(s, "while reading what is deployed");
-    s = scratch_folder_make(a, &folder);
+    RETURN_IF_FAIL(load_old(a, o, &old));
+
+    struct status *s = scratch_folder_make(a, &folder);
+
     mine.folder = folder;
     if (!s)
         s = compile_model(model, &mine);

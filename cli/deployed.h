@@ -17,6 +17,9 @@ struct deployed_options {
     void *arg;
 };
 
+/* INVALID, IO_ERROR: deployed_choose could not use the old file. */
+struct status *deployed_check(const struct deployed_options *o);
+
 /* Compiles the model as `co` says, into a folder of its own, and makes the patches.
  * *update, co->update or what a plan says otherwise, becomes the strategy of fewest
  * bytes if the options ask for it: `full` or `hash`, which lead to the same weights,

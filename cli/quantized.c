@@ -3,6 +3,8 @@
  * outputs are the same bytes on every target. */
 #include "cli/quantized.h"
 
+#include <stdio.h>
+
 #include "cli/progress.h"
 #include "cli/quantized_job.h"
 #include "cli/scratch_folder.h"
@@ -711,6 +713,8 @@ struct status *quantized_compile(struct arena *a, const char *model,
 
     struct status *s = run(&q);
 
+    if (!s && q.over) /* the bundle has it now */
+        remove(q.over);
     if (q.training.model)
         training_end(&q.training, !s);
     dataset_close(q.data);

@@ -37,6 +37,7 @@ struct quantized {
     int n_raised;                /* units that 8 bits would have spoilt (relax.h) */
     const char *searched;        /* a sentence for the reports, or NULL */
     const char *evaluations;     /* of the search, lines of JSON; or NULL */
+    const char *over;            /* the file of a search that need not go on; or NULL */
     const char *search_page;     /* search_page.h; or NULL */
     struct compile *searched_in; /* holds the plan that a search chose; or NULL */
     struct pruning *pruning;     /* NULL: no channel is removed */

@@ -468,7 +468,9 @@ struct status *quantized_search(struct quantized *q)
     struct searching s = {.q = q};
     struct status *status = run(&s);
 
-    record_close(s.record, !status && !interrupted && !q->o->plan_from);
+    record_close(s.record, false);
+    if (!status && !interrupted && !q->o->plan_from)
+        q->over = q->o->search_file;
     variants_destroy(s.variants);
     return status;
 }

@@ -535,6 +535,17 @@ static struct status *compile_plain(struct arena *a, const char *model,
     return OK;
 }
 
+/* Before any work whose result could then not be used.  Only rank 0 writes. */
+static struct status *check_files(const char *model, const struct compile_options *co,
+                                  const struct deployed_options *deployed)
+{
+    if (ranks_mpi_rank())
+        return OK;
+    if (deployed)
+        RETURN_IF_FAIL(deployed_check(deployed));
+    return compile_check_folder(model, co);
+}
+
 static struct status *compile(struct arena *a, const char *model, const struct args *o)
 {
     const struct model_options mo = MODEL_OPTIONS(o);
@@ -599,6 +610,9 @@ static struct status *compile(struct arena *a, const char *model, const struct a
         .resume = o->resume,
         .plan_from = o->plan_from,
         .jobs = o->jobs ? o->jobs : 1};
+
+    RETURN_IF_FAIL(check_files(model, &co, qo.deployed));
+
     struct status *s = needs_data(o) ? quantized_compile(a, model, &co, &qo)
                                      : compile_plain(a, model, &co, qo.deployed);
 

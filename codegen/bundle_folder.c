@@ -144,6 +144,40 @@ struct status *bundle_folder_find(struct arena *a, const char *path, const char 
     return check_replaceable(a, *out);
 }
 
+/* A sibling takes its place, which "." has none of. */
+static bool has_name(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    return *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static struct status *check_parent(struct arena *a, const char *folder)
+{
+    const char *slash = strrchr(folder, '/');
+    const char *parent =
+        slash ? arena_strndup(a, folder, (size_t)(slash - folder) + 1) : ".";
+
+    if (!has_name(folder))
+        return FAIL(IO_ERROR, "a bundle cannot take the place of '%s'", folder);
+    return access(parent, W_OK | X_OK) == 0
+               ? OK
+               : FAIL(IO_ERROR, "cannot make a folder beside '%s': %s", folder,
+                      strerror(errno));
+}
+
+struct status *bundle_check_folder(const char *path)
+{
+    struct arena *a = arena_create();
+    const char *folder;
+    struct status *s = bundle_folder_find(a, path, &folder);
+
+    if (!s)
+        s = check_parent(a, folder);
+    arena_destroy(a);
+    return s;
+}
+
 /* ---- replacing ------------------------------------------------------------------- */
 
 /* Bundles are flat. */

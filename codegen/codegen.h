@@ -97,6 +97,10 @@ struct bundle_options {
 struct status *bundle_write(struct compile *c, struct program *p,
                             const struct bundle_options *o);
 
+/* IO_ERROR: bundle_write could not write to the folder.  It checks that too, after the
+ * work that callers may do before. */
+struct status *bundle_check_folder(const char *folder);
+
 /* ---- running a bundle here (runner.c) --------------------------------------- */
 
 /* What the runner relies on, so that one driver runs every model `foo`:

@@ -42,6 +42,22 @@ struct status *compile_graph(struct compile *c, const char *path,
     return int_prefers_unsigned(isa) ? pass_unsigned_codes(c, *out) : OK;
 }
 
+static const char *folder_of(struct arena *a, const char *path,
+                             const struct compile_options *o)
+{
+    return o->folder ? o->folder
+                     : arena_printf(a, "%s.%s", model_short_name(a, path), o->target);
+}
+
+struct status *compile_check_folder(const char *path, const struct compile_options *o)
+{
+    struct arena *a = arena_create();
+    struct status *s = bundle_check_folder(folder_of(a, path, o));
+
+    arena_destroy(a);
+    return s;
+}
+
 struct job {
     const char *path;
     const struct compile_options *o;
@@ -84,8 +100,7 @@ static struct status *write_bundle(struct compile *c, const struct job *job)
 
     const char *short_name = model_short_name(c->perm, job->path);
     const struct bundle_options bundle = {
-        .folder = o->folder ? o->folder
-                            : arena_printf(c->perm, "%s.%s", short_name, job->target->name),
+        .folder = folder_of(c->perm, job->path, o),
         .prefix = o->prefix ? o->prefix : short_name,
         .model_path = job->path,
         .target = job->target,

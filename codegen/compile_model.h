@@ -48,6 +48,10 @@ struct status *compile_graph(struct compile *c, const char *path,
  * does.  compile_model checks it too, after the work that callers may do before. */
 struct status *compile_check_kind(const struct target *t, enum emit_kind kind);
 
+/* IO_ERROR: the bundle of `path` cannot be written where it is to lie.  compile_model
+ * checks that as late. */
+struct status *compile_check_folder(const char *path, const struct compile_options *o);
+
 struct status *compile_model(const char *path, const struct compile_options *o);
 
 #endif /* HADMC_CODEGEN_COMPILE_MODEL_H */

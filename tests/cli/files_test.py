@@ -8,10 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import unittest
 
 HADMCC, MODELS, WORK = map(os.path.abspath, sys.argv[1:4])
 RELU = os.path.join(MODELS, "relu.onnx")
+EXAMPLE = os.path.join(MODELS, "..", "..", "..", "examples", "update")
+SEARCH = (os.path.join(EXAMPLE, "before.onnx"), "--target", "host", "--max-bytes", "30K",
+          "--evaluations", "20")
 NOBODY = 65534
 
 
@@ -99,6 +103,33 @@ class Bundles(Files):
         os.remove(path("b", "relu.pc"))
         os.symlink("../notes.txt", path("b", "relu.pc"))
         self.refused("'relu.pc'", RELU, "--target", "host", "-o", "b")
+
+
+class Searches(Files):
+    """Of seconds here, of hours elsewhere."""
+
+    def test_what_would_refuse_the_bundle_does_so_at_once(self):
+        os.mkdir(path("keep"))
+        write(path("keep", "note.txt"), "mine")
+        self.refused("'keep' exists and is not a bundle: it holds 'note.txt'", *SEARCH, "-o", "keep")
+        self.refused("beside 'none/b': No such file", *SEARCH, "-o", "none/b")
+        self.refused("place of ''", *SEARCH, "-o", "")
+        self.refused("while reading what is deployed", *SEARCH, "-o", "b", "--deployed", "none")
+        self.assertEqual(os.listdir(WORK), ["keep"])
+
+    def test_the_record_stays_until_the_bundle_is_there(self):
+        search = subprocess.Popen([HADMCC, *SEARCH, "-o", "b"], cwd=WORK, text=True,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while search.poll() is None and not os.path.exists(path("b.search.jsonl")):
+            time.sleep(0.01)
+        os.mkdir(path("b"))
+        write(path("b", "note.txt"), "mine")
+        self.assertIn("note.txt", search.communicate(timeout=600)[1])
+        self.assertEqual(search.returncode, 1)
+        self.assertTrue(os.path.exists(path("b.search.jsonl")))
+        shutil.rmtree(path("b"))
+        self.done(*SEARCH, "-o", "b", "--resume")
+        self.assertEqual(os.listdir(WORK), ["b"])
 
 
 if __name__ == "__main__":
