@@ -147,10 +147,15 @@ static struct status *refusal(struct arena *a, const struct store *st,
     }
 }
 
+/* Slots that have no journal at these sectors may have one at others: they are taken
+ * as empty only when they were made here. */
 static struct status *apply(struct arena *a, struct store *st,
                             const struct slots_options *o,
                             const struct patch_file *patch)
 {
+    if (!o->create_bytes)
+        RETURN_IF_FAIL(need_weights(st));
+
     const struct hadm_update_options options = {
         .verify = o->key ? ed25519_verify : NULL,
         .public_key = o->key,

@@ -11,7 +11,7 @@
 struct slots_options {
     const char *path;   /* a file, or a folder that holds weights.slots           */
     int erase_bytes;    /* 0: 4096                                                */
-    int create_bytes;   /* of a slot; 0: the file is there                        */
+    int create_bytes;   /* of a slot; 0: the file is there, and its journal      */
     const uint8_t *key; /* 32 bytes; NULL: signatures are not looked at           */
     bool allow_downgrade;
 };
