@@ -59,6 +59,8 @@ static struct status *open_store(struct arena *a, const struct slots_options *o,
     out->opened = hadm_slots_open(&out->slots, &out->file.storage);
     if (out->opened == HADM_UPDATE_OK || out->opened == HADM_UPDATE_NO_WEIGHTS)
         return OK;
+    if (o->create_bytes)
+        unlink(out->path); /* ours, and empty */
     hadm_slot_file_close(&out->file);
     return FAIL(INVALID, "'%s': %s", out->path, hadm_update_strerror(out->opened));
 }

@@ -88,10 +88,8 @@ static int create(const struct hadm_slot_file *f, const char *path, uint64_t n_b
 {
     const int failed = posix_fallocate(f->fd, 0, (off_t)n_bytes);
 
-    if (failed) {
-        unlink(path);
+    if (failed)
         return failed;
-    }
     return fsync(f->fd) ? errno : flush_folder(path);
 }
 
@@ -114,6 +112,8 @@ int hadm_slot_file_open(struct hadm_slot_file *f, const char *path,
     else if (!failed && !S_ISREG(about.st_mode))
         failed = EINVAL;
     if (failed) {
+        if (create_bytes) /* O_EXCL: it was not there before */
+            unlink(path);
         close(f->fd);
         return failed;
     }
