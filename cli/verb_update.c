@@ -239,6 +239,8 @@ static struct status *verify(struct arena *a, const struct args *o, json_t *out)
     if (!o->slots)
         return FAIL(BAD_USAGE,
                     "hadmcc update verify needs a PATCH, --slots FILE, or both");
+    if (o->key && !o->operands.n) /* slots do not keep signatures */
+        return FAIL(BAD_USAGE, "--key is for a PATCH");
     RETURN_IF_FAIL(slots_of(o, "verify", &slots));
     return update_slots_verify(a, &slots, out);
 }
@@ -354,6 +356,34 @@ static struct status *find_action(const char *name, const struct action **out)
                 " keygen");
 }
 
+/* Of another action it would be believed to count: --key where --sign is meant. */
+static struct status *check_options(const char *action, const struct args *o)
+{
+    const struct {
+        const char *option;
+        bool is_given;
+        const char *actions; /* words of a sentence */
+    } rows[] = {
+        {"-o", o->patch, "make"},
+        {"--strategy", o->strategy, "make"},
+        {"--ratio", o->ratio > 0, "make"},
+        {"--number", o->number > 0, "make"},
+        {"--sign", o->sign, "make"},
+        {"--result", o->result, "make"},
+        {"--compress", o->compress, "make"},
+        {"--slots", o->slots, "apply, verify and rollback"},
+        {"--key", o->key, "apply and verify"},
+        {"--allow-downgrade", o->allow_downgrade, "apply"},
+        {"--create", o->create > 0, "apply"},
+        {"--erase-bytes", o->erase_bytes > 0, "apply, verify and rollback"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].is_given && !strstr(rows[i].actions, action))
+            return FAIL(BAD_USAGE, "%s is for %s", rows[i].option, rows[i].actions);
+    return OK;
+}
+
 static struct status *run(const char *name, const void *args)
 {
     const struct args *o = args;
@@ -363,6 +393,7 @@ static struct status *run(const char *name, const void *args)
     if (o->operands.n < action->least || o->operands.n > action->most)
         return FAIL(BAD_USAGE, "usage: hadmcc update %s %s", action->name,
                     action->usage);
+    RETURN_IF_FAIL(check_options(action->name, o));
 
     struct arena *a = arena_create();
     json_t *said = json_object();
