@@ -77,7 +77,7 @@ static struct status *print_probe(struct arena *a, const struct args *o)
     if (!s)
         device_write(&d, &t);
     if (!s && o->out)
-        s = runner_write_file(o->out, t.bytes, t.len);
+        s = runner_replace_file(o->out, t.bytes, t.len);
     else if (!s)
         fputs(t.bytes, stdout);
     text_free(&t);

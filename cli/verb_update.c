@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hadmcc update: patches that bring new weights to devices, and the slots of a device.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -120,6 +121,51 @@ static void describe_choice(struct arena *a, const struct layer_choice *c, json_
     json_object_set_new(out, "layers", list);
 }
 
+/* Where `path` is, whatever leads there: the folder is, the file need not be. */
+static const char *place_of(struct arena *a, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = realpath(
+        slash ? arena_strndup(a, path, (size_t)(slash - path) + 1) : ".", NULL);
+    const char *place =
+        folder ? arena_printf(a, "%s/%s", folder, slash ? slash + 1 : path) : path;
+
+    free(folder);
+    return place;
+}
+
+static bool is_same_file(struct arena *a, const char *one, const char *other)
+{
+    struct stat s, t;
+    const bool is_there = stat(one, &s) == 0, other_is = stat(other, &t) == 0;
+
+    if (is_there && other_is)
+        return S_ISREG(s.st_mode) && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
+    return !is_there && !other_is && strcmp(place_of(a, one), place_of(a, other)) == 0;
+}
+
+/* What is written must not be what was read, or written just before. */
+static struct status *check_written(struct arena *a, const struct args *o,
+                                    const char *old_path, const char *new_path)
+{
+    enum { FIRST_WRITTEN = 3 };
+    const struct {
+        const char *name, *path;
+    } files[] = {
+        {"OLD", old_path}, {"NEW", new_path},       {"--sign", o->sign},
+        {"-o", o->patch},  {"--result", o->result},
+    };
+    const int n = sizeof files / sizeof files[0];
+
+    for (int i = FIRST_WRITTEN; i < n; i++)
+        for (int k = 0; k < i; k++)
+            if (files[i].path && files[k].path
+                && is_same_file(a, files[i].path, files[k].path))
+                return FAIL(BAD_USAGE, "%s and %s are the same file, '%s'",
+                            files[k].name, files[i].name, files[i].path);
+    return OK;
+}
+
 static struct status *make(struct arena *a, const struct args *o, json_t *out)
 {
     const char *const *names = o->operands.at;
@@ -146,6 +192,8 @@ static struct status *make(struct arena *a, const struct args *o, json_t *out)
     if (!s)
         s = weights_file_load(a, new_path, &fresh);
     if (!s)
+        s = check_written(a, o, old_path ? base.path : NULL, fresh.path);
+    if (!s)
         s = patch_make(a, old_path ? &base : NULL, &fresh, &how, &made);
     key_forget(&key);
     RETURN_IF_FAIL(s);
@@ -154,7 +202,7 @@ static struct status *make(struct arena *a, const struct args *o, json_t *out)
         const struct bytes result =
             made.choice.layers ? made.choice.result.bytes : fresh.bytes;
 
-        RETURN_IF_FAIL(runner_write_file(o->result, result.at, result.len));
+        RETURN_IF_FAIL(runner_replace_file(o->result, result.at, result.len));
     }
     describe_patch(&made.header, made.bytes.len, out);
     if (o->compress)

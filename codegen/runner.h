@@ -43,5 +43,8 @@ struct status *runner_run_program(struct runner_job *job,
 /* A file, whole, in `a`. */
 struct status *runner_read_file(struct arena *a, const char *path, struct bytes *out);
 struct status *runner_write_file(const char *path, const void *bytes, size_t len);
+/* The same for what somebody keeps: what was there stays until all bytes are on the
+ * disk, and when they are not.  A device or a pipe is written to. */
+struct status *runner_replace_file(const char *path, const void *bytes, size_t len);
 
 #endif /* HADMC_CODEGEN_RUNNER_H */

@@ -12,55 +12,6 @@
 
 enum { MACHINE_X86_64 = 62, MACHINE_AARCH64 = 183 };
 
-struct status *runner_read_file(struct arena *a, const char *path, struct bytes *out)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        const int why = errno;
-
-        if (fd >= 0)
-            close(fd);
-        return FAIL(IO_ERROR, "cannot read '%s': %s", path, strerror(why));
-    }
-
-    const size_t len = (size_t)st.st_size;
-    uint8_t *at = arena_alloc(a, len + 1);
-    size_t done = 0;
-
-    while (done < len) {
-        const ssize_t n = read(fd, at + done, len - done);
-
-        if (n <= 0)
-            break;
-        done += (size_t)n;
-    }
-    close(fd);
-    if (done < len)
-        return FAIL(IO_ERROR, "cannot read '%s' to its end", path);
-    *out = (struct bytes){.at = at, .len = len};
-    return OK;
-}
-
-struct status *runner_write_file(const char *path, const void *bytes, size_t len)
-{
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    const uint8_t *at = bytes;
-    size_t done = 0;
-
-    while (fd >= 0 && done < len) {
-        const ssize_t n = write(fd, at + done, len - done);
-
-        if (n <= 0)
-            break;
-        done += (size_t)n;
-    }
-    if (fd < 0 || close(fd) != 0 || done < len)
-        return FAIL(IO_ERROR, "cannot write '%s': %s", path, strerror(errno));
-    return OK;
-}
-
 /* ---- ar -------------------------------------------------------------------- */
 
 enum { AR_MAGIC = 8, AR_HEADER = 60, AR_SIZE_AT = 48, AR_SIZE_LEN = 10 };

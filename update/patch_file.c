@@ -91,5 +91,5 @@ struct status *patch_file_write(struct arena *a, const char *path, struct bytes 
         file = (struct bytes){bytes, n};
     }
     *file_bytes = file.len;
-    return runner_write_file(path, file.at, file.len);
+    return runner_replace_file(path, file.at, file.len);
 }

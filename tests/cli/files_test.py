@@ -5,7 +5,9 @@
     files_test.py HADMCC MODELS WORK
 """
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -130,6 +132,43 @@ class Searches(Files):
         shutil.rmtree(path("b"))
         self.done(*SEARCH, "-o", "b", "--resume")
         self.assertEqual(os.listdir(WORK), ["b"])
+
+
+def read(name):
+    with open(path(name), "rb") as file:
+        return file.read()
+
+
+class Updates(Files):
+    MAKE = ("update", "make", "old", "-o", "to/patch", "--strategy", "full")
+
+    def setUp(self):
+        super().setUp()
+        self.done(os.path.join(EXAMPLE, "before.onnx"), "--target", "host", "-o", "old")
+        os.mkdir(path("to"))
+
+    def test_a_full_disk_leaves_the_older_patch_and_nothing_else(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+        self.refused("cannot write 'to/patch': File too large", *self.MAKE, preexec_fn=limit)
+        self.assertEqual(os.listdir(path("to")), [])
+        self.done(*self.MAKE)
+        patch = read("to/patch")
+        self.refused("cannot write 'to/patch': File too large", *self.MAKE, "--number", "2",
+                     preexec_fn=limit)
+        self.assertEqual(read("to/patch"), patch)
+        self.assertEqual(os.listdir(path("to")), ["patch"])
+
+    def test_links_and_modes_stay(self):
+        write(path("real"), "older")
+        os.chmod(path("real"), 0o640)
+        os.symlink("../real", path("to", "patch"))
+        self.done(*self.MAKE)
+        self.assertTrue(os.path.islink(path("to", "patch")))
+        self.assertEqual(os.stat(path("real")).st_mode & 0o777, 0o640)
+        self.done("update", "verify", "real")
 
 
 if __name__ == "__main__":
