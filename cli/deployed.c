@@ -2,7 +2,7 @@
 /* See deployed.h. */
 #include "cli/deployed.h"
 
-#include "cli/scratch_folder.h"
+#include "support/scratch_folder.h"
 #include "codegen/runner.h"
 #include "plan/plan_words.h"
 #include "update/patch_maker.h"

@@ -7,7 +7,7 @@
 #include "cli/compare.h"
 #include "cli/model.h"
 #include "cli/progress.h"
-#include "cli/scratch_folder.h"
+#include "support/scratch_folder.h"
 #include "codegen/child.h"
 #include "codegen/compile_model.h"
 

@@ -7,6 +7,7 @@
 
 #include "cli/option.h"
 #include "support/nearest.h"
+#include "support/scratch_folder.h"
 
 #define VERB(name) extern const struct verb verb_##name;
 #include "cli/verbs.def"
@@ -57,7 +58,9 @@ static struct status *run_verb(const struct verb *v, int argc, char *const argv[
         fputs(text.bytes, stdout);
         text_free(&text);
     } else if (!s) {
+        scratch_folders_watch();
         s = v->run(operand, args);
+        scratch_folders_end();
     }
     free(args);
     return s;

@@ -12,7 +12,7 @@
 #include "cli/probe_layers.h"
 #include "cli/probe_plan.h"
 #include "cli/progress.h"
-#include "cli/scratch_folder.h"
+#include "support/scratch_folder.h"
 #include "codegen/child.h"
 #include "codegen/compile_model.h"
 

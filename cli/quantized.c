@@ -7,7 +7,7 @@
 
 #include "cli/progress.h"
 #include "cli/quantized_job.h"
-#include "cli/scratch_folder.h"
+#include "support/scratch_folder.h"
 #include "compress/relax.h"
 #include "compress/synthetic.h"
 

@@ -13,6 +13,7 @@
 #include "codegen/bundle.h"
 #include "codegen/runner.h"
 #include "plan/plan.h"
+#include "support/scratch_folder.h"
 
 #include <llvm-c/Core.h>
 
@@ -262,20 +263,19 @@ struct status *bundle_write(struct compile *c, struct program *p,
                                 emit_is_machine_code(o->kind) ? o->cpu_features : 0),
     };
     const char *folder;
+    char *fresh;
 
     RETURN_IF_FAIL(bundle_folder_find(c->perm, o->folder, &folder));
+    RETURN_IF_FAIL(scratch_folder_make_beside(c->perm, folder, &fresh));
 
-    char *fresh = arena_printf(c->perm, "%s.new-XXXXXX", folder);
-
-    if (!mkdtemp(fresh) || chmod(fresh, 0755) != 0)
-        return FAIL(IO_ERROR, "cannot make a folder beside '%s': %s", folder,
-                    strerror(errno));
-
-    struct status *s = fill(&job, fresh);
+    struct status *s = chmod(fresh, 0755) == 0
+                           ? fill(&job, fresh)
+                           : FAIL(IO_ERROR, "cannot set the mode of '%s': %s", fresh,
+                                  strerror(errno));
 
     if (!s)
         s = bundle_folder_replace(fresh, folder);
     if (s)
-        bundle_folder_remove(fresh);
+        scratch_folder_remove(fresh);
     return status_note(s, "while writing the bundle '%s'", folder);
 }

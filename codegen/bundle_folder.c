@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "codegen/bundle.h"
+#include "support/scratch_folder.h"
 
 /* ---- where it is ----------------------------------------------------------------- */
 
@@ -180,27 +181,9 @@ struct status *bundle_check_folder(const char *path)
 
 /* ---- replacing ------------------------------------------------------------------- */
 
-/* Bundles are flat. */
-int bundle_folder_remove(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    int failed = 0;
-
-    if (!dir)
-        return errno;
-    for (const struct dirent *e; (e = readdir(dir));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0
-            && unlinkat(dirfd(dir), e->d_name, 0) != 0)
-            failed = errno;
-    closedir(dir);
-    if (failed)
-        return failed;
-    return rmdir(folder) == 0 ? 0 : errno;
-}
-
 static void remove_older(const char *folder)
 {
-    const int why = bundle_folder_remove(folder);
+    const int why = scratch_folder_remove(folder);
 
     if (why)
         fprintf(stderr,
@@ -214,7 +197,9 @@ struct status *bundle_folder_replace(const char *fresh, const char *folder)
         remove_older(fresh);
         return OK;
     }
-    if (rename(fresh, folder) == 0) /* there was none, or an empty one */
+    if (rename(fresh, folder) == 0) { /* there was none, or an empty one */
+        scratch_folder_keep(fresh);
         return OK;
+    }
     return FAIL(IO_ERROR, "cannot write '%s': %s", folder, strerror(errno));
 }

@@ -3,13 +3,13 @@
  * program (freestanding/runner_program.c) linked statically, started directly or
  * under the target's emulator. */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "codegen/embedded.h"
 #include "codegen/runner.h"
+#include "support/scratch_folder.h"
 
 enum { MACHINE_AARCH64 = 183, MAX_ARGV = 64 };
 
@@ -139,27 +139,15 @@ static struct status *run_program(struct runner_job *job,
     return child_exec(a, "the compiled model", v.at, &options, NULL);
 }
 
-static void remove_folder(struct runner_job *job, const char *folder, int n_objects)
-{
-    static const char *const names[] = {"runner.o", "program", "request"};
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        unlink(arena_printf(job->arena, "%s/%s", folder, names[i]));
-    for (int i = 0; i < n_objects; i++)
-        unlink(arena_printf(job->arena, "%s/%d.o", folder, i));
-    rmdir(folder);
-}
-
 struct status *runner_run_program(struct runner_job *job,
                                   const struct runner_objects *o)
 {
-    char folder[] = "/tmp/hadmcc-XXXXXX";
+    char *folder;
 
-    if (!mkdtemp(folder))
-        return FAIL(IO_ERROR, "cannot make a folder in /tmp: %s", strerror(errno));
+    RETURN_IF_FAIL(scratch_folder_make(job->arena, &folder));
 
     struct status *s = run_program(job, o, folder);
 
-    remove_folder(job, folder, o->n);
+    scratch_folder_remove(folder);
     return s;
 }

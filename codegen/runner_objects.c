@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The object files of a bundle: read from libfoo.a (Unix ar, System V or BSD long
  * names), or compiled from the C sources of a bundle made with --emit c. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "codegen/runner.h"
+#include "support/scratch_folder.h"
 
 enum { MACHINE_X86_64 = 62, MACHINE_AARCH64 = 183 };
 
@@ -126,24 +123,22 @@ static struct status *compile_sources(struct runner_job *job,
     const int n = job->meta->embed ? N_SOURCES : N_SOURCES - 1;
     struct arena *a = job->arena;
     const char *const *compiler = find_compiler(job->options->target);
-    char object[] = "/tmp/hadmcc-XXXXXX.o";
-    const int fd = compiler ? mkstemps(object, 2) : -1;
+    char *folder;
 
     if (!compiler)
         return FAIL(UNSUPPORTED,
                     "this bundle holds C sources and there is no C compiler here");
-    if (fd < 0)
-        return FAIL(IO_ERROR, "cannot make a file in /tmp: %s", strerror(errno));
-    close(fd);
+    RETURN_IF_FAIL(scratch_folder_make(a, &folder));
     out->at = arena_new_array(a, struct runner_object, N_SOURCES);
 
+    const char *object = arena_printf(a, "%s/object.o", folder);
     struct status *s = OK;
 
     for (int i = 0; !s && i < n; i++)
         s = compile_one(job, compiler,
                         arena_printf(a, "%s%s.c", job->meta->prefix, ends[i]), object,
                         out);
-    unlink(object);
+    scratch_folder_remove(folder);
     return status_note(s, "while compiling the C sources of '%s'", job->folder);
 }
 

@@ -131,7 +131,40 @@ class Searches(Files):
         self.assertTrue(os.path.exists(path("b.search.jsonl")))
         shutil.rmtree(path("b"))
         self.done(*SEARCH, "-o", "b", "--resume")
+        self.bundle("b")
         self.assertEqual(os.listdir(WORK), ["b"])
+
+
+class Signals(Files):
+    def stop(self, by, *args):
+        """Begins the command, stops it when it has a scratch folder, waits until that is gone."""
+        tmp = path("tmp")
+        os.mkdir(tmp)
+        victim = subprocess.Popen([HADMCC, *args], cwd=WORK, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=tmp))
+
+        def left():
+            return os.listdir(tmp) + [name for name in os.listdir(WORK) if ".new-" in name]
+
+        while victim.poll() is None and not left():
+            time.sleep(0.001)
+        victim.send_signal(by)
+        self.assertEqual(victim.wait(timeout=60), -by)
+        end = time.monotonic() + 60
+        while left() and time.monotonic() < end:
+            time.sleep(0.01)
+        self.assertEqual(left(), [])
+        os.rmdir(tmp)
+
+    def test_folders_in_tmpdir_are_removed_whatever_ends_the_program(self):
+        for by in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
+            with self.subTest(by=by):
+                self.stop(by, *SEARCH[:3], "--bits", "8", "-o", "b")
+
+    def test_a_bundle_that_was_begun_is_removed(self):
+        model = os.path.join(EXAMPLE, "..", "fsdd", "fsdd_m5.onnx")  # takes a while
+        self.stop(signal.SIGTERM, model, "--target", "host", "-o", "b")
+        self.assertEqual(os.listdir(WORK), [])
 
 
 def read(name):

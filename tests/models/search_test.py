@@ -71,6 +71,12 @@ def kill_all(victim):
     os.killpg(victim.pid, signal.SIGKILL)
 
 
+def works(pid):
+    """Not the process that only removes what is left behind."""
+    with open("/proc/%d/comm" % pid, encoding="ascii") as file:
+        return file.read() != "hadmcc-tidy\n"
+
+
 def kill_a_descendant(victim):
     """Of those that run hadmcc, the last one that was started."""
     below, all_below = [victim.pid], []
@@ -78,7 +84,7 @@ def kill_a_descendant(victim):
         children = []
         for pid in below:
             with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as file:
-                children += [int(child) for child in file.read().split()]
+                children += [int(child) for child in file.read().split() if works(int(child))]
         below = children
         all_below += below
     os.kill(max(all_below), signal.SIGKILL)
