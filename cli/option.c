@@ -59,8 +59,8 @@ static struct status *set_count(const struct option *o, const char *value, int *
     const long n = strtol(value, &end, 10);
 
     if (errno || end == value || *end || n < 1 || n > INT_MAX)
-        return FAIL(BAD_USAGE, "%s takes a whole number of at least 1, not '%s'",
-                    o->name, value);
+        return FAIL(BAD_USAGE, "%s takes a whole number between 1 and %d, not '%s'",
+                    o->name, INT_MAX, value);
     *out = (int)n;
     return OK;
 }
