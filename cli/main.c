@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hadmcc: finds the verb, parses its options, runs it, prints what went wrong. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,8 @@ static struct status *run_line(int argc, char *const argv[])
 
 int main(int argc, char *argv[])
 {
+    signal(SIGXFSZ, SIG_IGN); /* what cannot be written is named instead */
+
     struct status *s = run_line(argc, argv);
 
     if (!s && fflush(stdout) != 0)

@@ -149,6 +149,15 @@ static const char *stderr_text(struct arena *a, const struct child *c, size_t li
     return text;
 }
 
+/* What a signal says that the system sends where a limit is met; NULL: it is none. */
+static const char *limit_of(int sig)
+{
+    return sig == SIGKILL   ? "SIGKILL; out of memory?"
+           : sig == SIGXFSZ ? "SIGXFSZ: a file is larger than the limit"
+           : sig == SIGXCPU ? "SIGXCPU: more CPU time than the limit"
+                            : NULL;
+}
+
 /* What became of the child, as a status. */
 static struct status *judge(struct arena *a, const struct child *c, int wait_status,
                             const char *what, const struct child_options *o)
@@ -163,8 +172,9 @@ static struct status *judge(struct arena *a, const struct child *c, int wait_sta
     const char *said = stderr_text(a, c, MAX_STDERR);
     const char *colon = *said ? ": " : "";
 
-    if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL)
-        return FAIL(NO_FIT, "%s was killed; out of memory?", what);
+    if (WIFSIGNALED(wait_status) && limit_of(WTERMSIG(wait_status)))
+        return FAIL(NO_FIT, "%s was killed (%s)", what,
+                    limit_of(WTERMSIG(wait_status)));
     if (WIFSIGNALED(wait_status))
         return FAIL(crash, "%s crashed (%s)%s%s", what,
                     strsignal(WTERMSIG(wait_status)), colon, said);

@@ -36,7 +36,7 @@ struct child_options {
 
 /* `what` completes "while ..." and "crashed ...", e.g. "generating code".  `o` may
  * be NULL.  A status that fn returns comes back with its notes.  A crash is
- * INTERNAL (see foreign), a time-out or a kill for memory is NO_FIT. */
+ * INTERNAL (see foreign), a time-out or a kill at a limit is NO_FIT. */
 struct status *child_run(struct arena *a, const char *what, child_fn *fn, void *arg,
                          const struct child_options *o, struct bytes *out);
 

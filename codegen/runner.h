@@ -26,6 +26,7 @@ struct runner_object {
     struct bytes bytes;
 };
 struct runner_objects {
+    const char *from; /* the library's path, or the folder with the C sources */
     int n;
     struct runner_object *at;
     int machine;

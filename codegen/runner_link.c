@@ -83,8 +83,10 @@ static struct status *link_program(struct runner_job *job,
         RETURN_IF_FAIL(runner_write_file(path, o->at[i].bytes.at, o->at[i].bytes.len));
         push(job, &v, path);
     }
-    return status_note(child_exec(a, "the linker", v.at, NULL, NULL),
-                       "while linking a program around '%s'", job->folder);
+    return status_note(
+        child_exec(a, "the linker", v.at, &(struct child_options){.foreign = true},
+                   NULL),
+        "while linking a program around '%s'", o->from);
 }
 
 /* ---- running --------------------------------------------------------------- */

@@ -72,15 +72,26 @@ static struct status *create_jit(LLVMOrcLLJITRef *out)
     return OK;
 }
 
+/* What is no object of this bundle is the file's fault. */
+static struct status *cannot_load(const struct runner_objects *o, LLVMErrorRef error)
+{
+    char *words = LLVMGetErrorMessage(error);
+    struct status *s = FAIL(INVALID, "'%s' cannot be loaded: %s", o->from, words);
+
+    LLVMDisposeErrorMessage(words);
+    return s;
+}
+
 static struct status *find_symbol(LLVMOrcLLJITRef jit, const struct runner_job *job,
-                                  const char *name, void **out)
+                                  const struct runner_objects *o, const char *name,
+                                  void **out)
 {
     LLVMOrcExecutorAddress at = 0;
     LLVMErrorRef error = LLVMOrcLLJITLookup(
         jit, &at, arena_printf(job->arena, "%s_%s", job->meta->prefix, name));
 
     if (error)
-        return llvm_failed(error, "load the library");
+        return cannot_load(o, error);
     *out = (void *)(uintptr_t)at;
     return OK;
 }
@@ -99,14 +110,14 @@ static struct status *load(const struct runner_job *job, const struct runner_obj
             LLVMOrcLLJITAddObjectFile(jit, LLVMOrcLLJITGetMainJITDylib(jit), b);
 
         if (error)
-            return llvm_failed(error, "load an object of the library");
+            return cannot_load(o, error);
     }
-    RETURN_IF_FAIL(find_symbol(jit, job, "open", &open_at));
-    RETURN_IF_FAIL(find_symbol(jit, job, "run", &run_at));
+    RETURN_IF_FAIL(find_symbol(jit, job, o, "open", &open_at));
+    RETURN_IF_FAIL(find_symbol(jit, job, o, "run", &run_at));
     if (job->request->n_workers > 1)
-        RETURN_IF_FAIL(find_symbol(jit, job, "use_workers", &workers_at));
+        RETURN_IF_FAIL(find_symbol(jit, job, o, "use_workers", &workers_at));
     if (job->meta->embed)
-        RETURN_IF_FAIL(find_symbol(jit, job, "weights", &weights_at));
+        RETURN_IF_FAIL(find_symbol(jit, job, o, "weights", &weights_at));
     /* ISO C has no cast between the two kinds of pointers; POSIX says they are alike.
      */
     memcpy(&api->open, &open_at, sizeof open_at);
@@ -124,7 +135,9 @@ static struct status *map_weights(const struct runner_job *job, const void **out
     struct stat st;
     void *at = MAP_FAILED;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
+    if (fd >= 0 && fstat(fd, &st) == 0) {
+        if (st.st_size == 0)
+            return FAIL(INVALID, "'%s' is empty", path);
         job->request->weights_bytes = st.st_size;
         at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     }

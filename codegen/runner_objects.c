@@ -157,7 +157,7 @@ bool runner_is_native(int machine)
 
 struct status *runner_load_objects(struct runner_job *job, struct runner_objects *out)
 {
-    memset(out, 0, sizeof *out);
+    *out = (struct runner_objects){.from = job->folder};
     if (job->meta->kind == EMIT_C) {
         RETURN_IF_FAIL(compile_sources(job, out));
     } else {
@@ -165,6 +165,7 @@ struct status *runner_load_objects(struct runner_job *job, struct runner_objects
             arena_printf(job->arena, "%s/lib%s.a", job->folder, job->meta->prefix);
         struct bytes file;
 
+        out->from = path;
         RETURN_IF_FAIL(runner_read_file(job->arena, path, &file));
         RETURN_IF_FAIL(read_archive(job->arena, path, file, out));
     }

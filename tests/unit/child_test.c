@@ -80,7 +80,18 @@ TEST(a_kill_is_not_a_bug)
 {
     int sig = SIGKILL;
 
-    CHECK_FAILS(run(die, &sig, NULL, NULL), NO_FIT, "testing was killed");
+    CHECK_FAILS(run(die, &sig, NULL, NULL), NO_FIT,
+                "testing was killed (SIGKILL; out of memory?)");
+}
+
+TEST(a_limit_that_is_met_is_not_a_bug)
+{
+    int file = SIGXFSZ, time = SIGXCPU;
+
+    CHECK_FAILS(run(die, &file, NULL, NULL), NO_FIT,
+                "testing was killed (SIGXFSZ: a file is larger than the limit)");
+    CHECK_FAILS(run(die, &time, NULL, NULL), NO_FIT,
+                "testing was killed (SIGXCPU: more CPU time than the limit)");
 }
 
 TEST(a_child_that_hangs_is_ended)

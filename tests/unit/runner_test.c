@@ -326,6 +326,30 @@ TEST(weights_of_another_model_are_a_message)
     drop_bundle();
 }
 
+TEST(a_library_of_another_model_is_named)
+{
+    struct run_options o = {.repeat = 1};
+    struct run_result r;
+
+    make_bundle("obj");
+    shell(arena_printf(arena, "cd %s && ar d libfoo.a foo.o", folder));
+    CHECK_FAILS(run(1, &o, &r), INVALID, "/libfoo.a' cannot be loaded: ");
+    o.as_program = true;
+    CHECK_FAILS(run(1, &o, &r), IO_ERROR, "foo_open");
+    drop_bundle();
+}
+
+TEST(weights_without_a_byte_are_named)
+{
+    struct run_result r;
+
+    make_bundle("obj");
+    write_text("foo.weights", "");
+    CHECK_FAILS(run(1, &(struct run_options){.repeat = 1}, &r), INVALID,
+                "/foo.weights' is empty");
+    drop_bundle();
+}
+
 TEST(damaged_weights_are_found_before_they_are_used)
 {
     struct run_result r;
