@@ -342,6 +342,32 @@ static struct status *check_halves(const struct quantized *q)
     return OK;
 }
 
+/* Samples that the data set does not have are not those that the plan was made by. */
+static struct status *check_split(const struct quantized *q)
+{
+    const struct plan_split *made = &q->plan->split;
+    const struct {
+        const char *word;
+        enum splits_use use;
+        int64_t n;
+    } part[] = {{"calibration", SPLITS_CALIBRATION, made->calibration},
+                {"validation", SPLITS_VALIDATION, made->validation},
+                {"test", SPLITS_TEST, made->test}};
+
+    for (size_t i = 0; q->o->data && i < sizeof part / sizeof part[0]; i++)
+        if (part[i].n > q->splits.use[part[i].use].n)
+            return FAIL(INVALID,
+                        "'%s': split: '%s' is %lld samples, '%s' has %lld for it",
+                        q->o->plan, part[i].word, (long long)part[i].n, q->o->data,
+                        (long long)q->splits.use[part[i].use].n);
+    return OK;
+}
+
+static struct status *in_plan(const struct quantized *q, struct status *s)
+{
+    return status_note(s, "while carrying out the plan '%s'", q->o->plan);
+}
+
 static struct status *read_plan(struct quantized *q)
 {
     RETURN_IF_FAIL(plan_read(q->a, q->o->plan, &q->plan));
@@ -352,7 +378,7 @@ static struct status *read_plan(struct quantized *q)
 static struct status *remove_parts(struct quantized *q)
 {
     if (q->o->plan)
-        return remove_as_planned(q, q->plan);
+        return in_plan(q, remove_as_planned(q, q->plan));
     if (q->o->prune > 0.0)
         RETURN_IF_FAIL(prune(q, NULL));
     return asks_for_zeros(q->o) && !q->thins_in_training ? thin_out(q, NULL) : OK;
@@ -363,8 +389,8 @@ static struct status *use_plan(struct quantized *q)
     struct quantize_options o = options_of(q);
 
     progress("carrying out the plan");
-    o.keep_calibrators = true;
-    return quantize_decide(q->c, q->g, &o, q->a, &q->quantization);
+    o.keep_calibrators = o.keep_widths = true;
+    return in_plan(q, quantize_decide(q->c, q->g, &o, q->a, &q->quantization));
 }
 
 /* What gives most in a short time to plans that have lost channels (docs/training.md).
@@ -443,6 +469,8 @@ static struct status *decide(struct quantized *q)
     if (q->o->plan)
         RETURN_IF_FAIL(read_plan(q));
     make_splits(q);
+    if (q->o->plan)
+        RETURN_IF_FAIL(check_split(q));
     if (searches(q))
         return quantized_search(q);
     RETURN_IF_FAIL(quantized_begin_training(q, NULL));

@@ -398,20 +398,46 @@ static bool keeps(const struct plan_unit *u, int64_t channel)
     return !u->kept;
 }
 
+static const int *classes_of(const struct pruner *q, int unit)
+{
+    const struct ir_value *y = q->units[unit].node->out[0];
+
+    return q->ch->of[y->id][channels_dim(&q->units[unit])];
+}
+
+/* Channel `channel` of `unit` stays, but the plan removes another one of its class. */
+static struct status *tied(const struct pruner *q, int unit, int64_t channel)
+{
+    const struct plan_unit *at = q->o->plan->units;
+    const int class = classes_of(q, unit)[channel];
+
+    for (int i = 0; i < q->p->n_units; i++)
+        for (int64_t c = 0; c < q->units[i].channels; c++)
+            if (classes_of(q, i)[c] == class && !keeps(&at[i], c))
+                return FAIL(INVALID,
+                            "the plan keeps channel %lld of unit '%s', but removes "
+                            "channel %lld of unit '%s', which belongs to it",
+                            (long long)channel, at[unit].name, (long long)c,
+                            at[i].name);
+    return FAIL(INTERNAL, "channel %lld of unit '%s' was removed by none",
+                (long long)channel, at[unit].name);
+}
+
 /* Every channel of the unit is what its class is. */
 static struct status *check_unit(const struct pruner *q, int i)
 {
     const struct plan_unit *u = &q->o->plan->units[i];
-    const struct ir_value *y = q->units[i].node->out[0];
-    const int *class = q->ch->of[y->id][channels_dim(&q->units[i])];
+    const int *class = classes_of(q, i);
 
-    for (int64_t c = 0; c < q->units[i].channels; c++)
-        if (keeps(u, c) == prune_is_removed(q, class[c]))
-            return FAIL(INVALID, "the plan %s channel %lld of unit '%s', %s",
-                        keeps(u, c) ? "keeps" : "removes", (long long)c, u->name,
-                        class[c] == CHANNEL_FIXED
-                            ? "which the model does not work without"
-                            : "but removes one of another unit that belongs to it");
+    for (int64_t c = 0; c < q->units[i].channels; c++) {
+        if (keeps(u, c) && prune_is_removed(q, class[c]))
+            return tied(q, i, c);
+        if (!keeps(u, c) && !prune_is_removed(q, class[c]))
+            return FAIL(INVALID,
+                        "the plan removes channel %lld of unit '%s', which the model "
+                        "does not work without",
+                        (long long)c, u->name);
+    }
     return OK;
 }
 
@@ -421,8 +447,7 @@ struct status *prune_take_plan(struct pruner *q)
 
     q->p->macs_before = (int64_t)work->macs;
     for (int i = 0; i < q->p->n_units; i++) {
-        const struct ir_value *y = q->units[i].node->out[0];
-        const int *class = q->ch->of[y->id][channels_dim(&q->units[i])];
+        const int *class = classes_of(q, i);
 
         for (int64_t c = 0; c < q->units[i].channels; c++)
             if (!keeps(&q->o->plan->units[i], c) && class[c] != CHANNEL_FIXED

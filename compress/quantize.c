@@ -77,6 +77,19 @@ static void take_unit(const struct quantizer *q, const struct unit *unit,
                          : CALIBRATOR_none;
 }
 
+static struct status *check_widths(const struct plan_unit *u,
+                                   const struct quantized_unit *has)
+{
+    if (has->weight_bits == u->weight_bits
+        && has->activation_bits == u->activation_bits)
+        return OK;
+    return FAIL(UNSUPPORTED,
+                "unit '%s' is to have %d bits for weights and %d for activations, but "
+                "this operator, or what its weights are, leaves only %d and %d",
+                u->name, u->weight_bits, u->activation_bits, has->weight_bits,
+                has->activation_bits);
+}
+
 static struct status *take_plan(struct quantizer *q, const struct unit *units, int n)
 {
     const struct plan *plan = q->o->plan;
@@ -94,6 +107,8 @@ static struct status *take_plan(struct quantizer *q, const struct unit *units, i
                         "there are 32 and 32, 16 and 32, 16 and 16, 8 and 8, 4 and 8",
                         u->name, u->weight_bits, u->activation_bits);
         take_unit(q, &units[i], u, &q->q->units[i]);
+        if (q->o->keep_widths)
+            RETURN_IF_FAIL(check_widths(u, &q->q->units[i]));
     }
     return OK;
 }

@@ -40,6 +40,8 @@ struct quantize_options {
     const struct plan *plan; /* bits of every unit: 32 and 32, 16 and 32, 16 and 16,
                                 8 and 8, or 4 and 8 */
     bool keep_calibrators;   /* those of the plan, where it names one */
+    bool keep_widths;        /* UNSUPPORTED where a unit cannot have those of the plan;
+                                otherwise it keeps its own */
     bool each_alone;         /* units read what the float graph gives them: for
                                 unit_losses.h */
     bool keep_zeros;         /* weights that are zero stay zero */

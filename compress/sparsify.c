@@ -10,6 +10,7 @@
 #include "compress/quadratic.h"
 #include "compress/sparse_weights.h"
 #include "compress/unit_fit.h"
+#include "plan/plan_words.h"
 #include "support/smallest.h"
 
 enum { FOUR = 4 };
@@ -45,6 +46,33 @@ static enum plan_zeros wanted_zeros(const struct sparsifier *q, int i)
                                : ZEROS_anywhere;
 }
 
+static bool loses_weights(const struct sparsifier *q, int i, struct product *p)
+{
+    const enum plan_zeros zeros = wanted_zeros(q, i);
+
+    return zeros != ZEROS_none && q->units[i].node->graph == q->g
+           && product_of(q->units[i].node, p)
+           && (zeros != ZEROS_two_of_four || can_be_two_of_four(p));
+}
+
+/* What a plan asks of a unit is not left out silently. */
+static struct status *check_units(const struct sparsifier *q)
+{
+    struct product p;
+
+    for (int i = 0; q->o->plan && i < q->s->n_units; i++) {
+        const struct plan_unit *u = &q->o->plan->units[i];
+
+        if (u->zero_ratio > 0.0 && !loses_weights(q, i, &p))
+            return FAIL(INVALID, "unit '%s' cannot have 'zeros' \"%s\": it is no %s",
+                        u->name, plan_zero_words[u->zeros],
+                        u->zeros == ZEROS_two_of_four
+                            ? "product of a multiple of four channels by float weights"
+                            : "product by float weights");
+    }
+    return OK;
+}
+
 /* Those that lose nothing have no weights here. */
 static void list_units(struct sparsifier *q)
 {
@@ -52,13 +80,9 @@ static void list_units(struct sparsifier *q)
         struct sparse_unit *u = &q->s->units[i];
         struct product p;
 
-        if (q->units[i].node->graph != q->g || !product_of(q->units[i].node, &p))
+        if (!loses_weights(q, i, &p))
             continue;
         u->zeros = wanted_zeros(q, i);
-        if (u->zeros == ZEROS_two_of_four && !can_be_two_of_four(&p))
-            u->zeros = ZEROS_none;
-        if (u->zeros == ZEROS_none)
-            continue;
         u->n_weights = p.channels * p.k;
         if (u->zeros == ZEROS_two_of_four)
             u->n_zeros = u->n_weights / 2;
@@ -274,6 +298,7 @@ struct status *sparsify_decide(const struct ir_graph *g,
     q.s = *out = arena_new(a, struct sparsity);
     *q.s = (struct sparsity){.n_units = n,
                              .units = arena_new_array(a, struct sparse_unit, n + 1)};
+    RETURN_IF_FAIL(check_units(&q));
     list_units(&q);
     if (!q.s->n_weights)
         return FAIL(UNSUPPORTED, "no layer has weights that can become zero%s",

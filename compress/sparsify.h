@@ -52,7 +52,7 @@ struct sparsity {
 };
 
 /* What becomes of g, in `a`.  UNSUPPORTED without OpenBLAS, and when no unit can lose
- * any weight. */
+ * any weight; INVALID names a unit that cannot lose what the plan says. */
 struct status *sparsify_decide(const struct ir_graph *g,
                                const struct sparsify_options *o, struct arena *a,
                                struct sparsity **out);

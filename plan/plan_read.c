@@ -389,6 +389,9 @@ static struct status *check_unit(const struct json_door *at, const struct plan_u
     if (p->channels != u->channels)
         return json_door_fail(at, "has %lld channels, in the model %lld",
                               (long long)p->channels, (long long)u->channels);
+    if (strcmp(p->nodes[0], u->name) != 0 && strcmp(p->nodes[0], u->node->name) != 0)
+        return json_door_fail(at, "node '%.80s' is not the one with its weights",
+                              p->nodes[0]);
     return OK;
 }
 

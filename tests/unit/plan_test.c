@@ -262,6 +262,10 @@ TEST(a_plan_for_something_else_is_refused_with_the_difference)
     p->units[1].channels = 3;
     CHECK_FAILS(plan_check(p, "p.json", g, "toaster"), INVALID,
                 "unit 'fc': has 3 channels, in the model 2");
+    p->units[1].channels = 2;
+    p->units[1].nodes[0] = "conv9";
+    CHECK_FAILS(plan_check(p, "p.json", g, "toaster"), INVALID,
+                "unit 'fc': node 'conv9' is not the one with its weights");
     p->units[1].name = "fc2";
     CHECK_FAILS(plan_check(p, "p.json", g, "toaster"), INVALID,
                 "unit 'fc2': the model has 'fc' in its place");

@@ -251,3 +251,35 @@ TEST(a_plan_that_removes_an_output_of_the_model_is_refused)
     close_set(&s);
     compile_destroy(c);
 }
+
+/* Channel 1 of %a and of %b are one in their sum. */
+TEST(a_plan_that_tears_channels_apart_is_told_both_units)
+{
+    static const char text[] = "graph g(%x: f32[1,2,6,6]) {\n"
+                               "  %w = const f32[2,2,1,1] {*1}\n"
+                               "  %v = const f32[3,2,1,1] {*1}\n"
+                               "  %a = Conv(%x, %w) {" ONE "} : f32[1,2,6,6]\n"
+                               "  %b = Conv(%x, %w) {" ONE "} : f32[1,2,6,6]\n"
+                               "  %s = Add(%a, %b) : f32[1,2,6,6]\n"
+                               "  %y = Conv(%s, %v) {" ONE "} return %y\n"
+                               "}\n";
+    static const int64_t kept[] = {0};
+    struct compile *c = compile_create();
+    struct ir_graph *g;
+    struct pruning *p;
+
+    CHECK_OK(ir_parse(c, text, strlen(text), &g));
+
+    struct set s = open_set(g);
+    struct plan *plan = plan_float(g, "host");
+    const struct prune_options o = {
+        .plan = plan, .data = s.data, .n_samples = N_SAMPLES, .sample = s.sample};
+
+    plan->units[1].kept = kept;
+    plan->units[1].n_kept = 1;
+    CHECK_FAILS(prune_decide(g, &o, s.a, &p), INVALID,
+                "the plan keeps channel 1 of unit 'a', but removes channel 1 of unit "
+                "'b', which belongs to it");
+    close_set(&s);
+    compile_destroy(c);
+}

@@ -335,6 +335,23 @@ TEST(widths_without_code_are_refused_by_the_name_of_their_unit)
     end(&p);
 }
 
+TEST(a_unit_that_must_have_the_widths_of_its_plan_is_refused_without_them)
+{
+    struct pair p;
+
+    begin(&p, "graph g(%x: f32[1,2,4,4]) {\n"
+              "  %w = const f32[1,2,1,1] {65520,1}\n"
+              "  %y = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,1,4,4]\n"
+              "  return %y\n"
+              "}\n");
+    p.plan->units[0].weight_bits = 16;
+    p.plan->units[0].activation_bits = 32;
+    p.o.keep_widths = true;
+    CHECK_FAILS(decide(&p), UNSUPPORTED,
+                "unit 'y' is to have 16 bits for weights and 32 for activations");
+    end(&p);
+}
+
 /* The interpreter on the graph of QuantizeLinear and DequantizeLinear, and quantize_run
  * on the graph before. */
 TEST(the_quantized_graph_in_floats_gives_what_the_written_one_gives)

@@ -205,6 +205,15 @@ TEST(a_network_without_fours_is_refused)
 
     CHECK_FAILS(sparsify_decide(g, &o, set.a, &s), UNSUPPORTED,
                 "no layer has weights that can become zero, two of each four");
+
+    struct plan *plan = plan_float(g, "host");
+    struct sparsify_options planned = o;
+
+    planned.plan = plan;
+    plan->units[0].zeros = ZEROS_two_of_four;
+    plan->units[0].zero_ratio = 0.5;
+    CHECK_FAILS(sparsify_decide(g, &planned, set.a, &s), INVALID,
+                "unit 'y' cannot have 'zeros' \"two_of_four\": it is no product of");
     close_set(&set);
     compile_destroy(c);
 }
