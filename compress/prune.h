@@ -66,8 +66,9 @@ struct pruning {
     int64_t macs_before, macs_after; /* of all units */
 };
 
-/* What becomes of g, in `a`.  UNSUPPORTED without OpenBLAS; INVALID when channels of a
- * plan belong to others that it keeps. */
+/* What becomes of g, in `a`.  UNSUPPORTED without OpenBLAS, and when no channel can be
+ * removed without a plan; INVALID when channels of a plan belong to others that it
+ * keeps. */
 struct status *prune_decide(const struct ir_graph *g, const struct prune_options *o,
                             struct arena *a, struct pruning **out);
 

@@ -306,6 +306,14 @@ static bool halve(struct prune_tile *t)
     return true;
 }
 
+static bool removes_any(const struct pruning *p)
+{
+    for (int i = 0; i < p->n_classes; i++)
+        if (p->removed[i])
+            return true;
+    return false;
+}
+
 static struct status *choose(struct chooser *h)
 {
     struct pruner *q = h->q;
@@ -328,6 +336,8 @@ static struct status *choose(struct chooser *h)
             break;
         prune_work_set_tile(h->work, h->tile);
     }
+    if (q->o->ratio > 0.0 && !removes_any(q->p) && (!q->ch->n_groups || !is_near(h)))
+        return FAIL(UNSUPPORTED, "no layer has channels that can be removed");
     q->p->macs_after = (int64_t)h->work->macs;
     note_units(q);
     return OK;

@@ -252,6 +252,34 @@ TEST(a_plan_that_removes_an_output_of_the_model_is_refused)
     compile_destroy(c);
 }
 
+/* All channels of the only layer are the model's outputs; another has no layer. */
+TEST(a_network_without_channels_to_remove_is_refused)
+{
+    static const char *const texts[] = {
+        "graph g(%x: f32[1,2,6,6]) {\n"
+        "  %w = const f32[3,2,1,1] {*1}\n"
+        "  %y = Conv(%x, %w) {" ONE "} return %y\n"
+        "}\n",
+        "graph g(%x: f32[1,2,6,6]) { %y = Relu(%x) return %y }"};
+
+    for (int i = 0; i < 2; i++) {
+        struct compile *c = compile_create();
+        struct ir_graph *g;
+        struct pruning *p;
+
+        CHECK_OK(ir_parse(c, texts[i], strlen(texts[i]), &g));
+
+        struct set s = open_set(g);
+        const struct prune_options o = {
+            .ratio = 0.9, .data = s.data, .n_samples = N_SAMPLES, .sample = s.sample};
+
+        CHECK_FAILS(prune_decide(g, &o, s.a, &p), UNSUPPORTED,
+                    "no layer has channels that can be removed");
+        close_set(&s);
+        compile_destroy(c);
+    }
+}
+
 /* Channel 1 of %a and of %b are one in their sum. */
 TEST(a_plan_that_tears_channels_apart_is_told_both_units)
 {
