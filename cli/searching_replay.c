@@ -21,10 +21,32 @@ static bool parse(struct arena *a, const char *text, const char **file, long *nu
     return !*end && *number >= 0;
 }
 
-static bool is_same(const struct search_result *a, const struct search_result *b)
+struct difference {
+    const char *what; /* NULL: there is none */
+    double recorded, now;
+};
+
+static struct difference difference(struct arena *a, const struct search_result *from,
+                                    const struct search_result *to)
 {
-    return a->loss == b->loss && a->drop == b->drop
-           && memcmp(a->costs, b->costs, sizeof a->costs) == 0;
+    if (from->loss != to->loss)
+        return (struct difference){"a loss", from->loss, to->loss};
+    if (from->drop != to->drop)
+        return (struct difference){"a drop", from->drop, to->drop};
+    for (int k = 0; k < COST_COUNT; k++)
+        if (from->costs[k] != to->costs[k])
+            return (struct difference){
+                arena_printf(a, "a cost '%s'", search_cost_names[k]), from->costs[k],
+                to->costs[k]};
+    return (struct difference){0};
+}
+
+/* What the record has beside `number`. */
+static const char *numbers_of(const struct searching *s)
+{
+    const int n = record_n_known(s->record);
+
+    return n ? arena_printf(s->q->a, "they are 0 to %d", n - 1) : "it has none at all";
 }
 
 static struct status *evaluate_again(struct searching *s, const char *file, long number,
@@ -33,19 +55,20 @@ static struct status *evaluate_again(struct searching *s, const char *file, long
     struct search_result recorded, result;
 
     if (number >= record_n_known(s->record))
-        return FAIL(BAD_USAGE, "'%s' has no plan %ld; they are 0 to %d", file, number,
-                    record_n_known(s->record) - 1);
+        return FAIL(BAD_USAGE, "'%s' has no plan %ld; %s", file, number, numbers_of(s));
     record_at(s->record, (int)number, out, &recorded);
     s->p->evaluate(s->p->self, *out, &result);
     if (s->model->failed)
         return s->model->failed;
-    if (is_same(&recorded, &result))
+
+    const struct difference d = difference(s->q->a, &recorded, &result);
+
+    if (!d.what)
         return OK;
-    return FAIL(
-        INVALID,
-        "plan %ld evaluates to a loss of %.17g, but '%s' says %.17g: it was made "
-        "by another hadmcc or on another processor",
-        number, result.loss, file, recorded.loss);
+    return FAIL(INVALID,
+                "plan %ld evaluates to %s of %.17g, but '%s' says %.17g: it was made "
+                "by another hadmcc or on another processor, or changed",
+                number, d.what, d.now, file, d.recorded);
 }
 
 struct status *searching_replay(struct searching *s)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/json_door.h"
@@ -249,10 +250,14 @@ static struct status *open_file(struct record *r, const char *header, bool resum
 
 static struct status *open_existing(struct record *r, const char *header)
 {
+    struct stat st;
+
     r->is_read = true;
     r->file = open(r->path, O_RDONLY | O_CLOEXEC);
-    if (r->file < 0)
+    if (r->file < 0 || fstat(r->file, &st) != 0)
         return FAIL(IO_ERROR, "cannot read '%s': %s", r->path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return FAIL(IO_ERROR, "'%s': not a regular file", r->path);
     return read_file(r, header);
 }
 

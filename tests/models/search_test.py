@@ -204,17 +204,21 @@ class Search(unittest.TestCase):
             job("a100", "--target", "a100", "--emit", "plan", "--max-bytes", "100K",
                 "--evaluations", str(EVALUATIONS)), "a100", 16)
 
-    def test_a_replay_says_where_the_record_is_wrong(self):
+    def check_replay_names(self, key, words):
         lines = read("whole", ".search.jsonl").decode().split("\n")
         wrong = json.loads(lines[4])
-        wrong["loss"] += 1e-9
+        wrong[key] += 1e-9
         lines[4] = json.dumps(wrong)
         path = os.path.join(WORK, "wrong.jsonl")
         with open(path, "w", encoding="utf-8") as file:
             file.write("\n".join(lines))
         done = run("again", "--plan-from", path + ":3")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("plan 3 evaluates to a loss of", done.stderr)
+        self.assertIn("plan 3 evaluates to %s of" % words, done.stderr)
+
+    def test_a_replay_says_where_the_record_is_wrong(self):
+        self.check_replay_names("loss", "a loss")
+        self.check_replay_names("bytes", "a cost 'bytes'")
 
     def test_pages_of_search_and_report_lead_to_each_other(self):
         self.assertIn(b'<a href="fsdd_m5.search.html">', read("whole", ".report.html"))
