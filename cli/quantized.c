@@ -577,12 +577,11 @@ struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t 
 }
 
 /* What --emit plan writes has it, without code. */
-struct status *quantized_workspace(struct quantized *q, int64_t *out)
+struct status *quantized_on_target(struct quantized *q, struct bundle_meta *out)
 {
     struct compile_options co = *q->bundle;
     char *folder = NULL;
     struct status *s = scratch_folder_make(q->a, &folder);
-    struct bundle_meta m;
 
     co.kind = EMIT_PLAN;
     co.folder = folder;
@@ -593,9 +592,8 @@ struct status *quantized_workspace(struct quantized *q, int64_t *out)
     if (!s)
         s = compile_model(q->model, &co);
     if (!s)
-        s = bundle_read_meta(q->a, folder, &m);
+        s = bundle_read_meta(q->a, folder, out);
     scratch_folder_remove(folder);
-    *out = s ? 0 : m.workspace_bytes;
     return s;
 }
 

@@ -44,6 +44,27 @@ static double epochs_of(const struct searching *s, const struct training *t)
                     : 0;
 }
 
+static struct status *find_costs(struct searching *s, struct trial *t)
+{
+    const struct quantized_options *o = s->q->o;
+    struct bundle_meta m;
+
+    t->has[COST_bytes] = (double)t->file_bytes;
+    if (!o->max_ram && !(o->max_ms > 0.0) && !(o->max_energy > 0.0))
+        return OK;
+    RETURN_IF_FAIL(quantized_on_target(&t->q, &m));
+    t->has[COST_ram] = (double)m.workspace_bytes;
+    t->has[COST_latency] = (double)m.modelled_ns;
+    t->has[COST_energy] = (double)m.modelled_nj * 1e-9;
+    return OK;
+}
+
+bool searching_meets(const struct searching *s, const struct trial *t,
+                     enum search_cost k)
+{
+    return t->has[k] <= s->p->budgets[k];
+}
+
 struct status *searching_carry_out(struct searching *s, const struct evaluation *v,
                                    const struct training *training, struct trial *t)
 {
@@ -55,8 +76,7 @@ struct status *searching_carry_out(struct searching *s, const struct evaluation 
         &t->q, model_problem_plan(s->model, v->choices, s->q->co->target)));
     RETURN_IF_FAIL(quantized_run_here(&t->q, true, s->n_checked, s->checked,
                                       &compressed, &t->file_bytes));
-    if (s->q->o->max_ram)
-        RETURN_IF_FAIL(quantized_workspace(&t->q, &t->workspace_bytes));
+    RETURN_IF_FAIL(find_costs(s, t));
     RETURN_IF_FAIL(
         evaluate_score(s->q->data, s->checked, &s->original, &compressed, &t->score));
     t->loss = loss_of(&t->score);
@@ -284,65 +304,113 @@ static struct status *choose_cheapest(struct searching *s)
     return OK;
 }
 
-/* What a plan has when it is carried out, where it was only modelled before. */
+/* What plans have that were carried out, where it was only modelled in part before. */
 struct measured {
-    enum search_cost cost;
-    const char *words;
-    int64_t most;  /* the budget; 0: none */
-    int64_t least; /* that a plan had */
-    double limit;  /* modelled costs of plans that are still tried */
+    double least[COST_COUNT]; /* that a plan had */
+    double limit[COST_COUNT]; /* evaluated costs of plans that are still tried */
 };
 
-/* Over budget: so would plans be whose modelled costs are no smaller in proportion. */
-static bool is_within(struct measured *m, int64_t has, const struct trial *t)
+/* Sizes beyond the budget are those of larger plans in proportion.  What other steps
+ * than the units take is what it is. */
+static double limit_of(enum search_cost k, double evaluated, double has, double most)
 {
-    m->least = has < m->least ? has : m->least;
-    if (!m->most || has <= m->most)
-        return true;
-    m->limit = t->of->result.costs[m->cost] * (double)m->most / (double)has;
+    return k == COST_latency || k == COST_energy ? evaluated - (has - most)
+                                                 : evaluated * most / has;
+}
+
+static bool is_within(struct measured *m, const struct searching *s,
+                      const struct trial *t)
+{
+    bool all = true;
+
+    for (enum search_cost k = 0; k < COST_COUNT; k++) {
+        m->least[k] = fmin(m->least[k], t->has[k]);
+        if (searching_meets(s, t, k))
+            continue;
+        m->limit[k] = limit_of(k, t->of->result.costs[k], t->has[k], s->p->budgets[k]);
+        all = false;
+    }
+    return all;
+}
+
+static bool is_beyond(const struct measured *m, const struct evaluation *v)
+{
+    for (int k = 0; k < COST_COUNT; k++)
+        if (v->result.costs[k] > m->limit[k])
+            return true;
     return false;
 }
 
-static struct status *none_found(int n, const struct measured *file,
-                                 const struct measured *workspace)
+static struct status *none_found(const struct searching *s, const struct measured *m)
 {
-    if (!n)
-        return FAIL(NO_FIT, "no plan was found that meets the budgets");
+    static const struct {
+        enum search_cost cost;
+        const char *words;
+    } rows[] = {
+        {COST_bytes, "file meets --max-bytes: the smallest one has"},
+        {COST_ram, "workspace meets --max-ram: the smallest one has"},
+        {COST_latency, "steps, all together, meet --max-ms: the fastest one takes"},
+        {COST_energy, "steps, all together, meet --max-energy: the least is"},
+    };
 
-    const struct measured *m = file->limit < INFINITY ? file : workspace;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const enum search_cost k = rows[i].cost;
 
-    return FAIL(NO_FIT, "no plan was found whose %s: the smallest one has %lld bytes",
-                m->words, (long long)m->least);
+        if (m->limit[k] < INFINITY)
+            return FAIL(NO_FIT, "no plan was found whose %s %s", rows[i].words,
+                        k == COST_bytes || k == COST_ram
+                            ? arena_printf(s->q->a, "%.0f bytes", m->least[k])
+                            : searching_amount(s->q->a, k, m->least[k]));
+    }
+    return FAIL(NO_FIT, "no plan was found that meets the budgets");
 }
 
-/* The most accurate of the ten best, where file and workspace are as small as they were
- * thought. */
+static struct status *try_one(struct searching *s, const struct evaluation *v, int n,
+                              struct measured *m)
+{
+    struct trial t;
+
+    progress(arena_printf(s->q->a, "carrying out plan %d of at most %d", n,
+                          most_trials(1)));
+    RETURN_IF_FAIL(searching_carry_out(s, v, NULL, &t));
+    keep(&s->best, &t,
+         is_within(m, s, &t) && (!s->best.done || t.loss < s->best.loss));
+    return OK;
+}
+
+/* What has least of each cost that nothing met: if it does not, either, it is what the
+ * user is told. */
+static struct status *try_least(struct searching *s, const struct evaluation **all,
+                                int n, struct measured *m)
+{
+    for (int k = 0; k < COST_COUNT && n && !s->best.done; k++) {
+        const struct evaluation *least = all[0];
+
+        for (int i = 1; i < n; i++)
+            if (all[i]->result.costs[k] < least->result.costs[k])
+                least = all[i];
+        if (m->limit[k] < INFINITY)
+            RETURN_IF_FAIL(try_one(s, least, most_trials(1), m));
+    }
+    return OK;
+}
+
+/* The most accurate of the ten best that meet the budgets as they were thought to. */
 static struct status *choose_most_accurate(struct searching *s)
 {
-    struct trial *best = &s->best;
     const struct evaluation **all;
     const int n = searching_candidates(s, false, &all);
-    struct measured file = {COST_bytes, "file meets --max-bytes", s->q->o->max_bytes,
-                            INT64_MAX, INFINITY};
-    struct measured workspace = {COST_ram, "workspace meets --max-ram",
-                                 s->q->o->max_ram, INT64_MAX, INFINITY};
+    struct measured m;
 
+    for (int k = 0; k < COST_COUNT; k++)
+        m.least[k] = m.limit[k] = INFINITY;
     for (int i = 0, tried = 0;
-         i < n && tried < (best->done ? most_trials(1) : SEARCHING_TRIALS); i++) {
-        struct trial t;
-
-        if (all[i]->result.costs[COST_bytes] > file.limit
-            || all[i]->result.costs[COST_ram] > workspace.limit)
-            continue;
-        progress(arena_printf(s->q->a, "carrying out plan %d of at most %d", ++tried,
-                              most_trials(1)));
-        RETURN_IF_FAIL(searching_carry_out(s, all[i], NULL, &t));
-        keep(best, &t,
-             is_within(&file, t.file_bytes, &t)
-                 && is_within(&workspace, t.workspace_bytes, &t)
-                 && (!best->done || t.loss < best->loss));
-    }
-    return best->done ? OK : none_found(n, &file, &workspace);
+         i < n && tried < (s->best.done ? most_trials(1) : SEARCHING_TRIALS); i++)
+        if (!is_beyond(&m, all[i]))
+            RETURN_IF_FAIL(try_one(s, all[i], ++tried, &m));
+    if (!s->best.done)
+        RETURN_IF_FAIL(try_least(s, all, n, &m));
+    return s->best.done ? OK : none_found(s, &m);
 }
 
 /* "fusion (...), update (...)"; "": all agents have a choice. */
@@ -386,6 +454,17 @@ static const char *how_trained(const struct searching *s, const struct trial *t)
                         set->temperature, set->alpha);
 }
 
+/* Of units, as evaluated, and of all steps where they were looked at. */
+static const char *time_of(const struct searching *s, const struct trial *t)
+{
+    struct arena *a = s->q->a;
+    const double units = t->of->result.costs[COST_latency], all = t->has[COST_latency];
+
+    return all > 0 ? arena_printf(a, "%.4g ms, %.4g with all steps (modelled)",
+                                  units / 1e6, all / 1e6)
+                   : searching_amount(a, COST_latency, units);
+}
+
 static const char *sentence(const struct searching *s, const struct trial *t)
 {
     const struct search_result *r = &t->of->result;
@@ -403,7 +482,7 @@ static const char *sentence(const struct searching *s, const struct trial *t)
         "out%s%s%s",
         s->e->n, s->e->n == 1 ? "" : "s",
         searching_interrupted() ? " (interrupted)" : "", t->of->proposer,
-        searching_amount(a, COST_latency, r->costs[COST_latency]), r->costs[COST_bytes],
+        time_of(s, t), r->costs[COST_bytes],
         (long long)t->file_bytes, r->loss, loss_name(s), t->loss, how_trained(s, t),
         lost, inert_agents(s));
 }

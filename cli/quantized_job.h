@@ -79,8 +79,8 @@ static inline int64_t quantized_batch(const struct quantized *q)
     return q->bundle->onnx.batch > 1 ? q->bundle->onnx.batch : 1;
 }
 
-/* Bytes of the workspace that the compressed model has on the target. */
-struct status *quantized_workspace(struct quantized *q, int64_t *out);
+/* What the report says of the compressed model on the target. */
+struct status *quantized_on_target(struct quantized *q, struct bundle_meta *out);
 
 /* A fresh graph in q, and on it what the plan decides; calibrators are chosen anew.
  * quantized_take makes what was decided in `from` that of q. */

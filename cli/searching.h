@@ -29,7 +29,7 @@ struct trial {
     struct quantized q; /* as the plan leaves it; q.training: how it was trained */
     struct score score; /* on the checked samples */
     int64_t file_bytes;
-    int64_t workspace_bytes; /* on the target; with a budget for it */
+    double has[COST_COUNT]; /* of the whole program; 0: there is no budget for it */
     double loss, drop;
     double points; /* as of a mark */
     bool done;
@@ -107,6 +107,10 @@ void searching_train_begin(struct searching *s);
 struct status *searching_train_look(struct searching *s, const struct evaluation *v);
 struct status *searching_train(struct searching *s);
 
+/* Whether the whole program of a plan that was carried out meets the budget; an
+ * evaluation counts units only, and memory before it is planned. */
+bool searching_meets(const struct searching *s, const struct trial *t,
+                     enum search_cost k);
 /* `training` NULL: none. */
 struct status *searching_carry_out(struct searching *s, const struct evaluation *v,
                                    const struct training *training, struct trial *t);

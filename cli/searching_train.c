@@ -92,9 +92,12 @@ static double expected(const struct trainings *h, const struct arm *arm)
     return least;
 }
 
-static bool is_small_enough(const struct searching *s, const struct trial *t)
+static bool meets_budgets(const struct searching *s, const struct trial *t)
 {
-    return !s->q->o->max_bytes || t->file_bytes <= s->q->o->max_bytes;
+    for (enum search_cost k = 0; k < COST_COUNT; k++)
+        if (!searching_meets(s, t, k))
+            return false;
+    return true;
 }
 
 /* < 0: a is better. */
@@ -103,7 +106,7 @@ static int compare(const struct trainings *h, const struct arm *a, const struct 
     const struct searching *s = h->s;
     const double x = expected(h, a), y = expected(h, b), most = s->q->o->max_drop,
                  cheap = searching_value(s, a->of) - searching_value(s, b->of);
-    const bool fits[] = {is_small_enough(s, &a->t), is_small_enough(s, &b->t)},
+    const bool fits[] = {meets_budgets(s, &a->t), meets_budgets(s, &b->t)},
                good[] = {x <= most, y <= most};
 
     if (fits[0] != fits[1])
@@ -162,7 +165,7 @@ static void keep_if_best(struct trainings *h, const struct trial *t)
         searching_has_budget(s->q->o)
         || (t->drop <= s->q->o->max_drop && points(h, t) <= s->q->o->max_drop);
 
-    if (!whole || !accurate || !is_small_enough(s, t)
+    if (!whole || !accurate || !meets_budgets(s, t)
         || (h->s->best.done && !is_better(h, t, &h->s->best))) {
         compile_destroy(t->q.c);
         return;

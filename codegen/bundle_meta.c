@@ -152,6 +152,22 @@ static struct status *read_kind(struct arena *a, const json_t *report,
     return FAIL(INVALID, "'emit' is '%s'", name);
 }
 
+static struct status *read_modelled(struct arena *a, const json_t *report,
+                                    struct bundle_meta *out)
+{
+    const json_t *object = json_object_get(report, "modelled");
+
+    out->modelled_for = "";
+    out->modelled_ns = out->modelled_nj = -1;
+    if (!object)
+        return OK;
+    RETURN_IF_FAIL(get_text(a, object, "device", &out->modelled_for));
+    RETURN_IF_FAIL(get_count(object, "time_ns", INT64_MAX, &out->modelled_ns));
+    return json_object_get(object, "energy_nj")
+               ? get_count(object, "energy_nj", INT64_MAX, &out->modelled_nj)
+               : OK;
+}
+
 static struct status *read_report(struct arena *a, const json_t *report,
                                   struct bundle_meta *out)
 {
@@ -174,10 +190,7 @@ static struct status *read_report(struct arena *a, const json_t *report,
         get_count(report, "weights_bytes", INT64_C(1) << 40, &out->weights_bytes));
     RETURN_IF_FAIL(get_count(report, "max_workers", 1 << 16, &max_workers));
     out->max_workers = (int)max_workers;
-    out->modelled_for = "";
-    if (json_object_get(report, "modelled"))
-        RETURN_IF_FAIL(get_text(a, json_object_get(report, "modelled"), "device",
-                                &out->modelled_for));
+    RETURN_IF_FAIL(read_modelled(a, report, out));
     RETURN_IF_FAIL(read_doors(a, report, out));
     return read_steps(a, report, out);
 }

@@ -148,6 +148,7 @@ struct bundle_meta {     /* from foo.report.json, checked */
     int n_steps;
     struct bundle_step *steps;
     const char *modelled_for; /* the device of modelled_ns; "" */
+    int64_t modelled_ns, modelled_nj; /* of all steps; -1: not modelled */
 };
 
 /* The report of the one bundle in `folder`: its only *.report.json. */
