@@ -502,6 +502,9 @@ struct status *searching_choose(struct searching *s)
                                                   : choose_cheapest(s));
     if (!best->done)
         return FAIL(NO_FIT, "no plan was found that meets the budgets");
+    if (!isfinite(best->loss))
+        return FAIL(INVALID, "no plan can be compared with the original: what they give "
+                             "for validation samples is not finite");
     if (q->o->has_max_drop && searching_has_budget(q->o) && best->drop > q->o->max_drop)
         return FAIL(
             NO_FIT,

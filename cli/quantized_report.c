@@ -154,7 +154,7 @@ static void print_share(const char *what, double share, double low, double high,
            100.0 * low, 100.0 * high);
 }
 
-static void print_score(const struct compression *k)
+static void print_score(struct arena *a, const struct compression *k)
 {
     if (k->original_high > 0.0) {
         print_share("original", k->original, k->original_low, k->original_high, k->n);
@@ -162,12 +162,14 @@ static void print_score(const struct compression *k)
                     k->n);
         printf("  %lld lost, %lld gained\n", (long long)k->lost, (long long)k->gained);
     } else if (k->score) {
-        printf("  %s %.4f, of the original %.4f\n", k->score, k->compressed,
-               k->original);
+        printf("  %s %s, of the original %s\n", k->score,
+               compression_number(a, 4, k->compressed, ""),
+               compression_number(a, 4, k->original, ""));
     }
-    if (k->kl >= 0.0)
-        printf("  mean divergence %.5f nats\n", k->kl);
-    printf("  mean cosine of the outputs %.6f\n", k->cosine);
+    if (!(k->kl < 0.0))
+        printf("  mean divergence %s\n", compression_number(a, 5, k->kl, " nats"));
+    printf("  mean cosine of the outputs %s\n",
+           compression_number(a, 6, k->cosine, ""));
 }
 
 /* "19 units of 4 bits, 1 of 8, 1 of 32 (0.3 % of the multiply-adds)" */
@@ -254,5 +256,5 @@ void quantized_print(const struct quantized *q, const struct compression *k)
     if (!k->tested_on)
         return;
     printf("tested on %s, on this machine\n", k->tested_on);
-    print_score(k);
+    print_score(q->a, k);
 }

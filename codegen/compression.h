@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "support/arena.h"
+
 struct compression_unit {
     const char *name;
     int weight_bits, activation_bits;
@@ -41,5 +43,8 @@ struct compression {
     int n_units;
     const struct compression_unit *units;
 };
+
+/* "0.00012 nats"; "not finite" where outputs are not. */
+const char *compression_number(struct arena *a, int digits, double x, const char *unit);
 
 #endif /* HADMC_CODEGEN_COMPRESSION_H */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Accuracy and bits in the reports of a bundle. */
+#include <math.h>
 #include <string.h>
 
 #include "codegen/bundle.h"
@@ -65,6 +66,11 @@ json_t *report_compression_json(const struct compression *k)
     return o;
 }
 
+const char *compression_number(struct arena *a, int digits, double x, const char *unit)
+{
+    return isfinite(x) ? arena_printf(a, "%.*f%s", digits, x, unit) : "not finite";
+}
+
 /* ---- foo.report.html ------------------------------------------------------------- */
 
 static void put_row(struct text *t, const char *name, const char *value)
@@ -90,13 +96,13 @@ static void put_scores(struct text *t, struct arena *a, const struct compression
             arena_printf(a, "%lld, %lld", (long long)k->lost, (long long)k->gained));
     } else if (k->score) {
         put_row(t, arena_printf(a, "%s, original", k->score),
-                arena_printf(a, "%.4f", k->original));
+                compression_number(a, 4, k->original, ""));
         put_row(t, arena_printf(a, "%s, compressed", k->score),
-                arena_printf(a, "%.4f", k->compressed));
+                compression_number(a, 4, k->compressed, ""));
     }
-    if (k->kl >= 0.0)
-        put_row(t, "mean divergence", arena_printf(a, "%.5f nats", k->kl));
-    put_row(t, "mean cosine", arena_printf(a, "%.6f", k->cosine));
+    if (!(k->kl < 0.0))
+        put_row(t, "mean divergence", compression_number(a, 5, k->kl, " nats"));
+    put_row(t, "mean cosine", compression_number(a, 6, k->cosine, ""));
 }
 
 /* Of all steps that are made of the unit's node. */
