@@ -370,11 +370,10 @@ static struct status *try_one(struct searching *s, const struct evaluation *v, i
 {
     struct trial t;
 
-    progress(arena_printf(s->q->a, "carrying out plan %d of at most %d", n,
-                          most_trials(1)));
+    progress(
+        arena_printf(s->q->a, "carrying out plan %d of at most %d", n, most_trials(1)));
     RETURN_IF_FAIL(searching_carry_out(s, v, NULL, &t));
-    keep(&s->best, &t,
-         is_within(m, s, &t) && (!s->best.done || t.loss < s->best.loss));
+    keep(&s->best, &t, is_within(m, s, &t) && (!s->best.done || t.loss < s->best.loss));
     return OK;
 }
 
@@ -481,10 +480,9 @@ static const char *sentence(const struct searching *s, const struct trial *t)
         "(modelled), %lld in the file; loss %.4f %s as evaluated, %.4f carried "
         "out%s%s%s",
         s->e->n, s->e->n == 1 ? "" : "s",
-        searching_interrupted() ? " (interrupted)" : "", t->of->proposer,
-        time_of(s, t), r->costs[COST_bytes],
-        (long long)t->file_bytes, r->loss, loss_name(s), t->loss, how_trained(s, t),
-        lost, inert_agents(s));
+        searching_interrupted() ? " (interrupted)" : "", t->of->proposer, time_of(s, t),
+        r->costs[COST_bytes], (long long)t->file_bytes, r->loss, loss_name(s), t->loss,
+        how_trained(s, t), lost, inert_agents(s));
 }
 
 struct status *searching_choose(struct searching *s)
@@ -503,8 +501,9 @@ struct status *searching_choose(struct searching *s)
     if (!best->done)
         return FAIL(NO_FIT, "no plan was found that meets the budgets");
     if (!isfinite(best->loss))
-        return FAIL(INVALID, "no plan can be compared with the original: what they give "
-                             "for validation samples is not finite");
+        return FAIL(INVALID,
+                    "no plan can be compared with the original: what they give "
+                    "for validation samples is not finite");
     if (q->o->has_max_drop && searching_has_budget(q->o) && best->drop > q->o->max_drop)
         return FAIL(
             NO_FIT,

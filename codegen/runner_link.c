@@ -83,10 +83,9 @@ static struct status *link_program(struct runner_job *job,
         RETURN_IF_FAIL(runner_write_file(path, o->at[i].bytes.at, o->at[i].bytes.len));
         push(job, &v, path);
     }
-    return status_note(
-        child_exec(a, "the linker", v.at, &(struct child_options){.foreign = true},
-                   NULL),
-        "while linking a program around '%s'", o->from);
+    return status_note(child_exec(a, "the linker", v.at,
+                                  &(struct child_options){.foreign = true}, NULL),
+                       "while linking a program around '%s'", o->from);
 }
 
 /* ---- running --------------------------------------------------------------- */
