@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "support/blas.h"
 #include "support/cpu_level.h"
@@ -66,6 +67,24 @@ static void find(void *library, const char *name, void *function)
     memcpy(function, &address, sizeof address);
 }
 
+/* The library keeps a buffer for calls, made by the first one, and without room for it
+ * tries again for ever. */
+static void make_buffer(void)
+{
+    enum { BUFFER_BYTES = (128 << 20) + (64 << 10) }; /* and its alignment */
+    void *at = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const float a = 0;
+    float c = 0;
+
+    if (at == MAP_FAILED) {
+        snprintf(why_not, sizeof why_not, "no memory for its buffer of 128 MiB");
+        return;
+    }
+    munmap(at, BUFFER_BYTES);
+    blas.cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, 1, 1, 1, &a, 1, 0, &c, 1);
+}
+
 static void load(void)
 {
     if (core_type())
@@ -81,8 +100,10 @@ static void load(void)
 #define FIND(name, type) find(library, #name, &blas.name);
     FUNCTIONS(FIND)
 #undef FIND
-    if (!*why_not)
-        blas.openblas_set_num_threads(1);
+    if (*why_not)
+        return;
+    blas.openblas_set_num_threads(1);
+    make_buffer();
 }
 
 struct status *blas_open(void)

@@ -19,7 +19,7 @@
 
 /* Loads the library with its kernels for this processor; later calls cost nothing.  Any
  * thread, any number of times; everything below needs it to have succeeded once.
- * UNSUPPORTED when the library is missing or lacks a function.
+ * UNSUPPORTED when the library is missing, lacks a function or finds no memory.
  *
  * Sets OPENBLAS_CORETYPE, unless the user has, and OPENBLAS_NUM_THREADS in the
  * environment. */
