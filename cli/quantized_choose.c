@@ -8,8 +8,8 @@
 #include "cli/searching.h"
 #include "search/search_environment.h"
 
-/* Standard errors above the mean, in searching_points(): 9 of 10 lie below. */
-static const double BOUND = 1.28;
+/* Of what a nat costs, as a share of it. */
+static const double USUAL_ERROR = 0.5;
 
 /* ---- trials ---------------------------------------------------------------------- */
 
@@ -105,9 +105,9 @@ static double by_new_samples(const struct searching *s)
 
 /* Other samples will not say the same, and the best of several plans owes something to
  * luck.  What the loss says depends less on that, but a nat does not always cost as
- * much: the mean of both, each by how sure it is, and a bound above it. */
+ * much: the mean of both, each by how sure it is, with a standard error to spare. */
 double searching_points(const struct searching *s, const struct trial *t,
-                        double points_per_nat)
+                        double points_per_nat, double error)
 {
     const double by_loss = t->loss * points_per_nat, least = 1e-6;
 
@@ -117,10 +117,10 @@ double searching_points(const struct searching *s, const struct trial *t,
         return (t->drop + by_loss) / 2 * by_new_samples(s);
 
     const double by_drop = pow(standard_error(&t->score), -2),
-                 by_nats = pow(fmax(by_loss / 2, least), -2),
+                 by_nats = pow(fmax(by_loss * error, least), -2),
                  mean = (t->drop * by_drop + by_loss * by_nats) / (by_drop + by_nats);
 
-    return (mean + BOUND / sqrt(by_drop + by_nats)) * by_new_samples(s);
+    return (mean + 1 / sqrt(by_drop + by_nats)) * by_new_samples(s);
 }
 
 static int by_loss(const void *a, const void *b)
@@ -276,7 +276,7 @@ static struct status *look_at(struct searching *s, const struct evaluation *v)
     progress(arena_printf(s->q->a, "carrying out plan %d of about %d", s->n_marks + 1,
                           most_trials(2)));
     RETURN_IF_FAIL(searching_carry_out(s, v, NULL, &t));
-    t.points = fmax(t.drop, searching_points(s, &t, s->points_per_nat));
+    t.points = fmax(t.drop, searching_points(s, &t, s->points_per_nat, USUAL_ERROR));
     s->marks[s->n_marks++] = (struct mark){v, t.points};
     keep(&s->best, &t, is_better(s, &t));
     return OK;

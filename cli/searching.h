@@ -114,11 +114,11 @@ bool searching_meets(const struct searching *s, const struct trial *t,
 /* `training` NULL: none. */
 struct status *searching_carry_out(struct searching *s, const struct evaluation *v,
                                    const struct training *training, struct trial *t);
-/* Points of accuracy that a plan is expected to lose on other samples, half a standard
- * error included, where a nat costs so many of them; without labels the loss, so that
- * what is allowed is --max-drop. */
+/* Points of accuracy that a plan is expected to lose on other samples, a standard error
+ * included, where a nat costs so many of them, give or take the share `error`; without
+ * labels the loss, so that what is allowed is --max-drop. */
 double searching_points(const struct searching *s, const struct trial *t,
-                        double points_per_nat);
+                        double points_per_nat, double error);
 /* Feasible evaluations by loss; with `rising` only those that are worth more than all
  * before.  In q->a. */
 int searching_candidates(const struct searching *s, bool rising,

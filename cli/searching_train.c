@@ -37,7 +37,7 @@ static const double GIVEN_BACK = 2.5; /* times as much may be lost before: a gue
 /* Of what a nat costs, since labels have a voice in training (docs/search.md).  Not from
  * this search's own trials: all of them are compared on the same samples, where the
  * original may have been lucky or not. */
-static const double LABELS_LEFT = 1.0 / 3;
+static const double LABELS_LEFT = 1.0 / 3, LABELS_ERROR = 1.0 / 3;
 
 struct mix {
     double temperature, alpha;
@@ -70,7 +70,7 @@ static double points_per_nat(const struct trainings *h)
 
 static double points(const struct trainings *h, const struct trial *t)
 {
-    return searching_points(h->s, t, points_per_nat(h));
+    return searching_points(h->s, t, points_per_nat(h), LABELS_ERROR);
 }
 
 /* When it is trained for all epochs.  Short trainings harm plans that lose little, so
@@ -301,6 +301,18 @@ static struct arm *best_left(struct trainings *h)
     return best;
 }
 
+/* Of those, what should lose least. */
+static struct arm *safest_left(struct trainings *h)
+{
+    struct arm *best = NULL;
+
+    for (int i = 0; i < h->n_arms; i++)
+        if (h->arms[i].share < 1 && meets_budgets(h->s, &h->arms[i].t)
+            && (!best || expected(h, &h->arms[i]) < expected(h, best)))
+            best = &h->arms[i];
+    return best;
+}
+
 /* Of those the one that should lose least and is cheaper than the best plan so far, as
  * long as that may be little enough.  NULL: none. */
 static struct arm *hope_left(struct trainings *h)
@@ -379,7 +391,10 @@ static struct status *next_whole(struct trainings *h, struct arm **out)
     struct searching *s = h->s;
     const struct evaluation *next;
 
-    *out = s->best.done ? NULL : best_left(h);
+    if (s->best.done)
+        *out = NULL;
+    else /* the last one has to be accurate, not cheap */
+        *out = h->n_whole < MOST_WHOLE - 1 ? best_left(h) : safest_left(h);
     if (*out || searching_has_budget(s->q->o))
         return OK;
     while (s->best.done && !(*out = hope_left(h)) && h->n_arms < CANDIDATES + MORE
