@@ -485,6 +485,25 @@ static const char *sentence(const struct searching *s, const struct trial *t)
         how_trained(s, t), lost, inert_agents(s));
 }
 
+/* The best plan there is may still be none to take. */
+static struct status *check_best(const struct searching *s)
+{
+    const struct quantized *q = s->q;
+    const struct trial *best = &s->best;
+
+    if (!isfinite(best->loss))
+        return FAIL(INVALID,
+                    "no plan can be compared with the original: what they give "
+                    "for validation samples is not finite");
+    if (q->o->has_max_drop && searching_has_budget(q->o) && best->drop > q->o->max_drop)
+        return FAIL(
+            NO_FIT,
+            "the most accurate plan within the budgets loses %.2f points on "
+            "validation samples; %.2f are allowed. It has %lld bytes of weights",
+            best->drop, q->o->max_drop, (long long)best->file_bytes);
+    return OK;
+}
+
 struct status *searching_choose(struct searching *s)
 {
     struct quantized *q = s->q;
@@ -500,16 +519,13 @@ struct status *searching_choose(struct searching *s)
                                                   : choose_cheapest(s));
     if (!best->done)
         return FAIL(NO_FIT, "no plan was found that meets the budgets");
-    if (!isfinite(best->loss))
-        return FAIL(INVALID,
-                    "no plan can be compared with the original: what they give "
-                    "for validation samples is not finite");
-    if (q->o->has_max_drop && searching_has_budget(q->o) && best->drop > q->o->max_drop)
-        return FAIL(
-            NO_FIT,
-            "the most accurate plan within the budgets loses %.2f points on "
-            "validation samples; %.2f are allowed. It has %lld bytes of weights",
-            best->drop, q->o->max_drop, (long long)best->file_bytes);
+
+    struct status *why_not = check_best(s);
+
+    if (why_not) {
+        compile_destroy(best->q.c);
+        return why_not;
+    }
     q->searched = sentence(s, best);
     q->evaluations = arena_strdup(q->a, record_text(s->record));
     q->search_page = searching_page(s, best->of);

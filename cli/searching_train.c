@@ -37,7 +37,7 @@ static const double GIVEN_BACK = 2.5; /* times as much may be lost before: a gue
 /* Of what a nat costs, since labels have a voice in training (docs/search.md).  Not from
  * this search's own trials: all of them are compared on the same samples, where the
  * original may have been lucky or not. */
-static const double LABELS_LEFT = 1.0 / 3, LABELS_ERROR = 1.0 / 3;
+static const double LABELS_LEFT = 0.4, LABELS_ERROR = 1.0 / 3;
 
 struct mix {
     double temperature, alpha;
