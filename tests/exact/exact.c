@@ -608,6 +608,9 @@ static int run_case(struct exact *x, bool c, const char *work)
                                       .onnx = x->on.onnx};
 
     mkdir(work, 0777);
+    /* of the case before, with its driver: no bundle that would be replaced */
+    if (system(arena_printf(x->on.arena, "rm -rf %s", folder)) != 0)
+        complain(x, "'%s' stays", folder);
     s = prepare(x, &o);
     if (!s && c)
         s = compile_model(x->on.model, &o);
