@@ -93,15 +93,6 @@ static struct splits make_splits(const struct compared *k, int model, int seed)
     return splits_make(k->models[model].data, &how, k->a);
 }
 
-static const char *hash_text(struct arena *a, const uint8_t hash[32])
-{
-    char *text = arena_alloc(a, 65);
-
-    for (int i = 0; i < 32; i++)
-        snprintf(text + 2 * i, 3, "%02x", hash[i]);
-    return text;
-}
-
 /* What a model's runs with a seed have in common, as members of a JSON object. */
 static const char *settings(const struct compared *k, int model, int seed)
 {
@@ -118,10 +109,10 @@ static const char *settings(const struct compared *k, int model, int seed)
         k->a,
         "\"model_sha256\": \"%s\", %s\"units\": %d, \"evaluations\": %d, \"budget\": "
         "%.9g, %s\"seed\": %d, \"splits\": %s",
-        hash_text(k->a, m->c->model_sha256),
+        arena_hex(k->a, m->c->model_sha256, 32),
         own->before_hashes ? ""
                            : arena_printf(k->a, "\"data_sha256\": \"%s\", ",
-                                          hash_text(k->a, own->data_sha256)),
+                                          arena_hex(k->a, own->data_sha256, 32)),
         m->n_units, k->r->n_evaluations, k->r->budget_way,
         k->o->batch > 1 ? arena_printf(k->a, "\"batch\": %d, ", k->o->batch) : "",
         seed + 1, t.bytes);

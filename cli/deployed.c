@@ -2,9 +2,9 @@
 /* See deployed.h. */
 #include "cli/deployed.h"
 
-#include "support/scratch_folder.h"
 #include "codegen/runner.h"
 #include "plan/plan_words.h"
+#include "support/scratch_folder.h"
 #include "update/patch_maker.h"
 
 enum { TENTHS = 10 };

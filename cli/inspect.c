@@ -145,15 +145,6 @@ struct status *inspect_onnx(struct arena *a, const char *path, json_t **out)
 
 /* ---- weights --------------------------------------------------------------- */
 
-static const char *hex(struct arena *a, const uint8_t *bytes, int n)
-{
-    char *text = arena_alloc(a, (size_t)n * 2 + 1);
-
-    for (int i = 0; i < n; i++)
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    return text;
-}
-
 static json_t *describe_tensor(const struct weights_tensor *t)
 {
     json_t *o = json_object(), *dims = json_array();
@@ -191,7 +182,7 @@ static void describe_header(struct arena *a, const uint8_t *bytes, json_t *out)
     json_object_set_new(out, "model", json_string(h.model));
     if (h.model_sha256)
         json_object_set_new(out, "model_sha256",
-                            json_string(hex(a, h.model_sha256, 32)));
+                            json_string(arena_hex(a, h.model_sha256, 32)));
     json_object_set_new(out, "opset", json_integer(h.opset));
     json_object_set_new(out, "seed", json_integer((json_int_t)h.seed));
     for (int i = 0; i < h.n_tensors; i++)
@@ -215,7 +206,7 @@ struct status *inspect_weights(struct arena *a, const char *path, json_t **out)
         *out, "format",
         json_string(arena_printf(a, "%u.%u", w.format_major, w.format_minor)));
     json_object_set_new(*out, "structure_hash",
-                        json_string(hex(a, w.structure_hash, 32)));
+                        json_string(arena_hex(a, w.structure_hash, 32)));
     json_object_set_new(*out, "header_bytes", json_integer((json_int_t)w.header_bytes));
     json_object_set_new(*out, "payload_bytes",
                         json_integer((json_int_t)w.payload_bytes));

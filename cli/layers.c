@@ -7,9 +7,9 @@
 #include "cli/compare.h"
 #include "cli/model.h"
 #include "cli/progress.h"
-#include "support/scratch_folder.h"
 #include "codegen/child.h"
 #include "codegen/compile_model.h"
+#include "support/scratch_folder.h"
 
 /* A kernel may round differently from the interpreter: fused multiply-adds, other
  * orders of summation.  Healthy layers stay below 1e-6, wrong ones are far above. */

@@ -12,9 +12,9 @@
 #include "cli/probe_layers.h"
 #include "cli/probe_plan.h"
 #include "cli/progress.h"
-#include "support/scratch_folder.h"
 #include "codegen/child.h"
 #include "codegen/compile_model.h"
+#include "support/scratch_folder.h"
 
 enum {
     MOST_LAYERS = 32,     /* a graph: as many as compile in a second or two */

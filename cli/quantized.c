@@ -7,9 +7,9 @@
 
 #include "cli/progress.h"
 #include "cli/quantized_job.h"
-#include "support/scratch_folder.h"
 #include "compress/relax.h"
 #include "compress/synthetic.h"
+#include "support/scratch_folder.h"
 
 enum {
     MOST_CALIBRATION = 512,

@@ -103,15 +103,6 @@ static void describe_store(struct arena *a, const struct store *st, json_t *out)
 
 /* ---- applying ------------------------------------------------------------ */
 
-static const char *hash_text(struct arena *a, const uint8_t hash[32])
-{
-    char text[65];
-
-    for (int i = 0; i < 32; i++)
-        snprintf(text + 2 * i, 3, "%02x", hash[i]);
-    return arena_strdup(a, text);
-}
-
 /* Why the patch is refused, with the numbers of both sides. */
 static struct status *refusal(struct arena *a, const struct store *st,
                               const struct patch_file *patch,
@@ -125,8 +116,8 @@ static struct status *refusal(struct arena *a, const struct store *st,
         return FAIL(INVALID,
                     "'%s' is refused: its base has the SHA-256 %s, the active weights"
                     " of '%s' have %s",
-                    patch->path, hash_text(a, p->base_sha256), st->path,
-                    hash_text(a, active->sha256));
+                    patch->path, arena_hex(a, p->base_sha256, 32), st->path,
+                    arena_hex(a, active->sha256, 32));
     case HADM_UPDATE_DOWNGRADE:
         return FAIL(INVALID,
                     "'%s' is refused: it has the number %llu, the active weights of"

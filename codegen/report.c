@@ -9,6 +9,7 @@
 
 #include "codegen/bundle.h"
 #include "hal/cost.h"
+#include "support/json_lines.h"
 
 /* ---- values ---------------------------------------------------------------------- */
 
@@ -42,11 +43,7 @@ static void put_number(json_t *object, const char *key, int64_t value)
 
 static void put_hash(json_t *object, const char *key, const uint8_t hash[32])
 {
-    char hex[65];
-
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-    put_text(object, key, hex);
+    json_object_set_new(object, key, json_lines_hash(hash));
 }
 
 /* ---- how exact an output is ------------------------------------------------------ */

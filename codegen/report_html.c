@@ -78,13 +78,11 @@ static const char style[] =
 static void put_summary(struct text *t, const struct bundle_job *job)
 {
     const struct bundle_options *o = job->options;
-    char hex[65];
 
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", job->compile->model_sha256[i]);
     text_puts(t, "<table class=facts>\n");
     put_fact(t, "model", job->compile->model_name);
-    put_fact(t, "model SHA-256", hex);
+    put_fact(t, "model SHA-256",
+             arena_hex(job->arena, job->compile->model_sha256, 32));
     put_fact(t, "target", o->target->name);
     put_fact(t, "processor", emit_is_machine_code(o->kind) ? o->isa.cpu
                              : o->kind == EMIT_C         ? "any, through a C compiler"

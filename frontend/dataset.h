@@ -90,8 +90,8 @@ struct dataset_options {
     const char *spec; /* file of a specification, instead of dataset.json; or NULL */
 };
 
-/* Inputs and outputs of a graph, in `a`, into `out`, which keeps its specification. UNSUPPORTED
- * when there are none or more than DATASET_MAX_INPUTS. */
+/* Inputs and outputs of a graph, in `a`, into `out`, which keeps its specification.
+ * UNSUPPORTED when there are none or more than DATASET_MAX_INPUTS. */
 struct status *dataset_inputs_of(const struct ir_graph *g, struct arena *a,
                                  struct dataset_options *out);
 

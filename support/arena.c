@@ -2,7 +2,6 @@
 /* Arena: a list of chunks, bump allocation; large blocks get a chunk of their own. */
 #include "support/arena.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +166,16 @@ char *arena_printf(struct arena *a, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, (size_t)n + 1, format, args);
     va_end(args);
+    return text;
+}
+
+char *arena_hex(struct arena *a, const uint8_t *bytes, size_t n)
+{
+    char *text = arena_alloc(a, 2 * n + 1);
+
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
     return text;
 }
 

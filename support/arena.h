@@ -12,6 +12,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena;
 
@@ -28,6 +29,8 @@ char *arena_strdup(struct arena *a, const char *text);
 char *arena_strndup(struct arena *a, const char *text, size_t n);
 char *arena_printf(struct arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Two digits a byte, "0a1b...". */
+char *arena_hex(struct arena *a, const uint8_t *bytes, size_t n);
 
 /* Grow an array of `*cap` elements so that index `n` exists; returns its (maybe
  * moved) start.  The old copy stays in the arena. */
