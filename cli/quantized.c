@@ -401,7 +401,7 @@ static struct train_settings search_settings(void)
 
     s.epochs = SEARCH_EPOCHS;
     s.alpha = 0.9;
-    s.optimizer.rate = 0.02;
+    s.optimizer.rate = 0.006;
     s.norms = s.floats = true;
     return s;
 }

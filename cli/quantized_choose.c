@@ -96,11 +96,21 @@ static double standard_error(const struct score *s)
            / n;
 }
 
-/* The model may have learned from validation samples that are for training: others lose
- * about half as much again (docs/search.md). */
+bool searching_knows_samples(const struct searching *s)
+{
+    return s->q->splits.use[SPLITS_VALIDATION].from == DATASET_TRAIN;
+}
+
+/* Others lose about half as much again as those that are known, where a drop says less
+ * (docs/search.md). */
 static double by_new_samples(const struct searching *s)
 {
-    return s->q->splits.use[SPLITS_VALIDATION].from == DATASET_TRAIN ? 1.5 : 1;
+    return searching_knows_samples(s) ? 1.5 : 1;
+}
+
+static double error_by_new_samples(const struct searching *s)
+{
+    return searching_knows_samples(s) ? 2 : 1;
 }
 
 /* Other samples will not say the same, and the best of several plans owes something to
@@ -116,7 +126,7 @@ double searching_points(const struct searching *s, const struct trial *t,
     if (t->score.kind != SCORE_TOP1)
         return (t->drop + by_loss) / 2 * by_new_samples(s);
 
-    const double by_drop = pow(standard_error(&t->score), -2),
+    const double by_drop = pow(standard_error(&t->score) * error_by_new_samples(s), -2),
                  by_nats = pow(fmax(by_loss * error, least), -2),
                  mean = (t->drop * by_drop + by_loss * by_nats) / (by_drop + by_nats);
 
@@ -237,17 +247,26 @@ static bool was_looked_at(const struct searching *s, const struct evaluation *v)
     return false;
 }
 
+/* Of an accurate one. */
+static double value_of_best(const struct searching *s)
+{
+    return s->best.done && s->best.points <= s->q->o->max_drop
+               ? searching_value(s, s->best.of)
+               : -INFINITY;
+}
+
 /* The cheapest plan up to the edge, or the one above that loses least. */
 const struct evaluation *searching_next(const struct searching *s)
 {
     const struct edge e = find_edge(s);
     const struct evaluation **front, *next = NULL;
     const int n = searching_candidates(s, true, &front);
+    const double least = fmax(e.value, value_of_best(s));
 
     for (int i = 0; i < n; i++) {
         const double loss = front[i]->result.loss;
 
-        if (was_looked_at(s, front[i]) || searching_value(s, front[i]) <= e.value)
+        if (was_looked_at(s, front[i]) || searching_value(s, front[i]) <= least)
             continue;
         if (loss >= e.high || (next && loss > e.at))
             break;
@@ -514,7 +533,7 @@ struct status *searching_choose(struct searching *s)
         s->n_marks = 0; /* of trained plans */
         s->reward.allowed_loss = s->allowed_loss;
     }
-    if (!best->done || !q->training.model)
+    if (!best->done || !searching_interrupted() || !s->trainings)
         RETURN_IF_FAIL(searching_has_budget(q->o) ? choose_most_accurate(s)
                                                   : choose_cheapest(s));
     if (!best->done)

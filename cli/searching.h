@@ -114,6 +114,9 @@ bool searching_meets(const struct searching *s, const struct trial *t,
 /* `training` NULL: none. */
 struct status *searching_carry_out(struct searching *s, const struct evaluation *v,
                                    const struct training *training, struct trial *t);
+/* Whether the original may have learned from the validation samples: they are for
+ * training. */
+bool searching_knows_samples(const struct searching *s);
 /* Points of accuracy that a plan is expected to lose on other samples, a standard error
  * included, where a nat costs so many of them, give or take the share `error`; without
  * labels the loss, so that what is allowed is --max-drop. */

@@ -34,10 +34,11 @@ static const double SHORT = 0.125;    /* of all epochs */
 static const double USUAL_LEFT = 0.8; /* before a doubling has been seen */
 static const double HOPE = 1.5; /* times what is allowed: worth a training to see */
 static const double GIVEN_BACK = 2.5; /* times as much may be lost before: a guess */
-/* Of what a nat costs, since labels have a voice in training (docs/search.md).  Not from
- * this search's own trials: all of them are compared on the same samples, where the
- * original may have been lucky or not. */
-static const double LABELS_LEFT = 0.4, LABELS_ERROR = 1.0 / 3;
+/* Of what a nat costs without training: labels have a voice.  Not from this search's
+ * own trials: all of them are compared on the same samples, where the original may have
+ * been lucky or not.  Where these are known to it labels say nothing new, and networks
+ * that learned from the rest lose more on new ones (docs/search.md). */
+static const double LABELS_LEFT = 0.4, KNOWN_LEFT = 2, PRICE_ERROR = 1.0 / 3;
 
 struct mix {
     double temperature, alpha;
@@ -65,12 +66,13 @@ struct trainings {
 
 static double points_per_nat(const struct trainings *h)
 {
-    return h->s->points_per_nat * LABELS_LEFT;
+    return h->s->points_per_nat
+           * (searching_knows_samples(h->s) ? KNOWN_LEFT : LABELS_LEFT);
 }
 
 static double points(const struct trainings *h, const struct trial *t)
 {
-    return searching_points(h->s, t, points_per_nat(h), LABELS_ERROR);
+    return searching_points(h->s, t, points_per_nat(h), PRICE_ERROR);
 }
 
 /* When it is trained for all epochs.  Short trainings harm plans that lose little, so
@@ -173,6 +175,7 @@ static void keep_if_best(struct trainings *h, const struct trial *t)
     if (h->s->best.done)
         compile_destroy(h->s->best.q.c);
     h->s->best = *t;
+    h->s->best.points = points(h, t);
 }
 
 static struct status *try(struct trainings *h, struct arm *arm, double share)

@@ -88,34 +88,47 @@ bool training_names(const char *settings, const char *name)
 
 /* ---- samples -------------------------------------------------------------------- */
 
-static struct status *own_samples(struct arena *a, struct training *t)
+static struct splits splits_of(struct arena *a, const struct training_args *args)
 {
-    const struct dataset *d = t->own;
-    const enum dataset_split from =
-        d->split[DATASET_TRAIN].n ? DATASET_TRAIN : DATASET_UNNAMED;
-    int64_t *at = arena_new_array(a, int64_t, d->split[from].n);
+    const struct splits_options all = {.seed = args->seed,
+                                       .wants_validation = args->wants_validation};
 
-    if (!d->split[from].n)
-        return FAIL(INVALID, "'%s' has no samples for training", d->path);
-    for (int64_t i = 0; i < d->split[from].n; i++)
-        at[i] = d->split[from].first + i;
-    t->options.data = d;
-    t->options.n_samples = d->split[from].n;
-    t->options.sample = at;
-    return OK;
+    return splits_make(args->data, &all, a);
 }
 
 /* All that may be used for calibration: never a sample of the test. */
 static void shared_samples(struct arena *a, const struct training_args *args,
                            struct training *t)
 {
-    const struct splits_options all = {.seed = args->seed,
-                                       .wants_validation = args->wants_validation};
-    const struct splits s = splits_make(args->data, &all, a);
+    const struct splits s = splits_of(a, args);
 
     t->options.data = args->data;
     t->options.n_samples = s.use[SPLITS_CALIBRATION].n;
     t->options.sample = s.use[SPLITS_CALIBRATION].at;
+}
+
+/* Of --train, which may be --data or share samples with it, all that nothing is decided
+ * or tested on. */
+static struct status *own_samples(struct arena *a, const struct training_args *args,
+                                  struct training *t)
+{
+    const struct dataset *d = t->own;
+    const enum dataset_split from =
+        d->split[DATASET_TRAIN].n ? DATASET_TRAIN : DATASET_UNNAMED;
+    const struct splits s = splits_of(a, args);
+    int64_t n = d->split[from].n, *at = arena_new_array(a, int64_t, n);
+
+    for (int64_t i = 0; i < n; i++)
+        at[i] = d->split[from].first + i;
+    for (int u = SPLITS_VALIDATION; u <= SPLITS_TEST; u++)
+        RETURN_IF_FAIL(dataset_without(d, args->data, s.use[u].n, s.use[u].at, &n, at));
+    if (!n)
+        return FAIL(INVALID, "'%s' has no samples for training%s", d->path,
+                    d->split[from].n ? ": all are for validation or testing" : "");
+    t->options.data = d;
+    t->options.n_samples = n;
+    t->options.sample = at;
+    return OK;
 }
 
 static struct status *choose_samples(struct arena *a, const struct training_args *args,
@@ -132,7 +145,7 @@ static struct status *choose_samples(struct arena *a, const struct training_args
         return OK;
     }
     RETURN_IF_FAIL(dataset_open(args->train, &want, a, &t->own));
-    return own_samples(a, t);
+    return own_samples(a, args, t);
 }
 
 struct status *training_begin(struct arena *a, const char *model,
@@ -148,8 +161,8 @@ struct status *training_begin(struct arena *a, const char *model,
                            : arena_printf(a, "%s.%s.training",
                                           model_short_name(a, model), co->target);
     out->options.checkpoint = out->file;
-    RETURN_IF_FAIL(choose_samples(a, args, out));
     progress("reading the samples to train on");
+    RETURN_IF_FAIL(choose_samples(a, args, out));
     return dataset_digest(out->options.data, out->options.n_samples,
                           out->options.sample, out->options.data_sha256);
 }

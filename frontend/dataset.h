@@ -177,6 +177,13 @@ int64_t dataset_boxes(const struct dataset *d, int64_t i,
 struct status *dataset_digest(const struct dataset *d, int64_t n, const int64_t *at,
                               uint8_t out[32]);
 
+/* Leaves in `at`, numbers of *n samples of d, those whose inputs are not, byte for byte,
+ * those of one of the n_other samples of `other`, which has the same inputs and may be
+ * d; *n becomes how many these are.  All are read.  dataset_digest.c. */
+struct status *dataset_without(const struct dataset *d, const struct dataset *other,
+                               int64_t n_other, const int64_t *at_other, int64_t *n,
+                               int64_t *at);
+
 const char *dataset_split_name(enum dataset_split split); /* "train" ... "unnamed" */
 const char *dataset_task_name(enum dataset_task task);
 

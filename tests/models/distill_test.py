@@ -38,6 +38,22 @@ def again(folder, plan_of):
     return command(folder, None, ("--plan", path))
 
 
+def data_with_test_samples(name, n_others):
+    """Training samples that are those for testing of fsdd and so many others."""
+    folder = os.path.join(WORK, name)
+    os.makedirs(folder)
+    for kind in ("wave", "labels"):
+        files = []
+        for split in ("test", "train"):
+            with open(os.path.join(DATASETS, "fsdd", f"{split}_{kind}.npy"), "rb") as file:
+                files.append(file.read())
+        head = files[0][:128].replace(b"(120,", b"(%d," % (120 + n_others))
+        size = (len(files[1]) - 128) // 480
+        with open(os.path.join(folder, f"train_{kind}.npy"), "wb") as file:
+            file.write(head + files[0][128:] + files[1][128:128 + n_others * size])
+    return folder
+
+
 def right_answers(text):
     """Of the original and the compressed model."""
     return [int(line.split(" of ")[0].split()[-1]) for line in text.split("\n")
@@ -148,6 +164,17 @@ class Distill(unittest.TestCase):
                              text=True, check=False)
         self.assertEqual(out.returncode, 1)
         self.assertIn(os.path.join(WORK, "slash.training"), out.stderr)
+
+    def test_samples_for_testing_are_not_trained_on(self):
+        mixed, leaked = data_with_test_samples("mixed", 40), data_with_test_samples("leaked", 0)
+        out = subprocess.run(command("apart", "epochs=1,batch=20", ()) + ["--train", mixed],
+                             capture_output=True, text=True, check=True).stdout
+        self.assertIn("trained in 2 steps on 40 samples", out)
+        out = subprocess.run(command("apart", "epochs=1,batch=20", ()) + ["--train", leaked],
+                             capture_output=True, text=True, check=False)
+        self.assertEqual(out.returncode, 1)
+        self.assertIn(f"'{leaked}' has no samples for training: all are for validation or testing",
+                      out.stderr)
 
     def test_progress_says_how_long_it_will_take(self):
         out = subprocess.run(command("progress", "epochs=3,batch=2", ())

@@ -20,10 +20,32 @@ HADMCC, MODELS, DATASETS, SPECS, WORK = sys.argv[1:6]
 SETTINGS = "epochs=2,batch=32,T=4"
 
 
+DATA = os.path.join(WORK, "data")
+
+
+def write_data():
+    """fsdd with a validation part: its last 120 training samples."""
+    os.makedirs(DATA)
+    for kind in ("wave", "labels"):
+        with open(os.path.join(DATASETS, "fsdd", f"train_{kind}.npy"), "rb") as file:
+            head, body = file.read(128), file.read()
+        size = len(body) // 480
+        for split, part in (("train", body[:360 * size]), ("val", body[360 * size:])):
+            with open(os.path.join(DATA, f"{split}_{kind}.npy"), "wb") as file:
+                file.write(head.replace(b"(480,", b"(%d," % (len(part) // size)) + part)
+        os.symlink(os.path.abspath(os.path.join(DATASETS, "fsdd", f"test_{kind}.npy")),
+                   os.path.join(DATA, f"test_{kind}.npy"))
+    with open(os.path.join(SPECS, "fsdd_m5.json"), encoding="utf-8") as file:
+        spec = json.load(file)
+    spec["val"] = {"samples": "val_wave.npy", "labels": "val_labels.npy"}
+    with open(os.path.join(DATA, "dataset.json"), "w", encoding="utf-8") as file:
+        json.dump(spec, file)
+
+
 def command(folder, *more):
     return [HADMCC, os.path.join(MODELS, "fsdd_m5", "model.onnx"), "--target", "host",
-            "-o", os.path.join(WORK, folder), "--data", os.path.join(DATASETS, "fsdd"),
-            "--data-spec", os.path.join(SPECS, "fsdd_m5.json"), *more]
+            "-o", os.path.join(WORK, folder), "--data", DATA,
+            *more]
 
 
 def search(folder, *more, settings=SETTINGS):
@@ -45,6 +67,7 @@ class Search(unittest.TestCase):
     def setUpClass(cls):
         shutil.rmtree(WORK, ignore_errors=True)
         os.makedirs(WORK)
+        write_data()
         cls.out = subprocess.run(search("whole"), capture_output=True, text=True, check=True).stdout
         cls.plan = json.loads(file_of("whole", ".plan.json"))
 
@@ -82,7 +105,7 @@ class Search(unittest.TestCase):
         subprocess.run(command("again", "--plan", path), capture_output=True, check=True)
         self.assertEqual(file_of("again", ".plan.json"), file_of("whole", ".plan.json"))
         header = 2048  # at most; it has the options
-        self.assertGreater(len(file_of("whole", ".weights")), 10000)
+        self.assertGreater(len(file_of("whole", ".weights")), 5000)
         self.assertEqual(file_of("again", ".weights")[header:],
                          file_of("whole", ".weights")[header:])
 

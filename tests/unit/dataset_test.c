@@ -453,6 +453,23 @@ TEST(dataset_digest_tells_what_a_model_sees)
     CHECK(memcmp(digest[0], digest[4], 32) == 0);
 }
 
+/* Another label does not make a sample a new one. */
+TEST(dataset_leaves_out_samples_that_are_others_too)
+{
+    const int64_t others[] = {0, 3};
+    int64_t at[] = {4, 2, 3, 0, 1}, n = 5;
+    struct dataset *d;
+
+    write_npy("x.npy", "|u1", "5,2", "abcdabefcd", 10);
+    write_npy("y.npy", "|u1", "5,", "\0\1\2\3\4", 5);
+    d = open_set(folder, input_of(DT_f32, 2, 1, 2));
+    CHECK_OK(dataset_without(d, d, 0, NULL, &n, at));
+    CHECK(n == 5 && at[0] == 4 && at[4] == 1);
+    CHECK_OK(dataset_without(d, d, 2, others, &n, at));
+    CHECK(n == 2 && at[0] == 4 && at[1] == 1);
+    done(d);
+}
+
 TEST(dataset_fills_inputs_with_zeros)
 {
     const struct dataset_input in[] = {
