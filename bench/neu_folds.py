@@ -80,7 +80,7 @@ class Bench:
         row = {"name": name,
                "float": self.compile("float", data, "--distill", self.args.train),
                "compressed": self.compile("compressed", data, *self.args.compress.split(),
-                                          "--distill", self.args.train + ",floats=1")}
+                                          "--distill", self.args.train + ",floats=1,norms=0")}
         shutil.rmtree(data)
         f, c = row["float"], row["compressed"]
         print("%-7s untrained %d, float %d, compressed %d of %d; %.2f times smaller"

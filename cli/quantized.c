@@ -393,17 +393,41 @@ static struct status *use_plan(struct quantized *q)
     return in_plan(q, quantize_decide(q->c, q->g, &o, q->a, &q->quantization));
 }
 
-/* What gives most in a short time to plans that have lost channels (docs/training.md).
- */
-static struct train_settings search_settings(void)
+/* What gives most to networks that have lost channels: docs/training.md, for these and
+ * the others. */
+static struct train_settings pruned_settings(void)
 {
     struct train_settings s = train_settings_defaults();
 
-    s.epochs = SEARCH_EPOCHS;
-    s.alpha = 0.9;
     s.optimizer.rate = 0.006;
     s.norms = s.floats = true;
     return s;
+}
+
+static struct train_settings whole_settings(void)
+{
+    struct train_settings s = train_settings_defaults();
+
+    s.optimizer.rate = 0.003;
+    return s;
+}
+
+static struct train_settings search_settings(void)
+{
+    struct train_settings s = pruned_settings();
+
+    s.epochs = SEARCH_EPOCHS;
+    s.alpha = 0.9;
+    return s;
+}
+
+/* Before --distill is read. */
+static struct train_settings settings_of(const struct quantized *q)
+{
+    return q->o->plan          ? q->plan->distillation
+           : searches(q)       ? search_settings()
+           : q->o->prune > 0.0 ? pruned_settings()
+                               : whole_settings();
 }
 
 static int64_t limited(int64_t n, int64_t least, int64_t most)
@@ -433,9 +457,7 @@ struct status *quantized_begin_training(struct quantized *q,
                                         const volatile sig_atomic_t *stop)
 {
     struct training_args args = {
-        .settings = q->o->plan    ? q->plan->distillation
-                    : searches(q) ? search_settings()
-                                  : train_settings_defaults(),
+        .settings = settings_of(q),
         .train = q->o->train,
         .spec = q->o->spec,
         .data = q->data,
