@@ -9,8 +9,8 @@ FOLDER has models/neu_resnet64/model.onnx and datasets/neu_det.  The images of a
 are dealt into folds, each class by itself; a fold is tested on what the others trained.
 The model that both sides start from has seen the 1 440 training images, so the folds
 show what is lost, not how well defects are told apart: that is `unseen`, trained on the
-training images, tested on the test images.  Both learn from labels alone (alpha=0),
-the compressed one after channels have gone and before its weights are rounded.
+training images, tested on the test images.  Both learn from labels and, a little, from
+that model; the compressed one after channels have gone and before its weights are rounded.
 
 Speed is that of the two libraries of the last split in turn, processor time; size that
 of the weights files.
@@ -108,7 +108,7 @@ def main():
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--train", default="alpha=0,epochs=1,batch=16,rate=0.002,flip=1")
+    parser.add_argument("--train", default="alpha=0.3,T=2,epochs=3,batch=16,rate=0.002,flip=1")
     parser.add_argument("--compress", default="--prune 0.25 --bits 4")
     args = parser.parse_args()
     args.hadmcc, args.root = os.path.abspath(args.hadmcc), os.path.abspath(args.root)
