@@ -98,8 +98,7 @@ struct status *dataset_digest(const struct dataset *d, int64_t n, const int64_t 
     return s;
 }
 
-/* ---- the same sample twice --------------------------------------------------------
- */
+/* ---- the same sample twice ------------------------------------------------------- */
 
 struct hash {
     uint8_t byte[32];

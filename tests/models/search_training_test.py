@@ -18,8 +18,6 @@ import unittest
 
 HADMCC, MODELS, DATASETS, SPECS, WORK = sys.argv[1:6]
 SETTINGS = "epochs=2,batch=32,T=4"
-
-
 DATA = os.path.join(WORK, "data")
 
 
@@ -44,8 +42,7 @@ def write_data():
 
 def command(folder, *more):
     return [HADMCC, os.path.join(MODELS, "fsdd_m5", "model.onnx"), "--target", "host",
-            "-o", os.path.join(WORK, folder), "--data", DATA,
-            *more]
+            "-o", os.path.join(WORK, folder), "--data", DATA, *more]
 
 
 def search(folder, *more, settings=SETTINGS):
