@@ -42,7 +42,7 @@ const char *search_inert(const struct search_problem *p, enum choice_agent agent
     if (agent == AGENT_quantization && is_settled(p, agent))
         return "no unit has an integer form";
     if (agent == AGENT_distillation && !p->trains)
-        return "there are no training data";
+        return "nothing is trained";
     if (agent == AGENT_update && !p->is_deployed)
         return "no older version is deployed";
     return NULL;

@@ -294,7 +294,7 @@ TEST(the_page_of_a_search_shows_front_choices_and_trials)
     CHECK(strstr(page.bytes, "toy &amp; co"));
     CHECK(strstr(page.bytes, "60 by random"));
     CHECK(strstr(page.bytes, "Learning curve"));
-    CHECK(strstr(page.bytes, "there are no training data"));
+    CHECK(strstr(page.bytes, "nothing is trained"));
     CHECK(strstr(page.bytes, "tiles of 8"));
     CHECK(strstr(page.bytes, "If energy cost"));
     CHECK(!strstr(page.bytes, "nan"));
