@@ -28,7 +28,7 @@ enum { MOST_TRIED = 384 };
  * as much as is missing; so much may be missing at the end. */
 static const double SLACK = 0.01;
 /* Losses, in nats, that are small beside this for each share of the multiply-adds do
- * not decide: how much time these take does. */
+ * not decide in networks of codes: how much time these take does. */
 static const double MACS_WORTH = 1.0;
 static const double TIME_COUNTS = 0.9; /* of the price; multiply-adds are the rest */
 
@@ -169,7 +169,7 @@ static bool is_spared(const struct chooser *h)
  * the time: what is asked for is multiply-adds, so those that take little time are
  * worth something too, and as many of them as possible should take much. */
 static double price_of(const struct prune_work *w, const struct prune_work *before,
-                       double loss)
+                       double worth, double loss)
 {
     const double macs = (before->tiled - w->tiled) / w->tiled_before;
 
@@ -177,9 +177,14 @@ static double price_of(const struct prune_work *w, const struct prune_work *befo
         return INFINITY;
     if (!(w->time_before > 0.0))
         return loss / macs;
-    return (loss + MACS_WORTH * macs)
+    return (loss + worth * macs)
            / (TIME_COUNTS * (before->time - w->time) / w->time_before
               + (1.0 - TIME_COUNTS) * macs);
+}
+
+static double worth_of(const struct chooser *h)
+{
+    return h->q->o->weight_bits < 16 ? MACS_WORTH : 0.0;
 }
 
 /* Of the group's cheapest classes so many as cost least for what they spare; NULL
@@ -199,7 +204,8 @@ static void find_candidate(struct chooser *h, int group, double least,
         taken[n++] = c;
         sum += prices_of(h->prices, c);
 
-        const double price = price_of(h->work, &before, sum * h->weight[group]);
+        const double price =
+            price_of(h->work, &before, worth_of(h), sum * h->weight[group]);
 
         if (is_spared(h) && h->work->macs >= least && price < best->price)
             *best = (struct candidate){group, n, taken, sum, price};
