@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # From a fresh Debian 12 to a compressed and compiled model: installs what is missing,
-# builds hadmcc, finds the compression of the spoken-digit model that loses least accuracy
-# on this machine and compiles it, and the model as it is; runs both on 120 recordings.
+# builds hadmcc, finds the cheapest compression of the spoken-digit model that loses at most
+# a point, compiles it and the model as it is for this machine; runs both on 120 recordings.
 set -eu
 cd "$(dirname "$0")"
 

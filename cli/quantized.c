@@ -393,22 +393,13 @@ static struct status *use_plan(struct quantized *q)
     return in_plan(q, quantize_decide(q->c, q->g, &o, q->a, &q->quantization));
 }
 
-/* What gives most to networks that have lost channels: docs/training.md, for these and
- * the others. */
+/* What gives most to networks that have lost channels (docs/training.md). */
 static struct train_settings pruned_settings(void)
 {
     struct train_settings s = train_settings_defaults();
 
     s.optimizer.rate = 0.006;
     s.norms = s.floats = true;
-    return s;
-}
-
-static struct train_settings whole_settings(void)
-{
-    struct train_settings s = train_settings_defaults();
-
-    s.optimizer.rate = 0.003;
     return s;
 }
 
@@ -427,7 +418,7 @@ static struct train_settings settings_of(const struct quantized *q)
     return q->o->plan          ? q->plan->distillation
            : searches(q)       ? search_settings()
            : q->o->prune > 0.0 ? pruned_settings()
-                               : whole_settings();
+                               : train_settings_defaults();
 }
 
 static int64_t limited(int64_t n, int64_t least, int64_t most)

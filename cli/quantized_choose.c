@@ -533,6 +533,7 @@ struct status *searching_choose(struct searching *s)
         s->n_marks = 0; /* of trained plans */
         s->reward.allowed_loss = s->allowed_loss;
     }
+    /* Ctrl-C is not answered with more plans than it takes to have one. */
     if (!best->done || !searching_interrupted() || !s->trainings)
         RETURN_IF_FAIL(searching_has_budget(q->o) ? choose_most_accurate(s)
                                                   : choose_cheapest(s));

@@ -7,8 +7,9 @@
  * for all epochs should give back enough.  The better one of the first two is trained
  * with other temperatures and shares of the original's voice, too, and then for all
  * epochs, which tells what short trainings are worth.  At the end the best are trained
- * for all epochs: what is measured then is what is delivered.  Every training begins
- * anew, so that the length of each is the length of its schedule.
+ * for all epochs: what is measured then is what is delivered, unless a plan without
+ * training turns out cheaper (searching_choose).  Every training begins anew, so that
+ * the length of each is the length of its schedule.
  *
  * Better is what is cheaper among plans that will lose little enough, when trained for
  * all epochs, and what loses less among the others; with budgets always what loses

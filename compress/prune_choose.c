@@ -182,6 +182,7 @@ static double price_of(const struct prune_work *w, const struct prune_work *befo
               + (1.0 - TIME_COUNTS) * macs);
 }
 
+/* In nats for all multiply-adds. */
 static double worth_of(const struct chooser *h)
 {
     return h->q->o->weight_bits < 16 ? MACS_WORTH : 0.0;

@@ -46,7 +46,7 @@ struct train_settings train_settings_defaults(void)
         .alpha = 0.7,
         .optimizer = {.kind = OPTIMIZER_SGD,
                       .schedule = SCHEDULE_COSINE,
-                      .rate = 0.01,
+                      .rate = 0.003,
                       .momentum = 0.9,
                       .decay = 1e-4,
                       .nesterov = true},
