@@ -6,6 +6,14 @@
 
 enum { MOST_INDICES = 1 << 26, NO_GROUP = -1 };
 
+/* A Reshape's choice: see ties_carrier. */
+struct carrier {
+    int at;                     /* the dim of the block that carries */
+    int n;                      /* dims of the block; 0: there is none */
+    const struct ir_value *one; /* whose dim d the block is */
+    int d;
+};
+
 struct ties {
     struct arena *arena;
     int n_values;
@@ -13,7 +21,8 @@ struct ties {
     const struct ir_value **value;
     int n_indices;
     int *parent;
-    bool *fixed; /* of a root */
+    bool *fixed;             /* of a root */
+    struct carrier *carrier; /* by id of a Reshape's result */
 };
 
 /* ---- union and find -------------------------------------------------------------- */
@@ -52,6 +61,19 @@ void ties_fix_all(struct ties *t, const struct ir_value *v)
 {
     for (int d = 0; v && d < v->rank; d++)
         ties_fix(t, v, d);
+}
+
+int ties_carrier(struct ties *t, const struct ir_value *y, const struct ir_value *one,
+                 int d, int n)
+{
+    struct carrier *c = &t->carrier[y->id];
+
+    if (n > c->n) {
+        c->one = one;
+        c->d = d;
+        c->n = n;
+    }
+    return c->at < n ? c->at : n - 1;
 }
 
 /* ---- numbering ------------------------------------------------------------------- */
@@ -96,14 +118,42 @@ static bool number_all(struct ties *t, const struct ir_graph *g)
 
 static void tie_all(struct ties *t, const struct ir_graph *g)
 {
-    for (int i = 0; i < t->n_indices; i++)
+    for (int i = 0; i < t->n_indices; i++) {
         t->parent[i] = i;
+        t->fixed[i] = false;
+    }
     for (int i = 0; i < g->n_in; i++)
         ties_fix_all(t, g->in[i]);
     for (int i = 0; i < g->n_out; i++)
         ties_fix_all(t, g->out[i]);
     for (const struct ir_node *n = g->first; n; n = n->next)
         ties_of_node(t, n);
+}
+
+static bool all_fixed(struct ties *t, const struct ir_value *v, int d)
+{
+    for (int64_t i = 0; i < v->dim[d]; i++)
+        if (!t->fixed[root_of(t, index_of(t, v, d, i))])
+            return false;
+    return true;
+}
+
+/* Where nothing can go with the first dim of a Reshape's block, the next ones are
+ * tried. */
+static void choose_carriers(struct ties *t, const struct ir_graph *g)
+{
+    for (const struct ir_node *n = g->first; n; n = n->next) {
+        struct carrier *c = n->op == OP_Reshape ? &t->carrier[n->out[0]->id] : NULL;
+
+        if (!c || c->n < 2)
+            continue;
+        while (all_fixed(t, c->one, c->d) && ++c->at < c->n)
+            tie_all(t, g);
+        if (c->at == c->n) {
+            c->at = 0;
+            tie_all(t, g);
+        }
+    }
 }
 
 /* ---- groups ---------------------------------------------------------------------- */
@@ -243,7 +293,9 @@ struct channels *channels_find(const struct ir_graph *g, const struct unit *unit
     }
     t.parent = arena_new_array(a, int, t.n_indices + 1);
     t.fixed = arena_new_array(a, bool, t.n_indices + 1);
+    t.carrier = arena_new_array(a, struct carrier, t.n_values);
     tie_all(&t, g);
+    choose_carriers(&t, g);
 
     int *class_of = arena_new_array(a, int, t.n_indices + 1);
     const struct makers *m = find_classes(&t, units, n_units, class_of, &ch->n_classes);

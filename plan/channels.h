@@ -61,6 +61,10 @@ void ties_join(struct ties *t, const struct ir_value *a, int da, int64_t i,
                const struct ir_value *b, int db, int64_t k);
 void ties_fix(struct ties *t, const struct ir_value *v, int d);
 void ties_fix_all(struct ties *t, const struct ir_value *v);
+/* Which of the `n` dims that Reshape's result `y` splits or merges carries the channels
+ * of dim d of `one`. */
+int ties_carrier(struct ties *t, const struct ir_value *y, const struct ir_value *one,
+                 int d, int n);
 /* What one operator says; bodies and all that they read are fixed. */
 void ties_of_node(struct ties *t, const struct ir_node *n);
 

@@ -13,8 +13,10 @@
  *     Expand                all dims but those that are repeated
  *     Transpose, Concat, Split, Slice, Pad, Resize
  *                           index by index
- *     Reshape               dims that stay; of dims that are merged or split the first
- *                           carries the channels: C in [C, H, W] -> [C H W]
+ *     Reshape               dims that stay; of dims that are merged or split one
+ *                           carries the channels: the first, C in [C, H, W] -> [C H W],
+ *                           or the first that others leave free: the heads in
+ *                           [3 H D] -> [3, H, D] of queries, keys and values
  *     everything else       is fixed
  */
 #include <string.h>
@@ -354,8 +356,8 @@ static void tie_resize(struct ties *t, const struct ir_node *n)
     }
 }
 
-/* A block of x's dims and one of y's with as many elements: the first of more than one
- * element carries the channels, those behind it are fixed. */
+/* A block of x's dims and one of y's with as many elements: where one side is one dim,
+ * a dim of the other side carries its channels and the others there are fixed. */
 static void tie_block(struct ties *t, const struct ir_value *x, int dx, int nx,
                       const struct ir_value *y, int dy, int ny)
 {
@@ -371,12 +373,19 @@ static void tie_block(struct ties *t, const struct ir_value *x, int dx, int nx,
             ties_fix(t, one, d_one + i);
         return;
     }
-    const int64_t rest = one->dim[d_one] / many->dim[d_many];
+    const int carrier = ties_carrier(t, y, one, d_one, n_many);
+    int64_t behind = 1;
 
-    for (int64_t i = 0; i < one->dim[d_one]; i++)
-        ties_join(t, many, d_many, i / rest, one, d_one, i);
-    for (int i = 1; i < n_many; i++)
-        ties_fix(t, many, d_many + i);
+    for (int i = n_many - 1; i >= 0; i--) {
+        const int64_t length = many->dim[d_many + i];
+
+        if (i != carrier)
+            ties_fix(t, many, d_many + i);
+        else
+            for (int64_t k = 0; k < one->dim[d_one]; k++)
+                ties_join(t, many, d_many + i, k / behind % length, one, d_one, k);
+        behind *= length;
+    }
 }
 
 /* Dims of 1 belong to no block: they are fixed. */

@@ -147,6 +147,34 @@ static const char shared_heads[] =
     "  return %y\n"
     "}\n";
 
+/* Queries, keys and values of two heads from one product, told apart by an index in
+ * front of the heads. */
+static const char stacked[] =
+    "graph g(%x: f32[1,3,4]) {\n"
+    "  %w = const f32[4,12] {*1}\n"
+    "  %o = const f32[4,2] {*1}\n"
+    "  %qkv = MatMul(%x, %w) : f32[1,3,12]\n"
+    "  %r = Reshape(%qkv) {shape=[1,3,3,2,2]} : f32[1,3,3,2,2]\n"
+    "  %t = Transpose(%r) {perm=[2,0,3,1,4]} : f32[3,1,2,3,2]\n"
+    "  %q0 = Slice(%t) {starts=[0,0,0,0,0], steps=[1,1,1,1,1], sizes=[1,1,2,3,2]} : "
+    "f32[1,1,2,3,2]\n"
+    "  %k0 = Slice(%t) {starts=[1,0,0,0,0], steps=[1,1,1,1,1], sizes=[1,1,2,3,2]} : "
+    "f32[1,1,2,3,2]\n"
+    "  %v0 = Slice(%t) {starts=[2,0,0,0,0], steps=[1,1,1,1,1], sizes=[1,1,2,3,2]} : "
+    "f32[1,1,2,3,2]\n"
+    "  %q = Reshape(%q0) {shape=[1,2,3,2]} : f32[1,2,3,2]\n"
+    "  %k = Reshape(%k0) {shape=[1,2,3,2]} : f32[1,2,3,2]\n"
+    "  %v = Reshape(%v0) {shape=[1,2,3,2]} : f32[1,2,3,2]\n"
+    "  %tk = Transpose(%k) {perm=[0,1,3,2]} : f32[1,2,2,3]\n"
+    "  %s = MatMul(%q, %tk) : f32[1,2,3,3]\n"
+    "  %p = Softmax(%s) {axis=3} : f32[1,2,3,3]\n"
+    "  %a = MatMul(%p, %v) : f32[1,2,3,2]\n"
+    "  %ta = Transpose(%a) {perm=[0,2,1,3]} : f32[1,3,2,2]\n"
+    "  %ra = Reshape(%ta) {shape=[1,3,4]} : f32[1,3,4]\n"
+    "  %y = MatMul(%ra, %o) : f32[1,3,2]\n"
+    "  return %y\n"
+    "}\n";
+
 struct network {
     struct compile *c;
     struct ir_graph *g;
@@ -358,6 +386,19 @@ TEST(queries_go_with_the_keys_and_values_that_they_share)
     compile_destroy(w.c);
     for (unsigned which = 0; which < 1u << 6; which++)
         check_removal(shared_heads, which);
+}
+
+TEST(heads_of_one_product_go_with_their_queries_keys_and_values)
+{
+    struct network w = parse(stacked);
+
+    CHECK_EQ(w.ch->n_classes, 2);
+    for (int i = 0; i < 12; i++)
+        CHECK_EQ(class_of(&w, "qkv", i), class_of(&w, "qkv", i / 2 % 2 * 2));
+    CHECK(class_of(&w, "qkv", 1) != class_of(&w, "qkv", 2));
+    compile_destroy(w.c);
+    for (unsigned which = 0; which < 1u << 2; which++)
+        check_removal(stacked, which);
 }
 
 TEST(a_dim_without_channels_is_noticed)
