@@ -14,11 +14,14 @@ enum { FLUSH = 16384, HOLD = 4 }; /* every HOLD-th sample is for choosing */
 
 /* Below this share of its mean's square an input's variance is rounding. */
 static const double CONSTANT = 1e-5;
+/* Of the mean energy: what samples without any are taken to have. */
+static const double SILENT = 0.01;
 static const double SHRINK = 4.0; /* rows for each input, at which a half is kept */
 
 /* Sums over the rows of some of the samples. */
 struct sums {
-    int64_t n;
+    int64_t n;     /* rows */
+    double weight; /* of all of them */
     double *xx, *yx, *x, *y, *yy;
     float *part_xx, *part_yx; /* not yet added */
     int64_t n_part;
@@ -80,33 +83,33 @@ static void thin_rows(const float *from, int64_t k, int64_t first, int64_t step,
 }
 
 static void add_means(double *sum, double *squares, const float *at, int64_t n,
-                      int64_t n_rows, bool by_rows)
+                      int64_t n_rows, bool by_rows, double weight)
 {
     for (int64_t i = 0; i < n; i++)
         for (int64_t r = 0; r < n_rows; r++) {
             const double v = at[by_rows ? r * n + i : i * n_rows + r];
 
-            sum[i] += v;
+            sum[i] += weight * v;
             if (squares)
-                squares[i] += v * v;
+                squares[i] += weight * v * v;
         }
 }
 
 /* x [k][n] and y [m][n], or transposed, of one group. */
 static void add_rows(struct moments_sums *s, struct sums *to, int64_t group,
-                     const float *x, const float *y, int64_t n)
+                     const float *x, const float *y, int64_t n, double weight)
 {
     const struct product *p = s->p;
     const int64_t k = p->k, m = p->channels / p->groups;
     const enum blas_form plain = p->by_rows ? BLAS_TRANSPOSED : BLAS_PLAIN;
     const enum blas_form other = p->by_rows ? BLAS_PLAIN : BLAS_TRANSPOSED;
 
-    blas_ssyrk(plain, k, n, 1.0f, x, p->by_rows ? k : n, 1.0f,
+    blas_ssyrk(plain, k, n, (float)weight, x, p->by_rows ? k : n, 1.0f,
                to->part_xx + group * k * k, k);
-    blas_sgemm(plain, other, m, k, n, 1.0f, y, p->by_rows ? m : n, x,
+    blas_sgemm(plain, other, m, k, n, (float)weight, y, p->by_rows ? m : n, x,
                p->by_rows ? k : n, 1.0f, to->part_yx + group * m * k, k);
-    add_means(to->x + group * k, NULL, x, k, n, p->by_rows);
-    add_means(to->y + group * m, to->yy + group * m, y, m, n, p->by_rows);
+    add_means(to->x + group * k, NULL, x, k, n, p->by_rows, weight);
+    add_means(to->y + group * m, to->yy + group * m, y, m, n, p->by_rows, weight);
 }
 
 static void flush_into(double *to, float *part, int64_t n)
@@ -136,7 +139,7 @@ static const float *outputs_of(const struct moments_sums *s, const float *y,
                : y + (image * p->channels + group * m) * (p->rows / p->window.batch);
 }
 
-void moments_add(struct moments_sums *s, const float *x, const float *y)
+void moments_add(struct moments_sums *s, const float *x, const float *y, double weight)
 {
     const struct product *p = s->p;
     struct sums *to = s->at % HOLD == HOLD - 1 ? &s->held : &s->fit;
@@ -161,14 +164,29 @@ void moments_add(struct moments_sums *s, const float *x, const float *y)
                              s->rows_x);
                 thin_columns(out, m, rows, first, s->step, n, s->rows_y);
             }
-            add_rows(s, to, g, s->rows_x, s->rows_y, n);
+            add_rows(s, to, g, s->rows_x, s->rows_y, n, weight);
         }
     }
     to->n += n * images;
+    to->weight += weight * (double)(n * images);
     to->n_part += n * images;
     if (to->n_part >= FLUSH)
         flush(p, to);
     s->at++;
+}
+
+void moments_weights(double *energy, int64_t n)
+{
+    double mean = 0.0, sum = 0.0;
+
+    for (int64_t i = 0; i < n; i++)
+        mean += energy[i] / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        energy[i] = mean > 0.0 ? 1.0 / (energy[i] / mean + SILENT) : 1.0;
+        sum += energy[i];
+    }
+    for (int64_t i = 0; i < n; i++)
+        energy[i] *= (double)n / sum;
 }
 
 /* ---- moments --------------------------------------------------------------------- */
@@ -225,7 +243,7 @@ static void make_moments(struct moments_sums *s, const struct sums *a,
     m->var_y = arena_new_array(s->arena, double, p->channels);
     if (!m->n)
         return;
-    const double by = 1.0 / (double)m->n;
+    const double by = 1.0 / (a->weight + (b ? b->weight : 0.0));
 
     scaled(m->h, a->xx, b ? b->xx : NULL, p->groups * k * k, by);
     scaled(m->c, a->yx, b ? b->yx : NULL, p->channels * k, by);

@@ -15,6 +15,10 @@
  * How far the samples can be trusted is measured: three of four fit V for several l,
  * the others choose among these and W itself.
  *
+ * Samples count alike, however loud: the error of each is measured against what the
+ * layer gives for it.  A network answers loud samples with room to spare, and they are
+ * few; without weights they alone would say what is fitted.
+ *
  * sources: bias correction, Nagel et al. 2019, arXiv:1906.04721, section 4.2;
  * regression on the inputs of the quantized network, Li et al. 2025, arXiv:2504.02692
  */
@@ -39,9 +43,14 @@ struct moments {
 struct moments_sums;
 struct moments_sums *moments_create(struct arena *a, const struct product *p,
                                     int64_t n_samples, int64_t most_rows);
-/* Samples in their order: x and y of one. */
-void moments_add(struct moments_sums *s, const float *x, const float *y);
+/* Samples in their order: x and y of one, and how much it counts, above 0. */
+void moments_add(struct moments_sums *s, const float *x, const float *y, double weight);
 void moments_finish(struct moments_sums *s, bool has_bias);
+
+/* `energy` of n samples, the mean square of what a layer gives for each, becomes what
+ * they count: 1 on average, none more than about a hundred times as much as one of mean
+ * energy. */
+void moments_weights(double *energy, int64_t n);
 
 /* Of all samples. */
 const struct moments *moments_all(const struct moments_sums *s);

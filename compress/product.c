@@ -244,3 +244,13 @@ void product_apply(const struct product *p, const float *weights, const float *b
         apply_conv(p, weights, x, scratch, y);
     add_bias(p, bias, y);
 }
+
+double product_energy(const struct product *p, const float *y)
+{
+    const int64_t n = ir_count(p->node->out[0]);
+    double sum = 0.0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)y[i] * (double)y[i];
+    return sum / (double)n;
+}

@@ -51,6 +51,8 @@ int64_t product_scratch(const struct product *p);
 const float *product_windows(const struct product *p, const float *x, int64_t group,
                              float *scratch, int64_t *ld);
 
+/* Mean square of y of one sample. */
+double product_energy(const struct product *p, const float *y);
 /* y of one sample, dense as the node's output.  blas_open has succeeded. */
 void product_apply(const struct product *p, const float *weights, const float *bias,
                    const float *x, float *scratch, float *y);

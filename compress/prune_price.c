@@ -19,9 +19,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "compress/flow.h"
-#include "compress/moments.h"
 #include "compress/prune_parts.h"
+#include "compress/unit_fit.h"
 #include "support/blas.h"
 
 enum { W = 1, MOST_SAMPLES = 256, MOST_ROWS = 1 << 15, MOST_K = 2304 };
@@ -94,25 +93,21 @@ static bool invert(const struct moments *m, double *to)
 static void read_moments(struct prices *h, struct reader *r, const struct flow *f)
 {
     struct arena *a = arena_create();
-    struct moments_sums *sums = moments_create(a, &r->p, flow_n(f), (int64_t)MOST_ROWS);
-    const struct ir_node *n = r->p.node;
+    const struct moments *m =
+        moments_all(unit_fit_sums(a, &r->p, f, f, (int64_t)MOST_ROWS, true));
     const int64_t size = r->p.channels * r->p.k;
     float *w = arena_new_array(a, float, size);
 
-    for (int64_t i = 0; i < flow_n(f); i++)
-        moments_add(sums, flow_at(f, n->in[0], i), flow_at(f, n->out[0], i));
-    moments_finish(sums, true);
     r->inverse = arena_new_array(h->q->arena, double, r->p.k * r->p.k);
     r->w = arena_new_array(h->q->arena, double, size);
     product_weights(&r->p, w);
     for (int64_t i = 0; i < size; i++)
         r->w[i] = (double)w[i];
     for (int64_t c = 0; c < r->p.channels; c++)
-        r->variance += moments_all(sums)->var_y[c];
+        r->variance += m->var_y[c];
     if (h->q->o->saliency == SALIENCY_ENERGY)
-        memcpy(r->inverse, moments_all(sums)->h,
-               (size_t)(r->p.k * r->p.k) * sizeof *r->inverse);
-    else if (!invert(moments_all(sums), r->inverse))
+        memcpy(r->inverse, m->h, (size_t)(r->p.k * r->p.k) * sizeof *r->inverse);
+    else if (!invert(m, r->inverse))
         r->n_blocks = 0; /* has no say */
     if (!(r->variance > 0.0))
         r->n_blocks = 0;

@@ -2,11 +2,13 @@
 /* Scales and zero points of activations: see quantize.h.
  *
  * The float graph runs once.  Where a unit reads a tensor of codes, each calibrator's
- * grid is tried on some samples: E |W (Q(x) - x)|^2, summed over the readers, decides.
+ * grid is tried on some samples: E |W (Q(x) - x)|^2 / |W x|^2, summed over the readers,
+ * decides.  Loud samples count like others (moments.h).
  */
 #include <math.h>
 #include <string.h>
 
+#include "compress/moments.h"
 #include "compress/quantize_parts.h"
 
 enum { MOST_TRIED = 32 }; /* samples that calibrators are compared on */
@@ -41,50 +43,91 @@ static void observe_tensor(struct ranges *r, struct ir_value *v)
         s->grid[k] = observe_choose(s->observer, k + 1);
 }
 
-/* What the error of the input does to the result, for one grid. */
-static double error_of(const struct ranges *r, const struct product *p,
-                       const struct activation_grid *g, const float *weights,
-                       struct arena *a)
+/* Samples that calibrators are compared on, and a layer's results for them. */
+struct trial {
+    const struct product *p;
+    const struct flow *flow;
+    int64_t n;
+    double *weight, energy; /* what each counts; of the results together */
+    float *weights, *no_bias, *x, *out, *scratch; /* of the layer; of one sample */
+};
+
+static const float *tried(const struct trial *t, int64_t i)
 {
-    const struct ir_value *v = p->node->in[0];
-    const int64_t n_in = ir_count(v), n_out = ir_count(p->node->out[0]);
-    const int64_t n = flow_n(r->flow), tried = n < MOST_TRIED ? n : MOST_TRIED;
-    float *error = arena_new_array(a, float, n_in);
-    float *out = arena_new_array(a, float, n_out);
-    float *scratch = arena_new_array(a, float, product_scratch(p) + 1);
-    const float *no_bias = arena_new_array(a, float, p->channels);
+    return flow_at(t->flow, t->p->node->in[0], i * flow_n(t->flow) / t->n);
+}
+
+/* What the layer without its bias makes of x. */
+static double energy_of(const struct trial *t)
+{
+    product_apply(t->p, t->weights, t->no_bias, t->x, t->scratch, t->out);
+    return product_energy(t->p, t->out);
+}
+
+static struct trial start_trial(struct arena *a, const struct flow *f,
+                                const struct product *p)
+{
+    const int64_t n_in = ir_count(p->node->in[0]);
+    struct trial t = {
+        .p = p,
+        .flow = f,
+        .n = flow_n(f) < MOST_TRIED ? flow_n(f) : MOST_TRIED,
+        .weights = arena_new_array(a, float, p->channels * p->k),
+        .no_bias = arena_new_array(a, float, p->channels),
+        .x = arena_new_array(a, float, n_in),
+        .out = arena_new_array(a, float, ir_count(p->node->out[0])),
+        .scratch = arena_new_array(a, float, product_scratch(p) + 1),
+    };
+    double *energy = arena_new_array(a, double, t.n);
+
+    t.weight = arena_new_array(a, double, t.n);
+    product_weights(p, t.weights);
+    for (int64_t i = 0; i < t.n; i++) {
+        memcpy(t.x, tried(&t, i), (size_t)n_in * sizeof *t.x);
+        energy[i] = t.weight[i] = energy_of(&t);
+    }
+    moments_weights(t.weight, t.n);
+    for (int64_t i = 0; i < t.n; i++)
+        t.energy += t.weight[i] * energy[i];
+    return t;
+}
+
+/* What the error of the input does to the result, for one grid: its share. */
+static double error_of(const struct trial *t, const struct activation_grid *g)
+{
+    const int64_t n_in = ir_count(t->p->node->in[0]);
     double sum = 0.0;
 
-    for (int64_t i = 0; i < tried; i++) {
-        const float *x = flow_at(r->flow, v, i * n / tried);
+    for (int64_t i = 0; i < t->n; i++) {
+        const float *x = tried(t, i);
 
-        memcpy(error, x, (size_t)n_in * sizeof *x);
-        activation_round(g, error, n_in);
+        memcpy(t->x, x, (size_t)n_in * sizeof *x);
+        activation_round(g, t->x, n_in);
         for (int64_t k = 0; k < n_in; k++)
-            error[k] -= x[k];
-        product_apply(p, weights, no_bias, error, scratch, out);
-        for (int64_t k = 0; k < n_out; k++)
-            sum += (double)out[k] * (double)out[k];
+            t->x[k] -= x[k];
+        sum += t->weight[i] * energy_of(t);
     }
-    return sum;
+    return t->energy > 0.0 ? sum / t->energy : sum;
 }
 
 static void try_calibrators(struct ranges *r, const struct product *p)
 {
-    struct arena *a = arena_create();
     struct seen *s = &r->seen[tensor_source(p->node->in[0])->id];
-    float *weights = arena_new_array(a, float, p->channels * p->k);
 
-    product_weights(p, weights);
-    for (int k = 0; k < OBSERVE_CALIBRATORS && s->observer; k++) {
+    if (!s->observer)
+        return;
+    struct arena *a = arena_create();
+    const struct trial t = start_trial(a, r->flow, p);
+
+    for (int k = 0; k < OBSERVE_CALIBRATORS; k++) {
         int same = 0;
 
         while (same < k
                && (s->grid[same].scale != s->grid[k].scale
                    || s->grid[same].zero != s->grid[k].zero))
             same++;
-        s->error[k] = same < k ? s->error[same]
-                               : s->error[k] + error_of(r, p, &s->grid[k], weights, a);
+        s->error[k] =
+            same < k ? s->error[same] : s->error[k] + error_of(&t, &s->grid[k]);
     }
     arena_destroy(a);
 }

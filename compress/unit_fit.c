@@ -7,14 +7,41 @@ enum { W = 1, B };
 /* Rows beyond this tell a layer little: neighbouring windows overlap. */
 enum { MOST_ROWS = 1 << 17 };
 
+/* What every sample counts. */
+static double *weights_of(struct arena *a, const struct product *p,
+                          const struct flow *given)
+{
+    const struct ir_value *y = p->node->out[0];
+    double *weight = arena_new_array(a, double, flow_n(given));
+
+    for (int64_t i = 0; i < flow_n(given); i++)
+        weight[i] = product_energy(p, flow_at(given, y, i));
+    moments_weights(weight, flow_n(given));
+    return weight;
+}
+
+struct moments_sums *unit_fit_sums(struct arena *a, const struct product *p,
+                                   const struct flow *read, const struct flow *given,
+                                   int64_t most_rows, bool has_bias)
+{
+    const struct ir_value *x = p->node->in[0], *y = p->node->out[0];
+    struct moments_sums *s = moments_create(a, p, flow_n(read), most_rows);
+    const double *weight = weights_of(a, p, given);
+
+    for (int64_t i = 0; i < flow_n(read); i++)
+        moments_add(s, flow_at(read, x, i), flow_at(given, y, i), weight[i]);
+    moments_finish(s, has_bias);
+    return s;
+}
+
 struct unit_fit unit_fit_begin(struct arena *a, const struct product *p,
                                const struct flow *reals, const struct flow *changed)
 {
-    const struct ir_value *x = p->node->in[0], *y = p->node->out[0];
+    const bool has_bias = p->node->op != OP_MatMul;
     struct unit_fit f = {
         .p = p,
-        .sums = moments_create(a, p, flow_n(changed), (int64_t)MOST_ROWS),
-        .has_bias = p->node->op != OP_MatMul,
+        .sums = unit_fit_sums(a, p, changed, reals, (int64_t)MOST_ROWS, has_bias),
+        .has_bias = has_bias,
         .weights = arena_new_array(a, float, p->channels * p->k),
         .fitted = arena_new_array(a, float, p->channels * p->k),
         .bias = arena_new_array(a, float, p->channels),
@@ -23,9 +50,6 @@ struct unit_fit unit_fit_begin(struct arena *a, const struct product *p,
 
     product_weights(p, f.weights);
     product_bias(p, f.bias);
-    for (int64_t i = 0; i < flow_n(changed); i++)
-        moments_add(f.sums, flow_at(changed, x, i), flow_at(reals, y, i));
-    moments_finish(f.sums, f.has_bias);
     return f;
 }
 

@@ -22,6 +22,12 @@ struct unit_fit {
     float *scratch;
 };
 
+/* Finished moments, of about `most_rows` rows: what the unit reads in `read`, and gives
+ * in `given`. */
+struct moments_sums *unit_fit_sums(struct arena *a, const struct product *p,
+                                   const struct flow *read, const struct flow *given,
+                                   int64_t most_rows, bool has_bias);
+
 /* In `a`; node's input in `changed` and output in `reals` are there. */
 struct unit_fit unit_fit_begin(struct arena *a, const struct product *p,
                                const struct flow *reals, const struct flow *changed);

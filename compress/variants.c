@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "compress/moments.h"
 #include "compress/prune.h"
+#include "compress/unit_fit.h"
 #include "compress/unit_losses.h"
 #include "compress/variants_parts.h"
 
@@ -220,15 +220,9 @@ static void take_moments(struct variants_whole *w, struct made_unit *m,
                          const struct flow *f)
 {
     struct arena *a = arena_create();
-    struct moments_sums *sums = moments_create(a, &m->p, flow_n(f), (int64_t)MOST_ROWS);
-    const struct ir_node *n = m->p.node;
     const size_t k = (size_t)(m->p.groups * m->p.k);
-
-    for (int64_t i = 0; i < flow_n(f); i++)
-        moments_add(sums, flow_at(f, n->in[0], i), flow_at(f, n->out[0], i));
-    moments_finish(sums, n->op != OP_MatMul);
-
-    const struct moments *all = moments_all(sums);
+    const struct moments *all = moments_all(
+        unit_fit_sums(a, &m->p, f, f, (int64_t)MOST_ROWS, m->p.node->op != OP_MatMul));
 
     m->hessian =
         arena_copy(w->arena, all->shrunk, k * (size_t)m->p.k * sizeof *m->hessian);

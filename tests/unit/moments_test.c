@@ -58,7 +58,7 @@ static struct moments_sums *observe(struct world *t, int n, const float *lost,
         product_apply(&t->p, w, bias, x, NULL, y);
         for (int k = 0; k < ROWS * K; k++)
             x[k] *= lost[k % K];
-        moments_add(s, x, y);
+        moments_add(s, x, y, 1.0);
     }
     moments_finish(s, true);
     return s;
@@ -140,6 +140,55 @@ TEST(rows_are_thinned_out_to_about_as_many_as_asked_for)
     const struct moments_sums *s = observe(&t, 8, none, 100);
 
     CHECK(moments_all(s)->n >= 80 && moments_all(s)->n <= 120);
+    end(&t);
+}
+
+TEST(samples_count_by_how_quiet_they_are)
+{
+    double weight[] = {1.0, 4.0, 0.0, 100.0};
+    double alike[] = {2.0, 2.0}, silent[] = {0.0, 0.0};
+
+    moments_weights(weight, 4);
+    CHECK(fabs(weight[0] + weight[1] + weight[2] + weight[3] - 4.0) < 1e-12);
+    CHECK(weight[2] > weight[0] && weight[0] > weight[1] && weight[1] > weight[3]);
+    CHECK(weight[2] < 5.0 * weight[0]);
+    moments_weights(alike, 2);
+    CHECK(fabs(alike[0] - 1.0) < 1e-12 && fabs(alike[1] - 1.0) < 1e-12);
+    moments_weights(silent, 2);
+    CHECK(silent[0] == 1.0 && silent[1] == 1.0);
+}
+
+/* Three of eight samples are ten times as loud, and only in those an input comes at half
+ * its size. */
+static float fitted_to_the_loud(struct world *t, bool alike)
+{
+    static const float bias[] = {0.25f, -4.0f};
+    struct moments_sums *s = moments_create(t->a, &t->p, 8, 1 << 20);
+    struct random r = random_seeded(3);
+    float x[ROWS * K], y[ROWS * M], v[M * K];
+
+    for (int i = 0; i < 8; i++) {
+        const bool loud = i % 4 == 2 || i == 3;
+
+        for (int k = 0; k < ROWS * K; k++)
+            x[k] = (float)(2.0 * random_unit(&r) - 1.0) * (loud ? 10.0f : 1.0f);
+        product_apply(&t->p, w, bias, x, NULL, y);
+        for (int k = 1; k < ROWS * K && loud; k += K)
+            x[k] *= 0.5f;
+        moments_add(s, x, y, alike && loud ? 0.01 : 1.0);
+    }
+    moments_finish(s, true);
+    moments_fit(s, w, v);
+    return v[1];
+}
+
+TEST(with_weights_loud_samples_do_not_decide)
+{
+    struct world t;
+
+    start(&t);
+    CHECK(fitted_to_the_loud(&t, false) > 3.5f);
+    CHECK(fitted_to_the_loud(&t, true) < 3.2f);
     end(&t);
 }
 
