@@ -101,11 +101,11 @@ bool searching_knows_samples(const struct searching *s)
     return s->q->splits.use[SPLITS_VALIDATION].from == DATASET_TRAIN;
 }
 
-/* Others lose about half as much again as those that are known, where a drop says less
+/* Others lose up to twice what those that are known do, where a drop says less
  * (docs/search.md). */
 static double by_new_samples(const struct searching *s)
 {
-    return searching_knows_samples(s) ? 1.5 : 1;
+    return searching_knows_samples(s) ? 2 : 1;
 }
 
 static double error_by_new_samples(const struct searching *s)

@@ -35,11 +35,13 @@ static const double SHORT = 0.125;    /* of all epochs */
 static const double USUAL_LEFT = 0.8; /* before a doubling has been seen */
 static const double HOPE = 1.5; /* times what is allowed: worth a training to see */
 static const double GIVEN_BACK = 2.5; /* times as much may be lost before: a guess */
-/* Of what a nat costs without training: labels have a voice.  Not from this search's
- * own trials: all of them are compared on the same samples, where the original may have
- * been lucky or not.  Where these are known to it labels say nothing new, and networks
- * that learned from the rest lose more on new ones (docs/search.md). */
-static const double LABELS_LEFT = 0.4, KNOWN_LEFT = 2, PRICE_ERROR = 1.0 / 3;
+/* Of what a nat costs without training: labels have a voice.  That price is of few
+ * samples, on which the original may have been lucky or not, so it is averaged with
+ * what eight trained plans lost on test samples, in points a nat.  Where these are
+ * known to it labels say nothing new, and networks that learned from the rest lose more
+ * on new ones (docs/search.md). */
+static const double LABELS_LEFT = 0.4, USUAL_PRICE = 11, KNOWN_LEFT = 2,
+                    PRICE_ERROR = 1.0 / 3;
 
 struct mix {
     double temperature, alpha;
@@ -67,8 +69,10 @@ struct trainings {
 
 static double points_per_nat(const struct trainings *h)
 {
-    return h->s->points_per_nat
-           * (searching_knows_samples(h->s) ? KNOWN_LEFT : LABELS_LEFT);
+    const double price = h->s->points_per_nat;
+
+    return searching_knows_samples(h->s) ? KNOWN_LEFT * price
+                                         : (LABELS_LEFT * price + USUAL_PRICE) / 2;
 }
 
 static double points(const struct trainings *h, const struct trial *t)

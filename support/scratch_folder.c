@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See scratch_folder.h.  The second process reads a message for every folder: '+' and
- * its path when it is made, '-' and its path when it is gone, "." at the end.  A socket
- * of packets keeps messages of several processes apart, and ends with the last one. */
+ * its path before it is made, '-' and its path when it is gone, "." at the end.  A
+ * socket of packets keeps messages of several processes apart, and ends with the last
+ * one. */
 #define _GNU_SOURCE
 #include "support/scratch_folder.h"
 
@@ -13,11 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/text.h"
+
+#define PLACES "XXXXXXXXXXXX" /* of what tells folders apart */
 
 enum { MADE = '+', GONE = '-', END = '.' };
 
@@ -146,22 +151,37 @@ void scratch_folders_end(void)
     watcher.socket = -1;
 }
 
-/* No signal ends the process between the two. */
-static bool make_and_tell(char *path)
+/* Letters that nobody else has chosen. */
+static bool choose(char *letters, int n)
 {
-    sigset_t all, before;
+    static const char of[] = "abcdefghijklmnopqrstuvwxyz234567";
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
+    if (getrandom(letters, (size_t)n, 0) != n)
+        return false;
+    for (int i = 0; i < n; i++)
+        letters[i] = of[(uint8_t)letters[i] % 32];
+    return true;
+}
 
-    const bool is_made = mkdtemp(path) != NULL;
-    const int why = errno;
+/* Told first: not even SIGKILL leaves a folder that nobody knows of.  `path` ends with
+ * PLACES. */
+static bool tell_and_make(char *path)
+{
+    enum { TRIES = 100 };
+    const int n = (int)strlen(PLACES);
 
-    if (is_made)
+    for (int i = 0; i < TRIES && choose(path + strlen(path) - n, n); i++) {
         tell(MADE, path);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = why;
-    return is_made;
+        if (mkdir(path, 0700) == 0)
+            return true;
+        const int why = errno;
+
+        tell(GONE, path);
+        errno = why;
+        if (why != EEXIST)
+            return false;
+    }
+    return false;
 }
 
 struct status *scratch_folder_make(struct arena *a, char **out)
@@ -169,8 +189,8 @@ struct status *scratch_folder_make(struct arena *a, char **out)
     const char *place = getenv("TMPDIR");
 
     place = place && *place ? place : "/tmp";
-    *out = arena_printf(a, "%s/hadmcc-XXXXXX", place);
-    if (make_and_tell(*out))
+    *out = arena_printf(a, "%s/hadmcc-" PLACES, place);
+    if (tell_and_make(*out))
         return OK;
     *out = NULL;
     return FAIL(IO_ERROR, "cannot make a folder in '%s': %s", place, strerror(errno));
@@ -178,8 +198,8 @@ struct status *scratch_folder_make(struct arena *a, char **out)
 
 struct status *scratch_folder_make_beside(struct arena *a, const char *path, char **out)
 {
-    *out = arena_printf(a, "%s.new-XXXXXX", path);
-    if (make_and_tell(*out))
+    *out = arena_printf(a, "%s.new-" PLACES, path);
+    if (tell_and_make(*out))
         return OK;
     *out = NULL;
     return FAIL(IO_ERROR, "cannot make a folder beside '%s': %s", path,

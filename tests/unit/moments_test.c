@@ -158,8 +158,8 @@ TEST(samples_count_by_how_quiet_they_are)
     CHECK(silent[0] == 1.0 && silent[1] == 1.0);
 }
 
-/* Three of eight samples are ten times as loud, and only in those an input comes at half
- * its size. */
+/* Three of eight samples are ten times as loud, and only in those an input comes at
+ * half its size. */
 static float fitted_to_the_loud(struct world *t, bool alike)
 {
     static const float bias[] = {0.25f, -4.0f};
