@@ -22,7 +22,7 @@
 
 /* A new, empty folder in TMPDIR, or in /tmp; its path is in `a`. */
 struct status *scratch_folder_make(struct arena *a, char **out);
-/* PATH.new-XXXXXX, for what then takes the place of `path`. */
+/* PATH.new- and letters, for what then takes the place of `path`. */
 struct status *scratch_folder_make_beside(struct arena *a, const char *path,
                                           char **out);
 /* With the files in it.  0, or the errno of what stays.  NULL is fine. */
