@@ -32,7 +32,8 @@ struct int_header {
         mid_least;            /* hi - z, lo - z of a sum before its residual is added */
     float a_factor, b_factor; /* of in (after a product: of its result), of residual */
     int32_t a_zero, b_zero;
-    int32_t unused[7];
+    float after; /* what an activation's result is multiplied with */
+    int32_t unused[6];
 };
 
 /* A tensor of codes: real = scale (q - zero), lo <= q <= hi, in the terms of its own
@@ -44,14 +45,16 @@ struct int_codes {
 /* ---- convolution and products with constant weights --------------------------- */
 
 enum int_result {
-    INT_CODES, /* z + rne(clamp((float)acc m)), one byte */
-    INT_FLOAT, /* (float)acc m */
+    INT_CODES, /* z + rne(clamp(act((float)acc m) after)), one byte */
+    INT_FLOAT, /* act((float)acc m) */
     INT_ACC,   /* acc, int32; m is not used */
 };
 
 struct int_conv {
-    struct conv shape; /* has_bias and the activations are not used; has_residual is
-                          the fused Add, whose operand has one byte an element */
+    struct conv shape; /* has_bias and act_before are not used; act is done to the
+                          scaled sum, and has_residual is the fused Add after it, whose
+                          operand has one byte an element */
+    bool has_after;    /* act is done in other steps than the result's */
     bool in_signed, out_signed, residual_signed; /* int8, else uint8 */
     bool weight_zeros; /* weights have zero points other than 0 */
     bool even_bias;    /* int_conv_zero() is 0: one bias serves all outputs */
@@ -98,6 +101,7 @@ struct int_learned {
     int64_t n_weight_zero;      /* 1, or all */
     const int32_t *bias;        /* NULL, or one a channel */
     const float *m;             /* one a channel; not read for INT_ACC */
+    float after;                /* with has_after */
     int32_t in_zero;
     struct int_codes out;  /* of the result; only for INT_CODES */
     struct int_codes mid;  /* fused Add: of the convolution's own result ... */

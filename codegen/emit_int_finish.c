@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens to the sums of an integer tile, before and after: bias, zero points of
- * weights, scaling, the fused Add, packing. */
+ * weights, scaling, the activation, the fused Add, packing. */
 #include <assert.h>
 #include <stddef.h>
 
@@ -188,9 +188,17 @@ static LLVMValueRef accumulator(struct emitter *e, const struct int_tile *t,
 static LLVMValueRef scaled(struct emitter *e, const struct int_tile *t,
                            const struct int_tile_end *end, int pixel, int vector)
 {
+    const struct conv *c = &t->c->shape;
     LLVMValueRef x = int_to_float(e, accumulator(e, t, end, pixel, vector));
 
-    return LLVMBuildFMul(e->builder, x, row_at(e, t, end->m, e->f32, vector), "");
+    x = LLVMBuildFMul(e->builder, x, row_at(e, t, end->m, e->f32, vector), "");
+    x = emit_activation(e, x, c->act, c->act_a, c->act_b);
+    if (!t->c->has_after)
+        return x;
+    return LLVMBuildFMul(e->builder, x,
+                         int_field(e, end->header, offsetof(struct int_header, after),
+                                   e->f32, int_tile_sums(t, vector)),
+                         "");
 }
 
 /* ---- the fused Add ----------------------------------------------------------- */

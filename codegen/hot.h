@@ -61,6 +61,15 @@ struct hot_places {
 };
 void hot_add_step(struct builder *b, const struct hot *h, const struct hot_places *at);
 
+/* ---- hot_epilogue.c ---------------------------------------------------- */
+
+/* An activation that emitted kernels can do; ACT_NONE: n is none. */
+struct act {
+    enum activation kind;
+    float a, b;
+};
+struct act hot_act_of(const struct ir_node *n);
+
 /* ---- hot_int.c --------------------------------------------------------- */
 
 /* QLinearConv, ConvInteger; QLinearMatMul, MatMulInteger. */

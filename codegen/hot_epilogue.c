@@ -7,11 +7,6 @@
 #include "frontend/match.h"
 #include "plan/fusion.h"
 
-struct act {
-    enum activation kind;
-    float a, b;
-};
-
 static bool constant_limit(const struct ir_value *v, float otherwise, float *out)
 {
     double value;
@@ -25,7 +20,7 @@ static bool constant_limit(const struct ir_value *v, float otherwise, float *out
     return true;
 }
 
-static struct act act_of(const struct ir_node *n)
+struct act hot_act_of(const struct ir_node *n)
 {
     struct act none = {ACT_NONE, 0.0f, 0.0f}, clip = {ACT_CLIP, 0.0f, 0.0f};
 
@@ -56,7 +51,7 @@ struct epilogue {
 
 static bool take_act(struct hot *h, struct epilogue *e, const struct ir_node *n)
 {
-    const struct act act = act_of(n);
+    const struct act act = hot_act_of(n);
 
     if (act.kind == ACT_NONE || e->has_act || !e->takes_act)
         return false;

@@ -2,7 +2,8 @@
 /* Convolutions, products and pools of 8-bit codes as emitted kernels (emit_int.h).
  *
  *     QLinearConv, QLinearMatMul       codes, after a fused Add of codes if one follows
- *     ConvInteger, MatMulInteger       sums, or floats if bias and scale follow
+ *     ConvInteger, MatMulInteger       sums, or floats if bias and scale follow, or
+ *                                      what an activation and rounding make of those
  *     MaxPool, QLinearAveragePool      codes
  *
  * with constant weights, scales and zero points: form_integers writes them so.  They
@@ -369,6 +370,56 @@ static const struct ir_node *take_scale(struct builder *b, struct hot *h)
     return n;
 }
 
+/* Codes after `n`, [times a number, limits and] rounding; NULL if that is not what
+ * follows. */
+static const struct ir_node *take_rounding(struct builder *b, struct hot *h)
+{
+    struct ir_node *n = free_reader(b, h->out), *mul = NULL, *act = NULL;
+    double after;
+
+    if (n && n->op == OP_Mul && ir_const_scalar(n->in[n->in[0] == h->out], &after)) {
+        mul = n;
+        h->learned.after = (float)after;
+        n = free_reader(b, n->out[0]);
+    }
+    if (n && n->op != OP_QuantizeLinear) {
+        act = n;
+        n = free_reader(b, n->out[0]);
+    }
+    if (!is_rounding(n))
+        return NULL;
+    struct int_codes out = codes_of(n->out[0]->dtype, integer_of(ir_in(n, 2)), NULL);
+
+    if (act && !take_limits(act, &out))
+        return NULL;
+    h->codes.result = INT_CODES;
+    h->codes.has_after = mul != NULL;
+    h->codes.out_signed = n->out[0]->dtype == DT_i8;
+    h->learned.out = out;
+    if (mul)
+        take(b, h, mul);
+    if (act)
+        take(b, h, act);
+    take(b, h, n);
+    return n;
+}
+
+/* act(floats), and codes if it is rounded to some. */
+static const struct ir_node *take_activation(struct builder *b, struct hot *h)
+{
+    const struct ir_node *n = free_reader(b, h->out), *round;
+    const struct act act = n ? hot_act_of(n) : (struct act){.kind = ACT_NONE};
+
+    if (act.kind == ACT_NONE)
+        return NULL;
+    h->conv.act = act.kind;
+    h->conv.act_a = act.a;
+    h->conv.act_b = act.b;
+    take(b, h, n);
+    round = take_rounding(b, h);
+    return round ? round : n;
+}
+
 static struct int_conv hot_int_conv(const struct builder *b, const struct hot *h)
 {
     const int32_t zero = h->learned.in_zero;
@@ -385,12 +436,18 @@ static struct int_conv hot_int_conv(const struct builder *b, const struct hot *h
 
 const struct ir_node *hot_extend_int(struct builder *b, struct hot *h)
 {
-    const struct ir_node *last = h->codes.result != INT_CODES ? take_scale(b, h)
-                                 : fusion_takes_sum(fusion_of(b->plan, h->main))
-                                     ? take_sum(b, h)
-                                     : NULL;
+    const enum plan_pattern may = fusion_of(b->plan, h->main);
+    const struct ir_node *last = h->main, *next;
 
-    return last ? last : h->main;
+    if (h->codes.result == INT_ACC && (next = take_scale(b, h)))
+        last = next;
+    if (h->codes.result == INT_FLOAT && fusion_takes_activation(may)
+        && (next = take_activation(b, h)))
+        last = next;
+    if (h->codes.result == INT_CODES && fusion_takes_sum(may)
+        && (next = take_sum(b, h)))
+        last = next;
+    return last;
 }
 
 /* ---- steps -------------------------------------------------------------------------

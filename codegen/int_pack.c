@@ -207,6 +207,7 @@ struct int_header int_header_of(const struct int_conv *c,
     h.most = (float)(from->out.hi - from->out.zero);
     h.zero = unsigned_view(from->out.zero, c->out_signed);
     h.least = unsigned_view(from->out.lo, c->out_signed);
+    h.after = c->has_after ? from->after : 0.0f;
     if (!c->shape.has_residual)
         return h;
     h.mid_most = (float)(from->mid.hi - from->mid.zero);

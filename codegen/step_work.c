@@ -64,6 +64,8 @@ static struct work int_conv_work(const struct step *s)
     struct work w = conv_work(s, &c->shape, c->weight_bits, 8);
 
     w.weight_zeros = c->weight_zeros;
+    if (c->shape.act != ACT_NONE)
+        w.added += w.out_elements;
     return w;
 }
 

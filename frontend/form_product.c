@@ -3,6 +3,7 @@
  *
  *     Q(act(Conv(DQ(x), DQ(w), b)))     =  QLinearConv(x, w, b, limits of act)
  *     Q(act(Gemm(DQ(x), DQ(w), b)))     =  QLinearMatMul(x, w', b, limits of act)
+ *     Q(HardSwish(Gemm(DQ(x), DQ(w))))  =  z + rne(clamp(HardSwish(acc m) / s_y))
  *     Gemm(DQ(x), DQ(w), b)             =  DQ(MatMulInteger(x, w') + b)   read as
  * floats
  *
@@ -294,8 +295,8 @@ static struct status *requantized(const struct product *p,
     return OK;
 }
 
-/* Codes of x times codes of w, in integers, then into steps of both scales. */
-static struct status *dequantized(const struct product *p)
+/* Codes of x times codes of w, in integers, then as numbers of `steps`. */
+static struct status *dequantized(const struct product *p, double steps)
 {
     struct ir_node *n = p->n;
     struct compile *c = n->graph->compile;
@@ -308,7 +309,7 @@ static struct status *dequantized(const struct product *p)
         n->graph, n, conv ? OP_ConvInteger : OP_MatMulInteger, n->name, 4, 1);
 
     for (int64_t i = 0; i < channels; i++)
-        scale[i] = (float)((double)p->x.scale * (double)scale_of(&p->w, i));
+        scale[i] = (float)((double)p->x.scale * (double)scale_of(&p->w, i) / steps);
     m->onnx_index = n->onnx_index;
     if (conv)
         permute_copy_attrs(n, m);
@@ -334,6 +335,48 @@ static struct status *dequantized(const struct product *p)
         arena_printf(c->perm, "axis=%d block_size=0", conv ? 1 : v->rank - 1), &v));
     ir_replace_uses(n->graph, n->out[0], v);
     ir_remove(n);
+    return OK;
+}
+
+/* ---- activations with more than limits --------------------------------------------
+ */
+
+struct shaped {
+    struct ir_node *act;
+    bool in_steps; /* act(k x) = k act(x): it is done in steps of the result */
+    float after;   /* else what turns it into those */
+    struct requantization r;
+};
+
+/* Whether Q(act(v)) follows, with nothing else that reads v or act(v). */
+static bool find_shaped(const struct ir_value *v, struct shaped *s)
+{
+    const char *why;
+
+    s->act = match_only_reader(v);
+    if (!s->act
+        || (s->act->op != OP_LeakyRelu && s->act->op != OP_HardSwish
+            && s->act->op != OP_HardSigmoid))
+        return false;
+    s->in_steps = s->act->op == OP_LeakyRelu;
+    return find_requantization(s->act->out[0], &s->r, &why)
+           && form_multiplier(1.0, (double)s->r.grid.scale, &s->after);
+}
+
+/* The product, act, and codes of its result. */
+static struct status *shaped(const struct product *p, struct shaped *s)
+{
+    struct ir_node *const at = s->r.quantize;
+    struct ir_value *v = s->act->out[0], *made;
+
+    RETURN_IF_FAIL(dequantized(p, s->in_steps ? (double)s->r.grid.scale : 1.0));
+    if (!s->in_steps) {
+        struct ir_value *in[] = {v, ir_const_f32(at->graph->compile, s->after)};
+
+        RETURN_IF_FAIL(ir_emit(at->graph, at, OP_Mul, NULL, 2, in, NULL, &v));
+    }
+    RETURN_IF_FAIL(form_rounded(at, v, &s->r, &made));
+    form_replace(&s->r, made);
     return OK;
 }
 
@@ -404,6 +447,7 @@ struct status *form_product(struct ir_node *n, bool *formed, const char **why)
     struct ir_value *codes[2];
     struct grid grid[2];
     struct requantization r;
+    struct shaped s;
     const char *read_as_float = NULL;
 
     if (n->op != OP_Conv && n->op != OP_Gemm && n->op != OP_MatMul)
@@ -433,8 +477,11 @@ struct status *form_product(struct ir_node *n, bool *formed, const char **why)
         if (!multipliers_fit(&p.x, &p.w, &r.grid, why))
             return OK;
         RETURN_IF_FAIL(requantized(&p, &r));
+    } else if (find_shaped(n->out[0], &s)
+               && (!s.in_steps || multipliers_fit(&p.x, &p.w, &s.r.grid, why))) {
+        RETURN_IF_FAIL(shaped(&p, &s));
     } else {
-        RETURN_IF_FAIL(dequantized(&p));
+        RETURN_IF_FAIL(dequantized(&p, 1.0));
     }
     *formed = true;
     return OK;

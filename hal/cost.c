@@ -206,7 +206,8 @@ static double roofline_ns(const struct device *d, enum precision p,
                   move_ns(d, n_bytes));
 }
 
-/* Codes that are added to others.  A float is in the multiply-adder's sum already. */
+/* Codes that are added to others, activations before codes.  A float is in the
+ * multiply-adder's sum already. */
 static double added_ns(const struct device *d, const struct work *w)
 {
     const struct kernel_table *t =

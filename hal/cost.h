@@ -23,7 +23,7 @@
  * Measured kernels found their weights in the second-level cache.  Where all that an
  * inference goes through does not fit there, the weights, as far as they would, come
  * from further out.  Codes that a kernel adds to its results take as long as in a
- * kernel of their own.
+ * kernel of their own, and so do activations of results that will be codes.
  *
  * So a cost is never negative, and does not fall when any amount of work rises.  Wider
  * weights count as more work from 2 stored weights a channel on; fewer than that weigh
@@ -53,7 +53,8 @@ struct work {
     int weight_bits, activation_bits; /* 1 to 32 */
     int64_t rows;  /* output positions of one channel; macs_per_channel / rows products
                       are summed for each.  0: not known, one */
-    int64_t added; /* numbers, of in_elements too, that are added to the results */
+    int64_t added; /* numbers, of in_elements too, that are added to the results, and
+                      results whose activation is computed before they are codes */
     int64_t resident_bytes; /* that an inference goes through; 0: those of this work */
     enum work_kind kind;
     bool weight_zeros; /* weights are codes whose zero points are not 0 */

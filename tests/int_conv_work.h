@@ -13,7 +13,7 @@ struct int_conv_work {
     uint8_t *in, *residual, *want;
     int8_t *weights;
     int32_t *weight_zero, *bias;
-    float *m;
+    float *m, after;
     int32_t in_zero;
     struct oracle_output y, mid;
     struct oracle_quant other; /* the residual's */
@@ -103,10 +103,46 @@ static inline int32_t window_sum(const struct int_conv_work *w, int64_t n, int64
     return (int32_t)sum;
 }
 
+/* One float operation after the other, as docs/numerics.md has them. */
+static inline float shaped(const struct int_conv_work *w, float x)
+{
+    const struct conv *c = &w->c.shape;
+    float t;
+
+    switch (c->act) {
+    case ACT_NONE:
+        t = x;
+        break;
+    case ACT_RELU:
+        t = x > 0 ? x : 0;
+        break;
+    case ACT_CLIP:
+        t = fminf(fmaxf(x, c->act_a), c->act_b);
+        break;
+    case ACT_LEAKY:
+        t = x > 0 ? x : c->act_a * x;
+        break;
+    case ACT_HARDSWISH:
+        t = x * 0.166666667f;
+        t = t + 0.5f;
+        t = x * fminf(fmaxf(t, 0), 1);
+        break;
+    case ACT_HARDSIGMOID:
+        t = c->act_a * x;
+        t = t + c->act_b;
+        t = fminf(fmaxf(t, 0), 1);
+        break;
+    default:
+        CHECK(false);
+        t = 0;
+    }
+    return w->c.has_after ? t * w->after : t;
+}
+
 static inline void want_one(struct int_conv_work *w, int64_t at, int64_t residual_at,
                             int32_t acc, float m)
 {
-    const float t = oracle_float(acc) * m;
+    const float t = shaped(w, oracle_float(acc) * m);
     int32_t code;
 
     if (w->c.result == INT_ACC) {
@@ -120,12 +156,12 @@ static inline void want_one(struct int_conv_work *w, int64_t at, int64_t residua
     if (w->c.shape.has_residual) {
         const int64_t dim[4] = {1, 1, 1, 1};
         const struct oracle_quant mid = {w->mid.scale, w->mid.zero};
-        const int32_t a = oracle_scale_down(acc, m, &w->mid);
+        const int32_t a = oracle_settle((double)t, &w->mid);
         const int32_t b = code_at(w->residual, residual_at, w->c.residual_signed);
 
         oracle_binary(ORACLE_ADD, &a, dim, mid, &b, dim, w->other, &w->y, &code);
     } else {
-        code = oracle_scale_down(acc, m, &w->y);
+        code = oracle_settle((double)t, &w->y);
     }
     w->want[at] = (uint8_t)code;
 }
@@ -203,6 +239,7 @@ static inline struct int_conv_work make_int_work(struct int_conv c)
     w.mid = random_output(random_in(0, 1), 0.75f);
     w.other.scale = 0.3f;
     w.other.zero = (int32_t)random_in(0, 255) - (c.residual_signed ? 128 : 0);
+    w.after = (float)random_in(1, 100) / 8;
     random_scales(&w);
     random_zeros(&w);
     random_biases(&w);
@@ -218,6 +255,7 @@ static inline struct int_learned learned_of(const struct int_conv_work *w)
         .n_weight_zero = w->channels,
         .bias = w->bias,
         .m = w->m,
+        .after = w->after,
         .in_zero = w->in_zero,
         .out = codes_of(&w->y),
         .mid = codes_of(&w->mid),
@@ -265,21 +303,35 @@ static inline void describe_int(const struct int_conv *ic, const struct int_tili
     print_error(
         "%s %s form %d: n %ld in %ldx%ldx%ldx%ld out %ldx%ldx%ld kernel %ldx%ld "
         "stride %ldx%ld dilation %ldx%ld pad %ld,%ld in_c %ld bits %d zeros %d "
-        "signed %d%d%d residual %d result %d tile %dx%d tail %dx%d,%d rows %ld "
+        "signed %d%d%d act %d,%d residual %d result %d tile %dx%d tail %dx%d,%d rows "
+        "%ld "
         "chunks %ld swapped %d\n",
         isa->cpu, isa->features, t->form, (long)c->n, (long)c->groups, (long)c->c_in,
         (long)c->h, (long)c->w, (long)c->c_out, (long)c->oh, (long)c->ow, (long)c->kh,
         (long)c->kw, (long)c->stride_y, (long)c->stride_x, (long)c->dilation_y,
         (long)c->dilation_x, (long)c->pad_top, (long)c->pad_left, (long)c->in_c,
         ic->weight_bits, ic->weight_zeros, ic->in_signed, ic->out_signed,
-        ic->residual_signed, c->has_residual, ic->result, t->pixels, t->vectors,
-        t->tail_pixels, t->tail_vectors, t->tail_lanes, (long)t->rows, (long)t->chunks,
-        t->swapped);
+        ic->residual_signed, c->act, ic->has_after, c->has_residual, ic->result,
+        t->pixels, t->vectors, t->tail_pixels, t->tail_vectors, t->tail_lanes,
+        (long)t->rows, (long)t->chunks, t->swapped);
 }
 
 static inline int64_t odd_size(int64_t lo, int64_t hi)
 {
     return random_in(0, 3) ? random_in(lo, hi) : random_in(lo, lo + 3);
+}
+
+/* Of half of those with scaled sums. */
+static inline void random_activation(struct int_conv *c)
+{
+    struct conv *s = &c->shape;
+
+    if (c->result == INT_ACC || random_in(0, 1))
+        return;
+    s->act = (enum activation)random_in(ACT_RELU, ACT_HARDSIGMOID);
+    s->act_a = s->act == ACT_CLIP ? -20.0f : 0.25f;
+    s->act_b = s->act == ACT_CLIP ? 30.0f : 0.5f;
+    c->has_after = c->result == INT_CODES && random_in(0, 1);
 }
 
 static inline struct int_conv random_int_conv(void)
@@ -319,6 +371,7 @@ static inline struct int_conv random_int_conv(void)
 
     if (c.result != INT_CODES)
         s->has_residual = false;
+    random_activation(&c);
     s->oh = oh > 0 ? oh : 1;
     s->ow = ow > 0 ? ow : 1;
     set_strides(s, random_in(0, 3) == 0, random_in(0, 3));
@@ -362,6 +415,7 @@ static inline struct int_conv random_int_depthwise(void)
 
     if (c.result != INT_CODES)
         s->has_residual = false;
+    random_activation(&c);
     s->oh = oh > 0 ? oh : 1;
     s->ow = ow > 0 ? ow : 1;
     set_strides(s, false, random_in(0, 3));

@@ -360,10 +360,11 @@ static void grow_concat(struct network *w)
 }
 
 /* Floats from sums, with bias and a scale for every channel. */
-static struct ir_value *floats_of(struct network *w, struct ir_value *x)
+static struct ir_value *floats_of(struct network *w, struct ir_value *x, int group)
 {
-    const int64_t channels = 1 + below(20), bias[] = {1, channels, 1, 1};
-    struct ir_value *y = convolved(w, x, channels, 1, 1, 1, true);
+    const int64_t channels = group > 1 ? group : 1 + below(20);
+    const int64_t bias[] = {1, channels, 1, 1};
+    struct ir_value *y = convolved(w, x, channels, 1, 1, group, true);
     struct ir_value *in[] = {y, integers(w, 4, bias, channels, 3000), NULL};
 
     if (below(2))
@@ -375,6 +376,39 @@ static struct ir_value *floats_of(struct network *w, struct ir_value *x)
     CHECK_OK(ir_emit(w->g, NULL, OP_DequantizeLinear, NULL, 3, in,
                      "axis=1 block_size=0", &y));
     return y;
+}
+
+/* Q(act(floats) [k]), as form_integers writes it, and perhaps a sum of its codes. */
+static void grow_shaped(struct network *w)
+{
+    static const enum ir_op ops[] = {OP_LeakyRelu, OP_HardSwish, OP_HardSigmoid,
+                                     OP_Relu};
+    struct ir_value *x = w->v[below(w->n)];
+    const enum ir_op op = ops[below(4)];
+    struct ir_value *y = floats_of(w, x, below(4) ? 1 : (int)x->dim[1]);
+
+    CHECK_OK(ir_emit(w->g, NULL, op, NULL, 1, &y,
+                     op == OP_LeakyRelu     ? "alpha=0.1"
+                     : op == OP_HardSigmoid ? "alpha=0.2 beta=0.5"
+                                            : NULL,
+                     &y));
+    struct ir_value *k[] = {y, scale(w, 1, 3.0)};
+
+    if (below(2))
+        CHECK_OK(ir_emit(w->g, NULL, OP_Mul, NULL, 2, k, NULL, &y));
+    struct ir_value *clip[] = {y, ir_const_f32(w->c, -5.0f), ir_const_f32(w->c, 60.0f)};
+
+    if (below(4) == 0)
+        CHECK_OK(ir_emit(w->g, NULL, OP_Clip, NULL, 3, clip, NULL, &y));
+    struct ir_value *q[] = {y, ir_const_f32(w->c, below(8) ? 1.0f : 0.3f),
+                            zero_point(w, bytes[below(2)])};
+
+    CHECK_OK(
+        ir_emit(w->g, NULL, OP_QuantizeLinear, NULL, 3, q, "axis=0 block_size=0", &y));
+    if (ir_same_shape(x, y) && below(2))
+        grow_sum(w, y, x);
+    else
+        keep(w, y);
 }
 
 /* A classifier: codes in rows times constant columns. */
@@ -441,7 +475,7 @@ static void run_random(int round, int *n_emitted)
     w.g = ir_graph_create(w.c, "t");
     keep(&w, ir_input(w.g, NULL, bytes[below(2)], 4, dims[below(4)]));
     for (int i = 2 + below(7); i; i--) {
-        const int kind = below(12);
+        const int kind = below(14);
 
         if (kind == 0)
             grow_pool(&w);
@@ -453,6 +487,8 @@ static void run_random(int round, int *n_emitted)
             grow_binary(&w);
         else if (kind == 6)
             grow_rows(&w);
+        else if (kind <= 8)
+            grow_shaped(&w);
         else
             grow_convolution(&w);
     }
@@ -462,7 +498,7 @@ static void run_random(int round, int *n_emitted)
         if (!w.v[i]->n_uses)
             ir_output(w.g, w.v[i]);
     ir_output(w.g, last);
-    ir_output(w.g, below(2) ? floats_of(&w, last) : classified(&w, last));
+    ir_output(w.g, below(2) ? floats_of(&w, last, 1) : classified(&w, last));
     test_cpu = cpu_of(round);
     CHECK_OK(pass_channels_last(w.c, w.g));
     shift_codes(&w);
@@ -481,6 +517,32 @@ TEST(networks_of_codes_keep_their_bytes)
     for (int round = 0; round < rounds; round++)
         run_random(round, &n_emitted);
     CHECK(n_emitted > 3 * rounds);
+}
+
+/* As form_integers writes a HardSwish between a convolution and its codes: one step. */
+TEST(a_convolution_takes_the_activation_before_its_rounding)
+{
+    const struct outcome out = run_text(
+        "graph g(%x: i8[1,2,3,2]) {\n"
+        "  %z = const i8[] {3}\n"
+        "  %k = const i8[2,2,1,1] {40,-30,20,50}\n"
+        "  %zw = const i8[] {0}\n"
+        "  %m = const f32[] {0.0009765625}\n"
+        "  %zero = const i32[] {0}\n"
+        "  %after = const f32[] {20}\n"
+        "  %one = const f32[] {1}\n"
+        "  %a = ConvInteger(%x, %k, %z, %zw) {kernel_shape=[1,1], strides=[1,1], "
+        "dilations=[1,1], pads=[0,0,0,0], channels_last=1} : i32[1,2,3,2]\n"
+        "  %f = DequantizeLinear(%a, %m, %zero) {axis=0, block_size=0} : "
+        "f32[1,2,3,2]\n"
+        "  %h = HardSwish(%f) : f32[1,2,3,2]\n"
+        "  %s = Mul(%h, %after) : f32[1,2,3,2]\n"
+        "  %y = QuantizeLinear(%s, %one, %z) {axis=0, block_size=0} : i8[1,2,3,2]\n"
+        "  return %y\n"
+        "}\n",
+        0.0f);
+
+    CHECK_EQ(out.n_steps, 1);
 }
 
 #define QUANTIZED(y, x, k)                                                             \
