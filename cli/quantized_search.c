@@ -423,7 +423,8 @@ static struct status *prepare(struct searching *s)
     set_budgets(q->o, o.budgets);
     for (int i = 0; i < q->n_units; i++)
         file_bytes -= cost_weight_bytes(q->units[i].n_weights, q->units[i].channels,
-                                        q->units[i].weight_bits);
+                                        q->units[i].weight_bits)
+                      + unit_recurrent_bytes(&q->units[i], q->units[i].weight_bits);
     o.more_bytes = file_bytes > 0 ? (double)file_bytes : 0.0;
     s->model = model_problem_create(q->a, s->variants, &o);
     s->p = &s->model->problem;

@@ -392,22 +392,40 @@ static struct status *try_candidates(struct trainings *h)
     return OK;
 }
 
+/* Of those: while there is no plan to deliver, the last one has to be accurate, not
+ * cheap. */
+static struct arm *whole_left(struct trainings *h)
+{
+    return h->s->best.done               ? hope_left(h)
+           : h->n_whole < MOST_WHOLE - 1 ? best_left(h)
+                                         : safest_left(h);
+}
+
+/* Without budgets: it should lose little enough, or there is a plan to deliver. */
+static bool is_promising(const struct trainings *h, const struct arm *arm)
+{
+    return arm
+           && (h->s->best.done || searching_has_budget(h->s->q->o)
+               || expected(h, arm) <= h->s->q->o->max_drop);
+}
+
 /* One that may be better than what there is; of the front, where training gives back
- * more than was thought.  *out NULL: none. */
+ * more than was thought, or less.  *out NULL: none. */
 static struct status *next_whole(struct trainings *h, struct arm **out)
 {
     struct searching *s = h->s;
     const struct evaluation *next;
 
-    if (s->best.done)
-        *out = NULL;
-    else /* the last one has to be accurate, not cheap */
-        *out = h->n_whole < MOST_WHOLE - 1 ? best_left(h) : safest_left(h);
-    if (*out || searching_has_budget(s->q->o))
+    *out = whole_left(h);
+    if (searching_has_budget(s->q->o)) {
+        *out = s->best.done ? NULL : *out;
         return OK;
-    while (s->best.done && !(*out = hope_left(h)) && h->n_arms < CANDIDATES + MORE
-           && !searching_interrupted() && (next = searching_next(s)))
+    }
+    while (!is_promising(h, *out) && h->n_arms < CANDIDATES + MORE
+           && !searching_interrupted() && (next = searching_next(s))) {
         RETURN_IF_FAIL(try_shortly(h, next));
+        *out = whole_left(h);
+    }
     return OK;
 }
 

@@ -19,6 +19,9 @@
  *                   the errors of the units before (moments.h)
  *   biases          so that every channel's mean over the samples stays
  *
+ * A recurrent layer multiplies its state with codes of 8 bits where the unit that makes
+ * its gates has codes (k_recurrent.c); units after it are fitted without that.
+ *
  * Units of 16 bits have weights rounded to IEEE binary16.  What that changes, 2^-12 of
  * a weight, is not seen by the units after.  Activations of 16 bits say what a device
  * multiplies that is planned for; here they stay float32 (widen_halves.c).  A unit with

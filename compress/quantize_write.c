@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Quantization into the graph: see quantize.h. */
 #include <assert.h>
+#include <float.h>
+#include <math.h>
 
 #include "compress/quantize_parts.h"
 #include "frontend/match.h"
+#include "frontend/op_recurrent.h"
 #include "frontend/permute.h"
 #include "kernels/half.h"
 
@@ -143,6 +146,31 @@ static struct status *write_halves(struct compile *c, struct ir_node *n)
     return OK;
 }
 
+/* The nearest codes; of 8 bits, so that no error of a state shows. */
+static struct status *write_recurrent(struct compile *c, struct ir_node *n)
+{
+    const struct ir_value *r = recurrent_weights(n);
+    const int64_t directions = r->dim[0], rows = r->dim[1], columns = r->dim[2];
+    const float *from = r->data;
+    uint8_t *codes = arena_new_array(c->scratch, uint8_t, ir_count(r));
+    float *step = arena_new_array(c->scratch, float, directions *columns);
+
+    for (int64_t i = 0; i < ir_count(r); i++) {
+        float *s = &step[i / columns / rows * columns + i % columns];
+
+        *s = fmaxf(*s, fabsf(from[i]) / 127.0f);
+    }
+    for (int64_t j = 0; j < directions * columns; j++)
+        if (!(step[j] >= FLT_MIN))
+            step[j] = 1.0f;
+    for (int64_t i = 0; i < ir_count(r); i++) {
+        const float s = step[i / columns / rows * columns + i % columns];
+
+        codes[i] = (uint8_t)(128 + (int)nearbyintf(from[i] / s));
+    }
+    return recurrent_set_codes(n, codes, step);
+}
+
 struct status *quantize_apply(struct compile *c, struct ir_graph *g,
                               const struct quantization *q)
 {
@@ -168,6 +196,8 @@ struct status *quantize_apply(struct compile *c, struct ir_graph *g,
 
         if (q->units[i].has_codes)
             RETURN_IF_FAIL(write_unit(c, node, &q->units[i], grid[i]));
+        if (q->units[i].has_codes && units[i].recurrent)
+            RETURN_IF_FAIL(write_recurrent(c, units[i].recurrent));
         if (q->units[i].has_halves)
             RETURN_IF_FAIL(write_halves(c, node));
     }

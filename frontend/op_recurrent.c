@@ -3,8 +3,8 @@
  * Gemm makes what all inputs contribute to all gates, biases included, and R is
  * transposed (both fold when weights are constant).  What stays is
  *
- *     Y, Y_h[, Y_c] = LSTM(gates, Rt[, sequence_lens, initial_h, initial_c, P,
- *                          bias | steps, zeros])
+ *     Y, Y_h[, Y_c] = LSTM(gates, Rt[, sequence_lens, initial_h, initial_c, P, bias,
+ *                          steps, zeros])
  *         {direction layout clip activations activation_alpha activation_beta
  *          input_forget linear_before_reset}
  *
@@ -18,13 +18,25 @@
 #include <string.h>
 #include <strings.h>
 
+#include "frontend/match.h"
 #include "frontend/op_help.h"
+#include "frontend/op_recurrent.h"
 
 /* ONNX's operands, and those of the canonical form. */
 enum { ONNX_X, ONNX_W, ONNX_R, ONNX_B, ONNX_LENGTHS, ONNX_H, ONNX_C, ONNX_P };
 enum { CODED_W_SCALE = ONNX_P + 1, CODED_W_ZERO, CODED_R_SCALE, CODED_R_ZERO };
-enum { GATES, RT, LENGTHS, FIRST_H, FIRST_C, PEEPHOLE, BIAS, N_OPERANDS = BIAS + 2 };
-enum { STEPS = BIAS, ZEROS }; /* of an LSTM, which has no such bias */
+enum {
+    GATES = RECURRENT_GATES,
+    RT = RECURRENT_R,
+    LENGTHS,
+    FIRST_H,
+    FIRST_C,
+    PEEPHOLE,
+    BIAS,
+    STEPS,
+    ZEROS,
+    N_OPERANDS
+};
 enum { Y, Y_H, Y_C };
 enum { MAX_ACTIVATIONS = 6, MAX_HIDDEN = 1 << 24, MAX_CODED_HIDDEN = 1 << 14 };
 
@@ -262,6 +274,9 @@ static struct status *import_recurrent(struct ir_node *n)
 
     if (!ir_in(n, ONNX_R) || !ir_in(n, ONNX_W))
         return FAIL_AT(n, INVALID, "needs inputs, W and R");
+    if (!codes && n->n_in > (n->op == OP_LSTM ? ONNX_P : ONNX_H) + 1)
+        return FAIL_AT(n, INVALID, "has %d inputs but needs at most %d", n->n_in,
+                       (n->op == OP_LSTM ? ONNX_P : ONNX_H) + 1);
     kind_of(n, &l);
     RETURN_IF_FAIL(read_direction(n, &l));
     RETURN_IF_FAIL(name_activations(n, &l));
@@ -405,6 +420,43 @@ struct status *import_DynamicQuantizeLSTM(struct ir_node *n, int opset)
     return OK;
 }
 
+const struct ir_value *recurrent_weights(const struct ir_node *n)
+{
+    const bool is_layer = n->op == OP_RNN || n->op == OP_GRU || n->op == OP_LSTM;
+    const struct ir_value *r = is_layer ? n->in[RT] : NULL;
+
+    return r && match_const_f32(r) && r->rank == 3 && r->dim[1] <= MAX_CODED_HIDDEN
+               ? r
+               : NULL;
+}
+
+int64_t recurrent_code_bytes(const struct ir_value *weights)
+{
+    const int64_t columns = weights->dim[0] * weights->dim[2];
+
+    return columns * (weights->dim[1] + (int64_t)sizeof(float) + 1);
+}
+
+struct status *recurrent_set_codes(struct ir_node *n, const uint8_t *codes,
+                                   const float *step)
+{
+    struct compile *c = n->graph->compile;
+    const struct ir_value *r = n->in[RT];
+    const int64_t dim[] = {r->dim[0], r->dim[2]};
+    uint8_t *zeros = arena_alloc(c->scratch, (size_t)(dim[0] * dim[1]));
+    struct ir_value *in[N_OPERANDS] = {NULL};
+
+    memset(zeros, 128, (size_t)(dim[0] * dim[1]));
+    for (int i = 0; i < n->n_in; i++)
+        in[i] = n->in[i];
+    in[RT] = ir_const(c, r->name, DT_u8, 3, r->dim, codes);
+    in[STEPS] = ir_const(c, NULL, DT_f32, 2, dim, step);
+    in[ZEROS] = ir_const(c, NULL, DT_u8, 2, dim, zeros);
+    for (int i = 0; i < N_OPERANDS; i++)
+        ir_set_input(n, i, in[i]);
+    return ir_infer(n);
+}
+
 /* ---- shape ------------------------------------------------------------------ */
 
 static int find_function(const char *name)
@@ -428,11 +480,6 @@ static struct status *check_activations(const struct ir_node *n, const struct la
             return FAIL_AT(n, UNSUPPORTED, "activation '%s' is not supported",
                            names[i]);
     return OK;
-}
-
-static const struct ir_value *lstm_steps(const struct ir_node *n)
-{
-    return n->op == OP_LSTM ? ir_in(n, STEPS) : NULL;
 }
 
 static struct status *check_dims(const struct ir_node *n, int i, enum dtype dtype,
@@ -478,7 +525,8 @@ static struct status *shape_recurrent(struct ir_node *n)
     const int64_t d = l.directions, h = l.hidden;
     const int64_t state[3] = {l.batch_first ? l.batch : d, l.batch_first ? d : l.batch,
                               h};
-    const struct ir_value *steps = lstm_steps(n);
+    const struct ir_value *steps = ir_in(n, STEPS);
+
     RETURN_IF_FAIL(
         check_dims(n, RT, steps ? DT_u8 : t, 3, (int64_t[]){d, h, l.gates * h}));
     if (steps) {
@@ -491,8 +539,7 @@ static struct status *shape_recurrent(struct ir_node *n)
     RETURN_IF_FAIL(check_dims(n, FIRST_H, t, 3, state));
     RETURN_IF_FAIL(check_dims(n, FIRST_C, t, 3, state));
     RETURN_IF_FAIL(check_dims(n, PEEPHOLE, t, 2, (int64_t[]){d, 3 * h}));
-    if (n->op != OP_LSTM)
-        RETURN_IF_FAIL(check_dims(n, BIAS, t, 2, (int64_t[]){d, h}));
+    RETURN_IF_FAIL(check_dims(n, BIAS, t, 2, (int64_t[]){d, h}));
     const int64_t first[4] = {l.steps, d, l.batch, h},
                   last[4] = {l.batch, l.steps, d, h};
     op_set_out(n, Y, t, 4, l.batch_first ? last : first);
@@ -576,8 +623,8 @@ static void call_steps(struct lowering *lw, const struct ir_node *n,
         .has_h = ir_in(n, FIRST_H) != NULL,
         .has_c = ir_in(n, FIRST_C) != NULL,
         .has_peephole = ir_in(n, PEEPHOLE) != NULL,
-        .has_bias = n->op != OP_LSTM && ir_in(n, BIAS),
-        .has_steps = lstm_steps(n) != NULL,
+        .has_bias = ir_in(n, BIAS) != NULL,
+        .has_steps = ir_in(n, STEPS) != NULL,
         .has_y = n->n_out > Y && n->out[Y],
         .has_y_h = n->n_out > Y_H && n->out[Y_H],
         .has_y_c = n->n_out > Y_C && n->out[Y_C],
@@ -594,7 +641,8 @@ static void call_steps(struct lowering *lw, const struct ir_node *n,
     in_if(call, ir_in(n, FIRST_H), state);
     in_if(call, ir_in(n, FIRST_C), state);
     in_if(call, ir_in(n, PEEPHOLE), direction * 3 * h * f);
-    in_if(call, ir_in(n, BIAS), direction * (p.has_steps ? gh : h) * f);
+    in_if(call, ir_in(n, BIAS), direction * h * f);
+    in_if(call, ir_in(n, STEPS), direction * gh * f);
     in_if(call, ir_in(n, ZEROS), direction * gh);
     out_if(call, n, Y, state);
     out_if(call, n, Y_H, state);

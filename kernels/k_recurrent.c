@@ -7,8 +7,8 @@
  * Operands: gates, r, [lengths int32,] [initial h,] [initial c,] [peepholes,] [bias of
  * GRU's candidate inside of its reset,] [steps and zero points of r's columns,] [y,]
  * [last h,] [last c,] scratch of (n + 3) * hidden floats, or (2 n + 3) * hidden where
- * there are steps.  With them r of an LSTM is uint8, a fourth of the memory, which is
- * what the time goes into; the state becomes codes, too, anew for each product. */
+ * there are steps.  With them r is uint8, a fourth of the memory; the state
+ * becomes codes, too, anew for each product. */
 #include "kernels/math.h"
 #include "kernels/params.h"
 #include "kernels/vec.h"
@@ -66,11 +66,11 @@ K_IN float clip(const struct k_recurrent *p, float x)
     return x < -p->clip ? -p->clip : x > p->clip ? p->clip : x;
 }
 
-/* to[j] = base[j] + bias[j] + sum of h[k] r[k*step + j] for n columns j, either of the
- * first two may be NULL; `blocks` columns of 16 at a time stay in registers. */
+/* to[j] = base[j] + sum of h[k] r[k*step + j] for n columns j, base may be NULL;
+ * `blocks` columns of 16 at a time stay in registers. */
 K_IN void add_block(ix blocks, ix step, ix hidden, const float *restrict base,
-                    const float *restrict bias, const float *restrict r,
-                    const float *restrict h, float *restrict to)
+                    const float *restrict r, const float *restrict h,
+                    float *restrict to)
 {
     v16 acc[4], v;
 
@@ -78,10 +78,6 @@ K_IN void add_block(ix blocks, ix step, ix hidden, const float *restrict base,
         V16_ZERO(acc[i]);
         if (base)
             V16_LOAD(acc[i], base + 16 * i);
-        if (bias) {
-            V16_LOAD(v, bias + 16 * i);
-            V16_ADD(acc[i], v);
-        }
     }
     for (ix k = 0; k < hidden; k++)
         for (ix i = 0; i < blocks; i++) {
@@ -93,19 +89,17 @@ K_IN void add_block(ix blocks, ix step, ix hidden, const float *restrict base,
 }
 
 K_IN void add_product(ix n, ix step, ix hidden, const float *restrict base,
-                      const float *restrict bias, const float *restrict r,
-                      const float *restrict h, float *restrict to)
+                      const float *restrict r, const float *restrict h,
+                      float *restrict to)
 {
     ix j = 0;
 
     for (; j + 64 <= n; j += 64)
-        add_block(4, step, hidden, base ? base + j : 0, bias ? bias + j : 0, r + j, h,
-                  to + j);
+        add_block(4, step, hidden, base ? base + j : 0, r + j, h, to + j);
     for (; j + 16 <= n; j += 16)
-        add_block(1, step, hidden, base ? base + j : 0, bias ? bias + j : 0, r + j, h,
-                  to + j);
+        add_block(1, step, hidden, base ? base + j : 0, r + j, h, to + j);
     for (; j < n; j++) {
-        float sum = (base ? base[j] : 0.0f) + (bias ? bias[j] : 0.0f);
+        float sum = base ? base[j] : 0.0f;
         for (ix k = 0; k < hidden; k++)
             sum += r[k * step + j] * h[k];
         to[j] = sum;
@@ -139,28 +133,29 @@ typedef struct {
 /* The state as `scale` times codes, as fine as sums of its products with r and with
  * zero points in int32 allow: -32767 to 32767 up to 128 elements, 8224 for 512. */
 struct coded {
-    ix n, hidden; /* columns and rows of r */
-    const uint8_t *r, *zero;
-    const float *steps;
+    ix hidden;
     const int16_t *h;
     int32_t total; /* of h */
     float scale;
 };
 
-K_IN void code_state(struct coded *c, const float *restrict h, int16_t *restrict to)
+K_IN void code_state(struct coded *c, ix hidden, const float *restrict h,
+                     int16_t *restrict to)
 {
-    const ix fits = 0x7fffffff / (2 * 255) / c->hidden;
+    const ix fits = 0x7fffffff / (2 * 255) / hidden;
     const float top = (float)ix_min(fits, 32767);
-    float most = 0;
+    uint32_t bits = 0;
 
-    for (ix k = 0; k < c->hidden; k++) { /* a NaN stays */
-        const float x = math_abs(h[k]);
-        most = x > most || x != x ? x : most;
+    for (ix k = 0; k < hidden; k++) { /* as integers, the largest of which are NaNs */
+        const uint32_t x = bits_of_f32(h[k]) & 0x7fffffff;
+        bits = x > bits ? x : bits;
     }
+    const float most = f32_of_bits(bits);
     const float inverse = most > 0 ? top / most : 0.0f;
+    c->hidden = hidden;
     c->scale = most / top;
     c->total = 0;
-    for (ix k = 0; k < c->hidden; k++) {
+    for (ix k = 0; k < hidden; k++) {
         const float t = h[k] * inverse;
         const float inside = t > -top ? t < top ? t : top : -top;
         to[k] = (int16_t)(int32_t)(bits_of_f32(inside + 12582912.0f) - 0x4b400000u);
@@ -169,42 +164,41 @@ K_IN void code_state(struct coded *c, const float *restrict h, int16_t *restrict
     c->h = to;
 }
 
-/* sum[j] += h[k] r[k*n + j] for `rows` rows from k: all columns in turn, so that r is
- * read in the order in which it lies. */
-K_IN void add_rows(const struct coded *c, ix k, ix rows, int32_t *restrict sum)
+/* sum[j] += h[k] r[k*step + j] for `rows` rows from k: all columns in turn, so that r
+ * is read in the order in which it lies. */
+K_IN void add_rows(const struct coded *c, ix k, ix rows, ix n, ix step,
+                   const uint8_t *restrict r, int32_t *restrict sum)
 {
-    const uint8_t *restrict r = c->r + k * c->n;
     int32_t h[ROWS];
     ix j = 0;
 
+    r += k * step;
     for (ix i = 0; i < rows; i++)
         h[i] = c->h[k + i];
-    for (; j + 16 <= c->n; j += 16) {
+    for (; j + 16 <= n; j += 16) {
         sums16 acc;
         SUMS_LOAD(acc, sum + j);
         for (ix i = 0; i < rows; i++)
-            SUMS_ADD(acc, r + i * c->n + j, h[i]);
+            SUMS_ADD(acc, r + i * step + j, h[i]);
         SUMS_STORE(sum + j, acc);
     }
-    for (; j < c->n; j++)
+    for (; j < n; j++)
         for (ix i = 0; i < rows; i++)
-            sum[j] += (int32_t)r[i * c->n + j] * h[i];
+            sum[j] += (int32_t)r[i * step + j] * h[i];
 }
 
-/* to[j] = base[j] + step[j] * sum of h[k] (r[k*n + j] - zero[j]). */
-K_IN void add_product_of_codes(const struct coded *c, const float *restrict base,
-                               int32_t *restrict sum, float *restrict to)
+/* sum[j] = sum of h[k] (r[k*step + j] - zero[j]) for n columns j. */
+K_IN void add_codes(const struct coded *c, ix n, ix step, const uint8_t *restrict r,
+                    const uint8_t *restrict zero, int32_t *restrict sum)
 {
     ix k = 0;
 
-    for (ix j = 0; j < c->n; j++)
-        sum[j] = -c->zero[j] * c->total;
+    for (ix j = 0; j < n; j++)
+        sum[j] = -zero[j] * c->total;
     for (; k + ROWS <= c->hidden; k += ROWS)
-        add_rows(c, k, ROWS, sum);
+        add_rows(c, k, ROWS, n, step, r, sum);
     for (; k < c->hidden; k++)
-        add_rows(c, k, 1, sum);
-    for (ix j = 0; j < c->n; j++)
-        to[j] = base[j] + (float)sum[j] * (c->scale * c->steps[j]);
+        add_rows(c, k, 1, n, step, r, sum);
 }
 
 struct cell {
@@ -239,14 +233,50 @@ K_IN void copy_or_zero(float *to, const float *from, ix n)
         to[j] = from ? from[j] : 0.0f;
 }
 
+/* What r is multiplied with; `spare` is for sums of all of its columns, then codes. */
+struct left {
+    ix hidden, columns;
+    const float *h;
+    struct coded codes;
+    float *spare;
+};
+
+K_IN struct left left_operand(const struct cell *c, ix hidden, ix columns,
+                              const float *h, float *spare)
+{
+    struct left l = {.hidden = hidden, .columns = columns, .h = h, .spare = spare};
+
+    if (c->steps)
+        code_state(&l.codes, hidden, h, (int16_t *)(spare + columns));
+    return l;
+}
+
+/* to[j] = base[j] + sum of h[k] r[k][first + j] for n columns; base may be NULL. */
+K_IN void add_part(const struct cell *c, const struct left *l, ix first, ix n,
+                   const float *restrict base, float *restrict to)
+{
+    const struct coded *const q = &l->codes;
+    int32_t *const sum = (int32_t *)l->spare;
+
+    if (!c->steps) {
+        add_product(n, l->columns, l->hidden, base, c->r + first, l->h, to);
+        return;
+    }
+    add_codes(q, n, l->columns, (const uint8_t *)c->r + first, c->zero + first, sum);
+    for (ix j = 0; j < n; j++)
+        to[j] =
+            (base ? base[j] : 0.0f) + (float)sum[j] * (q->scale * c->steps[first + j]);
+}
+
 /* RNN: h = f(x + r h). */
 K_IN void rnn_step(const struct k_recurrent *p, const struct cell *c, const float *x,
                    float *h, float *state, float *work)
 {
     const ix n = (ix)p->hidden;
+    const struct left l = left_operand(c, n, n, h, work + n);
 
     (void)state;
-    add_product(n, n, n, x, 0, c->r, h, work);
+    add_part(c, &l, 0, n, x, work);
     for (ix j = 0; j < n; j++)
         h[j] = activate(p, 0, clip(p, work[j]));
 }
@@ -257,18 +287,20 @@ K_IN void gru_step(const struct k_recurrent *p, const struct cell *c, const floa
 {
     const ix n = (ix)p->hidden;
     float *const z = work, *const r = work + n, *const next = work + 2 * n;
+    struct left l = left_operand(c, n, 3 * n, h, work + 3 * n);
 
-    add_product(2 * n, 3 * n, n, x, 0, c->r, h, work);
+    add_part(c, &l, 0, 2 * n, x, work);
     for (ix j = 0; j < 2 * n; j++)
         work[j] = activate(p, 0, clip(p, work[j]));
     if (p->flag) {
-        add_product(n, 3 * n, n, 0, c->bias, c->r + 2 * n, h, next);
+        add_part(c, &l, 2 * n, n, c->bias, next);
         for (ix j = 0; j < n; j++)
             next[j] = x[2 * n + j] + r[j] * next[j];
     } else {
         for (ix j = 0; j < n; j++)
             state[j] = r[j] * h[j];
-        add_product(n, 3 * n, n, x + 2 * n, 0, c->r + 2 * n, state, next);
+        l = left_operand(c, n, 3 * n, state, work + 3 * n);
+        add_part(c, &l, 2 * n, n, x + 2 * n, next);
     }
     for (ix j = 0; j < n; j++)
         h[j] = (1.0f - z[j]) * activate(p, 1, clip(p, next[j])) + z[j] * h[j];
@@ -280,19 +312,9 @@ K_IN void lstm_step(const struct k_recurrent *p, const struct cell *c, const flo
 {
     const ix n = (ix)p->hidden;
     const float *const peep = c->peephole;
+    const struct left l = left_operand(c, n, 4 * n, h, work + 4 * n);
 
-    if (p->has_steps) {
-        struct coded q = {.n = 4 * n,
-                          .hidden = n,
-                          .r = (const uint8_t *)c->r,
-                          .zero = c->zero,
-                          .steps = c->steps};
-
-        code_state(&q, h, (int16_t *)(work + 8 * n));
-        add_product_of_codes(&q, x, (int32_t *)(work + 4 * n), work);
-    } else {
-        add_product(4 * n, 4 * n, n, x, 0, c->r, h, work);
-    }
+    add_part(c, &l, 0, 4 * n, x, work);
     for (ix j = 0; j < n; j++) {
         const float old = state[j];
         const float i =

@@ -195,7 +195,7 @@ struct k_recurrent {
     int64_t backward;
     int64_t x_t, x_b, y_t, y_b, h_b;
     int64_t has_lengths, has_h, has_c, has_peephole, has_bias;
-    int64_t has_steps;     /* LSTM: R is codes, in steps that its columns have */
+    int64_t has_steps;     /* R is codes, in steps that its columns have */
     int64_t has_y, has_y_h, has_y_c;
     int64_t flag;          /* GRU: linear_before_reset; LSTM: input_forget */
     int64_t activation[3];

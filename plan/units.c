@@ -2,6 +2,9 @@
 /* Units of a graph: see units.h. */
 #include "plan/units.h"
 
+#include "frontend/match.h"
+#include "frontend/op_recurrent.h"
+
 #include "support/json_door.h"
 #include "support/name_map.h"
 
@@ -100,6 +103,25 @@ static enum work_kind window_kind(const struct ir_node *n, const struct ir_value
                                !all_ones(n, "strides"));
 }
 
+/* The layer that reads v, and nothing else does, reshaped or not, as its gates. */
+static struct ir_node *recurrent_reader(const struct ir_value *v)
+{
+    struct ir_node *n = match_only_reader(v);
+
+    for (; n && n->op == OP_Reshape; n = match_only_reader(v))
+        v = n->out[0];
+    return n && recurrent_weights(n) && n->in[RECURRENT_GATES] == v ? n : NULL;
+}
+
+int64_t unit_recurrent_bytes(const struct unit *u, int weight_bits)
+{
+    const struct ir_value *r = u->recurrent ? recurrent_weights(u->recurrent) : NULL;
+
+    return !r                 ? 0
+           : weight_bits < 16 ? recurrent_code_bytes(r)
+                              : 4 * ir_count(r);
+}
+
 static void measure(struct unit *u)
 {
     const struct ir_node *n = u->node;
@@ -111,6 +133,7 @@ static void measure(struct unit *u)
         u->weight_bits = 16;
     u->in_elements = ir_count(n->in[u->weight_operand == LEFT ? RIGHT : LEFT]);
     u->out_elements = ir_count(n->out[0]);
+    u->recurrent = recurrent_reader(n->out[0]);
     switch (n->op) {
     case OP_ConvTranspose: /* w [C, M/group, kernel...] */
         u->channels = w->dim[1] * ir_attr_int(n, "group", 1);

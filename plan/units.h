@@ -30,10 +30,17 @@ struct unit {
     enum work_kind kind;
     int64_t macs; /* of one run of the node, padding included */
     int64_t in_elements, out_elements;
+    struct ir_node *recurrent; /* the layer whose gates it makes from the inputs; what
+                                  that multiplies its state with becomes codes of 8 bits
+                                  with the unit's weights, and counts to no unit.  NULL:
+                                  there is none */
 };
 
 /* All units in perm memory of the graph's compile; *n may be 0. */
 struct unit *units_find(const struct ir_graph *g, int *n);
+
+/* Bytes of u->recurrent's weights where the unit's have so many bits. */
+int64_t unit_recurrent_bytes(const struct unit *u, int weight_bits);
 
 /* What the cost model takes: the whole unit, in these widths. */
 struct work unit_work(const struct unit *u, int weight_bits, int activation_bits);

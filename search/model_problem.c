@@ -76,7 +76,8 @@ static void unit_costs(const struct model_problem *m, int i, int bits, int bits_
         out[COST_latency] += cost_conversion_ns(
             m->device, w.in_elements, activation_bits(m, i - 1, bits_before), a_bits);
     out[COST_energy] = m->has_energy ? c.energy_j : 1e-12;
-    out[COST_bytes] = (double)c.weight_bytes + (i ? 0 : m->more_bytes);
+    out[COST_bytes] = (double)(c.weight_bytes + unit_recurrent_bytes(u, w.weight_bits))
+                      + (i ? 0 : m->more_bytes);
     out[COST_ram] = (double)(live * a_bits / 8);
     if (w.weight_bits == 16 && m->halves == HALVES_WIDENED) {
         out[COST_latency] += cost_conversion_ns(m->device, w.weights, 16, 32);

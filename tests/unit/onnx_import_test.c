@@ -307,6 +307,19 @@ TEST(an_lstm_of_integers_is_refused)
     check_refused(&g, 13, NULL, INVALID, "");
 }
 
+TEST(a_gru_has_no_more_inputs_than_onnx_gives_it)
+{
+    static const float w[3] = {1, 2, 3};
+    const int64_t dims[3] = {1, 3, 1};
+    struct text g = {0};
+
+    onnx_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, "1,1,1");
+    onnx_initializer(&g, "w", ONNX_FLOAT, 3, dims, w, sizeof w);
+    onnx_node(&g, GRAPH_NODE, "GRU", "x w w - - - x", "y", NULL);
+    onnx_value(&g, GRAPH_OUTPUT, "y", ONNX_FLOAT, "1,1,1,1");
+    check_refused(&g, 13, NULL, INVALID, "has 7 inputs but needs at most 6");
+}
+
 TEST(inputs_of_an_lstm_stay_float_where_codes_have_a_zero_point)
 {
     struct text g = codes_lstm(4, 1, "w");

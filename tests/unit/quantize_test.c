@@ -13,6 +13,7 @@
 #include "compress/unit_losses.h"
 #include "frontend/interpret.h"
 #include "frontend/pass.h"
+#include "plan/units.h"
 
 enum { N_SAMPLES = 8, N_PIXELS = 32 }; /* samples of 2 x 4 x 4 */
 
@@ -219,6 +220,46 @@ TEST(four_bits_are_int4_constants_until_the_graph_is_in_integers)
         CHECK(abs(p.result->units[0].codes[i]) <= 7);
     CHECK_EQ(count(p.g, OP_QLinearConv), 1);
     check_close(&p, 0.2f);
+    end(&p);
+}
+
+/* Rows of x as a sequence of eight steps of four numbers; gates by a unit. */
+static const char recurrent_text[] =
+    "graph g(%x: f32[1,2,4,4]) {\n"
+    "  %w = const f32[6,4] {1,-0.5,0.25,0.75,-1,0.5,0.125,-0.25,0.5,1,-0.75,0.25,"
+    "-0.5,0.25,1,-1,0.75,-0.25,0.5,1,-0.125,0.5,-1,0.25}\n"
+    "  %r = const f32[1,2,6] {0.5,-1,0.25,0.75,-0.5,1,-0.25,0.5,1,-0.75,0.125,-1}\n"
+    "  %i = Reshape(%x) {shape=[8,4]} : f32[8,4]\n"
+    "  %p = Gemm(%i, %w) {transB=1} : f32[8,6]\n"
+    "  %g = Reshape(%p) {shape=[8,1,6]} : f32[8,1,6]\n"
+    "  %y, %h = GRU(%g, %r) {activations=strings[\"Sigmoid\",\"Tanh\"]}\n"
+    "  return %h\n"
+    "}\n";
+
+TEST(a_recurrent_layer_has_codes_where_its_gates_are_made_by_codes)
+{
+    struct pair p;
+    int n;
+
+    begin(&p, recurrent_text);
+    const struct unit *u = units_find(p.g, &n);
+
+    CHECK_EQ(n, 1);
+    CHECK_EQ(unit_recurrent_bytes(u, 32), 2 * 6 * 4);
+    CHECK_EQ(unit_recurrent_bytes(u, 4), 2 * 6 + 6 * 5); /* codes; step and zero */
+    finish(&p);
+    for (const struct ir_node *node = p.g->first; node; node = node->next)
+        if (node->op == OP_GRU)
+            CHECK_EQ(node->in[1]->dtype, DT_u8);
+    CHECK_EQ(count(p.g, OP_GRU), 1);
+    CHECK_EQ(count(p.g, OP_MatMulInteger), 1);
+    check_close(&p, 0.02f);
+    end(&p);
+
+    begin(&p, recurrent_text);
+    p.plan->units[0].weight_bits = p.plan->units[0].activation_bits = 32;
+    finish(&p);
+    check_close(&p, 1e-6f);
     end(&p);
 }
 

@@ -184,33 +184,38 @@ TEST(short_sequences_leave_zeros_behind)
     end(&r);
 }
 
+struct cell {
+    const char *op, *attrs;
+    int gates;
+    bool has_bias; /* inside of a GRU's reset */
+};
+
 /* Codes and zero points are bytes of random floats, steps up to 0.01. */
-static void check_coded_lstm(int hidden)
+static void check_coded(const struct cell *cell, int hidden)
 {
     char *text;
-    const int n = 4 * hidden;
+    const int n = cell->gates * hidden;
     struct run r;
 
-    assert_true(asprintf(&text,
-                         "graph g(%%g: f32[4,2,%d], %%r: u8[1,%d,%d], %%z: u8[1,%d], "
-                         "%%p: f32[1,%d]) "
-                         "{\n"
-                         "  %%k = const f32[] {0.01}\n"
-                         "  %%s = Mul(%%p, %%k)\n"
-                         "  %%y = LSTM(%%g, %%r, _, _, _, _, %%s, %%z)"
-                         " {activations=strings[\"Sigmoid\",\"Tanh\",\"Tanh\"]}\n"
-                         "  %%rf = Cast(%%r) {to=1}\n"
-                         "  %%zf = Cast(%%z) {to=1}\n"
-                         "  %%zr = Reshape(%%zf) {shape=[1,1,%d]}\n"
-                         "  %%sr = Reshape(%%s) {shape=[1,1,%d]}\n"
-                         "  %%d = Sub(%%rf, %%zr)\n"
-                         "  %%w = Mul(%%d, %%sr)\n"
-                         "  %%f = LSTM(%%g, %%w)"
-                         " {activations=strings[\"Sigmoid\",\"Tanh\",\"Tanh\"]}\n"
-                         "  return %%y, %%f\n"
-                         "}\n",
-                         n, hidden, n, n, n, n, n)
-                > 0);
+    CHECK(asprintf(&text,
+                   "graph g(%%g: f32[4,2,%d], %%r: u8[1,%d,%d], %%z: u8[1,%d], "
+                   "%%p: f32[1,%d], %%b: f32[1,%d]) {\n"
+                   "  %%k = const f32[] {0.01}\n"
+                   "  %%s = Mul(%%p, %%k)\n"
+                   "  %%y = %s(%%g, %%r, _, _, _, _, %s, %%s, %%z) {%s}\n"
+                   "  %%rf = Cast(%%r) {to=1}\n"
+                   "  %%zf = Cast(%%z) {to=1}\n"
+                   "  %%zr = Reshape(%%zf) {shape=[1,1,%d]}\n"
+                   "  %%sr = Reshape(%%s) {shape=[1,1,%d]}\n"
+                   "  %%d = Sub(%%rf, %%zr)\n"
+                   "  %%w = Mul(%%d, %%sr)\n"
+                   "  %%f = %s(%%g, %%w%s) {%s}\n"
+                   "  return %%y, %%f\n"
+                   "}\n",
+                   n, hidden, n, n, n, hidden, cell->op, cell->has_bias ? "%b" : "_",
+                   cell->attrs, n, n, cell->op,
+                   cell->has_bias ? ", _, _, _, _, %b" : "", cell->attrs)
+          > 0);
     start(&r, text);
     free(text);
     for (int i = 0; i < 4 * 2 * hidden; i++)
@@ -218,10 +223,22 @@ static void check_coded_lstm(int hidden)
     end(&r);
 }
 
-/* 12 columns are left over from blocks of 16, 64 are whole blocks, 80 are both. */
-TEST(an_lstm_of_codes_is_near_one_of_what_they_mean)
+/* Whole blocks of 16 columns and of 8 rows, what is left over from them, and both. */
+TEST(cells_of_codes_are_near_those_of_what_they_mean)
 {
-    check_coded_lstm(3);
-    check_coded_lstm(16);
-    check_coded_lstm(21);
+    static const struct cell cells[] = {
+        {"LSTM", "activations=strings[\"Sigmoid\",\"Tanh\",\"Tanh\"]", 4, false},
+        {"GRU", "activations=strings[\"Sigmoid\",\"Tanh\"]", 3, false},
+        {"GRU", "activations=strings[\"Sigmoid\",\"Tanh\"], linear_before_reset=1", 3,
+         true},
+        {"RNN", "activations=strings[\"Tanh\"]", 1, false},
+    };
+
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) {
+        check_coded(&cells[i], 1);
+        check_coded(&cells[i], 3);
+        check_coded(&cells[i], 16);
+        check_coded(&cells[i], 21);
+        check_coded(&cells[i], 90);
+    }
 }
