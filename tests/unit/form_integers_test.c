@@ -86,62 +86,42 @@ TEST(a_product_that_is_read_as_floats_is_dequantized)
                "}\n");
 }
 
-/* LeakyRelu is done in steps of the result, 0.5 * 0.5 / 0.25; HardSwish in real numbers,
- * 0.5 * 0.5, and 1 / 0.25 makes steps of them. */
+/* Q(act(Gemm(x, w))), and the same from the sums of codes on. */
+#define GEMM_ACT(act)                                                                  \
+    "graph g(%x: u8[1,2]) {\n" GRIDS "  %w = const i8[2,1] {1,2}\n"                    \
+    "  %ws = const f32[] {0.5}\n"                                                      \
+    "  %wz = const i8[] {0}\n"                                                         \
+    "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2]\n"                    \
+    "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR " : f32[2,1]\n"                    \
+    "  %c = Gemm(%r, %v) : f32[1,1]\n"                                                 \
+    "  %a = " act "\n"                                                                 \
+    "  %y = QuantizeLinear(%a, %ys, %yz) " LINEAR " : i8[1,1]\n"                       \
+    "  return %y\n"                                                                    \
+    "}\n"
+#define SUMS_ACT(scale, after, act)                                                    \
+    "graph g(%x: u8[1,2]) {\n"                                                         \
+    "  %xz = const u8[] {3}\n"                                                         \
+    "  %w = const i8[2,1] {1,2}\n"                                                     \
+    "  %wz = const i8[1] {0}\n"                                                        \
+    "  %m = const f32[1] {" scale "}\n"                                                \
+    "  %z = const i32[1] {0}\n" after "  %one = const f32[] {1}\n"                     \
+    "  %yz = const i8[] {-1}\n"                                                        \
+    "  %p = MatMulInteger(%x, %w, %xz, %wz) : i32[1,1]\n"                              \
+    "  %s = DequantizeLinear(%p, %m, %z) {axis=1, block_size=0} : f32[1,1]\n" act      \
+    "  %y = QuantizeLinear(%a, %one, %yz) " LINEAR " : i8[1,1]\n"                      \
+    "  return %y\n"                                                                    \
+    "}\n"
+
+/* LeakyRelu is done in steps of the result, 0.5 * 0.5 / 0.25; HardSwish in real
+ * numbers, 0.5 * 0.5, and 1 / 0.25 makes steps of them. */
 TEST(activations_with_more_than_limits_are_done_before_rounding)
 {
-    CHECK_PASS("form-integers",
-               "graph g(%x: u8[1,2]) {\n" GRIDS "  %w = const i8[2,1] {1,2}\n"
-               "  %ws = const f32[] {0.5}\n"
-               "  %wz = const i8[] {0}\n"
-               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2]\n"
-               "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR " : f32[2,1]\n"
-               "  %c = Gemm(%r, %v) : f32[1,1]\n"
-               "  %a = LeakyRelu(%c) {alpha=0.125} : f32[1,1]\n"
-               "  %y = QuantizeLinear(%a, %ys, %yz) " LINEAR " : i8[1,1]\n"
-               "  return %y\n"
-               "}\n",
-               "graph g(%x: u8[1,2]) {\n"
-               "  %xz = const u8[] {3}\n"
-               "  %w = const i8[2,1] {1,2}\n"
-               "  %wz = const i8[1] {0}\n"
-               "  %m = const f32[1] {1}\n"
-               "  %z = const i32[1] {0}\n"
-               "  %one = const f32[] {1}\n"
-               "  %yz = const i8[] {-1}\n"
-               "  %p = MatMulInteger(%x, %w, %xz, %wz) : i32[1,1]\n"
-               "  %s = DequantizeLinear(%p, %m, %z) {axis=1, block_size=0} : f32[1,1]\n"
-               "  %a = LeakyRelu(%s) {alpha=0.125} : f32[1,1]\n"
-               "  %y = QuantizeLinear(%a, %one, %yz) " LINEAR " : i8[1,1]\n"
-               "  return %y\n"
-               "}\n");
-    CHECK_PASS("form-integers",
-               "graph g(%x: u8[1,2]) {\n" GRIDS "  %w = const i8[2,1] {1,2}\n"
-               "  %ws = const f32[] {0.5}\n"
-               "  %wz = const i8[] {0}\n"
-               "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2]\n"
-               "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR " : f32[2,1]\n"
-               "  %c = Gemm(%r, %v) : f32[1,1]\n"
-               "  %a = HardSwish(%c) : f32[1,1]\n"
-               "  %y = QuantizeLinear(%a, %ys, %yz) " LINEAR " : i8[1,1]\n"
-               "  return %y\n"
-               "}\n",
-               "graph g(%x: u8[1,2]) {\n"
-               "  %xz = const u8[] {3}\n"
-               "  %w = const i8[2,1] {1,2}\n"
-               "  %wz = const i8[1] {0}\n"
-               "  %m = const f32[1] {0.25}\n"
-               "  %z = const i32[1] {0}\n"
-               "  %after = const f32[] {4}\n"
-               "  %one = const f32[] {1}\n"
-               "  %yz = const i8[] {-1}\n"
-               "  %p = MatMulInteger(%x, %w, %xz, %wz) : i32[1,1]\n"
-               "  %s = DequantizeLinear(%p, %m, %z) {axis=1, block_size=0} : f32[1,1]\n"
-               "  %a = HardSwish(%s) : f32[1,1]\n"
-               "  %k = Mul(%a, %after) : f32[1,1]\n"
-               "  %y = QuantizeLinear(%k, %one, %yz) " LINEAR " : i8[1,1]\n"
-               "  return %y\n"
-               "}\n");
+    CHECK_PASS("form-integers", GEMM_ACT("LeakyRelu(%c) {alpha=0.125} : f32[1,1]"),
+               SUMS_ACT("1", "", "  %a = LeakyRelu(%s) {alpha=0.125} : f32[1,1]\n"));
+    CHECK_PASS("form-integers", GEMM_ACT("HardSwish(%c) : f32[1,1]"),
+               SUMS_ACT("0.25", "  %k = const f32[] {4}\n",
+                        "  %h = HardSwish(%s) : f32[1,1]\n"
+                        "  %a = Mul(%h, %k) : f32[1,1]\n"));
 }
 
 /* Multipliers 0.5 / 0.25 and 1 / 0.25; Relu is the code's zero point: -1 - -1. */
