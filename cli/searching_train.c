@@ -392,13 +392,24 @@ static struct status *try_candidates(struct trainings *h)
     return OK;
 }
 
+/* The best plan, if it was trained shortly; NULL: it was not. */
+static struct arm *best_one(struct trainings *h)
+{
+    for (int i = 0; i < h->n_arms; i++)
+        if (h->s->best.done && h->arms[i].of == h->s->best.of && h->arms[i].share < 1)
+            return &h->arms[i];
+    return NULL;
+}
+
 /* Of those: while there is no plan to deliver, the last one has to be accurate, not
- * cheap. */
+ * cheap; otherwise it is the plan that is delivered. */
 static struct arm *whole_left(struct trainings *h)
 {
-    return h->s->best.done               ? hope_left(h)
-           : h->n_whole < MOST_WHOLE - 1 ? best_left(h)
-                                         : safest_left(h);
+    const bool is_last = h->n_whole == MOST_WHOLE - 1;
+
+    if (!h->s->best.done)
+        return is_last ? safest_left(h) : best_left(h);
+    return is_last && best_one(h) ? best_one(h) : hope_left(h);
 }
 
 /* Without budgets: it should lose little enough, or there is a plan to deliver. */
@@ -426,6 +437,8 @@ static struct status *next_whole(struct trainings *h, struct arm **out)
         RETURN_IF_FAIL(try_shortly(h, next));
         *out = whole_left(h);
     }
+    if (!*out)
+        *out = best_one(h);
     return OK;
 }
 
