@@ -26,7 +26,7 @@
 enum {
     FIRST = 2,      /* plans, before one of them is trained for all epochs */
     CANDIDATES = 6, /* that are trained shortly */
-    MORE = 2,       /* while the last one was accurate */
+    MORE = 2,       /* where training gives back more than was thought, or less */
     MIXES = 3,      /* that are tried beside the usual one */
     MOST_WHOLE = 3  /* trainings for all epochs */
 };

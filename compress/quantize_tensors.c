@@ -66,11 +66,53 @@ static bool all_operands_can(const struct ir_node *n)
     return n_data > 0;
 }
 
+/* The one tensor that n computes with, element by element; NULL: there are more. */
+static struct ir_value *only_operand(const struct ir_node *n)
+{
+    struct ir_value *only = NULL;
+
+    if (!(op_info[n->op].traits & OPT_ELTWISE))
+        return NULL;
+    for (int i = 0; i < n->n_in; i++) {
+        if (!n->in[i] || (n->in[i]->data && ir_count(n->in[i]) == 1))
+            continue;
+        if (only)
+            return NULL;
+        only = n->in[i];
+    }
+    return only;
+}
+
+/* What all operands of n are functions of, as those of x Sigmoid(x) are: n is one, too,
+ * a table where x is codes.  NULL: they are not. */
+static struct ir_value *common_origin(const struct ir_node *n)
+{
+    enum { MOST_FUNCTIONS = 4 };
+
+    if (n->n_in != 2 || !(op_info[n->op].traits & OPT_ELTWISE))
+        return NULL;
+    struct ir_value *a = n->in[0];
+
+    for (int i = 0; i < MOST_FUNCTIONS && a;
+         i++, a = a->def ? only_operand(a->def) : NULL) {
+        struct ir_value *b = n->in[1];
+
+        for (int k = 0; k < MOST_FUNCTIONS && b;
+             k++, b = b->def ? only_operand(b->def) : NULL)
+            if (a == b && tensor_can_be_codes(a) && ir_same_shape(a, n->out[0]))
+                return a;
+    }
+    return NULL;
+}
+
 static void want(struct tensor_uses *u, const struct ir_node *n)
 {
     const int n_data = moves_one_tensor(n) ? 1 : n->n_in;
+    const struct ir_value *origin = common_origin(n);
 
-    for (int i = 0; i < n_data; i++)
+    if (origin)
+        u->at[origin->id].wanted = true;
+    for (int i = 0; i < n_data && !origin; i++)
         u->at[n->in[i]->id].wanted = true;
 }
 

@@ -223,6 +223,33 @@ TEST(four_bits_are_int4_constants_until_the_graph_is_in_integers)
     end(&p);
 }
 
+/* SiLU between two convolutions, as exporters spell it. */
+static const char silu_text[] =
+    "graph g(%x: f32[1,2,4,4]) {\n"
+    "  %w = const f32[2,2,1,1] {3,-2,1,2}\n"
+    "  %v = const f32[2,2,1,1] {1,0.5,-1,0.25}\n"
+    "  %c = Conv(%x, %w) {kernel_shape=[1,1]} : f32[1,2,4,4]\n"
+    "  %s = Sigmoid(%c) : f32[1,2,4,4]\n"
+    "  %m = Mul(%c, %s) : f32[1,2,4,4]\n"
+    "  %y = Conv(%m, %v) {kernel_shape=[1,1]} : f32[1,2,4,4]\n"
+    "  return %y\n"
+    "}\n";
+
+TEST(a_product_of_functions_of_one_tensor_is_a_function_of_its_codes)
+{
+    struct pair p;
+
+    quantize(&p, silu_text, 8);
+    CHECK_EQ(count(p.g, OP_QLinearConv), 1);
+    CHECK_EQ(count(p.g, OP_QuantizeLinear), 2); /* x, and the product */
+    for (const struct ir_node *n = p.g->first; n; n = n->next)
+        if (n->op == OP_Sigmoid)
+            CHECK(n->next->op == OP_Mul && n->next->in[1] == n->out[0]);
+    CHECK(!p.c->left_in_floats.len);
+    check_close(&p, 0.05f);
+    end(&p);
+}
+
 /* Rows of x as a sequence of eight steps of four numbers; gates by a unit. */
 static const char recurrent_text[] =
     "graph g(%x: f32[1,2,4,4]) {\n"
