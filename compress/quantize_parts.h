@@ -15,9 +15,10 @@
 /* ---- quantize_tensors.c ---------------------------------------------------------- */
 
 struct tensor_use {
-    bool wanted; /* read as codes */
-    bool paired; /* two of them, by all who share them */
-    int group;   /* value id of the representative; operands of a Concat share */
+    bool wanted;        /* read as codes */
+    bool paired;        /* two of them, by all who share them */
+    bool made_of_codes; /* by a unit that reads some */
+    int group;          /* value id of the representative; operands of a Concat share */
 };
 
 struct tensor_uses {

@@ -116,28 +116,52 @@ static void want(struct tensor_uses *u, const struct ir_node *n)
         u->at[n->in[i]->id].wanted = true;
 }
 
-static int count_nodes(const struct ir_graph *g)
+/* A polynomial takes longer than the product in front of it, a table of codes no time;
+ * what is done to sums before they are rounded (docs/numerics.md) takes little. */
+static bool is_better_as_table(const struct ir_node *n)
 {
-    int n_nodes = 0;
+    switch (n->op) {
+    case OP_Elu:
+    case OP_Erf:
+    case OP_Gelu:
+    case OP_Mish:
+    case OP_Selu:
+    case OP_Sigmoid:
+    case OP_Softplus:
+    case OP_Tanh:
+        return true;
+    default:
+        return false;
+    }
+}
 
-    for (const struct ir_node *n = g->first; n; n = n->next)
-        n_nodes++;
-    return n_nodes;
+/* n adds a constant to what units make of codes: a bias. */
+static bool adds_bias(const struct tensor_uses *u, const struct ir_node *n)
+{
+    const int constant = n->op == OP_Add ? match_const_operand(n) : -1;
+
+    return constant >= 0 && u->at[n->in[!constant]->id].made_of_codes;
 }
 
 /* Readers come behind, so one walk from the end suffices. */
 static void find_wanted(struct tensor_uses *u, const struct ir_graph *g,
                         const enum tensor_reader *reader)
 {
-    int i = count_nodes(g);
+    int i = 0;
 
     for (int k = 0; k < u->n_values; k++)
-        u->at[k].wanted = false;
+        u->at[k].wanted = u->at[k].made_of_codes = false;
+    for (const struct ir_node *n = g->first; n; n = n->next, i++)
+        if (reader[i] == READS_CODES || adds_bias(u, n))
+            u->at[n->out[0]->id].made_of_codes = true;
     for (const struct ir_node *n = g->last; n; n = n->prev) {
         if (reader[--i] != READS_FLOATS)
             u->at[n->in[0]->id].wanted = true;
         else if (has_integer_form(n) && result_is_wanted(u, n) && all_operands_can(n))
             want(u, n);
+        else if (is_better_as_table(n) && result_is_wanted(u, n)
+                 && u->at[n->in[0]->id].made_of_codes)
+            u->at[n->in[0]->id].wanted = true;
     }
 }
 

@@ -4,6 +4,7 @@
  *     Q(act(Conv(DQ(x), DQ(w), b)))     =  QLinearConv(x, w, b, limits of act)
  *     Q(act(Gemm(DQ(x), DQ(w), b)))     =  QLinearMatMul(x, w', b, limits of act)
  *     Q(HardSwish(Gemm(DQ(x), DQ(w))))  =  z + rne(clamp(HardSwish(acc m) / s_y))
+ *     Q(act(MatMul(DQ(x), DQ(w)) + b))  =  QLinearMatMul(x, w, b, limits of act)
  *     Gemm(DQ(x), DQ(w), b)             =  DQ(MatMulInteger(x, w') + b)   read as
  * floats
  *
@@ -252,12 +253,39 @@ static struct ir_value *bias_const(struct compile *c, const struct ir_value *lik
 
 struct product {
     struct ir_node *n;
+    struct ir_node *add;    /* a MatMul's bias; NULL: none follows */
     struct ir_value *codes; /* of x */
     struct grid x;
     struct weights w;
     const int32_t *bias; /* NULL: none */
     struct ir_value *bias_like;
 };
+
+static struct ir_value *result_of(const struct product *p)
+{
+    return p->add ? p->add->out[0] : p->n->out[0];
+}
+
+/* All that reads the product has been given something else. */
+static void remove_product(const struct product *p)
+{
+    if (p->add)
+        ir_remove(p->add);
+    ir_remove(p->n);
+}
+
+/* Exporters add the bias of a MatMul behind it: what follows n if that is one. */
+static struct ir_node *find_bias(const struct ir_node *n)
+{
+    struct ir_node *add = n->op == OP_MatMul ? match_only_reader(n->out[0]) : NULL;
+    const int64_t channels = n->out[0]->rank ? n->out[0]->dim[n->out[0]->rank - 1] : 1;
+
+    if (!add || add->op != OP_Add || !ir_same_shape(add->out[0], n->out[0]))
+        return NULL;
+    const struct ir_value *b = add->in[add->in[0] == n->out[0]];
+
+    return match_const_f32(b) && is_per_channel(b, channels) ? add : NULL;
+}
 
 static struct status *requantized(const struct product *p,
                                   const struct requantization *r)
@@ -291,7 +319,7 @@ static struct status *requantized(const struct product *p,
 
     RETURN_IF_FAIL(ir_infer(m));
     form_replace(r, y);
-    ir_remove(n);
+    remove_product(p);
     return OK;
 }
 
@@ -333,8 +361,8 @@ static struct status *dequantized(const struct product *p, double steps)
     RETURN_IF_FAIL(ir_emit(
         n->graph, n, OP_DequantizeLinear, NULL, 3, in,
         arena_printf(c->perm, "axis=%d block_size=0", conv ? 1 : v->rank - 1), &v));
-    ir_replace_uses(n->graph, n->out[0], v);
-    ir_remove(n);
+    ir_replace_uses(n->graph, result_of(p), v);
+    remove_product(p);
     return OK;
 }
 
@@ -378,6 +406,24 @@ static struct status *shaped(const struct product *p, struct shaped *s)
     RETURN_IF_FAIL(form_rounded(at, v, &s->r, &made));
     form_replace(&s->r, made);
     return OK;
+}
+
+/* One that does not fit stays behind a MatMul. */
+static bool take_bias(struct product *p, const char **why)
+{
+    struct ir_node *n = p->n;
+    struct compile *c = n->graph->compile;
+
+    p->add = find_bias(n);
+    p->bias_like = p->add ? p->add->in[p->add->in[0] == n->out[0]] : ir_in(n, B);
+    if (read_bias(c, p->bias_like, &p->x, &p->w, &p->bias, why))
+        return true;
+    if (!p->add)
+        return false;
+    p->add = NULL;
+    p->bias_like = NULL;
+    p->bias = NULL;
+    return true;
 }
 
 /* Two computed operands: one scale each. */
@@ -468,16 +514,14 @@ struct status *form_product(struct ir_node *n, bool *formed, const char **why)
     }
     p.codes = codes[0];
     p.x = grid[0];
-    p.bias_like = ir_in(n, B);
-    if (!read_weights(n->in[W], axis, &p.w, why)
-        || !read_bias(n->graph->compile, p.bias_like, &p.x, &p.w, &p.bias, why)
+    if (!read_weights(n->in[W], axis, &p.w, why) || !take_bias(&p, why)
         || !sums_fit(&p.x, &p.w, p.bias, why))
         return OK;
-    if (find_requantization(n->out[0], &r, &read_as_float)) {
+    if (find_requantization(result_of(&p), &r, &read_as_float)) {
         if (!multipliers_fit(&p.x, &p.w, &r.grid, why))
             return OK;
         RETURN_IF_FAIL(requantized(&p, &r));
-    } else if (find_shaped(n->out[0], &s)
+    } else if (find_shaped(result_of(&p), &s)
                && (!s.in_steps || multipliers_fit(&p.x, &p.w, &s.r.grid, why))) {
         RETURN_IF_FAIL(shaped(&p, &s));
     } else {

@@ -86,6 +86,49 @@ TEST(a_product_that_is_read_as_floats_is_dequantized)
                "}\n");
 }
 
+/* As a Gemm's own; one that could leave 32 bits stays behind, in floats. */
+TEST(a_bias_behind_a_matmul_is_its_bias)
+{
+#define MATMUL_BIAS(bias)                                                              \
+    "graph g(%x: u8[1,2]) {\n" GRIDS "  %w = const i8[2,1] {1,2}\n"                    \
+    "  %ws = const f32[] {0.5}\n"                                                      \
+    "  %wz = const i8[] {0}\n"                                                         \
+    "  %b = const f32[1] {" bias "}\n"                                                 \
+    "  %r = DequantizeLinear(%x, %xs, %xz) " LINEAR " : f32[1,2]\n"                    \
+    "  %v = DequantizeLinear(%w, %ws, %wz) " LINEAR " : f32[2,1]\n"                    \
+    "  %c = MatMul(%r, %v) : f32[1,1]\n"                                               \
+    "  %a = Add(%b, %c) : f32[1,1]\n"                                                  \
+    "  %y = QuantizeLinear(%a, %ys, %yz) " LINEAR " : i8[1,1]\n"                       \
+    "  return %y\n"                                                                    \
+    "}\n"
+    CHECK_PASS(
+        "form-integers", MATMUL_BIAS("2"),
+        "graph g(%x: u8[1,2]) {\n" GRIDS "  %w = const i8[2,1] {1,2}\n"
+        "  %ws = const f32[1] {0.5}\n"
+        "  %wz = const i8[1] {0}\n"
+        "  %b = const i32[1] {8}\n"
+        "  %y = QLinearMatMul(%x, %xs, %xz, %w, %ws, %wz, %ys, %yz, %b) : i8[1,1]\n"
+        "  return %y\n"
+        "}\n");
+    CHECK_PASS("form-integers", MATMUL_BIAS("1e10"),
+               "graph g(%x: u8[1,2]) {\n"
+               "  %xz = const u8[] {3}\n"
+               "  %ys = const f32[] {0.25}\n"
+               "  %yz = const i8[] {-1}\n"
+               "  %w = const i8[2,1] {1,2}\n"
+               "  %wz = const i8[1] {0}\n"
+               "  %b = const f32[1] {1e+10}\n"
+               "  %m = const f32[1] {0.25}\n"
+               "  %z = const i32[1] {0}\n"
+               "  %p = MatMulInteger(%x, %w, %xz, %wz) : i32[1,1]\n"
+               "  %s = DequantizeLinear(%p, %m, %z) {axis=1, block_size=0} : f32[1,1]\n"
+               "  %a = Add(%b, %s) : f32[1,1]\n"
+               "  %y = QuantizeLinear(%a, %ys, %yz) " LINEAR " : i8[1,1]\n"
+               "  return %y\n"
+               "}\n");
+#undef MATMUL_BIAS
+}
+
 /* Q(act(Gemm(x, w))), and the same from the sums of codes on. */
 #define GEMM_ACT(act)                                                                  \
     "graph g(%x: u8[1,2]) {\n" GRIDS "  %w = const i8[2,1] {1,2}\n"                    \

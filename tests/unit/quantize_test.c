@@ -250,6 +250,34 @@ TEST(a_product_of_functions_of_one_tensor_is_a_function_of_its_codes)
     end(&p);
 }
 
+/* A transformer's middle, its biases behind the products. */
+static const char gelu_text[] =
+    "graph g(%x: f32[1,2,4,4]) {\n"
+    "  %w = const f32[4,3] {1,-0.5,0.25,0.75,-1,0.5,0.125,-0.25,0.5,1,-0.75,0.25}\n"
+    "  %b = const f32[3] {0.25,-0.5,0.125}\n"
+    "  %v = const f32[3,2] {1,-1,0.5,0.25,-0.75,1}\n"
+    "  %p = MatMul(%x, %w) : f32[1,2,4,3]\n"
+    "  %s = Add(%b, %p) : f32[1,2,4,3]\n"
+    "  %g = Gelu(%s) : f32[1,2,4,3]\n"
+    "  %y = MatMul(%g, %v) : f32[1,2,4,2]\n"
+    "  return %y\n"
+    "}\n";
+
+TEST(a_polynomial_behind_a_product_and_its_bias_reads_codes)
+{
+    struct pair p;
+
+    quantize(&p, gelu_text, 8);
+    CHECK_EQ(count(p.g, OP_QLinearMatMul), 1);
+    CHECK_EQ(count(p.g, OP_Add), 0);
+    for (const struct ir_node *n = p.g->first; n; n = n->next)
+        if (n->op == OP_Gelu)
+            CHECK(n->in[0]->def && n->in[0]->def->op == OP_DequantizeLinear);
+    CHECK_EQ(count(p.g, OP_Gelu), 1);
+    check_close(&p, 0.05f);
+    end(&p);
+}
+
 /* Rows of x as a sequence of eight steps of four numbers; gates by a unit. */
 static const char recurrent_text[] =
     "graph g(%x: f32[1,2,4,4]) {\n"
