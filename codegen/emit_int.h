@@ -55,6 +55,7 @@ struct int_conv {
                           scaled sum, and has_residual is the fused Add after it, whose
                           operand has one byte an element */
     bool has_after;    /* act is done in other steps than the result's */
+    bool has_slopes;   /* act is ACT_LEAKY with a slope for each channel */
     bool in_signed, out_signed, residual_signed; /* int8, else uint8 */
     bool weight_zeros; /* weights have zero points other than 0 */
     bool even_bias;    /* int_conv_zero() is 0: one bias serves all outputs */
@@ -102,6 +103,7 @@ struct int_learned {
     const int32_t *bias;        /* NULL, or one a channel */
     const float *m;             /* one a channel; not read for INT_ACC */
     float after;                /* with has_after */
+    const float *slope;         /* one a channel, with has_slopes */
     int32_t in_zero;
     struct int_codes out;  /* of the result; only for INT_CODES */
     struct int_codes mid;  /* fused Add: of the convolution's own result ... */
@@ -131,6 +133,7 @@ int32_t int_depthwise_zero(const struct int_conv *c, const struct isa *isa,
  *
  *     struct int_header
  *     float   m[channels]                  unless INT_ACC
+ *     float   slope[channels]              with has_slopes
  *     int32_t weight_zero[channels]        with weight_zeros
  *     int32_t bias[row classes][column classes][channels]
  *
@@ -152,8 +155,8 @@ LLVMValueRef emit_int_conv(struct emitter *e, const struct int_conv *c,
 /* ---- depthwise convolution ---------------------------------------------------- */
 
 /* c_in and c_out are 1 a group, inputs and outputs NHWC, weights of 8 bits, results
- * codes (weight_bits and result say so).  Otherwise as above; the epilogue is header, m
- * and bias, and weight_zeros are subtracted by the packer. */
+ * codes (weight_bits and result say so).  Otherwise as above; the epilogue is header,
+ * m, slopes and bias, and weight_zeros are subtracted by the packer. */
 enum { INT_DEPTHWISE_FIELDS = 7 };
 /* What packed bytes depend on beside the description: for hashes. */
 void int_depthwise_fields(const struct int_conv *c, const struct isa *isa,

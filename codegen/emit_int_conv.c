@@ -34,7 +34,8 @@ struct piece {
 /* One unit, or one row of it: where its operands start. */
 struct place {
     LLVMValueRef in, weights, residual, out;
-    LLVMValueRef m, weight_zero, bias; /* rows of the epilogue; bias: of the class */
+    LLVMValueRef m, slope, weight_zero,
+        bias; /* rows of the epilogue; bias: of the class */
     LLVMValueRef y_begin, y_end;
     LLVMValueRef tap_begin, tap_end; /* kernel rows inside of the input */
 };
@@ -160,6 +161,7 @@ static void emit_tile_at(const void *arg, int pixels, LLVMValueRef x, int64_t x0
     struct int_tile_end end = {
         .header = param(ie, CORE_BIAS),
         .m = at->m,
+        .slope = at->slope,
         .weight_zero = at->weight_zero,
         .residual_pixel = v->res_x,
         .out_pixel = v->out_x * ie->out_bytes,
@@ -252,6 +254,10 @@ static void place_epilogue(const struct int_emitter *ie, LLVMValueRef bytes,
     row = emit_at_value(e, row, bytes);
     if (ie->c->result != INT_ACC) {
         at->m = row;
+        row = emit_at(e, row, ie->padded * 4);
+    }
+    if (ie->c->has_slopes) {
+        at->slope = row;
         row = emit_at(e, row, ie->padded * 4);
     }
     if (ie->c->weight_zeros) {

@@ -433,6 +433,11 @@ static void emit_tile_at(const struct depthwise *d, const struct slice *slice,
     };
     LLVMValueRef bias = emit_at(e, end.m, d->width * 4);
 
+    if (d->c->has_slopes) {
+        end.slope = bias;
+        bias = emit_at(e, bias, d->width * 4);
+    }
+
     for (int r = 0; r < band->rows; r++) {
         LLVMValueRef class =
             int_class_value(e, &d->rows, s->oh, emit_add(e, band->y, r));

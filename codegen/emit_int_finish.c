@@ -185,14 +185,30 @@ static LLVMValueRef accumulator(struct emitter *e, const struct int_tile *t,
     return x;
 }
 
+static LLVMValueRef activated(struct emitter *e, const struct int_tile *t,
+                              const struct int_tile_end *end, LLVMValueRef x,
+                              int vector)
+{
+    const struct conv *c = &t->c->shape;
+    LLVMBuilderRef b = e->builder;
+
+    if (!t->c->has_slopes)
+        return emit_activation(e, x, c->act, c->act_a, c->act_b);
+    LLVMValueRef low =
+        LLVMBuildFMul(b, x, row_at(e, t, end->slope, e->f32, vector), "");
+    LLVMValueRef is_above =
+        LLVMBuildFCmp(b, LLVMRealOGT, x, LLVMConstNull(LLVMTypeOf(x)), "");
+
+    return LLVMBuildSelect(b, is_above, x, low, "");
+}
+
 static LLVMValueRef scaled(struct emitter *e, const struct int_tile *t,
                            const struct int_tile_end *end, int pixel, int vector)
 {
-    const struct conv *c = &t->c->shape;
     LLVMValueRef x = int_to_float(e, accumulator(e, t, end, pixel, vector));
 
     x = LLVMBuildFMul(e->builder, x, row_at(e, t, end->m, e->f32, vector), "");
-    x = emit_activation(e, x, c->act, c->act_a, c->act_b);
+    x = activated(e, t, end, x, vector);
     if (!t->c->has_after)
         return x;
     return LLVMBuildFMul(e->builder, x,

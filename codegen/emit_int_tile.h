@@ -71,7 +71,7 @@ void int_tile_run(struct emitter *e, struct int_tile *t, LLVMValueRef in,
 
 /* Finished sums become results and are stored.  Rows of the epilogue at this block. */
 struct int_tile_end {
-    LLVMValueRef header, m, weight_zero;
+    LLVMValueRef header, m, slope, weight_zero;
     LLVMValueRef
         bias[INT_MAX_PIXELS]; /* of each pixel's class; added here with 4 bits */
     LLVMValueRef residual;    /* of the first pixel; NULL for none */

@@ -404,17 +404,45 @@ static const struct ir_node *take_rounding(struct builder *b, struct hot *h)
     return n;
 }
 
+/* A constant slope for each channel, or one for all. */
+static bool take_slopes(struct builder *b, struct hot *h, const struct ir_node *n)
+{
+    const int64_t channels = h->conv.groups * h->conv.c_out;
+    const struct ir_value *v = n->op == OP_PRelu ? n->in[1] : NULL;
+
+    if (!v || !match_const_f32(v)
+        || !(ir_count(v) == 1 || hot_is_row_vector(v, channels)))
+        return false;
+    const float *from = v->data;
+    float *slope = arena_new_array(b->arena, float, channels);
+
+    for (int64_t c = 0; c < channels; c++)
+        slope[c] = from[ir_count(v) == 1 ? 0 : c];
+    h->conv.act = ACT_LEAKY;
+    h->codes.has_slopes = true;
+    h->learned.slope = slope;
+    return true;
+}
+
+static bool take_act(struct builder *b, struct hot *h, const struct ir_node *n)
+{
+    const struct act act = hot_act_of(n);
+
+    if (act.kind == ACT_NONE)
+        return take_slopes(b, h, n);
+    h->conv.act = act.kind;
+    h->conv.act_a = act.a;
+    h->conv.act_b = act.b;
+    return true;
+}
+
 /* act(floats), and codes if it is rounded to some. */
 static const struct ir_node *take_activation(struct builder *b, struct hot *h)
 {
     const struct ir_node *n = free_reader(b, h->out), *round;
-    const struct act act = n ? hot_act_of(n) : (struct act){.kind = ACT_NONE};
 
-    if (act.kind == ACT_NONE)
+    if (!n || !take_act(b, h, n))
         return NULL;
-    h->conv.act = act.kind;
-    h->conv.act_a = act.a;
-    h->conv.act_b = act.b;
     take(b, h, n);
     round = take_rounding(b, h);
     return round ? round : n;

@@ -182,7 +182,7 @@ int64_t int_depthwise_epilogue_bytes(const struct int_conv *c, const struct isa 
         int_bias_rows(c, &c->shape).n * int_depthwise_bias_columns(c, &cut).n;
 
     return (int64_t)sizeof(struct int_header)
-           + (1 + classes) * int_depthwise_width(&cut) * 4;
+           + (1 + c->has_slopes + classes) * int_depthwise_width(&cut) * 4;
 }
 
 /* ---- packing ----------------------------------------------------------------- */
@@ -307,6 +307,22 @@ static uint8_t *put_word(const void *word, uint8_t *to)
     return to + 4;
 }
 
+/* One number for each channel, in the order in which results are finished. */
+static uint8_t *put_row(const struct pack *p, const float *row, uint8_t *to)
+{
+    const int64_t width = int_depthwise_width(&p->cut);
+
+    for (int64_t at = 0; at < width; at++) {
+        const int64_t channel = p->c->result == INT_CODES ? channel_in(p, at)
+                                : at < p->view.groups     ? at
+                                                          : -1;
+        const float x = channel < 0 || !row ? 0.0f : row[channel_of(p, channel)];
+
+        to = put_word(&x, to);
+    }
+    return to;
+}
+
 static void pack_epilogue(const struct pack *p, uint8_t *to)
 {
     const struct conv *s = &p->view;
@@ -317,15 +333,9 @@ static void pack_epilogue(const struct pack *p, uint8_t *to)
 
     memcpy(to, &h, sizeof h);
     to += sizeof h;
-    for (int64_t at = 0; at < width; at++) {
-        const int64_t channel = p->c->result == INT_CODES ? channel_in(p, at)
-                                : at < s->groups          ? at
-                                                          : -1;
-        const float m =
-            channel < 0 || !p->from->m ? 0.0f : p->from->m[channel_of(p, channel)];
-
-        to = put_word(&m, to);
-    }
+    to = put_row(p, p->from->m, to);
+    if (p->c->has_slopes)
+        to = put_row(p, p->from->slope, to);
     for (int64_t y = 0; y < rows.n; y++)
         for (int64_t x = 0; x < columns.n; x++)
             for (int64_t at = 0; at < width; at++) {

@@ -260,7 +260,7 @@ static int32_t bias_at(const struct pack *p, int64_t channel, int64_t y, int64_t
     return (int32_t)(uint32_t)(uint64_t)(bias - zero * taps_sum(p, channel, y, x));
 }
 
-enum row { ROW_M, ROW_ZERO, ROW_BIAS };
+enum row { ROW_M, ROW_SLOPE, ROW_ZERO, ROW_BIAS };
 
 static int32_t float_bits(float x)
 {
@@ -283,9 +283,10 @@ static uint8_t *pack_row(const struct pack *p, enum row kind, int64_t y, int64_t
                 int32_t value = 0;
 
                 if (channel >= 0)
-                    value = kind == ROW_M      ? float_bits(p->from->m[channel])
-                            : kind == ROW_ZERO ? weight_zero(p, channel)
-                                               : bias_at(p, channel, y, x);
+                    value = kind == ROW_M       ? float_bits(p->from->m[channel])
+                            : kind == ROW_SLOPE ? float_bits(p->from->slope[channel])
+                            : kind == ROW_ZERO  ? weight_zero(p, channel)
+                                                : bias_at(p, channel, y, x);
                 memcpy(to, &value, sizeof value);
                 to += sizeof value;
             }
@@ -297,7 +298,8 @@ int64_t int_conv_epilogue_bytes(const struct int_conv *c, const struct int_tilin
 {
     const struct pack p = open_pack(c, t, NULL);
     const int64_t classes = int_bias_rows(c, &p.v).n * int_bias_columns(c, &p.v).n;
-    const int64_t rows = (c->result != INT_ACC) + c->weight_zeros + classes;
+    const int64_t rows =
+        (c->result != INT_ACC) + c->has_slopes + c->weight_zeros + classes;
 
     return (int64_t)sizeof(struct int_header)
            + rows * c->shape.groups * int_group_width(c, t) * 4;
@@ -313,6 +315,8 @@ static void pack_epilogue(const struct pack *p, uint8_t *to)
     to += sizeof h;
     if (p->c->result != INT_ACC)
         to = pack_row(p, ROW_M, 0, 0, to);
+    if (p->c->has_slopes)
+        to = pack_row(p, ROW_SLOPE, 0, 0, to);
     if (p->c->weight_zeros)
         to = pack_row(p, ROW_ZERO, 0, 0, to);
     for (int64_t y = 0; y < rows.n; y++)

@@ -86,7 +86,7 @@ static void add_int_conv(struct fields *f, const struct int_conv *c)
 {
     const int64_t numbers[] = {c->in_signed,    c->out_signed, c->residual_signed,
                                c->weight_zeros, c->even_bias,  c->weight_bits,
-                               c->result,       c->has_after};
+                               c->result,       c->has_after,  c->has_slopes};
 
     add_window(f, &c->shape);
     add_all(f, numbers, (int)(sizeof numbers / sizeof numbers[0]));

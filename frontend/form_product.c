@@ -382,11 +382,24 @@ static bool find_shaped(const struct ir_value *v, struct shaped *s)
     const char *why;
 
     s->act = match_only_reader(v);
-    if (!s->act
-        || (s->act->op != OP_LeakyRelu && s->act->op != OP_HardSwish
-            && s->act->op != OP_HardSigmoid))
+    if (!s->act)
         return false;
-    s->in_steps = s->act->op == OP_LeakyRelu;
+    switch (s->act->op) {
+    case OP_PRelu:
+        if (s->act->in[0] != v || !match_const_f32(s->act->in[1]))
+            return false;
+        s->in_steps = true;
+        break;
+    case OP_LeakyRelu:
+        s->in_steps = true;
+        break;
+    case OP_HardSwish:
+    case OP_HardSigmoid:
+        s->in_steps = false;
+        break;
+    default:
+        return false;
+    }
     return find_requantization(s->act->out[0], &s->r, &why)
            && form_multiplier(1.0, (double)s->r.grid.scale, &s->after);
 }

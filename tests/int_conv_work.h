@@ -13,7 +13,7 @@ struct int_conv_work {
     uint8_t *in, *residual, *want;
     int8_t *weights;
     int32_t *weight_zero, *bias;
-    float *m, after;
+    float *m, *slope, after;
     int32_t in_zero;
     struct oracle_output y, mid;
     struct oracle_quant other; /* the residual's */
@@ -104,7 +104,7 @@ static inline int32_t window_sum(const struct int_conv_work *w, int64_t n, int64
 }
 
 /* One float operation after the other, as docs/numerics.md has them. */
-static inline float shaped(const struct int_conv_work *w, float x)
+static inline float shaped(const struct int_conv_work *w, int64_t o, float x)
 {
     const struct conv *c = &w->c.shape;
     float t;
@@ -120,7 +120,7 @@ static inline float shaped(const struct int_conv_work *w, float x)
         t = fminf(fmaxf(x, c->act_a), c->act_b);
         break;
     case ACT_LEAKY:
-        t = x > 0 ? x : c->act_a * x;
+        t = x > 0 ? x : (w->c.has_slopes ? w->slope[o] : c->act_a) * x;
         break;
     case ACT_HARDSWISH:
         t = x * 0.166666667f;
@@ -140,9 +140,9 @@ static inline float shaped(const struct int_conv_work *w, float x)
 }
 
 static inline void want_one(struct int_conv_work *w, int64_t at, int64_t residual_at,
-                            int32_t acc, float m)
+                            int64_t o, int32_t acc)
 {
-    const float t = shaped(w, oracle_float(acc) * m);
+    const float t = shaped(w, o, oracle_float(acc) * w->m[o]);
     int32_t code;
 
     if (w->c.result == INT_ACC) {
@@ -175,8 +175,8 @@ static inline void compute_want(struct int_conv_work *w)
             for (int64_t x = 0; x < c->ow; x++)
                 for (int64_t o = 0; o < w->channels; o++)
                     want_one(w, n * c->out_n + y * c->out_y + x * c->out_x + o,
-                             n * c->res_n + y * c->res_y + x * c->res_x + o,
-                             window_sum(w, n, o, y, x), w->m[o]);
+                             n * c->res_n + y * c->res_y + x * c->res_x + o, o,
+                             window_sum(w, n, o, y, x));
 }
 
 /* Multipliers that leave most results within a code's range. */
@@ -240,6 +240,9 @@ static inline struct int_conv_work make_int_work(struct int_conv c)
     w.other.scale = 0.3f;
     w.other.zero = (int32_t)random_in(0, 255) - (c.residual_signed ? 128 : 0);
     w.after = (float)random_in(1, 100) / 8;
+    w.slope = malloc((size_t)w.channels * sizeof *w.slope);
+    for (int64_t o = 0; o < w.channels; o++)
+        w.slope[o] = (float)random_in(-40, 100) / 100;
     random_scales(&w);
     random_zeros(&w);
     random_biases(&w);
@@ -256,6 +259,7 @@ static inline struct int_learned learned_of(const struct int_conv_work *w)
         .bias = w->bias,
         .m = w->m,
         .after = w->after,
+        .slope = w->slope,
         .in_zero = w->in_zero,
         .out = codes_of(&w->y),
         .mid = codes_of(&w->mid),
@@ -293,6 +297,7 @@ static inline void free_int_work(struct int_conv_work *w)
     free(w->weight_zero);
     free(w->bias);
     free(w->m);
+    free(w->slope);
 }
 
 static inline void describe_int(const struct int_conv *ic, const struct int_tiling *t,
@@ -311,9 +316,9 @@ static inline void describe_int(const struct int_conv *ic, const struct int_tili
         (long)c->kw, (long)c->stride_y, (long)c->stride_x, (long)c->dilation_y,
         (long)c->dilation_x, (long)c->pad_top, (long)c->pad_left, (long)c->in_c,
         ic->weight_bits, ic->weight_zeros, ic->in_signed, ic->out_signed,
-        ic->residual_signed, c->act, ic->has_after, c->has_residual, ic->result,
-        t->pixels, t->vectors, t->tail_pixels, t->tail_vectors, t->tail_lanes,
-        (long)t->rows, (long)t->chunks, t->swapped);
+        ic->residual_signed, c->act, ic->has_after + 2 * ic->has_slopes,
+        c->has_residual, ic->result, t->pixels, t->vectors, t->tail_pixels,
+        t->tail_vectors, t->tail_lanes, (long)t->rows, (long)t->chunks, t->swapped);
 }
 
 static inline int64_t odd_size(int64_t lo, int64_t hi)
@@ -332,6 +337,7 @@ static inline void random_activation(struct int_conv *c)
     s->act_a = s->act == ACT_CLIP ? -20.0f : 0.25f;
     s->act_b = s->act == ACT_CLIP ? 30.0f : 0.5f;
     c->has_after = c->result == INT_CODES && random_in(0, 1);
+    c->has_slopes = s->act == ACT_LEAKY && random_in(0, 1);
 }
 
 static inline struct int_conv random_int_conv(void)

@@ -378,16 +378,28 @@ static struct ir_value *floats_of(struct network *w, struct ir_value *x, int gro
     return y;
 }
 
+/* One for each channel, or for all. */
+static struct ir_value *slopes(struct network *w, const struct ir_value *of)
+{
+    const int64_t dim[] = {below(3) ? of->dim[1] : 1, 1, 1};
+    float *data = arena_new_array(w->c->perm, float, dim[0]);
+
+    for (int64_t i = 0; i < dim[0]; i++)
+        data[i] = (float)(below(100) - 30) / 100;
+    return ir_const_ref(w->c, NULL, DT_f32, 3, dim, data);
+}
+
 /* Q(act(floats) [k]), as form_integers writes it, and perhaps a sum of its codes. */
 static void grow_shaped(struct network *w)
 {
     static const enum ir_op ops[] = {OP_LeakyRelu, OP_HardSwish, OP_HardSigmoid,
-                                     OP_Relu};
+                                     OP_Relu, OP_PRelu};
     struct ir_value *x = w->v[below(w->n)];
-    const enum ir_op op = ops[below(4)];
+    const enum ir_op op = ops[below(5)];
     struct ir_value *y = floats_of(w, x, below(4) ? 1 : (int)x->dim[1]);
+    struct ir_value *in[] = {y, op == OP_PRelu ? slopes(w, y) : NULL};
 
-    CHECK_OK(ir_emit(w->g, NULL, op, NULL, 1, &y,
+    CHECK_OK(ir_emit(w->g, NULL, op, NULL, 1 + (op == OP_PRelu), in,
                      op == OP_LeakyRelu     ? "alpha=0.1"
                      : op == OP_HardSigmoid ? "alpha=0.2 beta=0.5"
                                             : NULL,
