@@ -161,6 +161,9 @@ TEST(activations_with_more_than_limits_are_done_before_rounding)
 {
     CHECK_PASS("form-integers", GEMM_ACT("LeakyRelu(%c) {alpha=0.125} : f32[1,1]"),
                SUMS_ACT("1", "", "  %a = LeakyRelu(%s) {alpha=0.125} : f32[1,1]\n"));
+    CHECK_PASS("form-integers", GEMM_ACT("PRelu(%c, %ws) : f32[1,1]"),
+               SUMS_ACT("1", "  %k = const f32[] {0.5}\n",
+                        "  %a = PRelu(%s, %k) : f32[1,1]\n"));
     CHECK_PASS("form-integers", GEMM_ACT("HardSwish(%c) : f32[1,1]"),
                SUMS_ACT("0.25", "  %k = const f32[] {4}\n",
                         "  %h = HardSwish(%s) : f32[1,1]\n"
