@@ -59,6 +59,19 @@ bool match_const_f32(const struct ir_value *v)
     return v && v->data && v->dtype == DT_f32;
 }
 
+bool match_finite_f32(const struct ir_value *v)
+{
+    if (!match_const_f32(v))
+        return false;
+
+    const float *x = v->data;
+
+    for (int64_t i = 0; i < ir_count(v); i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
 bool match_scalar(const struct ir_value *v, double wanted)
 {
     double x;

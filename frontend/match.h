@@ -20,6 +20,8 @@ bool match_moves_elements(const struct ir_node *n);
 
 /* Constant float32 tensor. */
 bool match_const_f32(const struct ir_value *v);
+/* The same, and of finite numbers. */
+bool match_finite_f32(const struct ir_value *v);
 /* One-element constant of about this value (relative 1e-6, or equal). */
 bool match_scalar(const struct ir_value *v, double wanted);
 /* A float32 constant whose elements are all equal; its value. */

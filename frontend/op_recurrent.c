@@ -425,9 +425,8 @@ const struct ir_value *recurrent_weights(const struct ir_node *n)
     const bool is_layer = n->op == OP_RNN || n->op == OP_GRU || n->op == OP_LSTM;
     const struct ir_value *r = is_layer ? n->in[RT] : NULL;
 
-    return r && match_const_f32(r) && r->rank == 3 && r->dim[1] <= MAX_CODED_HIDDEN
-               ? r
-               : NULL;
+    return match_finite_f32(r) && r->rank == 3 && r->dim[1] <= MAX_CODED_HIDDEN ? r
+                                                                                : NULL;
 }
 
 int64_t recurrent_code_bytes(const struct ir_value *weights)

@@ -9,7 +9,7 @@
 enum { RECURRENT_GATES, RECURRENT_R }; /* operands */
 
 /* n is an RNN, GRU or LSTM, and what it multiplies its state with is float32, constant,
- * and can be codes: [directions, hidden, columns].  NULL: not so. */
+ * finite, and can be codes: [directions, hidden, columns].  NULL: not so. */
 const struct ir_value *recurrent_weights(const struct ir_node *n);
 
 /* Those become codes in steps of their columns: step[i][j] (code[i][k][j] - 128).  All

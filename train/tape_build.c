@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a graph to a tape: which nodes run, what is a weight, who needs a gradient, and
  * where everything lies.  See tape.h. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "frontend/match.h"
 #include "train/tape.h"
 #include "train/tape_parts.h"
 
@@ -62,19 +62,11 @@ static bool is_vector(const struct ir_value *v)
     return wide == 1;
 }
 
-static bool all_finite(const struct ir_value *v)
-{
-    for (int64_t i = 0; i < ir_count(v); i++)
-        if (!isfinite(((const float *)v->data)[i]))
-            return false;
-    return true;
-}
-
 static bool is_weight(const struct derivative *d, const struct ir_node *n, int i)
 {
     const struct ir_value *v = n->in[i];
 
-    if (!v->data || v->dtype != DT_f32 || !ir_count(v) || !all_finite(v))
+    if (!match_finite_f32(v) || !ir_count(v))
         return false;
     if (d->trained & TRAIN_VECTORS)
         return is_vector(v);
