@@ -42,7 +42,7 @@ struct train_settings train_settings_defaults(void)
     return (struct train_settings){
         .epochs = 5,
         .batch = 128,
-        .temperature = 4,
+        .temperature = 8,
         .alpha = 0.7,
         .optimizer = {.kind = OPTIMIZER_SGD,
                       .schedule = SCHEDULE_COSINE,
