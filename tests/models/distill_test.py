@@ -122,7 +122,7 @@ class Distill(unittest.TestCase):
         self.assertGreaterEqual(right[1], right[0] - 4)
 
         self.assertEqual(plan("whole")["distillation"],
-                         {"epochs": 1, "temperature": 4.0, "alpha": 0.7, "batch": 2, "rate": 0.0003,
+                         {"epochs": 1, "temperature": 8.0, "alpha": 0.7, "batch": 2, "rate": 0.0003,
                           "noise": 0.05})
 
         rng = random.Random(SEED)
