@@ -34,8 +34,8 @@ struct piece {
 /* One unit, or one row of it: where its operands start. */
 struct place {
     LLVMValueRef in, weights, residual, out;
-    LLVMValueRef m, slope, weight_zero,
-        bias; /* rows of the epilogue; bias: of the class */
+    /* rows of the epilogue; bias: of the class */
+    LLVMValueRef m, slope, weight_zero, bias;
     LLVMValueRef y_begin, y_end;
     LLVMValueRef tap_begin, tap_end; /* kernel rows inside of the input */
 };

@@ -150,17 +150,17 @@ static struct status *write_halves(struct compile *c, struct ir_node *n)
 static struct status *write_recurrent(struct compile *c, struct ir_node *n)
 {
     const struct ir_value *r = recurrent_weights(n);
-    const int64_t directions = r->dim[0], rows = r->dim[1], columns = r->dim[2];
+    const int64_t rows = r->dim[1], columns = r->dim[2], n_steps = r->dim[0] * columns;
     const float *from = r->data;
     uint8_t *codes = arena_new_array(c->scratch, uint8_t, ir_count(r));
-    float *step = arena_new_array(c->scratch, float, directions *columns);
+    float *step = arena_new_array(c->scratch, float, n_steps);
 
     for (int64_t i = 0; i < ir_count(r); i++) {
         float *s = &step[i / columns / rows * columns + i % columns];
 
         *s = fmaxf(*s, fabsf(from[i]) / 127.0f);
     }
-    for (int64_t j = 0; j < directions * columns; j++)
+    for (int64_t j = 0; j < n_steps; j++)
         if (!(step[j] >= FLT_MIN))
             step[j] = 1.0f;
     for (int64_t i = 0; i < ir_count(r); i++) {

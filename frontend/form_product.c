@@ -366,8 +366,7 @@ static struct status *dequantized(const struct product *p, double steps)
     return OK;
 }
 
-/* ---- activations with more than limits --------------------------------------------
- */
+/* ---- activations with more than limits ---------------------------------------- */
 
 struct shaped {
     struct ir_node *act;

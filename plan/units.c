@@ -4,7 +4,6 @@
 
 #include "frontend/match.h"
 #include "frontend/op_recurrent.h"
-
 #include "support/json_door.h"
 #include "support/name_map.h"
 
