@@ -421,6 +421,25 @@ static struct train_settings settings_of(const struct quantized *q)
                                : train_settings_defaults();
 }
 
+/* What --distill leaves open where codes are trained.  A code takes half a step before
+ * it is another one, which the rates of plain weights never take it to; and labels that
+ * the original has learned from only lead away from it. */
+static void fit_to_codes(const char *distill, struct train_settings *set)
+{
+    if (!training_names(distill, "T"))
+        set->temperature = 4;
+    if (!training_names(distill, "alpha"))
+        set->alpha = 1;
+    if (!training_names(distill, "optimizer"))
+        set->optimizer.kind = OPTIMIZER_ADAM;
+    if (set->optimizer.kind == OPTIMIZER_SGD)
+        return;
+    if (!training_names(distill, "rate"))
+        set->optimizer.rate = 0.02;
+    if (!training_names(distill, "warmup"))
+        set->optimizer.warmup = 20;
+}
+
 static int64_t limited(int64_t n, int64_t least, int64_t most)
 {
     return n < least ? least : n > most ? most : n;
@@ -461,6 +480,8 @@ struct status *quantized_begin_training(struct quantized *q,
         RETURN_IF_FAIL(training_parse(q->o->distill, &args.settings));
     else if (!q->o->plan && !q->o->train)
         return OK;
+    if (!q->o->plan && q->o->bits && q->o->bits < 16 && !args.settings.floats)
+        fit_to_codes(q->o->distill, &args.settings);
     if (!args.settings.epochs)
         return q->o->train ? FAIL(BAD_USAGE, "--train is of no use: there are no "
                                              "epochs of training")

@@ -17,7 +17,7 @@ struct head {
     int64_t step, n_bytes;
 };
 
-static const char magic[8] = {'H', 'A', 'D', 'M', 'T', 'R', 'N', '1'};
+static const char magic[8] = {'H', 'A', 'D', 'M', 'T', 'R', 'N', '2'};
 
 static int64_t state_bytes(const struct checkpoint *c)
 {

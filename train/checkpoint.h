@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The state of a training on disk: replaced whole or not at all, checked whole.
  *
- *     "HADMTRN1", key[32], step i64, size i64, size bytes, SHA-256 of all before
+ *     "HADMTRN2", key[32], step i64, size i64, size bytes, SHA-256 of all before
  *
  * in the byte order of the machine: a checkpoint continues where it was made.  The key
  * stands for everything that the training's result depends on.

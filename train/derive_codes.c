@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* QuantizeLinear and DequantizeLinear behind one another: see codes.h. */
+/* QuantizeLinear and DequantizeLinear behind one another, with slopes that stand for
+ * those of rounding, which are zero almost everywhere.
+ *
+ *     q = clip(round(x / s) + z, least, most)      y = s (q - z)
+ *     dx = dy                     inside the limits, 0 outside
+ *     ds = dy (q - z - x / s)     inside, dy (q - z) outside
+ *
+ * Straight through (Bengio, Leonard and Courville 2013, arXiv:1308.3432), steps learned
+ * (LSQ: Esser et al. 2020, arXiv:1902.08153, equations 3 and 5).  Rounding is to the
+ * nearest, ties to even, as in docs/numerics.md.
+ */
 #include <math.h>
 
-#include "train/codes.h"
 #include "train/derivatives.h"
 #include "train/tiles.h"
 
 enum { X, SCALE, ZERO };
+
+struct code_limits {
+    real zero, least, most;
+};
 
 static bool limits_of(const struct ir_value *zero, struct code_limits *out)
 {

@@ -152,10 +152,16 @@ struct tape_weight {
     bool is_scale;     /* of codes: stays above zero */
     real rate;         /* the optimizer's steps are so many times as long */
     /* Weights that are stored as codes, the operand of a DequantizeLinear: trained as
-     * numbers, used rounded (tape_codes.c).  NULL: plain ones. */
+     * numbers of steps, used rounded (tape_codes.c).  NULL: plain ones. */
     const struct ir_node *dequantize;
     int scale; /* number of the weight that is their scale */
     real *rounded;
+};
+
+/* Code i has scale number i / inner % n. */
+struct code_channels {
+    int64_t n, inner;
+    const real *scale;
 };
 
 /* More than one number a channel, as biases and scales have. */
@@ -207,6 +213,9 @@ struct tape {
 
 /* The constant v is a mean or variance: where in t->stat it will be. */
 int64_t tape_add_stat(struct tape *t, const struct ir_value *v);
+/* Of weights that are stored as codes: their steps, as they are now. */
+struct code_channels tape_code_channels(const struct tape *t,
+                                        const struct tape_weight *w);
 /* v is the same for every sample. */
 bool tape_is_fixed(const struct tape *t, const struct ir_value *v);
 

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Networks of codes in training.
  *
- *     weights      DequantizeLinear of constant codes: trained as numbers, used
- * rounded; storing writes codes and scales activations  QuantizeLinear and what
- * dequantizes it are one step, derive_codes.c
+ * Weights are what DequantizeLinear makes of constant codes.  Trained is the number of
+ * steps v, which begins as the code, and storing rounds it to one again:
  *
- * The optimizer moves a scale 1 / sqrt(n most) times as fast as a weight, n being the
- * numbers that it scales (LSQ, section 2.2). */
+ *     w = s q,   q = clip(round(v))       ds = sum of q dw
+ *                                         dv = s dw inside the limits, 0 outside
+ *
+ * So a scale moves all of its weights, with the very slope of what is computed; only
+ * that of v is straight through.
+ *
+ * Activations: QuantizeLinear and what dequantizes it are one step, derive_codes.c. */
 #include <math.h>
 #include <string.h>
 
 #include "frontend/match.h"
-#include "train/codes.h"
 #include "train/tape_parts.h"
 
 enum { X, SCALE, ZERO };
@@ -24,11 +27,22 @@ static bool is_signed_code(enum dtype t)
 }
 
 /* Codes of weights are symmetric: the most negative one is not used. */
-static struct code_limits weight_limits(enum dtype t)
+static real most_of(const struct ir_node *dequantize)
 {
-    const real most = t == DT_i4 ? 7 : 127;
+    return dequantize->in[X]->dtype == DT_i4 ? 7 : 127;
+}
 
-    return (struct code_limits){0, -most, most};
+/* To the nearest, ties to even. */
+static real code_of(real v, real most)
+{
+    const real q = (real)nearbyint((double)v);
+
+    return q < -most ? -most : q > most ? most : q;
+}
+
+static bool is_inside(real v, real most)
+{
+    return fabs(nearbyint((double)v)) <= (double)most;
 }
 
 static bool all_zero(const struct ir_value *v)
@@ -55,24 +69,16 @@ bool tape_codes_are_weights(const struct ir_node *n)
            && n->in[ZERO]->data && all_zero(n->in[ZERO]) && one_or_one_a_channel(n);
 }
 
-/* Weight i of v has scale number i / inner % n. */
-struct channels {
-    int64_t n, inner;
-};
-
-static struct channels channels_of(const struct tape_weight *w)
+struct code_channels tape_code_channels(const struct tape *t,
+                                        const struct tape_weight *w)
 {
     const struct ir_value *x = w->dequantize->in[X];
-    struct channels c = {ir_count(w->dequantize->in[SCALE]), 1};
+    struct code_channels c = {ir_count(w->dequantize->in[SCALE]), 1,
+                              t->weight + t->weights[w->scale].at};
 
     for (int d = (int)ir_attr_int(w->dequantize, "axis", 0) + 1; d < x->rank; d++)
         c.inner *= x->dim[d];
     return c;
-}
-
-static const real *scales_of(const struct tape *t, const struct tape_weight *w)
-{
-    return t->weight + t->weights[w->scale].at;
 }
 
 void tape_add_codes(struct tape *t, const struct ir_node *n)
@@ -80,7 +86,7 @@ void tape_add_codes(struct tape *t, const struct ir_node *n)
     const int scale = tape_add_weight(t, n->in[SCALE]);
     const int number = tape_add_weight(t, n->out[0]);
     struct tape_weight *w = &t->weights[number];
-    const double most = (double)weight_limits(n->in[X]->dtype).most;
+    const double most = (double)most_of(n);
     const double each = (double)w->count / (double)t->weights[scale].count;
 
     w->dequantize = n;
@@ -128,14 +134,9 @@ void tape_fill_codes(struct tape *t)
 {
     for (int i = 0; i < t->n_weights; i++) {
         const struct tape_weight *w = &t->weights[i];
-        struct channels c;
 
-        if (!w->dequantize)
-            continue;
-        c = channels_of(w);
-        for (int64_t k = 0; k < w->count; k++)
-            t->weight[w->at + k] = ((const int8_t *)w->dequantize->in[X]->data)[k]
-                                   * scales_of(t, w)[k / c.inner % c.n];
+        for (int64_t k = 0; w->dequantize && k < w->count; k++)
+            t->weight[w->at + k] = ((const int8_t *)w->dequantize->in[X]->data)[k];
     }
 }
 
@@ -143,17 +144,16 @@ void tape_round_weights(struct tape *t)
 {
     for (int i = 0; i < t->n_weights; i++) {
         const struct tape_weight *w = &t->weights[i];
-        struct code_limits l;
-        struct channels c;
+        struct code_channels c;
+        real most;
 
         if (!w->dequantize)
             continue;
-        l = weight_limits(w->dequantize->in[X]->dtype);
-        c = channels_of(w);
+        most = most_of(w->dequantize);
+        c = tape_code_channels(t, w);
         for (int64_t k = 0; k < w->count; k++)
-            w->rounded[k] = codes_round(t->weight[w->at + k],
-                                        scales_of(t, w)[k / c.inner % c.n], &l)
-                                .y;
+            w->rounded[k] =
+                c.scale[k / c.inner % c.n] * code_of(t->weight[w->at + k], most);
     }
 }
 
@@ -162,20 +162,20 @@ void tape_codes_gradient(struct tape *t)
     for (int i = 0; i < t->n_weights; i++) {
         const struct tape_weight *w = &t->weights[i];
         real *dw = t->gradient + w->at, *ds;
-        struct code_limits l;
-        struct channels c;
+        struct code_channels c;
+        real most;
 
         if (!w->dequantize)
             continue;
         ds = t->gradient + t->weights[w->scale].at;
-        l = weight_limits(w->dequantize->in[X]->dtype);
-        c = channels_of(w);
+        most = most_of(w->dequantize);
+        c = tape_code_channels(t, w);
         for (int64_t k = 0; k < w->count; k++) {
-            const struct coded r = codes_round(t->weight[w->at + k],
-                                               scales_of(t, w)[k / c.inner % c.n], &l);
+            const int64_t channel = k / c.inner % c.n;
+            const real v = t->weight[w->at + k];
 
-            ds[k / c.inner % c.n] += dw[k] * r.by_scale;
-            dw[k] = r.inside ? dw[k] : 0;
+            ds[channel] += dw[k] * code_of(v, most);
+            dw[k] *= is_inside(v, most) ? c.scale[channel] : 0;
         }
     }
 }
@@ -184,21 +184,15 @@ void tape_store_codes(const struct tape *t, struct ir_graph *g)
 {
     for (int i = 0; i < t->n_weights; i++) {
         const struct tape_weight *w = &t->weights[i];
-        struct code_limits l;
-        struct channels c;
         int8_t *codes;
+        real most;
 
         if (!w->dequantize)
             continue;
-        l = weight_limits(w->dequantize->in[X]->dtype);
-        c = channels_of(w);
+        most = most_of(w->dequantize);
         codes = arena_new_array(g->compile->perm, int8_t, w->count);
-        for (int64_t k = 0; k < w->count; k++) {
-            const real scale = scales_of(t, w)[k / c.inner % c.n];
-
-            codes[k] = (int8_t)nearbyint(
-                (double)(codes_round(t->weight[w->at + k], scale, &l).y / scale));
-        }
+        for (int64_t k = 0; k < w->count; k++)
+            codes[k] = (int8_t)code_of(t->weight[w->at + k], most);
         w->dequantize->in[X]->data = codes;
     }
 }

@@ -65,9 +65,9 @@ typedef void tiles_pad_fn(int64_t rows, int64_t w, const real *from, int64_t lef
 typedef void tiles_unpad_fn(int64_t rows, int64_t w, const real *from, int64_t pitch,
                             real b, bool adds, real *to);
 
-/* Rounding to codes, codes.h: y = s clip(round(x / s), least, most), limits without the
- * zero point.  Back: dx gets (or is increased by) d inside the limits; the sum of what
- * the scale gets is returned.  dx may be NULL. */
+/* Rounding to codes, derive_codes.c: y = s clip(round(x / s), least, most), limits
+ * without the zero point.  Back: dx gets (or is increased by) d inside the limits; the
+ * sum of what the scale gets is returned.  dx may be NULL. */
 struct tiles_codes {
     real scale, least, most;
 };

@@ -50,14 +50,43 @@ static void clip_gradient(struct trainer *t)
         g[i] = (real)((double)g[i] * t->o->set.clip / sqrt(square));
 }
 
-/* Biases, scales and what else is one number a channel does not decay. */
+/* Biases, scales and what else is one number a channel does not decay, nor do codes:
+ * towards zero is as far from what was there as away from it. */
 static double decay_of(const struct trainer *t, const struct tape_weight *w)
 {
-    return tape_is_matrix(w) ? t->optimizer.decay : 0;
+    return tape_is_matrix(w) && !w->dequantize ? t->optimizer.decay : 0;
 }
 
 /* A scale below this would divide by nothing. */
 static const real LEAST_SCALE = (real)1e-10;
+
+static void move(struct trainer *t, const struct tape_weight *w, int64_t first,
+                 int64_t n, double rate)
+{
+    const int64_t at = w->at + first;
+
+    optimizer_step(&t->optimizer, t->step, rate * (double)w->rate, decay_of(t, w), n,
+                   t->student->gradient + at, t->student->weight + at, t->m + at,
+                   t->v + at);
+}
+
+/* By as much as if they were plain weights. */
+static void move_codes(struct trainer *t, const struct tape_weight *w, double rate)
+{
+    const struct code_channels c = tape_code_channels(t->student, w);
+
+    for (int64_t k = 0; k < w->count; k += c.inner) {
+        const double step = (double)c.scale[k / c.inner % c.n];
+
+        move(t, w, k, c.inner, rate / (step * step));
+    }
+}
+
+static void move_scales(struct trainer *t, const struct tape_weight *w, double rate)
+{
+    for (int64_t k = 0; k < w->count; k++)
+        move(t, w, k, 1, rate * (double)t->student->weight[w->at + k]);
+}
 
 static void update(struct trainer *t)
 {
@@ -69,9 +98,12 @@ static void update(struct trainer *t)
     for (int i = 0; i < s->n_weights; i++) {
         const struct tape_weight *w = &s->weights[i];
 
-        optimizer_step(&t->optimizer, t->step, rate * (double)w->rate, decay_of(t, w),
-                       w->count, s->gradient + w->at, s->weight + w->at, t->m + w->at,
-                       t->v + w->at);
+        if (w->dequantize && !t->by_size)
+            move_codes(t, w, rate);
+        else if (w->is_scale && t->by_size)
+            move_scales(t, w, rate);
+        else
+            move(t, w, 0, w->count, rate);
     }
     optimizer_step(&t->optimizer, t->step, rate, t->optimizer.decay,
                    t->features.n_elements, t->features.gradient, t->features.adapter,

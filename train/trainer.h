@@ -26,8 +26,9 @@ struct trainer {
     int64_t row;                    /* elements of a row of scores */
     double alpha;
     struct features features; /* n 0: not compared */
-    struct masks masks; /* n 0: no weight is */
+    struct masks masks;       /* n 0: no weight is */
     struct optimizer optimizer;
+    bool by_size;             /* steps are shares of what moves: see choose_rates() */
     int64_t batch, per_epoch; /* samples; steps */
     int64_t *order;           /* of this epoch */
     int64_t ordered_epoch;    /* -1: none yet */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a training needs before its first step.  See trainer.h. */
+#include <math.h>
 #include <string.h>
 
 #include "runtime/sha256.h"
@@ -149,6 +150,41 @@ static void begin_masks(struct trainer *t)
         masks_begin(&t->masks, t->student, &schedule);
 }
 
+/* ---- rates ---------------------------------------------------------------------- */
+
+/* So many times as far as all else moves in proportion: to the next code it is far.
+ * With scales that move five times as fast ResNet-20 ends at 0.0071 nats, not 0.0069. */
+static const real CODES = 32;
+
+static real root_mean_square(int64_t n, const real *x)
+{
+    double square = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        square += (double)x[i] * (double)x[i];
+    return square > 0 ? (real)sqrt(square / (double)n) : 1;
+}
+
+/* Adam's steps are as long as the rate, whatever the slope.  In a network of codes they
+ * are that many steps of a code, and otherwise shares of the number itself where it is
+ * a scale, of the root mean square of what was there in the beginning elsewhere. */
+static void choose_rates(struct trainer *t)
+{
+    struct tape *s = t->student;
+
+    for (int i = 0; i < s->n_weights; i++)
+        t->by_size |= s->weights[i].dequantize != NULL;
+    t->by_size &= t->optimizer.kind != OPTIMIZER_SGD;
+    for (int i = 0; i < s->n_weights && t->by_size; i++) {
+        struct tape_weight *w = &s->weights[i];
+
+        if (w->is_scale)
+            w->rate = 1 / CODES;
+        else if (!w->dequantize)
+            w->rate = root_mean_square(w->count, s->weight + w->at) / CODES;
+    }
+}
+
 /* ---- checkpoints ---------------------------------------------------------------- */
 
 static void add_part(struct trainer *t, void *at, size_t n_bytes)
@@ -231,6 +267,7 @@ struct status *trainer_setup(struct trainer *t, const struct ir_graph *teacher)
     RETURN_IF_FAIL(build_tapes(t, teacher));
     make_room(t);
     begin_masks(t);
+    choose_rates(t);
     plan_checkpoint(t, teacher);
     return OK;
 }

@@ -662,14 +662,14 @@ TEST(weights_of_codes_are_trained_as_numbers_and_stored_as_codes)
     CHECK_OK(ir_parse(c, text, strlen(text), &g));
     CHECK_OK(tape_build(g, &o, &t));
     memcpy(tape_input(t, 0, 0), x, sizeof x);
-    t->weight[2] = (real)0.8; /* after the two scales: was 0.5, rounds to 1 */
-    t->weight[3] = -5;        /* was -3.5, the limit */
+    t->weight[2] = (real)1.6; /* after the two scales: was 1, rounds to 2 */
+    t->weight[3] = -10;       /* was -7, the limit */
     tape_forward(t, 1);
     CHECK(tape_output(t, 0, 0)[0] == 1 - 35 && tape_output(t, 0, 0)[1] == 8);
     memcpy(tape_output_gradient(t, 0, 0), dy, sizeof dy);
     tape_backward(t, 1);
-    CHECK(t->gradient[2] == 1 && t->gradient[3] == 0 && t->gradient[4] == 1);
-    CHECK(fabs((double)t->gradient[0] - (2 - 1.6 + 10 * -7)) < 1e-6);
+    CHECK(t->gradient[2] == 0.5 && t->gradient[3] == 0 && t->gradient[4] == 0.25);
+    CHECK(t->gradient[0] == 2 + 10 * -7 && t->gradient[1] == 2 + 10 * 3);
     tape_store(t, g);
 
     const struct ir_node *dequantize = g->first;

@@ -375,6 +375,47 @@ TEST(a_network_of_codes_learns_and_stays_one)
     end(&r);
 }
 
+/* The first step of Adam is as long as the rate in all directions, and a code is
+ * another one from 0.5 of its steps on. */
+static void codes_after_one_step(double rate, int least, int most, int8_t out[108],
+                                 float scale[3])
+{
+    struct train_result result;
+    struct run r;
+
+    begin_with(&r, network_of_codes, 1);
+    r.o.set.batch = SAMPLES;
+    r.o.set.epochs = 1;
+    r.o.set.augment = (struct augment){0};
+    r.o.set.optimizer.kind = OPTIMIZER_ADAM;
+    r.o.set.optimizer.rate = rate;
+    CHECK_OK(train_graph(r.c, r.g, NULL, &r.o, &result));
+    CHECK_EQ(result.steps, 1);
+    for (const struct ir_node *n = r.g->first; n; n = n->next)
+        if (n->in[0]->dtype == DT_i4) {
+            memcpy(out, n->in[0]->data, 108);
+            memcpy(scale, n->in[1]->data, 3 * sizeof *scale);
+        }
+    for (int i = 0; i < 108; i++)
+        CHECK(out[i] >= least && out[i] <= most);
+    end(&r);
+}
+
+TEST(a_step_of_adam_is_a_share_of_a_code)
+{
+    int8_t code[108];
+    float scale[3];
+    int moved = 0;
+
+    codes_after_one_step(0.4, 1, 1, code, scale);
+    for (int i = 0; i < 3; i++)
+        CHECK(fabs(fabs((double)scale[i] / 0.05 - 1) - 0.4 / 32) < 1e-4);
+    codes_after_one_step(0.6, 0, 2, code, scale);
+    for (int i = 0; i < 108; i++)
+        moved += code[i] != 1;
+    CHECK_EQ(moved, 108);
+}
+
 /* ---- masks ---------------------------------------------------------------------- */
 
 /* Of the network's two matrices, 72 and 216 weights. */
