@@ -20,7 +20,7 @@ import unittest
 HADMCC, MODELS, DATASETS, SPECS, WORK = sys.argv[1:6]
 KILLS = int(sys.argv[6]) if len(sys.argv) > 6 else 5
 SEED = int(sys.argv[7]) if len(sys.argv) > 7 else 1
-SETTINGS = "epochs=1,batch=2,rate=0.003,noise=0.05"
+SETTINGS = "epochs=1,batch=2,rate=0.002,noise=0.05"
 STATE = os.path.join(WORK, "killed.training")
 
 
@@ -122,7 +122,7 @@ class Distill(unittest.TestCase):
         self.assertGreaterEqual(right[1], right[0] - 4)
 
         self.assertEqual(plan("whole")["distillation"],
-                         {"epochs": 1, "temperature": 4.0, "alpha": 1.0, "batch": 2, "rate": 0.003,
+                         {"epochs": 1, "temperature": 4.0, "alpha": 1.0, "batch": 2, "rate": 0.002,
                           "optimizer": "adam", "warmup": 20, "noise": 0.05})
 
         rng = random.Random(SEED)
