@@ -18,8 +18,9 @@ struct quadratic {
 /* 0.01 of the mean of H's diagonal. */
 double quadratic_damping(const double *h, int64_t k);
 
-/* In `a`.  INVALID when H is not finite, its diagonal is negative, or it is not
- * positive semidefinite up to the damping; UNSUPPORTED without OpenBLAS. */
+/* In `a`.  The damping is 10 or 100 times the usual one where H needs it, whose sums
+ * have been rounded.  INVALID when H is not finite, its diagonal is negative, or it is
+ * not positive semidefinite up to that; UNSUPPORTED without OpenBLAS. */
 struct status *quadratic_make(struct arena *a, const double *h, int64_t k,
                               struct quadratic *out);
 

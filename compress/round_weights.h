@@ -43,8 +43,9 @@ struct rounding_task {
 };
 
 /* Errors are sums over rows of d^T (H + damping) d; damping is 0.01 of the mean of H's
- * diagonal, on the diagonal.  It keeps codes near their weights where the samples say
- * nothing: an input that they never used keeps its nearest codes. */
+ * diagonal, on the diagonal (quadratic.h: more where H needs it).  It keeps codes near
+ * their weights where the samples say nothing: an input that they never used keeps its
+ * nearest codes. */
 struct rounding {
     int8_t *codes;        /* [rows][k]                         */
     float *scale;         /* [rows]; 1 for a row of zeros      */
@@ -59,7 +60,8 @@ struct rounding {
 struct status *round_weights(struct arena *a, const struct rounding_task *t,
                              struct rounding *out);
 
-/* d^T (H + damping) d of one row of codes, whoever made them; slow and simple. */
+/* d^T (H + damping) d of one row of codes, whoever made them, with the usual damping;
+ * slow and simple. */
 double rounding_error(const struct rounding_task *t, int64_t row, const int8_t *codes,
                       float scale);
 

@@ -115,12 +115,8 @@ TEST(a_weight_of_zero_stays_zero_where_that_is_asked_for)
 {
     const float w[] = {127, 0.45f, 0, 0.45f};
     const double h[] = {1, 0, 0, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1};
-    const struct rounding r = rounded(&(struct rounding_task){.rows = 1,
-                                                              .k = 4,
-                                                              .weights = w,
-                                                              .hessian = h,
-                                                              .bits = 8,
-                                                              .keep_zeros = true});
+    const struct rounding r = rounded(&(struct rounding_task){
+        .rows = 1, .k = 4, .weights = w, .hessian = h, .bits = 8, .keep_zeros = true});
 
     CHECK(r.codes[0] == 127 && r.codes[2] == 0);
     CHECK_EQ(r.codes[1] + r.codes[3], 1);
@@ -358,11 +354,26 @@ TEST(numbers_that_are_not_finite_are_refused)
     arena_destroy(a);
 }
 
-/* [1 2; 2 1] has the eigenvalue -1. */
+/* [1 1.02; 1.02 1] has the eigenvalue -0.02, which the usual damping does not lift. */
+TEST(moments_whose_sums_were_rounded_are_damped_more)
+{
+    const float w[] = {1, -0.503f};
+    const double h[] = {1, 1.02, 1.02, 1};
+    struct rounding_task t = {.rows = 1, .k = 2, .weights = w, .hessian = h, .bits = 8};
+    struct arena *a = arena_create();
+    struct rounding r;
+
+    CHECK_OK(round_weights(a, &t, &r));
+    for (int i = 0; i < 2; i++)
+        CHECK(fabs((double)(r.scale[0] * (float)r.codes[i] - w[i])) < 0.01);
+    arena_destroy(a);
+}
+
+/* [1 3; 3 1] has the eigenvalue -2. */
 TEST(moments_that_no_samples_have_are_refused)
 {
     const float w[] = {1, 2};
-    const double saddle[] = {1, 2, 2, 1}, negative[] = {1, 0, 0, -1};
+    const double saddle[] = {1, 3, 3, 1}, negative[] = {1, 0, 0, -1};
     struct rounding_task t = {
         .rows = 1, .k = 2, .weights = w, .hessian = saddle, .bits = 8};
     struct arena *a = arena_create();
