@@ -46,7 +46,8 @@ static bool factor(const double *h, double damp, struct quadratic *q)
 }
 
 /* Sums of float32 products are good to some millionths of the largest: inputs that
- * hardly vary have less than that left when their means are gone. */
+ * hardly vary have less than that left when their means are gone, and H may then have
+ * eigenvalues below zero by more than the usual damping. */
 struct status *quadratic_make(struct arena *a, const double *h, int64_t k,
                               struct quadratic *out)
 {

@@ -3,10 +3,13 @@
  *
  *     sgd      v = momentum v + g + decay w       w -= rate v
  *              with Nesterov's look ahead         w -= rate (g + decay w + momentum v)
- *     adam     m = b1 m + (1 - b1) g              v = b2 v + (1 - b2) g^2
- *              w -= rate m' / (sqrt(v') + eps)    m' = m / (1 - b1^t), v' = v / (1 -
- * b2^t) g includes decay w (Kingma and Ba 2015, arXiv:1412.6980) adamw    the same
- * without it in g, and w -= rate decay w (Loshchilov and Hutter 2019, arXiv:1711.05101)
+ *     adam     m = b1 m + (1 - b1) g              m' = m / (1 - b1^t)
+ *              v = b2 v + (1 - b2) g^2            v' = v / (1 - b2^t)
+ *              w -= rate m' / (sqrt(v') + eps)
+ *     adamw    the same, and w -= rate decay w
+ *
+ * Adam's g includes decay w (Kingma and Ba 2015, arXiv:1412.6980), AdamW's does not
+ * (Loshchilov and Hutter 2019, arXiv:1711.05101).
  *
  * b1 = momentum, b2 = 0.999, eps = 1e-8.
  *

@@ -153,7 +153,8 @@ static void begin_masks(struct trainer *t)
 /* ---- rates ---------------------------------------------------------------------- */
 
 /* So many times as far as all else moves in proportion: to the next code it is far.
- * With scales that move five times as fast ResNet-20 ends at 0.0071 nats, not 0.0069. */
+ * About LSQ's sqrt(n q_max) where a channel has 150 weights of 4 bits; a fifth of it
+ * made little difference to ResNet-20 (0.0071 nats, not 0.0069). */
 static const real CODES = 32;
 
 static real root_mean_square(int64_t n, const real *x)
