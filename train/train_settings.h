@@ -42,8 +42,9 @@ struct train_settings {
                             `end` are of no meaning here.  ANNEAL_NONE: no more do */
 };
 
-/* What has worked for plain weights: SGD, momentum 0.9 with look ahead, rate 0.003 along
- * a cosine, decay 1e-4, five epochs of 128, T = 8, alpha = 0.7 (docs/training.md). */
+/* What has worked for plain weights: SGD, momentum 0.9 with look ahead, rate 0.003
+ * along a cosine, decay 1e-4, five epochs of 128, T = 8, alpha = 0.7
+ * (docs/training.md). */
 struct train_settings train_settings_defaults(void);
 
 /* By index, in the order of the list. */
