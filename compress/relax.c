@@ -23,13 +23,14 @@ struct relaxing {
     struct compile *c;
     struct ir_graph *g;
     struct quantize_options some; /* with the samples that calibrate meanwhile */
+    const struct quantize_options *all;
     bool holds_out;
     enum relax_to to;
     struct plan *plan;
     const struct unit *units;
     int n_units;
     int64_t n_scored;
-    int64_t *scored;
+    int64_t *kept, *scored; /* some.sample; sample numbers */
     double limit;
     double raised_share;
     double spare; /* products' time that is left for pairs */
@@ -41,51 +42,60 @@ struct worth {
     double cost;        /* of pairs, in products */
 };
 
-/* Many samples: some of them, evenly, are scored.  Few, which are easily learnt by
- * heart: every HOLD-th is scored and the others calibrate, until all is decided. */
-static void choose_scored(struct relaxing *r, const struct quantize_options *all,
-                          struct arena *a)
-{
-    const int64_t n = all->n_samples;
-    int64_t *kept = arena_new_array(a, int64_t, n);
+/* What samples have shown. */
+struct seen {
+    int64_t n;
+    double sum, squares; /* of their losses */
+};
 
-    r->holds_out = n >= HOLD && n <= MOST_SCORED;
-    r->scored = arena_new_array(a, int64_t, n);
-    r->some = *all;
-    r->some.sample = kept;
-    r->some.n_samples = 0;
+/* Many samples: some of them, evenly, are scored.  Few, which are easily learnt by
+ * heart: every HOLD-th from `turn` on is scored and the others calibrate, until all is
+ * decided. */
+static void choose_scored(struct relaxing *r, int turn)
+{
+    const int64_t n = r->all->n_samples;
+
+    r->n_scored = r->some.n_samples = 0;
     for (int64_t i = 0; i < n; i++) {
         const bool scored = r->holds_out
-                                ? i % HOLD == HOLD - 1
+                                ? i % HOLD == HOLD - 1 - turn
                                 : n <= MOST_SCORED || i * MOST_SCORED % n < MOST_SCORED;
 
         if (scored)
-            r->scored[r->n_scored++] = all->sample[i];
+            r->scored[r->n_scored++] = r->all->sample[i];
         if (!scored || !r->holds_out)
-            kept[r->some.n_samples++] = all->sample[i];
+            r->kept[r->some.n_samples++] = r->all->sample[i];
     }
+}
+
+static double mean_loss(const struct seen *seen)
+{
+    return seen->sum / (double)seen->n;
 }
 
 /* Above the mean over samples with a chance of 2.5 %. */
-static double safe_loss(const struct relaxing *r, const struct flow *original,
-                        const struct flow *changed)
+static double safe_loss(const struct seen *seen)
 {
-    const double n = (double)r->n_scored;
-    double sum = 0.0, squares = 0.0;
+    const double n = (double)seen->n, mean = mean_loss(seen);
+    const double variance = fmax(0.0, seen->squares / n - mean * mean);
 
+    return mean + (n > 1.0 ? 1.96 * sqrt(variance / (n - 1.0)) : 0.0);
+}
+
+static void look_at(const struct relaxing *r, const struct flow *original,
+                    const struct flow *changed, struct seen *seen)
+{
     for (int64_t i = 0; i < r->n_scored; i++) {
         const double loss = output_loss_at(r->some.data, r->g, original, changed, i);
 
-        sum += loss;
-        squares += loss * loss;
+        seen->n++;
+        seen->sum += loss;
+        seen->squares += loss * loss;
     }
-    const double variance = fmax(0.0, squares / n - sum / n * (sum / n));
-
-    return sum / n + (n > 1.0 ? 1.96 * sqrt(variance / (n - 1.0)) : 0.0);
 }
 
-static struct status *loss_of(const struct relaxing *r, const struct quantization *q,
-                              double *loss)
+static struct status *score(const struct relaxing *r, const struct quantization *q,
+                            struct seen *seen)
 {
     struct flow *original, *changed;
     struct status *s =
@@ -99,10 +109,31 @@ static struct status *loss_of(const struct relaxing *r, const struct quantizatio
         flow_release(original, n);
     }
     if (!s)
-        *loss = safe_loss(r, original, changed);
+        look_at(r, original, changed, seen);
     flow_destroy(changed);
     flow_destroy(original);
     return s;
+}
+
+/* Few samples that leave it open whether the loss is too much are held out in turn,
+ * until all of them have been. */
+static struct status *decide(struct relaxing *r, struct arena *a,
+                             struct quantization **out, double *loss)
+{
+    struct seen seen = {0};
+
+    for (int turn = 0; turn < (r->holds_out ? HOLD : 1); turn++) {
+        struct quantization *q;
+
+        choose_scored(r, turn);
+        RETURN_IF_FAIL(quantize_decide(r->c, r->g, &r->some, a, &q));
+        RETURN_IF_FAIL(score(r, q, &seen));
+        *out = q;
+        *loss = safe_loss(&seen);
+        if (*loss <= r->limit || !(mean_loss(&seen) <= r->limit))
+            return OK;
+    }
+    return OK;
 }
 
 /* ---- which units ----------------------------------------------------------------- */
@@ -262,8 +293,7 @@ static struct status *relax(struct relaxing *r, struct arena *a,
     double *loss = NULL;
 
     for (int round = 0;; round++) {
-        RETURN_IF_FAIL(quantize_decide(r->c, r->g, &r->some, a, out));
-        RETURN_IF_FAIL(loss_of(r, *out, &result->loss));
+        RETURN_IF_FAIL(decide(r, a, out, &result->loss));
         if (result->loss <= r->limit || round == ROUNDS)
             return OK;
         if (!loss)
@@ -283,13 +313,17 @@ struct status *relax_decide(struct compile *c, struct ir_graph *g,
                             struct quantization **out, struct relax_result *result)
 {
     struct quantize_options mine = *o;
-    struct relaxing r = {.c = c, .g = g, .plan = plan, .to = to};
+    struct relaxing r = {.c = c, .g = g, .plan = plan, .to = to, .all = o};
 
     mine.plan = plan;
+    r.holds_out = o->n_samples >= HOLD && o->n_samples <= MOST_SCORED;
+    r.scored = arena_new_array(a, int64_t, o->n_samples);
+    r.kept = arena_new_array(a, int64_t, o->n_samples);
+    r.some = mine;
+    r.some.sample = r.kept;
     r.units = units_find(g, &r.n_units);
     for (int i = 0; i < r.n_units; i++)
         r.spare += SPENT * SAVED * (double)r.units[i].macs;
-    choose_scored(&r, &mine, a);
     r.limit = limit_of(&r);
     *result = (struct relax_result){0};
     RETURN_IF_FAIL(relax(&r, a, out, result));

@@ -16,7 +16,8 @@
  * with 97.5 % certainty is too far, so that luck with few samples does not count.
  *
  * All of it is measured on calibration samples: where there are few, on a quarter of
- * them that is held out meanwhile.
+ * them that is held out meanwhile, and where these leave it open, on each quarter in
+ * turn.
  */
 #ifndef HADMC_COMPRESS_RELAX_H
 #define HADMC_COMPRESS_RELAX_H
