@@ -139,10 +139,15 @@ static const float *outputs_of(const struct moments_sums *s, const float *y,
                : y + (image * p->channels + group * m) * (p->rows / p->window.batch);
 }
 
+bool moments_holds_out(int64_t i)
+{
+    return i % HOLD == HOLD - 1;
+}
+
 void moments_add(struct moments_sums *s, const float *x, const float *y, double weight)
 {
     const struct product *p = s->p;
-    struct sums *to = s->at % HOLD == HOLD - 1 ? &s->held : &s->fit;
+    struct sums *to = moments_holds_out(s->at) ? &s->held : &s->fit;
     const int64_t images = p->by_rows ? 1 : p->window.batch, rows = p->rows / images;
     const int64_t m = p->channels / p->groups;
     /* Another place in every sample. */
@@ -292,6 +297,11 @@ const struct moments *moments_all(const struct moments_sums *s)
     return &s->of_all;
 }
 
+const struct moments *moments_some(const struct moments_sums *s)
+{
+    return &s->of_fit;
+}
+
 /* ---- the best weights ------------------------------------------------------------ */
 
 /* Which weights may change. */
@@ -414,12 +424,12 @@ static double best_ridge(const struct moments_sums *s, const float *w,
     return best;
 }
 
-static double fit(const struct moments_sums *s, const float *w, enum freedom free,
-                  float *v)
+static double fit(const struct moments_sums *s, const struct moments *to,
+                  const float *w, enum freedom free, float *v)
 {
     const double ridge = best_ridge(s, w, free, v);
 
-    if (isfinite(ridge) && solve_all(&s->of_all, w, free, ridge, v))
+    if (isfinite(ridge) && solve_all(to, w, free, ridge, v))
         return ridge;
     memcpy(v, w, (size_t)(s->p->channels * s->p->k) * sizeof *v);
     return INFINITY;
@@ -427,10 +437,15 @@ static double fit(const struct moments_sums *s, const float *w, enum freedom fre
 
 double moments_fit(const struct moments_sums *s, const float *w, float *v)
 {
-    return fit(s, w, ALL, v);
+    return fit(s, &s->of_all, w, ALL, v);
+}
+
+double moments_fit_some(const struct moments_sums *s, const float *w, float *v)
+{
+    return fit(s, &s->of_fit, w, ALL, v);
 }
 
 double moments_fit_nonzero(const struct moments_sums *s, const float *w, float *v)
 {
-    return fit(s, w, NONZERO, v);
+    return fit(s, &s->of_all, w, NONZERO, v);
 }

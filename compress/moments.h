@@ -54,12 +54,19 @@ void moments_weights(double *energy, int64_t n);
 
 /* Of all samples. */
 const struct moments *moments_all(const struct moments_sums *s);
+/* Of three of four, and whether sample i is not among these. */
+const struct moments *moments_some(const struct moments_sums *s);
+bool moments_holds_out(int64_t i);
 
 /* V into [channels][k], from W in the same order.  Returns the l that was chosen, as a
  * multiple of the mean of H's diagonal; INFINITY: V is W. */
 double moments_fit(const struct moments_sums *s, const float *w, float *v);
 
-/* The same for the weights of W that are not zero; the others stay zero. */
+/* The same from moments_some alone: errors of the other samples are those of samples
+ * that were not learned from. */
+double moments_fit_some(const struct moments_sums *s, const float *w, float *v);
+
+/* As moments_fit for the weights of W that are not zero; the others stay zero. */
 double moments_fit_nonzero(const struct moments_sums *s, const float *w, float *v);
 
 /* c of every channel for V; 0 where there can be none. */

@@ -11,7 +11,7 @@
 #include "compress/unit_fit.h"
 #include "compress/unit_losses.h"
 
-enum { W = 1 };
+enum { W = 1, MOST_TRIED = 384, FEW = 128, TURNS = 4 };
 
 bool prune_is_removed(const struct pruner *q, int class)
 {
@@ -84,8 +84,14 @@ static void fit(struct pruner *q, const struct product *p, struct pruned_unit *u
 {
     struct unit_fit f = unit_fit_begin(a, p, reals, masked);
 
-    moments_fit(f.sums, f.weights, f.fitted);
-    unit_fit_biases(&f);
+    if (q->is_trial) {
+        moments_fit_some(f.sums, f.weights, f.fitted);
+        if (f.has_bias)
+            moments_biases(moments_some(f.sums), f.fitted, f.bias);
+    } else {
+        moments_fit(f.sums, f.weights, f.fitted);
+        unit_fit_biases(&f);
+    }
     u->weights = kept_weights(q, p, u, f.fitted);
     if (f.has_bias) {
         float *to = arena_new_array(q->arena, float, u->n_kept);
@@ -136,23 +142,72 @@ static struct status *run_node(struct pruner *q, const struct ir_node *n,
     return OK;
 }
 
-struct status *prune_fit(struct pruner *q, int64_t most_samples, double *loss)
+/* The mean over the samples that were not learned from; of all where there is none. */
+static double blind_loss(const struct pruner *q, const struct flow *reals,
+                         const struct flow *masked)
+{
+    double sum = 0.0;
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < flow_n(reals); i++)
+        if (moments_holds_out(i)) {
+            sum += output_loss_at(q->o->data, q->g, reals, masked, i);
+            n++;
+        }
+    return n ? sum / (double)n : output_loss(q->o->data, q->g, reals, masked);
+}
+
+/* From another one on: every sample is in each place of four in one of four turns. */
+static int64_t *in_turn(const struct pruner *q, int64_t n, int turn)
+{
+    int64_t *sample = arena_new_array(q->arena, int64_t, n);
+
+    for (int64_t i = 0; i < n; i++)
+        sample[i] = q->o->sample[(i + turn) % n];
+    return sample;
+}
+
+static struct status *fit_all(struct pruner *q, int64_t n_samples, int turn,
+                              double *loss)
 {
     struct flow *reals, *masked;
     struct status *s = OK;
 
-    RETURN_IF_FAIL(flow_create(q->g, q->o->data, prune_samples(q, most_samples),
-                               q->o->sample, &reals));
+    RETURN_IF_FAIL(
+        flow_create(q->g, q->o->data, n_samples, in_turn(q, n_samples, turn), &reals));
     masked = flow_fork(reals);
     q->touched = false;
     for (const struct ir_node *n = q->g->first; n && !s; n = n->next)
         s = status_note(run_node(q, n, reals, masked), "while pruning before %s",
                         ir_node_label(n));
     if (!s && loss)
-        *loss = output_loss(q->o->data, q->g, reals, masked);
+        *loss = blind_loss(q, reals, masked);
     flow_destroy(masked);
     flow_destroy(reals);
     return s;
+}
+
+struct status *prune_fit(struct pruner *q)
+{
+    return fit_all(q, prune_samples(q, INT64_MAX), 0, NULL);
+}
+
+/* Of few samples every one is blind once. */
+struct status *prune_try(struct pruner *q, double *loss)
+{
+    const int64_t n = prune_samples(q, MOST_TRIED);
+    const int turns = n < FEW ? TURNS : 1;
+
+    *loss = 0.0;
+    q->is_trial = true;
+    for (int turn = 0; turn < turns; turn++) {
+        double part;
+
+        RETURN_IF_FAIL(fit_all(q, n, turn, &part));
+        *loss += part / turns;
+    }
+    q->is_trial = false;
+    return OK;
 }
 
 /* ---- the whole ------------------------------------------------------------------- */
@@ -173,7 +228,7 @@ struct status *prune_decide(const struct ir_graph *g, const struct prune_options
         .removed = arena_new_array(a, bool, q.ch->n_classes + 1),
     };
     RETURN_IF_FAIL(o->plan ? prune_take_plan(&q) : prune_choose(&q));
-    return prune_fit(&q, INT64_MAX, NULL);
+    return prune_fit(&q);
 }
 
 struct status *prune_apply(struct compile *c, struct ir_graph *g,

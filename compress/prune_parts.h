@@ -82,8 +82,9 @@ struct status *prune_take_plan(struct pruner *q);
 
 /* ---- prune.c --------------------------------------------------------------------- */
 
-/* New weights for the units, with q->p->removed gone, from so many samples; and what
- * the model's outputs lose on these (output_loss), unless `loss` is NULL. */
-struct status *prune_fit(struct pruner *q, int64_t most_samples, double *loss);
+/* New weights for the units, with q->p->removed gone. */
+struct status *prune_fit(struct pruner *q);
+/* The same from some of the samples; what the outputs of others lose (output_loss). */
+struct status *prune_try(struct pruner *q, double *loss);
 
 #endif /* HADMC_COMPRESS_PRUNE_PARTS_H */

@@ -82,8 +82,10 @@ struct status *device_load(struct arena *a, const char *path, struct device *out
 /* What device_parse reads: for files that were measured. */
 void device_write(const struct device *d, struct text *out);
 
-/* Code with vectors of this many bytes: where the device states a float32 rate for
- * it, that one counts from now on. */
+/* Code with vectors of this many bytes: the float32 rate per cycle that the device
+ * states for it counts from now on, and other rates and times of computing, which were
+ * stated for the widest vectors, are lower in proportion.
+ * Once for a device. */
 void device_use_vectors(struct device *d, int vector_bytes);
 
 /* Code that has no products of bytes and makes them of wider ones: 8-bit and 4-bit

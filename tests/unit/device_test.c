@@ -101,17 +101,24 @@ TEST(a_tile_that_is_not_stated_is_one_channel)
     arena_destroy(a);
 }
 
-TEST(wider_vectors_use_their_own_rate_where_one_is_stated)
+TEST(figures_are_those_of_the_widest_vectors_that_a_rate_is_stated_for)
 {
+    static const int bytes[] = {64, 32, 16};
+    static const double slower[] = {1, 1, 4};
     struct arena *a = arena_create();
     struct device d;
 
-    CHECK_OK(parse(a, DEVICE(TOY ", " FIG("f32_flop_per_cycle_v3", "32", "flop/cycle")),
-                   &d));
-    device_use_vectors(&d, 64); /* not stated */
-    CHECK(device_peak(&d, PRECISION_F32) == 16);
-    device_use_vectors(&d, 32);
-    CHECK(device_peak(&d, PRECISION_F32) == 64);
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(parse(
+            a,
+            DEVICE(TOY ", " FIG("f32_flop_per_cycle_v3", "32", "flop/cycle") ", " FIG(
+                "i8_peak", "1000", "op/s") ", " FIG("output_time", "1e-9", "s")),
+            &d));
+        device_use_vectors(&d, bytes[i]);
+        CHECK(device_peak(&d, PRECISION_F32) == 64 / slower[i]);
+        CHECK(device_peak(&d, PRECISION_I8) == 1000 / slower[i]);
+        CHECK(d.figures[FIGURE_OUTPUT_TIME].value == 1e-9 * slower[i]);
+    }
     arena_destroy(a);
 }
 
