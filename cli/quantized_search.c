@@ -402,7 +402,12 @@ static struct status *prepare(struct searching *s)
     struct quantized *q = s->q;
     int64_t file_bytes;
     struct model_problem_options o = {
-        .device = &s->device, .halves = q->halves, .batch = quantized_batch(q)};
+        .device = &s->device,
+        .halves = q->halves,
+        .narrowest =
+            target_narrowest(target_find(q->co->target), q->bundle->kind == EMIT_C),
+        .batch = quantized_batch(q),
+    };
     const double tile = s->device.figures[FIGURE_TILE_CHANNELS].value;
 
     divide_samples(s);

@@ -50,6 +50,14 @@ static int64_t part(int64_t n, double share)
     return (int64_t)llround((double)n * share);
 }
 
+static int stored_bits(const struct model_problem *m, const struct work *w)
+{
+    const bool deep = w->kind == WORK_DEPTHWISE || w->kind == WORK_DEPTHWISE_STRIDED;
+    const int least = deep ? m->narrowest.depthwise : m->narrowest.weights;
+
+    return w->weight_bits > least ? w->weight_bits : least;
+}
+
 /* With these shares of inputs and outputs left, after a unit of other bits. */
 static void unit_costs(const struct model_problem *m, int i, int bits, int bits_before,
                        double inputs, double outputs, double *out)
@@ -57,6 +65,9 @@ static void unit_costs(const struct model_problem *m, int i, int bits, int bits_
     const struct unit *u = &variants_of(m)->units[i];
     const int a_bits = activation_bits(m, i, bits);
     struct work w = unit_work(u, weight_bits(m, i, bits), a_bits);
+
+    w.weight_bits = stored_bits(m, &w);
+
     const int64_t in = part(w.in_elements, inputs),
                   made = part(w.out_elements, outputs);
     const int64_t live =
@@ -331,6 +342,7 @@ struct model_problem *model_problem_create(struct arena *a, struct variants *v,
         .device = o->device,
         .more_bytes = o->more_bytes,
         .halves = o->halves,
+        .narrowest = o->narrowest,
         .batch = o->batch > 1 ? o->batch : 1,
         .has_energy = cost_has_energy(o->device),
         .inputs = arena_alloc_array(a, n, sizeof *m->inputs),

@@ -199,6 +199,16 @@ class Search(unittest.TestCase):
         size = json.loads(read("half", ".report.json"))["payload_bytes"]
         self.assertEqual(read("again", ".weights")[-size:], read("half", ".weights")[-size:])
 
+    def test_a_budget_of_bytes_is_one_of_the_targets_file(self):
+        """C has a byte for a weight of 4 bits."""
+        done = subprocess.run(job("firmware", "--target", "cortex-m", "--max-bytes", "32K",
+                                  "--evaluations", str(EVALUATIONS)),
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        size = len(read("firmware", ".weights"))
+        self.assertLessEqual(size, 32 * 1024)
+        self.assertIn("%d in the file" % size, done.stdout)
+
     def test_an_accelerator_multiplies_halves(self):
         self.check_has_units_of_16_bits(
             job("a100", "--target", "a100", "--emit", "plan", "--max-bytes", "100K",

@@ -187,6 +187,15 @@ TEST(what_becomes_of_16_bits_is_the_targets)
     arena_destroy(a);
 }
 
+TEST(c_stores_a_byte_for_each_weight)
+{
+    CHECK_EQ(target_narrowest(target_find("cortex-m"), true).weights, 8);
+    CHECK_EQ(target_narrowest(target_find("host"), true).weights, 8);
+    CHECK_EQ(target_narrowest(target_find("host"), false).weights, 4);
+    CHECK_EQ(target_narrowest(target_find("host"), false).depthwise, 8);
+    CHECK_EQ(target_narrowest(target_find("a100"), false).depthwise, 4);
+}
+
 static double rate(const char *name, enum precision p)
 {
     struct arena *a = arena_create();
