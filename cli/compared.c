@@ -279,7 +279,8 @@ static struct model_problem_options options_for(const struct compared *k, int ta
     struct model_problem_options o = {
         .device = d,
         .halves = target_halves(target_find(k->r->targets[target]), d),
-        .narrowest = target_narrowest(target_find(k->r->targets[target]), false),
+        .depthwise_bits =
+            target_depthwise_bits(target_find(k->r->targets[target]), false),
         .batch = k->o->batch,
     };
 

@@ -404,8 +404,8 @@ static struct status *prepare(struct searching *s)
     struct model_problem_options o = {
         .device = &s->device,
         .halves = q->halves,
-        .narrowest =
-            target_narrowest(target_find(q->co->target), q->bundle->kind == EMIT_C),
+        .depthwise_bits = target_depthwise_bits(target_find(q->co->target),
+                                                q->bundle->kind == EMIT_C),
         .batch = quantized_batch(q),
     };
     const double tile = s->device.figures[FIGURE_TILE_CHANNELS].value;

@@ -58,6 +58,14 @@ struct status *build_library(struct builder *b, const struct ir_node *n);
 /* The steps of every node of g, which may be a body. */
 struct status *build_graph(struct builder *b, const struct ir_graph *g);
 
+/* ---- nibbles.c ---------------------------------------------------------- */
+
+/* The call, or if its constant weights fit into 4 bits, one that reads them two from a
+ * byte: *buf is their buffer's number, otherwise -1. */
+const struct kcall *nibbles_call(struct builder *b, const struct kcall *call, int *buf);
+/* Such weights, the first of two in the low half of a byte. */
+int nibbles_tensor(struct builder *b, const struct ir_value *v);
+
 /* ---- build_tensors.c ---------------------------------------------------- */
 
 /* The value's tensor; made when it is first asked for. */

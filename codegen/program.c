@@ -77,15 +77,18 @@ static void add_scratch(struct step *s, int64_t bytes)
     s->scratch_bytes += round_up(bytes, 64);
 }
 
+/* Buffer `nibbles`, if there is one, has two numbers in a byte. */
 static void add_call_operands(struct builder *b, struct step *s,
-                              const struct kcall *call, const int *temps)
+                              const struct kcall *call, int nibbles, const int *temps)
 {
     for (int i = 0; i < call->n_bufs; i++) {
         const struct kbuf *k = &call->bufs[i];
 
         switch (k->kind) {
         case KB_VALUE:
-            if (k->value)
+            if (i == nibbles)
+                build_operand(s, nibbles_tensor(b, k->value), 0, false);
+            else if (k->value)
                 build_operand(s, build_tensor(b, k->value), k->offset, k->written);
             else
                 build_operand(s, OPERAND_ABSENT, 0, k->written);
@@ -108,8 +111,10 @@ static void build_call(struct builder *b, const struct ir_node *n,
 {
     const bool element = call->kernel->arity > 0;
     struct step *s = build_step(b, element ? STEP_CHAIN : STEP_LIBRARY, n);
+    int nibbles;
 
-    add_call_operands(b, s, call, temps);
+    call = nibbles_call(b, call, &nibbles);
+    add_call_operands(b, s, call, nibbles, temps);
     if (element) {
         s->u.chain = chain_of_call(b->arena, call);
         s->n_units = chain_units(s->u.chain);

@@ -41,9 +41,9 @@ struct status *target_device(struct arena *a, const struct target *t, const char
 /* Of units of 16 bits: hadmcc's code multiplies float32, plans are for what a device
  * can. */
 enum cost_halves target_halves(const struct target *t, const struct device *d);
-/* A byte for each weight in C, and for those of depthwise convolutions in machine code;
- * plans are for what a device can. */
-struct cost_narrowest target_narrowest(const struct target *t, bool as_c);
+/* What machine code stores weights of depthwise convolutions in at least: a byte each.
+ * C has two of 4 bits in a byte, plans are for what a device can. */
+int target_depthwise_bits(const struct target *t, bool as_c);
 /* Fits a target's own figures to code for a processor: the rate of its vectors, and
  * what it has instead of products of bytes.  Those of a user's `file` are believed. */
 void target_fit_device(const struct isa *isa, const char *file, struct device *d);

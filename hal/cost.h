@@ -85,11 +85,6 @@ enum cost_halves {
     HALVES_MULTIPLIED, /* activations have 16 bits, too */
 };
 
-/* Weights of fewer bits are stored in so many. */
-struct cost_narrowest {
-    int weights, depthwise; /* of depthwise convolutions */
-};
-
 /* The narrowest precision that holds factors of both widths. */
 enum precision precision_of(int weight_bits, int activation_bits);
 

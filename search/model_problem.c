@@ -53,9 +53,9 @@ static int64_t part(int64_t n, double share)
 static int stored_bits(const struct model_problem *m, const struct work *w)
 {
     const bool deep = w->kind == WORK_DEPTHWISE || w->kind == WORK_DEPTHWISE_STRIDED;
-    const int least = deep ? m->narrowest.depthwise : m->narrowest.weights;
 
-    return w->weight_bits > least ? w->weight_bits : least;
+    return deep && w->weight_bits < m->depthwise_bits ? m->depthwise_bits
+                                                      : w->weight_bits;
 }
 
 /* With these shares of inputs and outputs left, after a unit of other bits. */
@@ -342,7 +342,7 @@ struct model_problem *model_problem_create(struct arena *a, struct variants *v,
         .device = o->device,
         .more_bytes = o->more_bytes,
         .halves = o->halves,
-        .narrowest = o->narrowest,
+        .depthwise_bits = o->depthwise_bits,
         .batch = o->batch > 1 ? o->batch : 1,
         .has_energy = cost_has_energy(o->device),
         .inputs = arena_alloc_array(a, n, sizeof *m->inputs),

@@ -20,8 +20,7 @@
  * activations have 16 bits, too, units that float16 might be too small for have no such
  * choice.
  *
- * Weights that the target's code stores in more bits than they have cost these
- * (struct cost_narrowest).
+ * Weights that the target's code stores in more bits than they have cost these.
  *
  * Samples are evaluated one by one; with a batch costs are those of so many at once.
  *
@@ -41,8 +40,8 @@ struct model_problem_options {
     double budgets[COST_COUNT]; /* INFINITY: none */
     double more_bytes; /* of a weights file that no unit accounts for; at least 0 */
     enum cost_halves halves;
-    struct cost_narrowest narrowest; /* 0: any number of bits is stored as it is */
-    int64_t batch; /* samples of one inference; 0 counts as 1 */
+    int depthwise_bits; /* least of what depthwise weights are stored in */
+    int64_t batch;      /* samples of one inference; 0 counts as 1 */
 };
 
 struct model_problem {
@@ -51,7 +50,7 @@ struct model_problem {
     const struct device *device;
     double more_bytes;
     enum cost_halves halves;
-    struct cost_narrowest narrowest;
+    int depthwise_bits;
     int64_t batch;   /* at least 1 */
     bool has_energy; /* the device states energies; otherwise that cost is constant */
     struct status *failed; /* the first error of an evaluation: results are of no use */

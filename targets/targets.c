@@ -49,12 +49,9 @@ enum cost_halves target_halves(const struct target *t, const struct device *d)
     return device_has(d, PRECISION_F16) ? HALVES_MULTIPLIED : HALVES_NONE;
 }
 
-struct cost_narrowest target_narrowest(const struct target *t, bool as_c)
+int target_depthwise_bits(const struct target *t, bool as_c)
 {
-    if (t->emits == EMITS_PLAN)
-        return (struct cost_narrowest){4, 4};
-    return as_c || t->emits == EMITS_C ? (struct cost_narrowest){8, 8}
-                                       : (struct cost_narrowest){4, 8};
+    return t->emits == EMITS_CODE && !as_c ? 8 : 4;
 }
 
 /* Without VNNI a vector has twice as many products of 16 bits as of floats; AVX2

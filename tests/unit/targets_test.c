@@ -187,13 +187,12 @@ TEST(what_becomes_of_16_bits_is_the_targets)
     arena_destroy(a);
 }
 
-TEST(c_stores_a_byte_for_each_weight)
+TEST(machine_code_stores_a_byte_for_each_depthwise_weight)
 {
-    CHECK_EQ(target_narrowest(target_find("cortex-m"), true).weights, 8);
-    CHECK_EQ(target_narrowest(target_find("host"), true).weights, 8);
-    CHECK_EQ(target_narrowest(target_find("host"), false).weights, 4);
-    CHECK_EQ(target_narrowest(target_find("host"), false).depthwise, 8);
-    CHECK_EQ(target_narrowest(target_find("a100"), false).depthwise, 4);
+    CHECK_EQ(target_depthwise_bits(target_find("host"), false), 8);
+    CHECK_EQ(target_depthwise_bits(target_find("host"), true), 4);
+    CHECK_EQ(target_depthwise_bits(target_find("cortex-m"), false), 4);
+    CHECK_EQ(target_depthwise_bits(target_find("a100"), false), 4);
 }
 
 static double rate(const char *name, enum precision p)

@@ -464,23 +464,6 @@ TEST(sixteen_bits_cost_what_the_device_does_with_them)
     close_world(&w);
 }
 
-TEST(weights_cost_the_bits_that_the_target_stores)
-{
-    struct world w = open_world();
-    double packed[COST_COUNT], bytes[COST_COUNT];
-    struct model_problem *m = make_problem(&w, INFINITY);
-    const struct choice four = {.bits = IN_4}, eight = {.bits = IN_8};
-
-    m->problem.cost(m->problem.self, 1, four, four, packed);
-    m->narrowest.weights = 8;
-    m->problem.cost(m->problem.self, 1, eight, eight, bytes);
-    CHECK(bytes[COST_bytes] - packed[COST_bytes] == 432 / 2);
-    m->problem.cost(m->problem.self, 1, four, four, packed);
-    CHECK(bytes[COST_bytes] == packed[COST_bytes]);
-    CHECK(bytes[COST_latency] == packed[COST_latency]);
-    close_world(&w);
-}
-
 TEST(a_plan_says_what_the_device_multiplies)
 {
     struct world w = open_world();
