@@ -79,6 +79,19 @@ static float *kept_weights(const struct pruner *q, const struct product *p,
     return to;
 }
 
+static void keep(const struct pruner *q, const struct unit_fit *f,
+                 struct pruned_unit *u)
+{
+    u->weights = kept_weights(q, f->p, u, f->fitted);
+    if (f->has_bias) {
+        float *to = arena_new_array(q->arena, float, u->n_kept);
+
+        for (int64_t c = 0; c < u->n_kept; c++)
+            to[c] = f->bias[u->kept[c]];
+        u->bias = to;
+    }
+}
+
 static void fit(struct pruner *q, const struct product *p, struct pruned_unit *u,
                 const struct flow *reals, struct flow *masked, struct arena *a)
 {
@@ -91,14 +104,7 @@ static void fit(struct pruner *q, const struct product *p, struct pruned_unit *u
     } else {
         moments_fit(f.sums, f.weights, f.fitted);
         unit_fit_biases(&f);
-    }
-    u->weights = kept_weights(q, p, u, f.fitted);
-    if (f.has_bias) {
-        float *to = arena_new_array(q->arena, float, u->n_kept);
-
-        for (int64_t c = 0; c < u->n_kept; c++)
-            to[c] = f.bias[u->kept[c]];
-        u->bias = to;
+        keep(q, &f, u);
     }
     unit_fit_run(&f, masked);
 }

@@ -114,15 +114,6 @@ static double remove_quarter(struct chooser *h, const struct channel_group *g)
     return sum;
 }
 
-/* What the outputs lose; the weights that this takes are forgotten. */
-static struct status *try_removal(struct pruner *q, double *loss)
-{
-    struct status *s = prune_try(q, loss);
-
-    memset(q->p->units, 0, (size_t)q->p->n_units * sizeof *q->p->units);
-    return s;
-}
-
 static struct status *weigh_groups(struct chooser *h)
 {
     struct pruner *q = h->q;
@@ -136,7 +127,7 @@ static struct status *weigh_groups(struct chooser *h)
 
         h->weight[i] = 1.0;
         if (sum > 0.0) {
-            RETURN_IF_FAIL(try_removal(q, &loss));
+            RETURN_IF_FAIL(prune_try(q, &loss));
             h->weight[i] = loss / sum;
         }
         memset(q->p->removed, 0, (size_t)q->ch->n_classes * sizeof *q->p->removed);
@@ -267,7 +258,7 @@ static struct status *measure(struct chooser *h, const struct candidate *k)
 
     for (int i = 0; i < k->n; i++)
         q->p->removed[k->classes[i]] = true;
-    RETURN_IF_FAIL(try_removal(q, &loss));
+    RETURN_IF_FAIL(prune_try(q, &loss));
     for (int i = 0; i < k->n; i++)
         q->p->removed[k->classes[i]] = false;
     h->is_fresh[k->group] = true;

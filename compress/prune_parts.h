@@ -22,7 +22,7 @@ struct pruner {
     const struct channels *ch;
     struct pruning *p;
     bool touched;  /* something before the node that runs has been removed */
-    bool is_trial; /* only readers of what is removed are fitted */
+    bool is_trial; /* only readers of what is removed are fitted, and none is kept */
 };
 
 /* Samples of which both graphs' values fit into memory, at most `most`. */
@@ -84,7 +84,8 @@ struct status *prune_take_plan(struct pruner *q);
 
 /* New weights for the units, with q->p->removed gone. */
 struct status *prune_fit(struct pruner *q);
-/* The same from some of the samples; what the outputs of others lose (output_loss). */
+/* What outputs lose (output_loss) with weights of which none are kept, on samples that
+ * these were not fitted to. */
 struct status *prune_try(struct pruner *q, double *loss);
 
 #endif /* HADMC_COMPRESS_PRUNE_PARTS_H */

@@ -116,24 +116,32 @@ static struct status *score(const struct relaxing *r, const struct quantization 
 }
 
 /* Few samples that leave it open whether the loss is too much are held out in turn,
- * until all of them have been. */
+ * until all of them have been; *out is from the first turn. */
 static struct status *decide(struct relaxing *r, struct arena *a,
                              struct quantization **out, double *loss)
 {
+    struct arena *others = arena_create();
+    struct status *s = OK;
     struct seen seen = {0};
+    bool is_open = true;
 
-    for (int turn = 0; turn < (r->holds_out ? HOLD : 1); turn++) {
-        struct quantization *q;
+    for (int turn = 0; turn < (r->holds_out ? HOLD : 1) && is_open; turn++) {
+        struct quantization *q = NULL;
 
         choose_scored(r, turn);
-        RETURN_IF_FAIL(quantize_decide(r->c, r->g, &r->some, a, &q));
-        RETURN_IF_FAIL(score(r, q, &seen));
-        *out = q;
+        s = quantize_decide(r->c, r->g, &r->some, turn ? others : a, &q);
+        if (!s)
+            s = score(r, q, &seen);
+        if (s)
+            break;
+        if (!turn)
+            *out = q;
         *loss = safe_loss(&seen);
-        if (*loss <= r->limit || !(mean_loss(&seen) <= r->limit))
-            return OK;
+        is_open = mean_loss(&seen) <= r->limit && *loss > r->limit;
+        arena_reset(others);
     }
-    return OK;
+    arena_destroy(others);
+    return s;
 }
 
 /* ---- which units ----------------------------------------------------------------- */
