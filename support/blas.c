@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 
 #include "support/blas.h"
@@ -57,6 +58,17 @@ static const char *core_type(void)
     return cpu_level() == CPU_V4 ? "SkylakeX" : NULL;
 }
 
+/* A user's choice whose kernels would end the program here. */
+static bool needs_more(const char *core)
+{
+    static const char *const wide[] = {"SkylakeX", "Cooperlake", "SapphireRapids"};
+
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (core && strcasecmp(core, wide[i]) == 0)
+            return cpu_level() < CPU_V4;
+    return false;
+}
+
 /* dlsym gives data pointers; POSIX promises that they hold a function's address. */
 static void find(void *library, const char *name, void *function)
 {
@@ -87,6 +99,8 @@ static void make_buffer(void)
 
 static void load(void)
 {
+    if (needs_more(getenv("OPENBLAS_CORETYPE")))
+        unsetenv("OPENBLAS_CORETYPE");
     if (core_type())
         setenv("OPENBLAS_CORETYPE", core_type(), 0);
     setenv("OPENBLAS_NUM_THREADS", "1", 1); /* or it starts threads while loading */

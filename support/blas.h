@@ -21,8 +21,8 @@
  * thread, any number of times; everything below needs it to have succeeded once.
  * UNSUPPORTED when the library is missing, lacks a function or finds no memory.
  *
- * Sets OPENBLAS_CORETYPE, unless the user has, and OPENBLAS_NUM_THREADS in the
- * environment. */
+ * Sets OPENBLAS_CORETYPE, unless the user has named a core that this processor can be,
+ * and OPENBLAS_NUM_THREADS in the environment. */
 struct status *blas_open(void);
 
 /* The library's name for its kernels: "SkylakeX". */
