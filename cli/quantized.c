@@ -11,6 +11,8 @@
 #include "compress/synthetic.h"
 #include "support/scratch_folder.h"
 
+#define HERE "host" /* the target whose code runs on this machine */
+
 enum {
     MOST_CALIBRATION = 512,
     MOST_VALIDATION = 1536,
@@ -582,12 +584,19 @@ static struct status *apply(struct compile *c, struct ir_graph *g, void *arg)
                : OK;
 }
 
+bool quantized_is_for_here(const struct quantized *q)
+{
+    const struct compile_options *b = q->bundle;
+
+    return target_find(b->target) == target_find(HERE) && b->kind != EMIT_C && !b->cpu;
+}
+
 struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t n,
                                   const int64_t *sample, struct outputs *out,
                                   int64_t *weights_bytes)
 {
     struct compile_options co = {
-        .target = "host",
+        .target = HERE,
         .prefix = "m",
         .onnx = q->co->onnx,
         .compress = compressed ? apply : NULL,

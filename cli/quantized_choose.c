@@ -3,7 +3,6 @@
  * machine and measured on the validation samples that no evaluation has seen. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/progress.h"
 #include "cli/searching.h"
@@ -48,12 +47,11 @@ static double epochs_of(const struct searching *s, const struct training *t)
 static struct status *find_costs(struct searching *s, struct trial *t)
 {
     const struct quantized_options *o = s->q->o;
-    const struct compile_options *b = s->q->bundle;
-    const bool is_here = strcmp(b->target, "host") == 0 && b->kind != EMIT_C && !b->cpu;
     struct bundle_meta m;
 
     t->has[COST_bytes] = (double)t->file_bytes;
-    if (is_here && !o->max_ram && !(o->max_ms > 0.0) && !(o->max_energy > 0.0))
+    if (quantized_is_for_here(s->q) && !o->max_ram && !(o->max_ms > 0.0)
+        && !(o->max_energy > 0.0))
         return OK;
     RETURN_IF_FAIL(quantized_on_target(&t->q, &m));
     t->file_bytes = (int64_t)m.weights_bytes;

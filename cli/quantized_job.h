@@ -73,6 +73,9 @@ struct status *quantized_run_here(struct quantized *q, bool compressed, int64_t 
                                   const int64_t *sample, struct outputs *out,
                                   int64_t *weights_bytes);
 
+/* The bundle has the code that quantized_run_here runs. */
+bool quantized_is_for_here(const struct quantized *q);
+
 /* Samples of one inference on the target. */
 static inline int64_t quantized_batch(const struct quantized *q)
 {

@@ -45,7 +45,7 @@ enum cost_halves target_halves(const struct target *t, const struct device *d);
  * C has two of 4 bits in a byte, plans are for what a device can. */
 int target_depthwise_bits(const struct target *t, bool as_c);
 /* Fits a target's own figures to code for a processor: the rate of its vectors, and
- * what it has instead of products of bytes.  Those of a user's `file` are believed. */
+ * what it has instead of products of bytes, which a user's `file` says itself. */
 void target_fit_device(const struct isa *isa, const char *file, struct device *d);
 /* target_device, fitted to code for the processor `cpu`; NULL: the target's usual one.
  */

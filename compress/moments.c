@@ -10,7 +10,7 @@
 #include "compress/conjugate.h"
 #include "support/blas.h"
 
-enum { FLUSH = 16384, HOLD = 4 }; /* every HOLD-th sample is for choosing */
+enum { FLUSH = 16384 };
 
 /* Below this share of its mean's square an input's variance is rounding. */
 static const double CONSTANT = 1e-5;
@@ -141,7 +141,7 @@ static const float *outputs_of(const struct moments_sums *s, const float *y,
 
 bool moments_holds_out(int64_t i)
 {
-    return i % HOLD == HOLD - 1;
+    return i % MOMENTS_PARTS == MOMENTS_PARTS - 1;
 }
 
 void moments_add(struct moments_sums *s, const float *x, const float *y, double weight)

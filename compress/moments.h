@@ -54,7 +54,9 @@ void moments_weights(double *energy, int64_t n);
 
 /* Of all samples. */
 const struct moments *moments_all(const struct moments_sums *s);
-/* Of three of four, and whether sample i is not among these. */
+enum { MOMENTS_PARTS = 4 }; /* of the samples, one of which is held out */
+
+/* Of those that are not held out, and whether sample i is. */
 const struct moments *moments_some(const struct moments_sums *s);
 bool moments_holds_out(int64_t i);
 

@@ -11,7 +11,10 @@
 #include "compress/unit_fit.h"
 #include "compress/unit_losses.h"
 
-enum { W = 1, MOST_TRIED = 384, FEW = 128, TURNS = 4 };
+enum { W = 1 };
+
+/* Samples of a trial; below FEW each part of them is held out in turn. */
+enum { MOST_TRIED = 384, FEW = 128 };
 
 bool prune_is_removed(const struct pruner *q, int class)
 {
@@ -163,7 +166,7 @@ static double blind_loss(const struct pruner *q, const struct flow *reals,
     return n ? sum / (double)n : output_loss(q->o->data, q->g, reals, masked);
 }
 
-/* From another one on: every sample is in each place of four in one of four turns. */
+/* From another one on: in as many turns as there are parts each is held out. */
 static int64_t *in_turn(const struct pruner *q, int64_t n, int turn)
 {
     int64_t *sample = arena_new_array(q->arena, int64_t, n);
@@ -198,11 +201,10 @@ struct status *prune_fit(struct pruner *q)
     return fit_all(q, prune_samples(q, INT64_MAX), 0, NULL);
 }
 
-/* Of few samples every one is blind once. */
 struct status *prune_try(struct pruner *q, double *loss)
 {
     const int64_t n = prune_samples(q, MOST_TRIED);
-    const int turns = n < FEW ? TURNS : 1;
+    const int turns = n < FEW ? MOMENTS_PARTS : 1;
 
     *loss = 0.0;
     q->is_trial = true;

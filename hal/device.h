@@ -83,9 +83,8 @@ struct status *device_load(struct arena *a, const char *path, struct device *out
 void device_write(const struct device *d, struct text *out);
 
 /* Code with vectors of this many bytes: the float32 rate per cycle that the device
- * states for it counts from now on, and other rates and times of computing, which were
- * stated for the widest vectors, are lower in proportion.
- * Once for a device. */
+ * states for it counts from now on, and what else takes vectors, which is stated for
+ * the widest, takes longer in proportion.  Once for a device. */
 void device_use_vectors(struct device *d, int vector_bytes);
 
 /* Code that has no products of bytes and makes them of wider ones: 8-bit and 4-bit

@@ -21,7 +21,7 @@
  * thread, any number of times; everything below needs it to have succeeded once.
  * UNSUPPORTED when the library is missing, lacks a function or finds no memory.
  *
- * Sets OPENBLAS_CORETYPE, unless the user has named a core that this processor can be,
+ * Sets OPENBLAS_CORETYPE, unless the user has, for kernels that this processor can run,
  * and OPENBLAS_NUM_THREADS in the environment. */
 struct status *blas_open(void);
 

@@ -14,6 +14,13 @@ static bool near(double a, double b)
     return fabs(a - b) <= 1e-12 * (1 + fabs(b));
 }
 
+/* The first test: the library is loaded once. */
+TEST(a_core_that_the_processor_cannot_run_is_not_followed)
+{
+    setenv("OPENBLAS_CORETYPE", "SkylakeX", 1);
+    CHECK_OK(blas_open()); /* multiplies once */
+}
+
 /* [1 2 3; 4 5 6] [1 0; 0 1; 1 1] = [4 5; 10 11], doubled and 1 added. */
 TEST(gemm_multiplies_rows_by_columns_and_adds_to_what_is_there)
 {

@@ -13,7 +13,7 @@
 
 enum { MOST = 4096 };
 
-/* What both kernels read: `many` for what there is one of for each channel. */
+/* What both kernels read, one with `wide` and one with `packed` weights. */
 struct world {
     uint8_t x[MOST], packed[MOST];
     int8_t wide[MOST], w_zero[16], zero;
