@@ -13,7 +13,7 @@ static const double USUAL_ERROR = 0.5;
 
 /* ---- trials ---------------------------------------------------------------------- */
 
-static double loss_of(const struct score *s)
+double searching_loss_of(const struct score *s)
 {
     return s->has_kl ? s->kl : 1.0 - s->cosine;
 }
@@ -82,7 +82,7 @@ struct status *searching_carry_out(struct searching *s, const struct evaluation 
     RETURN_IF_FAIL(find_costs(s, t));
     RETURN_IF_FAIL(
         evaluate_score(s->q->data, s->checked, &s->original, &compressed, &t->score));
-    t->loss = loss_of(&t->score);
+    t->loss = searching_loss_of(&t->score);
     t->drop = score_drop(&t->score);
     t->done = true;
     note_trial(s, t, epochs_of(s, &t->q.training));
@@ -136,42 +136,43 @@ double searching_points(const struct searching *s, const struct trial *t,
     return (mean + 1 / sqrt(by_drop + by_nats)) * by_new_samples(s);
 }
 
-static int by_loss(const void *a, const void *b)
-{
-    const struct evaluation *const *x = a, *const *y = b;
-    const double lx = (*x)->result.loss, ly = (*y)->result.loss;
-
-    return lx != ly ? (lx > ly) - (lx < ly) : (*x > *y) - (*x < *y);
-}
-
 double searching_value(const struct searching *s, const struct evaluation *v)
 {
     return reward_of_costs(&s->reward, s->p, v->result.costs);
 }
 
-int searching_candidates(const struct searching *s, bool rising,
-                         const struct evaluation ***list)
+double searching_loss(const struct searching *s, const struct evaluation *v)
+{
+    return forecast_loss(&s->forecast, v->choices, v->result.loss);
+}
+
+struct candidate {
+    const struct evaluation *v;
+    double loss;
+};
+
+static int by_loss(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+
+    return x->loss != y->loss ? (x->loss > y->loss) - (x->loss < y->loss)
+                              : (x->v > y->v) - (x->v < y->v);
+}
+
+int searching_candidates(const struct searching *s, const struct evaluation ***list)
 {
     const struct evaluator *e = s->e;
-    const struct evaluation **out =
-        arena_new_array(s->q->a, const struct evaluation *, e->n + 1);
-    double best = -INFINITY;
-    int n = 0, kept = 0;
+    struct candidate *of = arena_new_array(s->q->a, struct candidate, e->n + 1);
+    int n = 0;
 
-    *list = out;
+    *list = arena_new_array(s->q->a, const struct evaluation *, e->n + 1);
     for (int i = 0; i < e->n; i++)
         if (e->all[i].feasible)
-            out[n++] = &e->all[i];
-    qsort(out, (size_t)n, sizeof *out, by_loss);
-    for (int i = 0; i < n; i++) {
-        const double value = searching_value(s, out[i]);
-
-        if (rising && !(value > best + 1e-9))
-            continue;
-        best = value;
-        out[kept++] = out[i];
-    }
-    return kept;
+            of[n++] = (struct candidate){&e->all[i], searching_loss(s, &e->all[i])};
+    qsort(of, (size_t)n, sizeof *of, by_loss);
+    for (int i = 0; i < n; i++)
+        (*list)[i] = of[i].v;
+    return n;
 }
 
 static int most_trials(int interrupted)
@@ -194,88 +195,95 @@ static void keep(struct trial *best, const struct trial *t, bool is_better)
 /* ---- where accuracy ends ---------------------------------------------------------
  *
  * How much a plan loses when it is carried out follows from its evaluation only
- * roughly: pruned ones lose a tenth of that, or two thirds.  So what an evaluation may
- * lose is found by trials of the cheapest plans at losses that are bisected.
+ * roughly: pruned ones lose a tenth of that, or two thirds.  Trials say it of similar
+ * ones (search/forecast.h), and the cheapest plans that should be accurate are tried
+ * next.
  */
 
-/* Losses of evaluations. */
+/* Of what is allowed, where plans that lose more were accurate and others were not. */
+static const double AIM = 0.95;
+
+/* By how much a plan has to be cheaper than an accurate one to be tried. */
+static const double WORTH = 0.01;
+
+/* By searching_loss. */
 struct edge {
-    double low;   /* the most of a plan that is accurate; 0: there is none */
-    double high;  /* the least above of one that is not; INFINITY: none */
-    double at;    /* in between, where to look next */
-    double value; /* the most that an accurate plan has; -INFINITY: there is none */
+    double low;  /* the most of a plan that is accurate; 0: there is none */
+    double high; /* the least of one that is not; INFINITY: there is none */
+    double at;   /* up to which plans should be accurate */
 };
 
+/* Prices change with the loss, so that it is not far from what was tried. */
 static struct edge find_edge(const struct searching *s)
 {
-    const double most = s->q->o->max_drop, little = most / 10;
-    struct edge e = {0, INFINITY, s->reward.allowed_loss, -INFINITY};
-    double low_points = 0, high_points = 0;
+    const struct forecast *f = &s->forecast;
+    const double most = s->q->o->max_drop;
+    struct edge e = {0, INFINITY, s->reward.allowed_loss};
 
-    for (int i = 0; i < s->n_marks; i++) {
-        const struct mark *m = &s->marks[i];
-        const double loss = m->of->result.loss;
+    if (!f->n)
+        return e;
+    for (int i = 0; i < f->n; i++) {
+        const double loss = searching_loss(s, f->mark[i].of);
 
-        if (m->points > most)
-            continue;
-        e.value = fmax(e.value, searching_value(s, m->of));
-        if (loss >= e.low) {
-            e.low = loss;
-            low_points = m->points;
-        }
+        if (f->mark[i].points <= most)
+            e.low = fmax(e.low, loss);
+        else
+            e.high = fmin(e.high, loss);
     }
-    for (int i = 0; i < s->n_marks; i++) {
-        const struct mark *m = &s->marks[i];
-        const double loss = m->of->result.loss;
-
-        if (m->points > most && loss > e.low && loss < e.high) {
-            e.high = loss;
-            high_points = m->points;
-        }
-    }
-    if (e.low > 0 && e.high < INFINITY)
+    e.at = AIM * most / forecast_price(f);
+    if (e.high == INFINITY)
+        e.at = fmin(fmax(e.at, 1.5 * e.low), 4 * e.low);
+    else if (e.low <= 0)
+        e.at = fmin(fmax(e.at, 0.25 * e.high), 0.67 * e.high);
+    else if (e.low < e.high)
         e.at = sqrt(e.low * e.high);
-    else if (e.low > 0)
-        e.at = e.low * fmin(fmax(most / fmax(low_points, little), 1.5), 4);
-    else if (e.high < INFINITY)
-        e.at = e.high * fmin(fmax(most / high_points, 0.25), 0.67);
     return e;
 }
 
 static bool was_looked_at(const struct searching *s, const struct evaluation *v)
 {
-    for (int i = 0; i < s->n_marks; i++)
-        if (s->marks[i].of == v)
+    for (int i = 0; i < s->forecast.n; i++)
+        if (s->forecast.mark[i].of == v)
             return true;
     return false;
 }
 
-/* Of an accurate one. */
+/* The most that an accurate plan has; -INFINITY: there is none. */
 static double value_of_best(const struct searching *s)
 {
-    return s->best.done && s->best.points <= s->q->o->max_drop
-               ? searching_value(s, s->best.of)
-               : -INFINITY;
+    const double most = s->q->o->max_drop;
+    double value = s->best.done && s->best.points <= most
+                       ? searching_value(s, s->best.of)
+                       : -INFINITY;
+
+    for (int i = 0; i < s->forecast.n; i++)
+        if (s->forecast.mark[i].points <= most)
+            value = fmax(value, searching_value(s, s->forecast.mark[i].of));
+    return value;
 }
 
-/* The cheapest plan up to the edge, or the one above that loses least. */
+/* The cheapest plan that should be accurate, or else what should lose least. */
 const struct evaluation *searching_next(const struct searching *s)
 {
     const struct edge e = find_edge(s);
-    const struct evaluation **front, *next = NULL;
-    const int n = searching_candidates(s, true, &front);
-    const double least = fmax(e.value, value_of_best(s));
+    const struct evaluation **all, *cheapest = NULL, *safest = NULL;
+    const int n = searching_candidates(s, &all);
+    double value = value_of_best(s) + WORTH, least = e.high;
 
     for (int i = 0; i < n; i++) {
-        const double loss = front[i]->result.loss;
+        const double loss = searching_loss(s, all[i]);
 
-        if (was_looked_at(s, front[i]) || searching_value(s, front[i]) <= least)
+        if (was_looked_at(s, all[i]) || searching_value(s, all[i]) <= value)
             continue;
-        if (loss >= e.high || (next && loss > e.at))
-            break;
-        next = front[i];
+        if (loss <= e.at) {
+            value = searching_value(s, all[i]);
+            cheapest = all[i];
+        } else if (loss < least) {
+            least = loss;
+            safest = all[i];
+        }
     }
-    return next;
+    return cheapest ? cheapest : safest;
 }
 
 /* Of accurate plans the cheaper one, of others the more accurate one. */
@@ -295,11 +303,11 @@ static struct status *look_at(struct searching *s, const struct evaluation *v)
 {
     struct trial t;
 
-    progress(arena_printf(s->q->a, "carrying out plan %d of about %d", s->n_marks + 1,
-                          most_trials(2)));
+    progress(arena_printf(s->q->a, "carrying out plan %d of about %d",
+                          s->forecast.n + 1, most_trials(2)));
     RETURN_IF_FAIL(searching_carry_out(s, v, NULL, &t));
     t.points = fmax(t.drop, searching_points(s, &t, s->points_per_nat, USUAL_ERROR));
-    s->marks[s->n_marks++] = (struct mark){v, t.points};
+    s->forecast.mark[s->forecast.n++] = (struct forecast_mark){v, t.points};
     keep(&s->best, &t, is_better(s, &t));
     return OK;
 }
@@ -319,8 +327,8 @@ static struct status *choose_cheapest(struct searching *s)
 {
     const struct evaluation *next;
 
-    while (s->n_marks < SEARCHING_MOST_TRIALS
-           && (s->n_marks < most_trials(2) || s->best.points > s->q->o->max_drop)
+    while (s->forecast.n < SEARCHING_MOST_TRIALS
+           && (s->forecast.n < most_trials(2) || s->best.points > s->q->o->max_drop)
            && (next = searching_next(s)))
         RETURN_IF_FAIL(look_at(s, next));
     return OK;
@@ -420,7 +428,7 @@ static struct status *try_least(struct searching *s, const struct evaluation **a
 static struct status *choose_most_accurate(struct searching *s)
 {
     const struct evaluation **all;
-    const int n = searching_candidates(s, false, &all);
+    const int n = searching_candidates(s, &all);
     struct measured m;
 
     for (int k = 0; k < COST_COUNT; k++)
@@ -533,7 +541,7 @@ struct status *searching_choose(struct searching *s)
 
     if (s->trainings) {
         RETURN_IF_FAIL(searching_train(s));
-        s->n_marks = 0; /* of trained plans */
+        s->forecast.n = 0; /* of trained plans */
         s->reward.allowed_loss = s->allowed_loss;
     }
     /* Ctrl-C is not answered with more plans than it takes to have one. */

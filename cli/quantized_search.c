@@ -139,7 +139,8 @@ static struct status *check_budgets(const struct searching *s)
 
 static double value_of(const struct searching *s, const struct evaluation *v)
 {
-    return v->feasible ? reward_of(&s->reward, s->p, &v->result) : -INFINITY;
+    return v->feasible ? reward_of(&s->reward, s->p, v->choices, &v->result)
+                       : -INFINITY;
 }
 
 static void show(struct searching *s, const struct evaluation *best)
@@ -249,6 +250,7 @@ static void set_reward(struct searching *s)
     if (!s->model->has_energy)
         s->reward.w[COST_energy] = 0;
     s->points_per_nat = find_points_per_nat(s);
+    s->reward.forecast = &s->forecast;
     s->allowed_loss =
         s->q->o->max_drop
         / (s->points_per_nat > 0 ? s->points_per_nat : SEARCHING_POINTS_PER_NAT)
@@ -319,28 +321,43 @@ static bool has_choice(const struct searching *s)
            || !search_inert(s->p, AGENT_quantization);
 }
 
-/* By name; what is no method is the controller with the surrogate.  Each part of a
- * search draws its own numbers; the table of single changes is of the whole. */
+static bool is_over(const struct searching *s)
+{
+    return interrupted || s->failed || s->model->failed;
+}
+
+/* -1: the controller with the surrogate. */
+static int method_of(const struct searching *s)
+{
+    return index_of(method_names, s->q->o->method);
+}
+
+/* The table of single changes is of the whole, not of a part. */
+static struct status *begin_with_table(struct searching *s, int all)
+{
+    struct method_options o = method_defaults();
+
+    o.share_of_effects *= (double)all / s->e->budget;
+    s->forecast.effects = method_run_table(s->e, &o, s->q->a);
+    return is_over(s) ? OK : searching_weigh(s);
+}
+
+/* Each part of a search draws its own numbers. */
 static void run_method(struct searching *s, int part, int all)
 {
     const struct quantized_options *o = s->q->o;
-    const int method = index_of(method_names, o->method);
+    const int method = method_of(s);
     const uint64_t seed = o->seed + (uint64_t)part;
     struct method_options options = method_defaults();
     struct controller_options c = controller_defaults(
         (enum controller_kind)index_of(controller_names, o->controller));
 
     options.reward = s->reward;
-    options.share_of_effects *= (double)all / s->e->budget;
+    options.share_of_effects *= method >= 0 ? (double)all / s->e->budget : 0;
     if (method >= 0)
         method_run((enum method)method, s->e, &options, seed);
     else
         method_run_both(&c, s->e, &options, seed);
-}
-
-static bool is_over(const struct searching *s)
-{
-    return interrupted || s->failed || s->model->failed;
 }
 
 /* Without budgets in parts, the first one twice as long: between two of them a plan is
@@ -358,6 +375,8 @@ static struct status *run_methods(struct searching *s)
         if (i)
             RETURN_IF_FAIL(searching_look(s));
         s->e->budget = s->e->n + (all - s->e->n) * (parts > 1 && i == 0 ? 2 : 1) / left;
+        if (i == 0 && method_of(s) < 0)
+            RETURN_IF_FAIL(begin_with_table(s, all));
         run_method(s, i, all);
     }
     return OK;

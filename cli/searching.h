@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the main job's search share: quantized_search.c evaluates plans,
- * quantized_choose.c carries the best out and takes one, searching_train.c trains them
- * before it does, searching_page.c writes the page about it. */
+ * searching_weigh.c tells it what becomes of single changes, quantized_choose.c carries
+ * the best out and takes one, searching_train.c trains them before it does,
+ * searching_page.c writes the page about it. */
 #ifndef HADMC_CLI_SEARCHING_H
 #define HADMC_CLI_SEARCHING_H
 
@@ -20,7 +21,7 @@
 enum {
     SEARCHING_PARTS = 5,   /* of a search without budgets, with a trial between two */
     SEARCHING_TRIALS = 10, /* plans that are carried out without training, at most */
-    SEARCHING_MOST_TRIALS = 32 /* with it, too */
+    SEARCHING_MOST_TRIALS = FORECAST_MOST /* with it, too */
 };
 
 /* A plan that has been carried out, compiled for this machine and run. */
@@ -33,12 +34,6 @@ struct trial {
     double loss, drop;
     double points; /* as of a mark */
     bool done;
-};
-
-/* What a plan that was evaluated will lose when it is delivered. */
-struct mark {
-    const struct evaluation *of;
-    double points; /* those of --max-drop, with something to spare */
 };
 
 struct trainings; /* searching_train.c */
@@ -66,8 +61,7 @@ struct searching {
     struct outputs original; /* of the checked ones */
     int n_trials;
     struct search_trial trials[SEARCHING_MOST_TRIALS];
-    int n_marks;
-    struct mark marks[SEARCHING_MOST_TRIALS];
+    struct forecast forecast;    /* from trials; points are those of --max-drop */
     struct trial best;           /* of the trials; not done: there is none to take */
     struct trainings *trainings; /* NULL: without training */
     const char *distillation;    /* what was chosen of it, or NULL */
@@ -97,6 +91,10 @@ struct status *searching_look(struct searching *s);
 /* The plan to be carried out next; NULL: none is worth it. */
 const struct evaluation *searching_next(const struct searching *s);
 
+/* Carries single changes out, so that evaluations can be weighed by where channels go:
+ * s->forecast.left, of its effects. */
+struct status *searching_weigh(struct searching *s);
+
 /* Finds the plan and makes what it decides that of s->q. */
 struct status *searching_choose(struct searching *s);
 
@@ -111,6 +109,7 @@ struct status *searching_train(struct searching *s);
  * evaluation counts units only, and memory before it is planned. */
 bool searching_meets(const struct searching *s, const struct trial *t,
                      enum search_cost k);
+double searching_loss_of(const struct score *s);
 /* `training` NULL: none. */
 struct status *searching_carry_out(struct searching *s, const struct evaluation *v,
                                    const struct training *training, struct trial *t);
@@ -122,10 +121,10 @@ bool searching_knows_samples(const struct searching *s);
  * labels the loss, so that what is allowed is --max-drop. */
 double searching_points(const struct searching *s, const struct trial *t,
                         double points_per_nat, double error);
-/* Feasible evaluations by loss; with `rising` only those that are worth more than all
- * before.  In q->a. */
-int searching_candidates(const struct searching *s, bool rising,
-                         const struct evaluation ***out);
+/* Loss of an evaluated plan with what is known of such plans, for comparison. */
+double searching_loss(const struct searching *s, const struct evaluation *v);
+/* Feasible evaluations by that, in q->a. */
+int searching_candidates(const struct searching *s, const struct evaluation ***out);
 /* How much cheaper than the original an evaluated plan is. */
 double searching_value(const struct searching *s, const struct evaluation *v);
 

@@ -61,7 +61,7 @@ struct trainings {
     int n_whole;
     int n, most; /* trials so far, and how many there will be, about */
     double samples_done, samples_all; /* that trainings see; for the estimate */
-    double started;
+    double seconds;                   /* that trials took */
     double before, after; /* points left of plans whose training was doubled */
 };
 
@@ -138,10 +138,8 @@ static double samples_of(const struct train_options *o)
 /* "training plan 3 of about 13, 1.25 epochs, about 14 min left" */
 static const char *describe(const struct trainings *h, double epochs)
 {
-    const double spent = progress_seconds() - h->started,
-                 left = h->samples_done > 0
-                            ? spent * (h->samples_all / h->samples_done - 1)
-                            : 0;
+    const double left =
+        h->samples_done > 0 ? h->seconds * (h->samples_all / h->samples_done - 1) : 0;
     const char *estimate =
         left > 0 ? arena_printf(h->s->q->a, ", about %.0f min left", ceil(left / 60))
                  : "";
@@ -188,7 +186,8 @@ static struct status *try(struct trainings *h, struct arm *arm, double share)
     struct searching *s = h->s;
     struct training t = training_trial(s->q->a, &s->q->training, share);
     const double before = arm->share > 0 ? points(h, &arm->t) : 0,
-                 doubled = arm->share > 0 ? log2(share / arm->share) : 0;
+                 doubled = arm->share > 0 ? log2(share / arm->share) : 0,
+                 started = progress_seconds();
 
     h->n++;
     h->most = h->n > h->most ? h->n : h->most;
@@ -198,6 +197,7 @@ static struct status *try(struct trainings *h, struct arm *arm, double share)
     t.what = describe(h, share * (double)s->q->training.options.set.epochs);
     progress(t.what);
     RETURN_IF_FAIL(searching_carry_out(s, arm->of, &t, &arm->t));
+    h->seconds += progress_seconds() - started;
     h->samples_done += samples_of(&t.options);
     arm->share = share;
     if (doubled > 0 && before > 0) {
@@ -213,9 +213,10 @@ static void mark(struct trainings *h)
 {
     struct searching *s = h->s;
 
-    s->n_marks = h->n_arms;
+    s->forecast.n = h->n_arms;
     for (int i = 0; i < h->n_arms; i++)
-        s->marks[i] = (struct mark){h->arms[i].of, expected(h, &h->arms[i])};
+        s->forecast.mark[i] =
+            (struct forecast_mark){h->arms[i].of, expected(h, &h->arms[i])};
 }
 
 static struct status *try_shortly(struct trainings *h, const struct evaluation *v)
@@ -350,7 +351,6 @@ static void estimate(struct trainings *h)
 
     h->most = shorts + 2;
     h->samples_all = (shorts * SHORT + 2) * samples_of(o);
-    h->started = progress_seconds();
 }
 
 void searching_train_begin(struct searching *s)
@@ -380,7 +380,7 @@ static struct status *try_candidates(struct trainings *h)
     const struct evaluation **list, *next;
 
     if (searching_has_budget(s->q->o)) {
-        const int n = searching_candidates(s, false, &list);
+        const int n = searching_candidates(s, &list);
 
         for (int i = 0; i < n && i < CANDIDATES && !searching_interrupted(); i++)
             RETURN_IF_FAIL(try_shortly(h, list[i]));

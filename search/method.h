@@ -20,6 +20,7 @@
 #define HADMC_SEARCH_METHOD_H
 
 #include "search/agents/controller.h"
+#include "search/effects.h"
 #include "search/evaluator.h"
 #include "search/reward.h"
 
@@ -49,6 +50,11 @@ void method_run(enum method m, struct evaluator *e, const struct method_options 
 /* Until the budget is spent; c->n_iterations is set from it. */
 void method_run_controller(const struct controller_options *c, struct evaluator *e,
                            const struct method_options *o, uint64_t seed);
+
+/* The table of single changes, which method_run_both begins with; later runs of the
+ * same evaluator know it.  In `a`. */
+struct method_effects method_run_table(struct evaluator *e,
+                                       const struct method_options *o, struct arena *a);
 
 /* What the tool runs: behind the table of single changes a quarter of the evaluations
  * goes to the surrogate with local search, half to the controller, and the last quarter

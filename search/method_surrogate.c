@@ -37,7 +37,7 @@ enum {
 static double imagine_plan(const struct method_run *r, struct surrogate *s,
                            const struct choices *c, struct search_result *out)
 {
-    struct evaluation v = {.result.loss = surrogate_loss(s, c)};
+    struct evaluation v = {.choices = c, .result.loss = surrogate_loss(s, c)};
 
     search_costs(r->p, c, v.result.costs);
     v.feasible = search_is_feasible(r->p, v.result.costs);
@@ -376,19 +376,26 @@ void method_run_controller(const struct controller_options *c, struct evaluator 
     arena_destroy(a);
 }
 
+struct method_effects method_run_table(struct evaluator *e,
+                                       const struct method_options *o, struct arena *a)
+{
+    struct method_run r = {.e = e,
+                           .p = e->problem,
+                           .o = o,
+                           .arena = a,
+                           .name = method_names[METHOD_surrogate]};
+
+    return method_measure_effects(&r);
+}
+
 void method_run_both(const struct controller_options *c, struct evaluator *e,
                      const struct method_options *o, uint64_t seed)
 {
     const int budget = e->budget;
     struct arena *a = arena_create();
     struct method_options rest = *o;
-    struct method_run table = {.e = e,
-                               .p = e->problem,
-                               .o = o,
-                               .arena = a,
-                               .name = method_names[METHOD_surrogate]};
 
-    method_measure_effects(&table);
+    method_run_table(e, o, a);
     arena_destroy(a);
     rest.share_of_effects = 0; /* it is known */
     e->budget = e->n + (budget - e->n) / 4;

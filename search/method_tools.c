@@ -13,7 +13,7 @@ double method_score(const struct method_run *r, const struct evaluation *v)
 
     for (int k = 0; k < COST_COUNT; k++)
         missed += fmax(v->result.costs[k] / r->p->budgets[k] - 1, 0);
-    return reward_of(&r->o->reward, r->p, &v->result)
+    return reward_of(&r->o->reward, r->p, v->choices, &v->result)
            - (v->feasible ? 0 : 1e3 + 1e3 * missed);
 }
 

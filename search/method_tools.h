@@ -31,11 +31,6 @@ void method_mutate(struct method_run *r, int n, struct choices *c);
  * is spent. */
 void method_climb(struct method_run *r, struct choices *from);
 
-/* Loss when one unit alone is changed: of pruning and of bits, per unit. */
-struct method_effects {
-    double (*ratio)[CHOICE_RATIOS], (*bits)[CHOICE_BITS];
-};
-
 /* Measured by true evaluations, as many levels as share_of_effects allows, the others
  * between them; losses do not fall when more is taken away.  16 bits between 8 and 32
  * are guessed. */

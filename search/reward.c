@@ -29,9 +29,9 @@ double reward_of_costs(const struct reward *r, const struct search_problem *p,
 }
 
 static double log_reward(const struct reward *r, const struct search_problem *p,
-                         const struct search_result *s)
+                         double loss, const struct search_result *s)
 {
-    double sum = -r->w_loss * log1p(fmax(s->loss - r->allowed_loss, 0) / EPSILON)
+    double sum = -r->w_loss * log1p(fmax(loss - r->allowed_loss, 0) / EPSILON)
                  + reward_of_costs(r, p, s->costs);
 
     for (int k = 0; k < COST_COUNT; k++)
@@ -57,9 +57,11 @@ static double weighted_reward(const struct reward *r, const struct search_proble
 }
 
 double reward_of(const struct reward *r, const struct search_problem *p,
-                 const struct search_result *s)
+                 const struct choices *c, const struct search_result *s)
 {
-    return r->kind == REWARD_LOG ? log_reward(r, p, s) : weighted_reward(r, p, s);
+    const double loss = r->forecast ? forecast_loss(r->forecast, c, s->loss) : s->loss;
+
+    return r->kind == REWARD_LOG ? log_reward(r, p, loss, s) : weighted_reward(r, p, s);
 }
 
 void reward_raise(struct reward *r, const struct search_problem *p,

@@ -177,7 +177,7 @@ static double judge(struct search_environment *s, const struct choices *c)
     for (int k = 0; k < COST_COUNT; k++)
         s->sum_costs[k] += result.costs[k];
     s->n_judged++;
-    return s->last_reward = reward_of(&s->reward, s->problem, &result);
+    return s->last_reward = reward_of(&s->reward, s->problem, c, &result);
 }
 
 static struct outcome act(void *self, const struct action *a)

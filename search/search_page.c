@@ -123,7 +123,7 @@ static void put_forbidden(struct arena *a, const struct search_problem *p,
 
 static double value_of(const struct search_page *p, const struct evaluation *v)
 {
-    return reward_of(p->reward, p->e->problem, &v->result);
+    return reward_of(p->reward, p->e->problem, v->choices, &v->result);
 }
 
 static int list_proposers(const struct search_page *p, const char **names, int *counts)
@@ -408,7 +408,7 @@ static const struct evaluation *best_at(const struct search_page *p, double oper
 
         p->costs(p->costs_arg, operations, memory, v->choices, r.costs);
 
-        const double value = reward_of(p->reward, &priced, &r);
+        const double value = reward_of(p->reward, &priced, v->choices, &r);
 
         if (search_is_feasible(&priced, r.costs) && value > highest) {
             highest = value;

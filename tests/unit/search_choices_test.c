@@ -346,15 +346,15 @@ TEST(reward_is_zero_for_the_original_and_counts_halvings)
     struct reward r = reward_defaults(REWARD_LOG);
     struct search_result s = {.loss = 0, .costs = {24, 24, 24, 24}};
 
-    CHECK(reward_of(&r, &p, &s) == 0);
+    CHECK(reward_of(&r, &p, NULL, &s) == 0);
     s.costs[COST_latency] = 12;
     s.costs[COST_bytes] = 6;
-    CHECK(near(reward_of(&r, &p, &s), .5 * log(2) + .2 * log(4), 1e-12));
+    CHECK(near(reward_of(&r, &p, NULL, &s), .5 * log(2) + .2 * log(4), 1e-12));
     s.loss = .01;
-    CHECK(near(reward_of(&r, &p, &s), .5 * log(2) + .2 * log(4) - log(2), 1e-12));
+    CHECK(near(reward_of(&r, &p, NULL, &s), .5 * log(2) + .2 * log(4) - log(2), 1e-12));
     p.budgets[COST_latency] = 10;
     r.lambda[COST_latency] = 2;
-    CHECK(near(reward_of(&r, &p, &s), .5 * log(2) + .2 * log(4) - log(2) - 2 * .2,
+    CHECK(near(reward_of(&r, &p, NULL, &s), .5 * log(2) + .2 * log(4) - log(2) - 2 * .2,
                1e-12));
 }
 
@@ -364,9 +364,9 @@ TEST(the_published_reward_is_a_weighted_sum_with_hinges)
     const struct reward r = reward_defaults(REWARD_WEIGHTED);
     struct search_result s = {.loss = 0, .costs = {12, 24, 18, 24}};
 
-    CHECK(near(reward_of(&r, &p, &s), .5 * .5 + .2 * .25, 1e-12));
+    CHECK(near(reward_of(&r, &p, NULL, &s), .5 * .5 + .2 * .25, 1e-12));
     p.budgets[COST_latency] = 10;
-    CHECK(near(reward_of(&r, &p, &s), .5 * .5 + .2 * .25 - 5 * .2, 1e-12));
+    CHECK(near(reward_of(&r, &p, NULL, &s), .5 * .5 + .2 * .25 - 5 * .2, 1e-12));
 }
 
 /* Ten over a budget of 8 is .25 too much; under it the multiplier falls back to 0. */
@@ -385,6 +385,93 @@ TEST(multipliers_rise_with_excess_and_fall_with_slack)
     for (int i = 0; i < 20; i++)
         reward_raise(&r, &p, over, .4, 1);
     CHECK(r.lambda[COST_latency] == 1);
+}
+
+/* ---- forecasts
+ * ------------------------------------------------------------------------------- */
+
+/* Takes these shares of three units' channels, in tenths. */
+static struct choices *pruned(struct arena *a, int first, int second, int third)
+{
+    struct choices *c = choices_create(a, 3);
+
+    c->units[0] = (struct choice){0, (uint8_t)first, 3};
+    c->units[1] = (struct choice){0, (uint8_t)second, 3};
+    c->units[2] = (struct choice){0, (uint8_t)third, 3};
+    return c;
+}
+
+static double forecast_of(const struct forecast *f, const struct evaluation *v)
+{
+    return forecast_loss(f, v->choices, v->result.loss);
+}
+
+/* 0.1 nats cost 0.5 points where the first unit loses channels, 2 where the second one
+ * does. */
+TEST(a_nat_has_the_price_of_similar_plans)
+{
+    struct arena *a = arena_create();
+    const struct evaluation one = {.choices = pruned(a, 5, 0, 0), .result.loss = .1},
+                            two = {.choices = pruned(a, 0, 5, 0), .result.loss = .1},
+                            both = {.choices = pruned(a, 4, 4, 0), .result.loss = .1},
+                            more = {.choices = pruned(a, 4, 1, 0), .result.loss = .1},
+                            none = {.choices = pruned(a, 0, 0, 0), .result.loss = 0};
+    struct forecast f = {0};
+
+    CHECK(forecast_of(&f, &one) == .1);
+    f.mark[f.n++] = (struct forecast_mark){&one, .5};
+    CHECK(near(forecast_price(&f), 5, 1e-9));
+    CHECK(near(forecast_of(&f, &two), .1, 1e-9));
+    f.mark[f.n++] = (struct forecast_mark){&two, 2};
+    CHECK(near(forecast_price(&f), 12.5, 1e-9));
+    CHECK(near(forecast_of(&f, &both), .1, 1e-9));
+    CHECK(12.5 * forecast_of(&f, &one) < .55);
+    CHECK(12.5 * forecast_of(&f, &two) > 1.95);
+    CHECK(forecast_of(&f, &more) > forecast_of(&f, &one));
+    CHECK(forecast_of(&f, &more) < .09);
+    /* what has changed nothing says nothing of the price */
+    f.mark[f.n++] = (struct forecast_mark){&none, 1e-3};
+    CHECK(near(forecast_price(&f), 12.5, .01));
+    CHECK(near(12.5 * forecast_of(&f, &one), .51, .02));
+    arena_destroy(a);
+}
+
+/* Half as much is left of the first unit's effects; bits count as they are. */
+TEST(what_is_left_of_single_changes_weighs_their_effects)
+{
+    struct arena *a = arena_create();
+    double ratio[3][CHOICE_RATIOS] = {{0}}, bits[3][CHOICE_BITS] = {{0}};
+    const double left[] = {.5, 1.5, 1};
+    struct choices *c = pruned(a, 5, 5, 0);
+    const struct forecast f = {.effects = {ratio, bits}, .left = left};
+
+    CHECK(forecast_loss(&f, c, .1) == .1);
+    ratio[0][5] = .03;
+    ratio[1][5] = .01;
+    CHECK(near(forecast_loss(&f, c, .1), .1 * (.015 + .015) / .04, 1e-12));
+    bits[2][1] = .02;
+    c->units[2].bits = 1;
+    CHECK(near(forecast_loss(&f, c, .1), .1 * .05 / .06, 1e-12));
+    arena_destroy(a);
+}
+
+TEST(a_forecast_makes_a_loss_count_for_more_or_less)
+{
+    struct arena *a = arena_create();
+    struct search_problem p = plain_problem();
+    struct reward r = reward_defaults(REWARD_LOG);
+    const struct search_result s = {.loss = .02, .costs = {24, 24, 24, 24}};
+    const struct evaluation one = {.choices = pruned(a, 5, 0, 0), .result.loss = .1},
+                            two = {.choices = pruned(a, 0, 5, 0), .result.loss = .1};
+    const struct forecast f = {.n = 2, .mark = {{&one, .5}, {&two, 2}}};
+
+    r.allowed_loss = .02;
+    CHECK(reward_of(&r, &p, two.choices, &s) == 0);
+    r.forecast = &f;
+    CHECK(reward_of(&r, &p, one.choices, &s) == 0);
+    CHECK(near(reward_of(&r, &p, two.choices, &s),
+               -log(100 * forecast_loss(&f, two.choices, .02) - 1), 1e-12));
+    arena_destroy(a);
 }
 
 /* ---- fronts
