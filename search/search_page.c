@@ -292,6 +292,31 @@ static const char *how_trained(struct arena *a, const struct search_trial *r)
                          : "no";
 }
 
+/* Of the units that lead a group. */
+static void put_left(const struct search_page *p, struct text *t)
+{
+    const struct search_problem *q = p->e->problem;
+    const struct forecast *f = p->reward->forecast;
+    const char *between = "";
+
+    if (!f || !f->left)
+        return;
+    text_puts(t, "<p class=about>Layers behind a change make good for a part of it. "
+                 "What was left of single changes of channels that were carried out, 1 "
+                 "on average, weighs losses as evaluated where plans are compared: ");
+    for (int i = 0; i < q->n_units; i++) {
+        const struct search_unit *u = &q->units[i];
+
+        if (u->leader != i || u->ratios <= 1)
+            continue;
+        text_puts(t, between);
+        chart_put_escaped(t, u->name);
+        text_printf(t, " %.2f", f->left[i]);
+        between = ", ";
+    }
+    text_puts(t, ".</p>\n");
+}
+
 static void put_trials(struct arena *a, const struct search_page *p, struct text *t)
 {
     struct chart_series s[] = {
@@ -306,7 +331,9 @@ static void put_trials(struct arena *a, const struct search_page *p, struct text
         t,
         "<h2>Predicted against measured</h2>\n<p class=about>An evaluation puts a plan "
         "together from units that were compressed each for itself; carried out, it "
-        "is compiled and run on other samples.</p>\n<div class=charts><figure>\n");
+        "is compiled and run on other samples.</p>\n");
+    put_left(p, t);
+    text_puts(t, "<div class=charts><figure>\n");
     for (int i = 0; i < p->n_trials; i++) {
         const struct search_trial *r = &p->trials[i];
         const double predicted = fmax(r->of->result.loss, LEAST_LOSS),
