@@ -13,7 +13,7 @@ static const double USUAL_ERROR = 0.5;
 
 /* ---- trials ---------------------------------------------------------------------- */
 
-double searching_loss_of(const struct score *s)
+double searching_measured_loss(const struct score *s)
 {
     return s->has_kl ? s->kl : 1.0 - s->cosine;
 }
@@ -82,7 +82,7 @@ struct status *searching_carry_out(struct searching *s, const struct evaluation 
     RETURN_IF_FAIL(find_costs(s, t));
     RETURN_IF_FAIL(
         evaluate_score(s->q->data, s->checked, &s->original, &compressed, &t->score));
-    t->loss = searching_loss_of(&t->score);
+    t->loss = searching_measured_loss(&t->score);
     t->drop = score_drop(&t->score);
     t->done = true;
     note_trial(s, t, epochs_of(s, &t->q.training));
@@ -200,10 +200,10 @@ static void keep(struct trial *best, const struct trial *t, bool is_better)
  * next.
  */
 
-/* Of what is allowed, where plans that lose more were accurate and others were not. */
+/* Share of what is allowed that a forecast may come to. */
 static const double AIM = 0.95;
 
-/* By how much a plan has to be cheaper than an accurate one to be tried. */
+/* By how much a plan has to be cheaper than an accurate one to be tried: log costs. */
 static const double WORTH = 0.01;
 
 /* By searching_loss. */

@@ -109,7 +109,8 @@ struct status *searching_train(struct searching *s);
  * evaluation counts units only, and memory before it is planned. */
 bool searching_meets(const struct searching *s, const struct trial *t,
                      enum search_cost k);
-double searching_loss_of(const struct score *s);
+/* Of a plan that was carried out, from the original: nats, or 1 - cosine. */
+double searching_measured_loss(const struct score *s);
 /* `training` NULL: none. */
 struct status *searching_carry_out(struct searching *s, const struct evaluation *v,
                                    const struct training *training, struct trial *t);

@@ -70,7 +70,7 @@ static struct status *carry_out(struct searching *s, const struct evaluation *v,
     RETURN_IF_FAIL(
         quantized_run_here(&q, true, s->n_scored, s->scored, &outputs, NULL));
     RETURN_IF_FAIL(evaluate_score(q.data, s->scored, original, &outputs, &score));
-    *loss = searching_loss_of(&score);
+    *loss = searching_measured_loss(&score);
     compile_destroy(q.c);
     return OK;
 }

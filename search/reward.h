@@ -25,10 +25,10 @@ enum reward_kind { REWARD_LOG, REWARD_WEIGHTED };
 struct reward {
     enum reward_kind kind;
     double w_loss, w[COST_COUNT], w_update;
-    double allowed_loss;       /* nats; 0: every loss counts */
+    double allowed_loss;             /* nats; 0: every loss counts */
     const struct forecast *forecast; /* NULL: losses are as evaluated */
-    double lambda[COST_COUNT]; /* of budgets; multipliers_rise */
-    double update_base;        /* bytes of a full update; 0: none */
+    double lambda[COST_COUNT];       /* of budgets; multipliers_rise */
+    double update_base;              /* bytes of a full update; 0: none */
 };
 
 /* The weights of both kinds, lambda 0. */
