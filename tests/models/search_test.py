@@ -11,6 +11,7 @@ MPIEXEC is empty where hadmcc was built without MPI.
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -243,6 +244,19 @@ class Search(unittest.TestCase):
     def test_a_replay_says_where_the_record_is_wrong(self):
         self.check_replay_names("loss", "a loss")
         self.check_replay_names("bytes", "a cost 'bytes'")
+
+    def test_changes_that_are_carried_out_weigh_evaluations(self):
+        for folder, more in (("weighed", ()), ("weighed_by_two", ("--jobs", "2"))):
+            # so many that channels are in the table of single changes
+            subprocess.run(job(folder, "--target", "host", "--evaluations", "120", *more),
+                           capture_output=True, check=True, env=AS_ROOT)
+        page = read("weighed", ".search.html").decode()
+        listed = re.search(r"where plans are compared: (.*?)\.</p>", page).group(1)
+        left = [float(unit.split()[-1]) for unit in listed.split(", ")]
+        self.assertLess(min(left), 1)
+        self.assertGreater(max(left), 1)
+        for suffix in (".search.jsonl", ".plan.json", ".weights"):
+            self.assertEqual(read("weighed", suffix), read("weighed_by_two", suffix), suffix)
 
     def test_pages_of_search_and_report_lead_to_each_other(self):
         self.assertIn(b'<a href="fsdd_m5.search.html">', read("whole", ".report.html"))
